@@ -1,0 +1,43 @@
+# `make backtest` and `make test` set up everything they need on a machine with Python 3.11+.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: backtest test test-all lint format bench clean
+
+backtest: .venv/.runtime
+	$(BIN)/convnext-vbt run strategies/quickstart.toml
+
+test: .venv/.development
+	$(BIN)/pytest -n 2 --dist loadfile
+
+test-all: .venv/.development
+	$(BIN)/pytest -n 2 --dist loadfile -m "not gpu"
+
+lint: .venv/.development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.development
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.development
+	for name in $$(cd benchmarks && ls *.py | grep -v -e __init__ -e timing); do \
+		$(BIN)/python -m benchmarks.$${name%.py} --quick || exit 1; done
+
+.venv/.runtime: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed"; exit 1; }
+	@echo "creating .venv (a few minutes, once) ..."
+	$(PYTHON) -m venv .venv
+	$(INSTALL) --editable .
+	@touch $@
+
+.venv/.development: .venv/.runtime
+	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

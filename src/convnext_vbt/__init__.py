@@ -1,0 +1,63 @@
+"""Walk-forward ConvNeXt predictions, confidence-sized trades, honest vectorbt backtests.
+
+Names are loaded on first use (PEP 562), so importing the package is cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Bars": "market.bars",
+    "load_bars": "market.sources",
+    "Predictions": "predictions",
+    "compute_features": "learning.features",
+    "barrier_labels": "learning.labels",
+    "fixed_horizon_labels": "learning.labels",
+    "WalkForward": "learning.splits",
+    "ConvNeXt1d": "learning.model",
+    "ConvNeXtClassifier": "learning.classifier",
+    "Signals": "trading.signals",
+    "confidence_signals": "trading.signals",
+    "simulate": "trading.portfolio",
+    "SweepResult": "trading.sweep",
+    "sweep": "trading.sweep",
+    "headline": "evidence.headline",
+    "plot_equity": "report.figures",
+    "plot_heatmap": "report.figures",
+    "plot_reliability": "report.figures",
+    "plot_splits": "report.figures",
+    "write_report": "report.page",
+    "Config": "config",
+    "walk_forward": "pipeline",
+    "run": "pipeline",
+    "ConfidenceSignals": "plugin",
+    "ConvNeXtProba": "plugin",
+}
+
+_MODULES = {"stats": "evidence.stats"}
+
+__all__ = sorted([*_HOMES, *_MODULES])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"{__name__}.{_MODULES[name]}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+if "vectorbt" in sys.modules:  # registers df.vbt.convnext; never loads vectorbt by itself
+    importlib.import_module(f"{__name__}.plugin")
