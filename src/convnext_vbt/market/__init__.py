@@ -1,0 +1,1 @@
+"""Bars: what the market did, validated once and trusted afterwards."""

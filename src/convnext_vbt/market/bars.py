@@ -1,0 +1,293 @@
+"""OHLCV bars of one or many symbols: validated, UTC, frozen.
+
+Dimensions: T bars, N symbols.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+FIELDS = ("open", "high", "low", "close", "volume")
+
+ALWAYS_OPEN = 365
+WEEKDAYS_ONLY = 252
+"""Trading days a year of the two kinds of market."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bars:
+    """OHLCV bars, stamped with their open time in UTC.
+
+    The five value arrays are float64 of shape (T, N), C-ordered and read-only. A bar that a
+    symbol does not have is a row of five NaN; anything else that is not a positive, finite,
+    consistent price is refused, as is a negative or missing volume.
+
+    Raises `ValueError` naming the first bad row, its value and the remedy.
+    """
+
+    index: pd.DatetimeIndex
+    symbols: tuple[str, ...]
+    open: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    close: np.ndarray
+    volume: np.ndarray
+    step: pd.Timedelta
+    """The usual distance between two bars (the most frequent one)."""
+    days_per_year: int = 0
+    """365 for a market that is open at weekends, else 252; 0 reads it off the index."""
+
+    def __post_init__(self) -> None:
+        _check_index(self.index)
+        object.__setattr__(self, "index", self.index.as_unit("ns"))
+        if not isinstance(self.symbols, tuple):
+            raise TypeError(f"symbols must be a tuple of names, got {self.symbols!r}")
+        if len(set(self.symbols)) != len(self.symbols) or not self.symbols:
+            raise ValueError(f"symbols must be distinct and at least one, got {self.symbols}")
+        if not self.step > pd.Timedelta(0):
+            raise ValueError(f"step must be positive, got {self.step}")
+        shape = (len(self.index), len(self.symbols))
+        for field in FIELDS:
+            values = np.array(getattr(self, field), dtype=np.float64, order="C")
+            if values.shape != shape:
+                raise ValueError(
+                    f"{field} must have shape {shape} (bars, symbols), got {values.shape}"
+                )
+            values.flags.writeable = False
+            object.__setattr__(self, field, values)
+        _check_values(self)
+        if self.days_per_year == 0:
+            object.__setattr__(self, "days_per_year", _days_per_year(self.index, self.step))
+        elif self.days_per_year not in (ALWAYS_OPEN, WEEKDAYS_ONLY):
+            raise ValueError(f"days_per_year must be 365, 252 or 0, got {self.days_per_year}")
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame, *, symbol: str = "asset") -> Self:
+        """Bars of one symbol from a frame with open, high, low, close, volume columns (any case).
+
+        The index holds bar OPEN times; without a time zone it is taken as UTC.
+        """
+        return cls.from_frames({symbol: frame})
+
+    @classmethod
+    def from_frames(cls, frames: Mapping[str, pd.DataFrame]) -> Self:
+        """A panel from one frame a symbol; times that a symbol lacks become NaN rows."""
+        if not frames:
+            raise ValueError("no frames were given; pass {symbol: frame}")
+        tables = {symbol: _ohlcv_columns(frame, symbol) for symbol, frame in frames.items()}
+        index = next(iter(tables.values())).index
+        for table in tables.values():
+            index = index.union(table.index)
+        index = pd.DatetimeIndex(index).as_unit("ns")
+        arrays: dict[str, Any] = {
+            field: np.column_stack(
+                [table[field].reindex(index).to_numpy(np.float64) for table in tables.values()]
+            )
+            for field in FIELDS
+        }
+        return cls(index=index, symbols=tuple(tables), step=_modal_step(index), **arrays)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __repr__(self) -> str:
+        return (
+            f"Bars({', '.join(self.symbols)}: {len(self):,} bars of {step_text(self.step)}, "
+            f"{self.index[0]:%Y-%m-%d %H:%M} to {self.index[-1]:%Y-%m-%d %H:%M} UTC)"
+        )
+
+    @property
+    def present(self) -> np.ndarray:
+        """Whether the symbol has this bar, bool (T, N)."""
+        here: np.ndarray = ~np.isnan(self.close)
+        return here
+
+    def frame(self, field: str) -> pd.DataFrame:
+        """One field as a (T, N) frame, the layout vectorbt uses."""
+        return pd.DataFrame(
+            getattr(self, field), index=self.index, columns=pd.Index(self.symbols, name="symbol")
+        )
+
+    def rows(self, start: int, stop: int) -> Bars:
+        """The half-open range of bars [start, stop), sharing this one's memory."""
+        if not 0 <= start < stop <= len(self):
+            raise ValueError(f"rows [{start}, {stop}) do not lie within the {len(self)} bars")
+        part = object.__new__(Bars)  # a part of what was checked needs no second check
+        part.__setstate__(
+            [
+                self.index[start:stop],
+                self.symbols,
+                *(getattr(self, field)[start:stop] for field in FIELDS),
+                self.step,
+                self.days_per_year,
+            ]
+        )
+        return part
+
+    @property
+    def bars_per_year(self) -> float:
+        """Bars a year: 8,760 hourly ones around the clock, 252 daily ones on weekdays."""
+        if self.days_per_year == ALWAYS_OPEN or self.step > pd.Timedelta(days=1):
+            return 365 * (pd.Timedelta(days=1) / self.step)
+        _, per_day = np.unique(self.index.normalize().asi8, return_counts=True)
+        return WEEKDAYS_ONLY * float(np.median(per_day))
+
+    def fingerprint(self, stop: int | None = None) -> str:
+        """SHA-256 of the symbols, times and values of the first `stop` bars (default: all)."""
+        digest = hashlib.sha256("\0".join(self.symbols).encode())
+        digest.update(np.ascontiguousarray(self.index.asi8[:stop]).tobytes())
+        for field in FIELDS:
+            digest.update(getattr(self, field)[:stop].tobytes())
+        return digest.hexdigest()
+
+    def __setstate__(self, state: list[Any]) -> None:
+        """Fill the slots in order; pickle forgets that the arrays are read-only."""
+        for slot, value in zip(fields(self), state, strict=True):
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+            object.__setattr__(self, slot.name, value)
+
+
+def step_text(step: pd.Timedelta) -> str:
+    """A bar size as traders write it: 1h, 15m, 1d."""
+    for unit, seconds in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, rest = divmod(step.total_seconds(), seconds)
+        if count and not rest:
+            return f"{int(count)}{unit}"
+    return str(step)
+
+
+def _check_index(index: pd.DatetimeIndex, table: pd.DataFrame | None = None) -> None:
+    """Refuse times that are not UTC, missing, or not strictly increasing."""
+    if not isinstance(index, pd.DatetimeIndex):
+        raise TypeError(f"bars need a DatetimeIndex of open times, got {type(index).__name__}")
+    if len(index) < 2:
+        raise ValueError(f"bars need at least 2 rows, got {len(index)}; is the file empty?")
+    if str(index.tz) != "UTC":
+        raise ValueError(
+            f"bar times must be UTC, got time zone {index.tz}; use index.tz_convert('UTC')"
+        )
+    if index.hasnans:
+        row = int(np.flatnonzero(index.isna())[0])
+        raise ValueError(f"row {row}: the timestamp is missing; drop or repair this row")
+    distance = np.diff(index.asi8)
+    late = np.flatnonzero(distance <= 0)
+    if not len(late):
+        return
+    row = int(late[0]) + 1
+    if distance[row - 1] == 0:
+        raise ValueError(f"row {row}: {index[row]} {_twice(table, row)}; {len(late)} in all")
+    newest_first = " (the newest comes first)" if len(late) == len(distance) else ""
+    raise ValueError(
+        f"row {row}: {index[row]} is earlier than the row before it, {index[row - 1]}"
+        f"{newest_first}; sort the rows by time"
+    )
+
+
+def _twice(table: pd.DataFrame | None, row: int) -> str:
+    """What is wrong with a row that has the timestamp of the one before it, and the remedy."""
+    if table is None:
+        return "is a duplicate of the row before it; keep one row per timestamp"
+    before, here = table.iloc[row - 1], table.iloc[row]
+    different = [name for name in FIELDS if before[name] != here[name]]
+    if not different:
+        return "is there twice with the same values; drop one of the two rows"
+    name = different[0]
+    return (
+        f"is there twice with different values ({name} {before[name]:g} and {here[name]:g}); "
+        "find out which row is right and drop the other"
+    )
+
+
+def _check_values(bars: Bars) -> None:
+    missing = np.isnan(bars.open)
+    for field in FIELDS:
+        values = getattr(bars, field)
+        missing_here = np.isnan(values)
+        _refuse(bars, missing_here != missing, field, "only part of the bar is there")
+        if field == "volume":
+            _refuse(
+                bars,
+                ~missing & ~((values >= 0) & np.isfinite(values)),
+                field,
+                "a volume must be finite and >= 0",
+            )
+        else:
+            _refuse(
+                bars,
+                ~missing & ~((values > 0) & np.isfinite(values)),
+                field,
+                "a price must be finite and > 0",
+            )
+    top = np.maximum(bars.open, bars.close)
+    bottom = np.minimum(bars.open, bars.close)
+    _refuse(bars, bars.high < bars.low, "high", "the high lies below the low")
+    _refuse(bars, bars.high < top, "high", "the high lies below the open or the close")
+    _refuse(bars, bars.low > bottom, "low", "the low lies above the open or the close")
+    empty = np.flatnonzero(missing.all(axis=0))
+    if len(empty):
+        raise ValueError(f"{bars.symbols[empty[0]]}: not a single bar is there; drop the symbol")
+
+
+def _refuse(bars: Bars, bad_TN: np.ndarray, field: str, why: str) -> None:
+    if not bad_TN.any():
+        return
+    row, column = (int(i) for i in np.argwhere(bad_TN)[0])
+    values = ", ".join(f"{name}={getattr(bars, name)[row, column]:g}" for name in FIELDS)
+    raise ValueError(
+        f"{bars.symbols[column]}, row {row} ({bars.index[row]}), {field}: {why} ({values}); "
+        f"{int(bad_TN.sum())} such value(s) in all: repair or drop these rows"
+    )
+
+
+def _ohlcv_columns(frame: pd.DataFrame, symbol: str) -> pd.DataFrame:
+    """The five columns under their lower-case names on a UTC index, checked for order."""
+    if not isinstance(frame.index, pd.DatetimeIndex):
+        raise TypeError(
+            f"{symbol}: the index must be a DatetimeIndex of open times, got "
+            f"{type(frame.index).__name__}; use frame.set_index('timestamp')"
+        )
+    names = [str(column).strip().lower() for column in frame.columns]
+    absent = [field for field in FIELDS if field not in names]
+    if absent:
+        raise ValueError(
+            f"{symbol}: column(s) {', '.join(absent)} not found among "
+            f"{', '.join(map(str, frame.columns))}; bars need {', '.join(FIELDS)}"
+        )
+    twice = [field for field in FIELDS if names.count(field) > 1]
+    if twice:
+        raise ValueError(f"{symbol}: column {twice[0]} is there twice; keep the right one")
+    table = frame.iloc[:, [names.index(field) for field in FIELDS]].set_axis(list(FIELDS), axis=1)
+    for field in FIELDS:
+        if not pd.api.types.is_numeric_dtype(table[field]):
+            raise ValueError(
+                f"{symbol}: column {field} is not numeric (dtype {table[field].dtype}); "
+                "convert it with pandas.to_numeric"
+            )
+    index = frame.index
+    index = index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
+    _check_index(index, table)
+    return table.set_axis(index.as_unit("ns"), axis=0)
+
+
+def _days_per_year(index: pd.DatetimeIndex, step: pd.Timedelta) -> int:
+    """365 when the market trades at weekends or, where no weekend can tell, around the clock."""
+    weekend = np.asarray(index.day_of_week) >= 5
+    calendar = pd.date_range(index[0].normalize(), index[-1].normalize(), freq="D")
+    if (np.asarray(calendar.day_of_week) >= 5).any():
+        # Around the clock 2 days in 7 are weekend; the few weekend stamps of a session market
+        # (a Sunday-evening futures open) stay well under a tenth.
+        return ALWAYS_OPEN if weekend.mean() > 0.1 else WEEKDAYS_ONLY
+    overnight = step < pd.Timedelta(days=1) and (np.diff(index.asi8) <= step.value).all()
+    return ALWAYS_OPEN if overnight else WEEKDAYS_ONLY
+
+
+def _modal_step(index: pd.DatetimeIndex) -> pd.Timedelta:
+    steps, counts = np.unique(np.diff(index.as_unit("ns").asi8), return_counts=True)
+    return pd.Timedelta(int(steps[counts.argmax()]), unit="ns")

@@ -1,0 +1,92 @@
+"""One door to bars: a file, the simulated market, or the real S&P 500 that ships with arch."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.market.files import read_bars
+from convnext_vbt.market.simulated import simulated_bars
+
+NAMED = ("simulated", "sp500")
+THERE_ARE = (
+    'a path to a .csv, .csv.gz or .parquet file, "simulated" (or "simulated:seed=7,edge=0,'
+    'bars=17520") and "sp500"'
+)
+
+
+def load_bars(source: str | Path) -> Bars:
+    """Bars from a path or from a named source.
+
+    - a path to a CSV, CSV.gz or Parquet file in the plain layout (`market.files`), `~` allowed;
+    - `"simulated"` or `"simulated:seed=7,edge=0,bars=17520"`: hourly bars of a simulated market
+      with a planted edge (`market.simulated`);
+    - `"sp500"`: real daily S&P 500 bars, 1999 to 2018, which the `arch` package carries.
+
+    A named source wins over a file of the same name; write `./sp500` for the file.
+
+    Raises `ValueError` for a source that does not exist and for data that cannot be trusted,
+    `FileNotFoundError` for a missing file.
+
+    >>> load_bars("simulated:bars=48")
+    Bars(SIM/USDT: 48 bars of 1h, 2022-01-01 00:00 to 2022-01-02 23:00 UTC)
+    """
+    if isinstance(source, Path):
+        return read_bars(source)
+    name, _, options = source.partition(":")
+    if name == "simulated":
+        return simulated_bars(**_simulated_options(options))
+    if source == "sp500":
+        return _sp500()
+    if _is_path(source):
+        return read_bars(source)
+    raise ValueError(
+        f"unknown source {source!r}{_did_you_mean(name, NAMED)}; there are {THERE_ARE}"
+    )
+
+
+def _is_path(source: str) -> bool:
+    """Whether a text means a file: it exists, or is written like one and has no scheme."""
+    scheme, colon, _ = source.partition(":")
+    has_scheme = bool(colon) and len(scheme) > 1  # a drive letter is none
+    exists = bool(source) and Path(source).exists()  # Path("") is the current folder
+    return exists or (not has_scheme and ("/" in source or "." in source))
+
+
+def _simulated_options(text: str) -> dict[str, Any]:
+    kinds = {"seed": int, "edge": float, "bars": int}
+    options: dict[str, Any] = {}
+    for part in filter(None, (item.strip() for item in text.split(","))):
+        key, _, value = (item.strip() for item in part.partition("="))
+        if key not in kinds:
+            raise ValueError(
+                f"the simulated market has no option {key!r}{_did_you_mean(key, kinds)}; "
+                f"there are {', '.join(kinds)}"
+            )
+        if key in options:
+            raise ValueError(f"the option {key} is given twice in {text!r}; give it once")
+        try:
+            options[key] = kinds[key](value)
+        except ValueError:
+            what = "a whole number" if kinds[key] is int else "a number"
+            raise ValueError(f"{key} must be {what}, got {value!r}; write {key}=1") from None
+    return options
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def _sp500() -> Bars:
+    """Daily S&P 500 bars, all four prices scaled by adjusted close over close."""
+    from arch.data import sp500  # loads scipy's optimisers: not for every import
+
+    table = sp500.load().rename(columns=str.lower)
+    prices = ["open", "high", "low", "close"]
+    adjustment = table["adj close"] / table["close"]
+    table[prices] = table[prices].mul(adjustment, axis=0)
+    return Bars.from_frame(table, symbol="SP500")

@@ -1,0 +1,241 @@
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convnext_vbt.market.bars import FIELDS, Bars, step_text
+
+
+def frame(bars: int = 48, *, start: str = "2024-01-01", freq: str = "h", tz: str | None = "UTC"):
+    rng = np.random.default_rng(bars)
+    close = 100 * np.exp(np.cumsum(0.01 * rng.standard_normal(bars)))
+    first = np.r_[100.0, close[:-1]]
+    top, bottom = np.maximum(first, close), np.minimum(first, close)
+    return pd.DataFrame(
+        {
+            "open": first,
+            "high": top * 1.001,
+            "low": bottom * 0.999,
+            "close": close,
+            "volume": rng.random(bars),
+        },
+        index=pd.date_range(start, periods=bars, freq=freq, tz=tz),
+    )
+
+
+def test_a_frame_becomes_read_only_c_ordered_float64():
+    bars = Bars.from_frame(frame(), symbol="BTC")
+    for field in FIELDS:
+        values = getattr(bars, field)
+        assert values.dtype == np.float64
+        assert values.shape == (48, 1)
+        assert values.flags.c_contiguous
+        with pytest.raises(ValueError, match="read-only"):
+            values[0, 0] = 1.0
+    assert repr(bars) == "Bars(BTC: 48 bars of 1h, 2024-01-01 00:00 to 2024-01-02 23:00 UTC)"
+
+
+def test_the_callers_arrays_are_copied():
+    table = frame()
+    bars = Bars.from_frame(table)
+    before = bars.close.copy()
+    table["close"] = 1.0
+    assert np.array_equal(bars.close, before)
+
+
+def test_column_case_and_order_do_not_matter():
+    table = frame()
+    other = table[list(reversed(FIELDS))].rename(columns=str.upper).assign(extra="ignored")
+    assert Bars.from_frame(other).fingerprint() == Bars.from_frame(table).fingerprint()
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata", None])
+def test_every_time_zone_becomes_utc(zone):
+    bars = Bars.from_frame(frame(tz=zone))
+    expected = pd.Timestamp("2024-01-01", tz=zone or "UTC").tz_convert("UTC")
+    assert bars.index[0] == expected
+    assert str(bars.index.tz) == "UTC"
+    assert bars.index.unit == "ns"
+
+
+def test_a_panel_has_nan_rows_where_a_symbol_has_no_bar():
+    early, late = frame(48), frame(24, start="2024-01-02")
+    bars = Bars.from_frames({"A": early, "B": late})
+    assert bars.symbols == ("A", "B")
+    assert bars.close.shape == (48, 2)
+    assert bars.present.sum(axis=0).tolist() == [48, 24]
+    assert np.isnan(bars.volume[:24, 1]).all()
+    assert np.array_equal(bars.close[24:, 1], late["close"])
+    assert bars.frame("close").columns.tolist() == ["A", "B"]
+
+
+def test_rows_are_a_view_that_keeps_step_and_calendar():
+    bars = Bars.from_frames({"A": frame(480), "B": frame(100, start="2024-01-10")})
+    part = bars.rows(5, 9)  # B has not a single bar here
+    assert len(part) == 4
+    assert np.shares_memory(part.close, bars.close)
+    assert not part.close.flags.writeable
+    assert (part.step, part.days_per_year) == (bars.step, 365)
+    assert part.bars_per_year == 8760
+
+
+@pytest.mark.parametrize(("start", "stop"), [(-1, 3), (3, 3), (0, 49)])
+def test_rows_outside_are_refused(start, stop):
+    with pytest.raises(ValueError, match="do not lie within the 48 bars"):
+        Bars.from_frame(frame()).rows(start, stop)
+
+
+def test_pickled_bars_stay_read_only_and_equal():
+    bars = Bars.from_frame(frame())
+    again = pickle.loads(pickle.dumps(bars))  # noqa: S301
+    assert again.fingerprint() == bars.fingerprint()
+    assert not again.close.flags.writeable
+
+
+def test_fingerprint_sees_every_value_and_only_the_asked_rows():
+    table = frame()
+    whole, half = Bars.from_frame(table).fingerprint(), Bars.from_frame(table).fingerprint(24)
+    table.iloc[30, 4] += 1
+    assert Bars.from_frame(table).fingerprint() != whole
+    assert Bars.from_frame(table).fingerprint(24) == half
+    assert Bars.from_frame(table.iloc[:24]).fingerprint() == half
+    assert Bars.from_frame(table, symbol="other").fingerprint(24) != half
+
+
+@pytest.mark.parametrize(
+    ("index", "days", "bars_a_year"),
+    [
+        (pd.date_range("2024-01-01", periods=2000, freq="h"), 365, 8760),
+        (pd.date_range("2024-01-02", periods=24, freq="h"), 365, 8760),
+        (pd.date_range("2024-01-01", periods=400, freq="D"), 365, 365),
+        (pd.date_range("2024-01-01", periods=400, freq="15min"), 365, 35040),
+        (pd.bdate_range("2024-01-01", periods=400), 252, 252),
+        (pd.bdate_range("2024-01-01", periods=4), 252, 252),
+        (pd.date_range("2024-01-01", periods=100, freq="W-FRI"), 252, 365 / 7),
+    ],
+)
+def test_the_calendar_is_read_off_the_index(index, days, bars_a_year):
+    bars = Bars.from_frame(frame(len(index)).set_axis(index, axis=0))
+    assert bars.days_per_year == days
+    assert bars.bars_per_year == pytest.approx(bars_a_year)
+
+
+def test_session_hours_count_seven_a_day():
+    days = pd.bdate_range("2024-01-01", periods=50, tz="UTC")
+    index = pd.DatetimeIndex([d + pd.Timedelta(hours=h) for d in days for h in range(14, 21)])
+    bars = Bars.from_frame(frame(len(index)).set_axis(index, axis=0))
+    assert bars.bars_per_year == 252 * 7
+
+
+@pytest.mark.parametrize(
+    ("step", "text"),
+    [("1h", "1h"), ("15min", "15m"), ("1D", "1d"), ("90min", "90m"), ("1s", "1s")],
+)
+def test_steps_are_written_as_traders_do(step, text):
+    assert step_text(pd.Timedelta(step)) == text
+
+
+def changed(row: int, **values: float) -> pd.DataFrame:
+    table = frame()
+    for field, value in values.items():
+        table.iloc[row, FIELDS.index(field)] = value
+    return table
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (changed(5, close=np.nan), r"row 5 \(2024-01-01 05:00.*close: only part of the bar"),
+        (changed(5, low=-1.0), r"row 5 .*low: a price must be finite and > 0 .*low=-1.*repair"),
+        (changed(5, open=0.0), r"row 5 .*open: a price must be"),
+        (changed(5, high=np.inf), r"row 5 .*high: a price must be finite"),
+        (changed(5, volume=-1.0), r"row 5 .*volume: a volume must be finite and >= 0"),
+        (changed(5, high=90.0, low=95.0), r"row 5 .*the high lies below the low"),
+        (changed(5, high=99.0, low=1.0), r"row 5 .*high lies below the open or the close"),
+        (changed(5, low=150.0, high=160.0), r"row 5 .*low lies above the open or the close"),
+        (frame().drop(columns="low"), "column.s. low not found among open, high, close, volume"),
+        (frame().assign(Low=1.0), "column low is there twice"),
+        (frame().astype({"close": str}), "column close is not numeric .*pandas.to_numeric"),
+        (frame().iloc[::-1], r"row 1: .*22:00.* is earlier .*23:00.*newest comes first.*; sort"),
+        (frame().iloc[[0, 2, 1, 3]], "row 2: .*01:00:00.* is earlier than the row before.*sort"),
+        (frame().iloc[[0, 1, 1]], "row 2: .*there twice with the same values; drop one.*1 in all"),
+        (frame().iloc[:1], "at least 2 rows, got 1"),
+        (frame().iloc[:0], "is the file empty"),
+        (frame() * np.nan, "asset: not a single bar is there"),
+        (
+            frame().set_axis(frame().index.where(frame().index.hour != 7), axis=0),
+            "row 7: the timestamp is missing",
+        ),
+    ],
+)
+def test_a_fault_names_row_value_and_remedy(table, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        Bars.from_frame(table)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_conflicting_duplicate_shows_both_values():
+    table = changed(3, close=100.5, high=200.0)
+    table.index = table.index.where(np.arange(48) != 3, table.index[2])
+    close = table["close"].iloc[2]
+    with pytest.raises(ValueError, match=r"different values \(open .*find out which row is right"):
+        Bars.from_frame(table)
+    table[["open", "high", "low"]] = 100.0
+    with pytest.raises(ValueError, match=rf"different values \(close {close:g} and 100.5\)"):
+        Bars.from_frame(table)
+
+
+def test_a_plain_index_is_a_type_error():
+    with pytest.raises(TypeError, match=r"must be a DatetimeIndex.*set_index"):
+        Bars.from_frame(frame().reset_index(drop=True))
+
+
+def test_the_constructor_checks_symbols_shape_step_zone_and_calendar():
+    bars = Bars.from_frame(frame())
+    good = {field: getattr(bars, field) for field in FIELDS}
+    good |= {"index": bars.index, "symbols": ("A",), "step": bars.step}
+    for change, kind, message in [
+        ({"symbols": "A"}, TypeError, "tuple of names, got 'A'"),
+        ({"symbols": ()}, ValueError, "distinct and at least one"),
+        ({"symbols": ("A", "A")}, ValueError, "distinct and at least one"),
+        ({"close": bars.close[:, 0]}, ValueError, r"close must have shape \(48, 1\)"),
+        ({"step": pd.Timedelta(0)}, ValueError, "step must be positive"),
+        ({"days_per_year": 260}, ValueError, "365, 252 or 0, got 260"),
+        ({"index": bars.index.tz_convert("Asia/Tokyo")}, ValueError, "must be UTC.*tz_convert"),
+        ({"index": bars.index.tz_localize(None)}, ValueError, "must be UTC, got time zone None"),
+        ({"index": bars.index[::-1]}, ValueError, "is earlier than the row before"),
+        ({"index": bars.index[[0, *range(47)]]}, ValueError, "row 1: .*duplicate of the row"),
+        ({"index": list(bars.index)}, TypeError, "DatetimeIndex of open times, got list"),
+    ]:
+        with pytest.raises(kind, match=message):
+            Bars(**(good | change))
+    with pytest.raises(ValueError, match="no frames were given"):
+        Bars.from_frames({})
+
+
+# Mostly close together, so that sound bars and every kind of fault come up often.
+price = st.sampled_from([1.0, 2.0, 2.0, 3.0, 3.0, 4.0]) | st.sampled_from(
+    [0.0, -1.0, np.nan, np.inf, -np.inf]
+)
+sorted_row = st.tuples(*[st.floats(0.1, 9)] * 4).map(
+    lambda four: (sorted(four)[1], max(four), min(four), sorted(four)[2], 5.0)
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(row=st.tuples(*[price] * 5) | sorted_row | st.just((np.nan,) * 5), at=st.integers(0, 9))
+def test_a_row_is_accepted_exactly_when_a_plain_reading_of_the_rules_accepts_it(row, at):
+    table = frame(10)
+    table.iloc[at] = row
+    o, h, low, c, v = row
+    whole = all(np.isnan(row))
+    sound = bool(np.isfinite(row).all()) and 0 < low <= min(o, c) <= max(o, c) <= h and v >= 0
+    if whole or sound:
+        bars = Bars.from_frame(table)
+        assert bars.present[at, 0] == sound
+    else:
+        with pytest.raises(ValueError, match=f"asset, row {at} "):
+            Bars.from_frame(table)
