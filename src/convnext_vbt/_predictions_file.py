@@ -1,0 +1,148 @@
+"""The file of a `Predictions`: Parquet rows for everybody, a sealed header for us.
+
+One row a prediction, so that any tool reads them. What rows cannot say (bars without a
+prediction, the splits, their fits and quantiles, the target) is JSON in the key-value metadata,
+beside a digest over header and values: a file that is not what was written is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from convnext_vbt.predictions import QUANTILE_LEVELS, Predictions, Split, SplitFit, Target
+from convnext_vbt.storage import write_with
+
+T = TypeVar("T")
+
+FORMAT = 1
+PROBABILITIES = ("prob_down", "prob_stay", "prob_up")
+HEADER, DIGEST = b"convnext_vbt", b"digest"
+REMEDY = "delete it and run the strategy again"
+DAMAGE = (
+    *(pa.ArrowException, OSError, zlib.error),  # no Parquet, or cut off
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),  # nonsense inside
+)
+"""What reading a damaged file can raise."""
+
+
+def write(predictions: Predictions, path: Path) -> None:
+    """Write the file `read` reads, atomically."""
+    made = predictions.split >= 0
+    rows, columns = np.nonzero(made)
+    symbols = pa.DictionaryArray.from_arrays(
+        pa.array(columns, pa.int32()), pa.array(predictions.symbols, pa.string())
+    )
+    probabilities = {
+        name: pa.array(predictions.proba[made][:, k]) for k, name in enumerate(PROBABILITIES)
+    }
+    table = pa.table(
+        {
+            "timestamp": pa.array(predictions.index[rows]),
+            "symbol": symbols,
+            "split": pa.array(predictions.split[made]),
+            **probabilities,
+        }
+    )
+    header = json.dumps(_header(predictions), sort_keys=True)
+    table = table.replace_schema_metadata({HEADER: header, DIGEST: _digest(header, predictions)})
+    write_with(path, lambda temporary: pq.write_table(table, temporary, write_page_checksum=True))
+
+
+def read(path: Path) -> Predictions:
+    """Read and verify what `write` wrote."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; run the strategy first")
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+        header = table.schema.metadata[HEADER].decode()
+        fields = json.loads(header)
+        found = fields["format"]
+    except DAMAGE as error:
+        raise ValueError(
+            f"{path} is not a readable predictions file ({_line(error)}); {REMEDY}"
+        ) from error
+    if found != FORMAT:
+        raise ValueError(f"{path} has predictions format {found}, not {FORMAT}; {REMEDY}")
+    try:
+        predictions = _predictions(table, fields)
+        intact = _digest(header, predictions) == table.schema.metadata[DIGEST].decode()
+    except DAMAGE as error:
+        raise ValueError(f"{path} is damaged ({_line(error)}); {REMEDY}") from error
+    if not intact:
+        raise ValueError(f"{path} is damaged: its digest does not match; {REMEDY}")
+    return predictions
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _header(predictions: Predictions) -> dict[str, Any]:
+    quantiles, target = predictions.quantiles, predictions.target
+    return {
+        "format": FORMAT,
+        "index": _pack(np.diff(predictions.index.asi8, prepend=0)),
+        "symbols": list(predictions.symbols),
+        "splits": [asdict(split) for split in predictions.splits],
+        "fits": [asdict(fit) for fit in predictions.fits],
+        "quantiles": None if quantiles is None else _pack(quantiles),
+        "target": None if target is None else asdict(target),
+        "receptive_field": predictions.receptive_field,
+    }
+
+
+def _predictions(table: Any, fields: dict[str, Any]) -> Predictions:
+    times = np.cumsum(_unpack(fields["index"], np.int64))
+    index = pd.DatetimeIndex(times.astype("datetime64[ns]")).tz_localize("UTC")
+    symbols = tuple(fields["symbols"])
+    rows = index.get_indexer(pd.DatetimeIndex(table["timestamp"].to_pandas()))
+    columns = pd.Index(symbols).get_indexer(table["symbol"].to_pandas())
+    proba = np.full((len(index), len(symbols), 3), np.nan, dtype=np.float32)
+    split = np.full((len(index), len(symbols)), -1, dtype=np.int16)
+    split[rows, columns] = table["split"].to_numpy()
+    for k, name in enumerate(PROBABILITIES):
+        proba[rows, columns, k] = table[name].to_numpy()
+    quantiles, target = fields["quantiles"], fields["target"]
+    if quantiles is not None:
+        quantiles = _unpack(quantiles, np.float32).reshape(-1, len(QUANTILE_LEVELS))
+    return Predictions(
+        index=index,
+        symbols=symbols,
+        proba=proba,
+        split=split,
+        splits=tuple(_tuples(Split, entry) for entry in fields["splits"]),
+        fits=tuple(_tuples(SplitFit, entry) for entry in fields["fits"]),
+        quantiles=quantiles,
+        target=None if target is None else Target(**target),
+        receptive_field=fields["receptive_field"],
+    )
+
+
+def _digest(header: str, predictions: Predictions) -> str:
+    digest = hashlib.sha256(header.encode())
+    digest.update(predictions.proba.tobytes())
+    digest.update(predictions.split.tobytes())
+    return digest.hexdigest()
+
+
+def _tuples(kind: type[T], entry: dict[str, Any]) -> T:
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
+
+
+def _pack(values: np.ndarray) -> str:
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(values).tobytes())).decode()
+
+
+def _unpack(text: str, dtype: type) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=dtype)

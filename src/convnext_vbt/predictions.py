@@ -1,0 +1,290 @@
+"""The seam: out-of-sample class probabilities and their file.
+
+The learning half writes a `Predictions`, the trading half reads it; neither knows the other.
+Dimensions: T bars, N symbols, K = 3 classes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import pandas as pd
+
+CLASSES = ("DOWN", "STAY", "UP")
+DOWN, STAY, UP = range(3)
+QUANTILE_LEVELS = np.linspace(0.0, 1.0, 1001)
+
+Range = tuple[int, int]
+"""A half-open range of bars [start, stop)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """One walk-forward split: half-open ranges of bars, purged at every boundary."""
+
+    number: int
+    train: Range
+    valid: Range
+    calibration: Range
+    test: Range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitFit:
+    """What training one split came to; losses are log-losses in nats per bar."""
+
+    number: int
+    epochs: int
+    """Optimiser steps or rounds taken up to the weights that were kept."""
+    valid_loss: float
+    prior_loss: float
+    """Log-loss of the training range's class frequencies on the validation range."""
+    temperature: float
+    prior: tuple[float, float, float]
+    """Class frequencies of the training range: DOWN, STAY, UP."""
+
+    @property
+    def learned(self) -> bool:
+        """Whether the validation loss ever beat the class prior's."""
+        return self.valid_loss < self.prior_loss
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What the probabilities speak of, so that the trade taken can be the trade predicted.
+
+    Barriers lie `up` and `down` x sigma_t x sqrt(horizon) from the next bar's open, sigma being
+    `market.volatility.ewma_volatility(halflife=halflife)`. For kind "fixed" the class is decided
+    at the horizon's close, outside a dead zone of those widths, and no barrier is touched.
+    """
+
+    kind: Literal["barrier", "fixed"] = "barrier"
+    horizon: int = 24
+    """Bars after the signal bar in which the outcome is decided."""
+    up: float = 1.0
+    down: float = 1.0
+    halflife: float = 24.0
+    """Of the volatility, in bars."""
+
+    def __post_init__(self) -> None:
+        if self.horizon < 1:
+            raise ValueError(f"horizon must be at least 1 bar, got {self.horizon}")
+        for name in ("up", "down", "halflife"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Predictions:
+    """Probabilities of DOWN, STAY, UP at the close of each bar, strictly out of sample.
+
+    `proba` is float32 (T, N, 3), NaN where there is no out-of-sample prediction; `split` is
+    int16 (T, N), the number of the split that made the prediction, -1 where there is none.
+    `quantiles`, float32 (number of splits, 1001), holds each split's quantiles of confidence
+    max(P(UP), P(DOWN)) on its own calibration range at the levels 0, 0.001, ..., 1.
+    """
+
+    index: pd.DatetimeIndex
+    symbols: tuple[str, ...]
+    proba: np.ndarray
+    split: np.ndarray
+    splits: tuple[Split, ...] = ()
+    fits: tuple[SplitFit, ...] = ()
+    quantiles: np.ndarray | None = None
+    target: Target | None = None
+    receptive_field: int | None = None
+    """Bars that one prediction looks back on, beside the features' own memory."""
+
+    def __post_init__(self) -> None:
+        _check_index(self.index)
+        object.__setattr__(self, "index", self.index.as_unit("ns"))
+        shape = (len(self.index), len(self.symbols))
+        proba = np.array(self.proba, dtype=np.float32, order="C")
+        split = np.array(self.split, dtype=np.int16, order="C")
+        if proba.shape != (*shape, 3) or split.shape != shape:
+            raise ValueError(
+                f"proba must have shape {(*shape, 3)} and split {shape}, got "
+                f"{proba.shape} and {split.shape}"
+            )
+        _check_probabilities(self.index, proba, split)
+        proba[split < 0] = np.nan  # one bit pattern for every NaN, so that equal means identical
+        for name, values in (("proba", proba), ("split", split)):
+            values.flags.writeable = False
+            object.__setattr__(self, name, values)
+        if self.splits and not set(np.unique(split)) <= {-1, *(s.number for s in self.splits)}:
+            raise ValueError(
+                f"split holds numbers {sorted(set(np.unique(split).tolist()) - {-1})}, "
+                f"splits holds {[s.number for s in self.splits]}"
+            )
+        if self.quantiles is not None:
+            quantiles = np.array(self.quantiles, dtype=np.float32, order="C")
+            if quantiles.shape != (len(self.splits), len(QUANTILE_LEVELS)):
+                raise ValueError(
+                    f"quantiles must have shape {(len(self.splits), len(QUANTILE_LEVELS))}, "
+                    f"got {quantiles.shape}"
+                )
+            quantiles.flags.writeable = False
+            object.__setattr__(self, "quantiles", quantiles)
+
+    @classmethod
+    def from_frames(
+        cls,
+        *,
+        prob_up: pd.DataFrame | pd.Series,
+        prob_down: pd.DataFrame | pd.Series,
+        target: Target | None = None,
+    ) -> Self:
+        """Anybody's probabilities: series, or frames of shape (T, N), on one index of UTC times.
+
+        NaN in both says that there is no prediction; P(STAY) is what is left to 1. The columns are
+        the symbols; two series of different names are one symbol, "asset".
+
+        Raises `ValueError` for values outside [0, 1], a sum above 1, a NaN in only one of the two
+        and for frames that do not match; the message names the bar.
+        """
+        up, down = _as_frames(prob_up, prob_down)
+        index = _utc(up.index)
+        p_up, p_down = up.to_numpy(np.float64), down.to_numpy(np.float64)
+        none = np.isnan(p_up) & np.isnan(p_down)
+        fine = (p_up >= 0) & (p_down >= 0) & (p_up + p_down <= 1 + 1e-6)
+        if not (none | fine).all():
+            t, n = np.argwhere(~(none | fine))[0]
+            raise ValueError(
+                f"{index[t]}: P(UP)={p_up[t, n]:g} and P(DOWN)={p_down[t, n]:g} must both be >= 0 "
+                "and sum to at most 1, or both be NaN for no prediction"
+            )
+        proba = np.stack([p_down, np.clip(1.0 - p_up - p_down, 0.0, None), p_up], axis=2)
+        return cls(
+            index=index,
+            symbols=tuple(str(name) for name in up.columns),
+            proba=proba,
+            split=np.where(none, -1, 0),
+            target=target,
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Predictions({', '.join(self.symbols)}: {int((self.split >= 0).sum()):,} of "
+            f"{self.split.size:,} bars out of sample, {len(self.splits)} splits)"
+        )
+
+    def _frame(self, values: np.ndarray) -> pd.DataFrame:
+        return pd.DataFrame(values, index=self.index, columns=pd.Index(self.symbols, name="symbol"))
+
+    @property
+    def prob_down(self) -> pd.DataFrame:
+        """P(DOWN), a (T, N) frame, NaN where there is no prediction."""
+        return self._frame(self.proba[:, :, DOWN])
+
+    @property
+    def prob_stay(self) -> pd.DataFrame:
+        """P(STAY), a (T, N) frame, NaN where there is no prediction."""
+        return self._frame(self.proba[:, :, STAY])
+
+    @property
+    def prob_up(self) -> pd.DataFrame:
+        """P(UP), a (T, N) frame, NaN where there is no prediction."""
+        return self._frame(self.proba[:, :, UP])
+
+    def confidence_quantile(self, level: float) -> np.ndarray:
+        """The quantile of confidence that each bar's own split was calibrated to, float32 (T, N).
+
+        It comes from the split's calibration range, which ends before its test range, so it is
+        known at every bar it is given for. NaN where there is no prediction.
+        """
+        if self.quantiles is None:
+            raise ValueError(
+                "quantile thresholds need predictions with calibration ranges, as walk_forward "
+                "makes them; give absolute thresholds such as 0.5 instead"
+            )
+        if not 0 <= level <= 1:
+            raise ValueError(f"a quantile level must lie in [0, 1], got {level}")
+        per_split = [np.interp(level, QUANTILE_LEVELS, row) for row in self.quantiles]
+        lookup = np.array([*per_split, np.nan], dtype=np.float32)  # [-1] is "no prediction"
+        position = np.full(max((s.number for s in self.splits), default=0) + 2, -1)
+        for row, split in enumerate(self.splits):
+            position[split.number] = row
+        quantile: np.ndarray = lookup[position[self.split]]
+        return quantile
+
+    def save(self, path: str | Path) -> None:
+        """Write the file that `load` reads: one Parquet row a prediction, atomically.
+
+        Columns timestamp, symbol, split, prob_down, prob_stay, prob_up.
+        """
+        from convnext_vbt import _predictions_file
+
+        _predictions_file.write(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Predictions:
+        """Read what `save` wrote.
+
+        Raises `FileNotFoundError` when there is no such file and `ValueError` when it is damaged
+        or of another format.
+        """
+        from convnext_vbt import _predictions_file
+
+        return _predictions_file.read(Path(path))
+
+
+def _check_index(index: pd.DatetimeIndex) -> None:
+    if str(index.tz) != "UTC":
+        raise ValueError(f"prediction times must be UTC, got time zone {index.tz}")
+    late = np.flatnonzero(np.diff(index.asi8) <= 0)
+    if len(late):
+        row = int(late[0]) + 1
+        raise ValueError(
+            f"row {row}: {index[row]} does not come after {index[row - 1]}; sort by time and keep "
+            "one row per timestamp"
+        )
+
+
+def _check_probabilities(
+    index: pd.DatetimeIndex, proba_TNK: np.ndarray, split_TN: np.ndarray
+) -> None:
+    made = split_TN >= 0
+    wrong = np.where(made, ~np.isfinite(proba_TNK).all(axis=2), ~np.isnan(proba_TNK).all(axis=2))
+    if wrong.any():
+        t, n = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"{index[t]}: proba must be finite exactly where split >= 0, got "
+            f"{proba_TNK[t, n].tolist()} in split {split_TN[t, n]}"
+        )
+    off = (np.abs(proba_TNK.sum(axis=2) - 1) > 1e-4) | (proba_TNK < 0).any(axis=2)
+    if off.any():
+        t, n = np.argwhere(off)[0]
+        raise ValueError(
+            f"{index[t]}: probabilities must be >= 0 and sum to 1, got {proba_TNK[t, n].tolist()}"
+        )
+
+
+def _as_frames(
+    up: pd.DataFrame | pd.Series, down: pd.DataFrame | pd.Series
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    if isinstance(up, pd.Series) and isinstance(down, pd.Series):
+        name = up.name if up.name is not None and up.name == down.name else "asset"
+        up, down = up.to_frame(name), down.to_frame(name)
+    if not isinstance(up, pd.DataFrame) or not isinstance(down, pd.DataFrame):
+        raise TypeError(
+            f"prob_up and prob_down must be two frames or two series, got {type(up).__name__} "
+            f"and {type(down).__name__}"
+        )
+    if not up.index.equals(down.index) or not up.columns.equals(down.columns):
+        raise ValueError(
+            f"prob_up {up.shape} and prob_down {down.shape} must share their index and columns; "
+            "use prob_down.reindex_like(prob_up)"
+        )
+    return up, down
+
+
+def _utc(index: pd.Index) -> pd.DatetimeIndex:
+    if not isinstance(index, pd.DatetimeIndex):
+        raise TypeError(
+            f"probabilities need a DatetimeIndex of bar open times, got {type(index).__name__}"
+        )
+    return index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
