@@ -1,0 +1,23 @@
+"""What the benchmarks share: fair timing of rivals on a machine that others may be using."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+
+def paired_medians(*functions: Callable[[], object], repeats: int = 5) -> list[float]:
+    """Median seconds of each function, run in turns so that all meet the same disturbances.
+
+    Everything is called once before it is timed: compilation and caches are not measured.
+    """
+    seconds: list[list[float]] = [[] for _ in functions]
+    for function in functions:
+        function()
+    for _ in range(repeats):
+        for function, taken in zip(functions, seconds, strict=True):
+            start = time.perf_counter()
+            function()
+            taken.append(time.perf_counter() - start)
+    return [statistics.median(taken) for taken in seconds]

@@ -1,0 +1,1 @@
+"""Left half: from bars to out-of-sample probabilities. No vectorbt here."""

@@ -1,0 +1,310 @@
+"""Stationary, causal features of OHLCV bars for the network.
+
+Dimensions: T bars, N symbols, F features, M bars that one symbol has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.learning import indicators
+from convnext_vbt.learning.symbols import each_symbol, present_bars
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.market.volatility import decay_warmup
+
+
+def _span(span: int) -> int:
+    """Warm-up of an EMA with weight 2 / (span + 1)."""
+    return decay_warmup(1.0 - 2.0 / (span + 1))
+
+
+# A value made of changes from bar to bar starts at the second bar: hence the + 1.
+_WILDER = 1 + decay_warmup(13.0 / 14.0)
+_SIGMA = 1 + decay_warmup(0.5 ** (1.0 / 24))
+_LAGS = (1, 4, 24, 72, 168)
+
+
+class _Series:
+    """One symbol's present bars and what several families share, computed once."""
+
+    def __init__(self, fields: tuple[np.ndarray, ...]) -> None:
+        self.open, self.high, self.low, self.close, self.volume = fields
+        self.log_close = np.log(self.close)
+        self.variance = indicators.ewma_variance_nb(self.log_close, 24.0)
+        self.atr = indicators.atr_nb(self.high, self.low, self.close, 14)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Family:
+    """Features that one kernel writes together: names, first valid bars, the call."""
+
+    warmups: dict[str, int]
+    write: Callable[[_Series, np.ndarray], None]
+
+
+# Logarithms are taken here: numpy's are vectorised, numba's are not.
+def _write_volatility(s: _Series, out: np.ndarray) -> None:
+    span, body = np.log(s.high / s.low), np.log(s.close / s.open)
+    fast = indicators.ewma_variance_nb(s.log_close, 6.0)
+    indicators.variance_ratios_nb(s.log_close, span, body, fast, s.variance, 24, 168, out)
+    np.log(out, out=out)
+    out *= 0.5
+
+
+def _write_averages(s: _Series, out: np.ndarray) -> None:
+    indicators.averages_nb(s.close, s.atr, out)
+    np.log(out[0], out=out[0])
+
+
+_FAMILIES = (
+    _Family(
+        warmups={f"return_{lag}": max(lag, _SIGMA) for lag in _LAGS},
+        write=lambda s, out: indicators.returns_nb(s.log_close, s.variance, np.array(_LAGS), out),
+    ),
+    _Family(
+        warmups={"candle_body": 0, "candle_upper_wick": 0, "candle_lower_wick": 0},
+        write=lambda s, out: indicators.candle_nb(s.open, s.high, s.low, s.close, out),
+    ),
+    _Family(
+        warmups={
+            "volatility_ratio_6_24": _SIGMA,
+            "volatility_ratio_24_168": 168,
+            "parkinson_over_close_24": 24,
+            "garman_klass_ratio_24_168": 167,
+        },
+        write=_write_volatility,
+    ),
+    _Family(
+        warmups={
+            "log_natr_14": _WILDER,
+            "macd_over_atr": max(_span(26), _WILDER),
+            "keltner_20": max(_span(20), _WILDER),
+            "ema_distance_24": max(_span(24), _WILDER),
+            "ema_distance_168": _span(168),
+        },
+        write=_write_averages,
+    ),
+    _Family(
+        warmups={"rsi_14": _WILDER},
+        write=lambda s, out: indicators.rsi_nb(s.close, 14, out),
+    ),
+    _Family(
+        # ADX averages what is itself an average: their memories add up.
+        warmups={"adx_14": 2 * _WILDER, "di_spread_14": _WILDER},
+        write=lambda s, out: indicators.directional_nb(s.high, s.low, s.close, 14, out),
+    ),
+    _Family(
+        warmups={"bollinger_percent_b_20": 19, "bollinger_width_20": _WILDER},
+        write=lambda s, out: indicators.bollinger_nb(s.close, s.atr, 20, out),
+    ),
+    _Family(
+        warmups={"stochastic_k_14": 13},
+        write=lambda s, out: indicators.stochastic_nb(s.high, s.low, s.close, 14, out),
+    ),
+    _Family(
+        warmups={"efficiency_24": 24},
+        write=lambda s, out: indicators.efficiency_nb(s.close, 24, out),
+    ),
+    _Family(
+        warmups={"vwap_distance_24": _WILDER, "volume_zscore_24": 23, "volume_trend_24_168": 167},
+        write=lambda s, out: indicators.volume_nb(
+            s.high, s.low, s.close, s.volume, s.atr, 24, 168, out
+        ),
+    ),
+    _Family(
+        warmups={"chaikin_money_flow_24": 23, "return_volume_correlation_24": 24},
+        write=lambda s, out: indicators.flow_nb(
+            s.high, s.low, s.close, s.volume, s.log_close, 24, out
+        ),
+    ),
+)
+_TIMES = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
+_WARMUPS = {name: first for family in _FAMILIES for name, first in family.warmups.items()}
+_WARMUPS |= dict.fromkeys(_TIMES, 0)
+
+ALL_FEATURES: tuple[str, ...] = tuple(_WARMUPS)
+"""Names of the built-in features."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Features:
+    """What the network sees at the close of each bar.
+
+    `values` is float32 (T, N, F). The first `warmup` bars that a symbol has are NaN, as is every
+    bar it does not have; all other values are finite.
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    warmup: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        if not self.names or repeated or not all(isinstance(n, str) and n for n in self.names):
+            raise ValueError(
+                f"feature names must be distinct, non-empty and at least one, got {self.names}"
+            )
+        values = np.asarray(self.values)
+        if values.ndim != 3 or values.shape[2] != len(self.names):
+            raise ValueError(
+                f"feature values must have shape (bars, symbols, {len(self.names)} features), "
+                f"got {values.shape}"
+            )
+        if not np.issubdtype(values.dtype, np.floating):
+            raise ValueError(f"feature values must be float32, got {values.dtype}; use .astype")
+        if isinstance(self.warmup, bool) or not isinstance(self.warmup, int) or self.warmup < 0:
+            raise ValueError(f"warmup must be a number of bars >= 0, got {self.warmup!r}")
+        if values.flags.writeable or values.dtype != np.float32:  # else nobody can change them
+            values = np.array(values, dtype=np.float32, order="C")
+            values.flags.writeable = False
+        object.__setattr__(self, "values", values)
+
+
+FeatureFunction = Callable[[Bars], Features]
+"""A user's own features: a pure function whose row t depends on bars up to t alone."""
+
+
+def compute_features(
+    bars: Bars,
+    *,
+    names: Sequence[str] | None = None,
+    function: FeatureFunction | None = None,
+    extend: bool = True,
+) -> Features:
+    """The built-in features `names` (all of them by default), and a user's own.
+
+    With `function` its features are appended to the built-in ones, or with `extend=False` take
+    their place. `warmup` is the longest of the features chosen: a recursive one is valid once its
+    starting value weighs under 1e-6.
+
+    Raises `ValueError` for an unknown name, for bars too short to give any value, and for output
+    of `function` that breaks the rules of `Features`.
+    """
+    own = None if function is None else _own_features(bars, function)
+    if own is not None and not extend:
+        if names is not None:
+            raise ValueError(
+                "names choose built-in features, but extend=False replaces them; drop one of "
+                "features.names and features.extend"
+            )
+        return own
+    built_in = _built_in(bars, ALL_FEATURES if names is None else _known(names))
+    return built_in if own is None else _joined(bars, built_in, own)
+
+
+def _known(names: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise TypeError(f"names must be a sequence of feature names, got the text {names!r}")
+    if not names:
+        raise ValueError("features.names is empty; name at least one feature, or leave it out")
+    for name in names:
+        if name not in _WARMUPS:
+            close = get_close_matches(name, ALL_FEATURES, n=1)
+            hint = (
+                f"did you mean {close[0]!r}?" if close else f"there are {', '.join(ALL_FEATURES)}"
+            )
+            raise ValueError(f"unknown feature {name!r} in features.names; {hint}")
+    return tuple(names)
+
+
+def _built_in(bars: Bars, names: tuple[str, ...]) -> Features:
+    warmup = max(_WARMUPS[name] for name in names)
+    longest = int(bars.present.sum(axis=0).max())
+    if longest <= warmup:
+        raise ValueError(
+            f"these features give their first value after {warmup:,} bars, but the longest symbol "
+            f"has {longest:,}; load more bars or choose features with less memory (features.names)"
+        )
+    families = [family for family in _FAMILIES if not family.warmups.keys().isdisjoint(names)]
+    times_TF = _time_features(bars.index, [name for name in names if name in _TIMES])
+    made = [name for family in families for name in family.warmups] + list(times_TF)
+    order = np.array([made.index(name) for name in names])
+    values = np.empty((*bars.close.shape, len(names)), dtype=np.float32)
+
+    def work(n: int) -> None:
+        rows, fields = present_bars(bars, n)
+        columns = np.empty((len(made), len(rows)), dtype=np.float32)
+        _write_families(_Series(fields), families, columns)
+        for name, column_T in times_TF.items():
+            columns[made.index(name)] = column_T[rows]
+        indicators.transpose_nb(columns, order, rows, warmup, n, values)
+
+    each_symbol(work, len(bars.symbols))
+    values.flags.writeable = False
+    return Features(names=names, values=values, warmup=warmup)
+
+
+def _write_families(series: _Series, families: Sequence[_Family], columns_FM: np.ndarray) -> None:
+    first = 0
+    for family in families:
+        family.write(series, columns_FM[first : first + len(family.warmups)])
+        first += len(family.warmups)
+
+
+def _time_features(index: pd.DatetimeIndex, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Place in the day and in the week (from Monday 00:00 UTC) of the bars' open times, (T,)."""
+    day = 86_400 * 10**9
+    monday = 4 * day  # 1970-01-05; the epoch was a Thursday
+    out: dict[str, np.ndarray] = {}
+    for period, length, origin in (("hour", day, 0), ("weekday", 7 * day, monday)):
+        circles = [name for name in names if name.startswith(period)]
+        if circles:
+            turns = (index.asi8 - origin) % length / length
+            angle = (2.0 * np.pi * turns).astype(np.float32)
+            out |= {name: np.sin(angle) if "sin" in name else np.cos(angle) for name in circles}
+    return out
+
+
+def _own_features(bars: Bars, function: FeatureFunction) -> Features:
+    """What the user's function makes of the bars, checked and with its warm-up blanked."""
+    where = f"the feature function {getattr(function, '__name__', function)!r}"
+    made = function(bars)
+    if not isinstance(made, Features):
+        raise TypeError(f"{where} must return Features, got {type(made).__name__}")
+    if made.values.shape[:2] != bars.close.shape:
+        raise ValueError(
+            f"{where} must give values for {bars.close.shape} (bars, symbols), got "
+            f"{made.values.shape[:2]}"
+        )
+    ready = _ready(bars, made.warmup)
+    if not ready.any():
+        raise ValueError(
+            f"{where} states a warm-up of {made.warmup:,} bars, but there are only {len(bars):,}"
+        )
+    broken = ready[:, :, None] & ~np.isfinite(made.values)
+    if broken.any():
+        t, n, f = (int(i) for i in np.argwhere(broken)[0])
+        raise ValueError(
+            f"{where}: {made.names[f]} of {bars.symbols[n]} is {made.values[t, n, f]} at bar {t} "
+            f"({bars.index[t]}), past its warm-up of {made.warmup} bars; make it finite there or "
+            "state a longer warmup"
+        )
+    return _blanked(made.names, made.values, made.warmup, ready)
+
+
+def _joined(bars: Bars, built_in: Features, own: Features) -> Features:
+    clash = sorted(set(built_in.names) & set(own.names))
+    if clash:
+        raise ValueError(
+            f"the feature function gives {', '.join(clash)}, which is built in; rename it"
+        )
+    warmup = max(built_in.warmup, own.warmup)
+    values = np.concatenate([built_in.values, own.values], axis=2)
+    return _blanked((*built_in.names, *own.names), values, warmup, _ready(bars, warmup))
+
+
+def _ready(bars: Bars, warmup: int) -> np.ndarray:
+    """Whether, (T, N), the symbol has this bar and at least `warmup` before it."""
+    return bars.present & (np.cumsum(bars.present, axis=0) > warmup)
+
+
+def _blanked(
+    names: tuple[str, ...], values: np.ndarray, warmup: int, ready: np.ndarray
+) -> Features:
+    return Features(names=names, values=np.where(ready[:, :, None], values, np.nan), warmup=warmup)

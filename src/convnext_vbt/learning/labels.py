@@ -1,0 +1,202 @@
+"""What came of a trade entered at the next open: DOWN, STAY, UP, or unknown.
+
+Dimensions: T bars, N symbols, M bars that one symbol has.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from convnext_vbt.learning.symbols import each_symbol, present_bars
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.market.volatility import ewma_volatility
+from convnext_vbt.predictions import DOWN, STAY, UP, Target
+
+NO_LABEL = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Labels:
+    """Classes of outcomes and the bars at which they became known.
+
+    `values` is int8 (T, N): DOWN 0, STAY 1, UP 2, or -1 where the outcome is unknown. `end` is
+    int64 (T, N): the bar at whose close the outcome is known; purging goes by it. A row without
+    a label has the end its horizon would give it, but never one past the last bar.
+    """
+
+    values: np.ndarray
+    end: np.ndarray
+    bars_per_year: float
+
+    def __post_init__(self) -> None:
+        values = np.array(self.values, dtype=np.int8, order="C")
+        end = np.array(self.end, dtype=np.int64, order="C")
+        if values.ndim != 2 or values.shape != end.shape:
+            raise ValueError(
+                f"values and end must share a shape (bars, symbols), got {values.shape} "
+                f"and {end.shape}"
+            )
+        if len(values) and not (values.min() >= NO_LABEL and values.max() <= UP):
+            raise ValueError(
+                f"label values must be -1, 0, 1 or 2, got {np.unique(values).tolist()}"
+            )
+        rows = np.arange(len(end))[:, None]
+        wrong = (end < rows) | (end >= len(end))
+        if wrong.any():
+            t, n = (int(i) for i in np.argwhere(wrong)[0])
+            raise ValueError(
+                f"the label of bar {t} must end between that bar and the last one "
+                f"({len(end) - 1}), got {int(end[t, n])}"
+            )
+        for name, array in (("values", values), ("end", end)):
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Shares of DOWN, STAY and UP among the labelled bars; NaN when there are none."""
+        counts = np.bincount(self.values[self.values != NO_LABEL], minlength=3)
+        down, stay, up = counts / counts.sum() if counts.sum() else np.full(3, math.nan)
+        return float(down), float(stay), float(up)
+
+
+def barrier_labels(
+    bars: Bars,
+    *,
+    horizon: int = 24,
+    up: float = 1.0,
+    down: float = 1.0,
+    halflife: float = 24.0,
+) -> Labels:
+    """Triple-barrier labels (Lopez de Prado 2018, ch. 3) of a trade entered at the next open.
+
+    The entry is the open of bar t+1; the barriers lie at entry x (1 + up w) and
+    entry x (1 - down w) with w = sigma_t sqrt(horizon), sigma_t the EWMA volatility per bar known
+    at the close of t.
+    Bars t+1 ... t+horizon of the symbol's present bars are watched: UP when the high reaches the
+    upper barrier first, DOWN when the low reaches the lower one, -1 when one bar reaches both
+    (their order is unknown), STAY when neither is reached by the close of t+horizon. `end` is the
+    bar that decided. Also -1: while sigma warms up, where the data end before the outcome, and
+    where the symbol has no bar.
+
+    Raises `ValueError` for a horizon below 1 or a multiple that is not positive.
+    """
+    return _labels(bars, barrier_nb, horizon=horizon, up=up, down=down, halflife=halflife)
+
+
+def fixed_horizon_labels(
+    bars: Bars,
+    *,
+    horizon: int = 24,
+    up: float = 0.5,
+    down: float = 0.5,
+    halflife: float = 24.0,
+) -> Labels:
+    """Labels by the return from the open of t+1 to the close of t+horizon.
+
+    UP above up w, DOWN below -down w, else STAY, with w = sigma_t sqrt(horizon) as in
+    `barrier_labels`; `end` is bar t+horizon (of the symbol's present bars). -1 as there.
+
+    Raises `ValueError` for a horizon below 1 or a multiple that is not positive.
+    """
+    return _labels(bars, fixed_horizon_nb, horizon=horizon, up=up, down=down, halflife=halflife)
+
+
+def labels_for(bars: Bars, target: Target) -> Labels:
+    """The labels that `target` describes."""
+    make = barrier_labels if target.kind == "barrier" else fixed_horizon_labels
+    return make(
+        bars, horizon=target.horizon, up=target.up, down=target.down, halflife=target.halflife
+    )
+
+
+def _labels(
+    bars: Bars,
+    kernel: Callable[..., None],
+    *,
+    horizon: int,
+    up: float,
+    down: float,
+    halflife: float,
+) -> Labels:
+    if horizon < 1:
+        raise ValueError(f"horizon must be at least 1 bar, got {horizon}; set labels.horizon")
+    for name, multiple in (("up", up), ("down", down)):
+        if not (multiple > 0 and math.isfinite(multiple)):
+            raise ValueError(
+                f"{name} must be a positive multiple, got {multiple}; set labels.{name}"
+            )
+    shape = bars.close.shape
+    width = ewma_volatility(bars, halflife=halflife) * math.sqrt(horizon)
+    values = np.full(shape, NO_LABEL, dtype=np.int8)
+    end = np.empty(shape, dtype=np.int64)
+    end[:] = np.minimum(np.arange(shape[0]) + horizon, shape[0] - 1)[:, None]
+
+    def work(n: int) -> None:
+        rows, fields = present_bars(bars, n)
+        label, last = np.full(len(rows), NO_LABEL, dtype=np.int8), end[rows, n]
+        kernel(fields, width[rows, n], horizon, up, down, rows, label, last)
+        values[rows, n], end[rows, n] = label, last
+
+    each_symbol(work, shape[1])
+    return Labels(values=values, end=end, bars_per_year=bars.bars_per_year)
+
+
+@njit(cache=True, nogil=True)
+def barrier_nb(
+    fields: tuple[np.ndarray, ...],
+    width: np.ndarray,
+    horizon: int,
+    up: float,
+    down: float,
+    rows: np.ndarray,
+    label: np.ndarray,
+    end: np.ndarray,
+) -> None:
+    """Write label and end, (M,), of one symbol's present bars; width is sigma sqrt(horizon)."""
+    open_, high, low, _, _ = fields
+    num_bars = len(rows)
+    for i in range(num_bars - 1):
+        if np.isnan(width[i]):
+            continue
+        entry = open_[i + 1]
+        upper = entry * (1.0 + up * width[i])
+        lower = entry * (1.0 - down * width[i])
+        stop = min(i + horizon, num_bars - 1)
+        j = i + 1
+        while j < stop and high[j] < upper and low[j] > lower:
+            j += 1
+        rose, fell = high[j] >= upper, low[j] <= lower
+        if rose or fell:
+            if rose != fell:
+                label[i] = UP if rose else DOWN
+            end[i] = rows[j]
+        elif j == i + horizon:
+            label[i] = STAY
+            end[i] = rows[j]
+
+
+@njit(cache=True, nogil=True)
+def fixed_horizon_nb(
+    fields: tuple[np.ndarray, ...],
+    width: np.ndarray,
+    horizon: int,
+    up: float,
+    down: float,
+    rows: np.ndarray,
+    label: np.ndarray,
+    end: np.ndarray,
+) -> None:
+    """Write label and end, (M,), of one symbol's present bars; width is sigma sqrt(horizon)."""
+    open_, _, _, close, _ = fields
+    for i in range(len(rows) - horizon):
+        if np.isnan(width[i]):
+            continue
+        change = close[i + horizon] / open_[i + 1] - 1.0
+        label[i] = UP if change > up * width[i] else DOWN if change < -down * width[i] else STAY
+        end[i] = rows[i + horizon]

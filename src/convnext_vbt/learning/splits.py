@@ -1,0 +1,190 @@
+"""Walk-forward splits: train | valid | calibration | test, purged through the labels' ends.
+
+Ranges are half-open ranges of bars [start, stop). Dimensions: T bars, N symbols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.learning.labels import NO_LABEL, Labels
+from convnext_vbt.predictions import Range, Split
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalkForward:
+    """How the bars are cut: a training window, then the test range right after it, again and again.
+
+    Test ranges tile from the first window's end to the last bar without holes; the last one may
+    be shorter. `valid` and `calibration` are cut from the end of `train`, in this order. Every
+    range but the test one stops before its first row whose label ends in the next range (the
+    whole tail goes: dropping only the late-resolving rows would bias the classes), and `embargo`
+    bars earlier still.
+
+    Raises `ValueError` naming the setting, its value and the remedy.
+    """
+
+    train: int | str = "365D"
+    """Length of the training window, valid and calibration included: bars or a duration."""
+    test: int | str = "90D"
+    """Length of a test range, and the step from split to split: bars or a duration."""
+    valid: float = 0.15
+    """Fraction of the training window that early stopping watches."""
+    calibration: float = 0.10
+    """Fraction of the training window that temperature and quantiles are fitted on."""
+    embargo: int = 0
+    """Further bars dropped at every boundary, on top of the purge."""
+    expanding: bool = False
+    """Whether every window starts at the first bar, instead of moving along."""
+
+    def __post_init__(self) -> None:
+        for name in ("train", "test"):
+            _check_length(getattr(self, name), f"splits.{name}")
+        for name in ("valid", "calibration"):
+            value = getattr(self, name)
+            if not 0 < value < 1:
+                raise ValueError(f"splits.{name} must be a fraction between 0 and 1, got {value}")
+        if self.valid + self.calibration >= 1:
+            raise ValueError(
+                f"splits.valid + splits.calibration must leave room for training, got "
+                f"{self.valid} + {self.calibration}; make them sum to well below 1"
+            )
+        if self.embargo < 0:
+            raise ValueError(f"splits.embargo must be 0 or more bars, got {self.embargo}")
+
+    def split(self, labels: Labels) -> Splits:
+        """The splits of the bars that `labels` belongs to."""
+        num_bars = len(labels.values)
+        train = _bars_in(self.train, labels.bars_per_year, "splits.train")
+        test = _bars_in(self.test, labels.bars_per_year, "splits.test")
+        if train + test > num_bars:
+            raise ValueError(
+                f"splits.train + splits.test need {train:,} + {test:,} bars, but there are only "
+                f"{num_bars:,}; shorten splits.train or splits.test, or load more bars"
+            )
+        labelled = labels.values != NO_LABEL
+        reach = np.where(labelled, labels.end, -1).max(axis=1)
+        counts = labelled.sum(axis=1)
+        return Splits(
+            self._one(number, start, min(start + test, num_bars), train, reach, counts)
+            for number, start in enumerate(range(train, num_bars, test))
+        )
+
+    def as_sklearn(self, labels: Labels) -> list[tuple[np.ndarray, np.ndarray]]:
+        """`split(labels).as_sklearn(labels)`: what scikit-learn takes as `cv`."""
+        return self.split(labels).as_sklearn(labels)
+
+    def _one(
+        self,
+        number: int,
+        test_start: int,
+        test_stop: int,
+        train: int,
+        reach_T: np.ndarray,
+        labelled_T: np.ndarray,
+    ) -> Split:
+        start = 0 if self.expanding else test_start - train
+        window = test_start - start
+        calibration = test_start - round(window * self.calibration)
+        valid = calibration - round(window * self.valid)
+        bounds = {
+            "train": (start, valid),
+            "valid": (valid, calibration),
+            "calibration": (calibration, test_start),
+        }
+        ranges = {}
+        for name, (first, stop) in bounds.items():
+            ranges[name] = self._purged(first, stop, reach_T)
+            if not labelled_T[slice(*ranges[name])].sum():
+                raise ValueError(self._eaten(number, name, first, stop))
+        return Split(number=number, test=(test_start, test_stop), **ranges)
+
+    def _purged(self, start: int, stop: int, reach_T: np.ndarray) -> Range:
+        late = np.flatnonzero(reach_T[start:stop] >= stop)
+        last = start + int(late[0]) if len(late) else stop
+        return start, max(start, last - self.embargo)
+
+    def _eaten(self, number: int, name: str, start: int, stop: int) -> str:
+        remedy = "splits.train" if name == "train" else f"splits.train or splits.{name}"
+        return (
+            f"split {number}: no labelled row is left in the {name} range of {stop - start} bars "
+            f"[{start}, {stop}) after the purge by label end and an embargo of {self.embargo} "
+            f"bars; raise {remedy}, or lower labels.horizon or splits.embargo"
+        )
+
+
+class Splits(Sequence[Split]):
+    """An immutable sequence of `Split`, in order of time."""
+
+    __slots__ = ("_splits",)
+
+    def __init__(self, splits: Iterator[Split] | Sequence[Split]) -> None:
+        self._splits = tuple(splits)
+
+    @overload
+    def __getitem__(self, index: int) -> Split: ...
+    @overload
+    def __getitem__(self, index: slice) -> Splits: ...
+    def __getitem__(self, index: int | slice) -> Split | Splits:
+        """One split, or some of them."""
+        if isinstance(index, slice):
+            return Splits(self._splits[index])
+        return self._splits[index]
+
+    def __len__(self) -> int:
+        """How many splits there are."""
+        return len(self._splits)
+
+    def __repr__(self) -> str:
+        first, last = self._splits[0].test, self._splits[-1].test
+        return f"Splits({len(self)} splits, tested on bars [{first[0]:,}, {last[1]:,}))"
+
+    def as_sklearn(self, labels: Labels) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(train rows, test rows) of each split: what scikit-learn takes as `cv`.
+
+        Rows count the flattened (T * N,) C-ordered values; only labelled ones are given, and the
+        train rows are those of train, valid and calibration. A split whose test range has no
+        labelled row (a short last one) is left out.
+        """
+        num_symbols = labels.values.shape[1]
+        labelled = labels.values.ravel() != NO_LABEL
+
+        def rows(*ranges: Range) -> np.ndarray:
+            parts = [np.arange(start * num_symbols, stop * num_symbols) for start, stop in ranges]
+            flat = np.concatenate(parts)
+            chosen: np.ndarray = flat[labelled[flat]]
+            return chosen
+
+        folds = [(rows(s.train, s.valid, s.calibration), rows(s.test)) for s in self]
+        return [(train, test) for train, test in folds if len(test)]
+
+
+def _check_length(value: int | str, key: str) -> None:
+    if isinstance(value, str):
+        _timedelta(value, key)
+    elif isinstance(value, bool) or value < 1:
+        raise ValueError(f"{key} must be at least 1 bar, got {value}")
+
+
+def _timedelta(text: str, key: str) -> pd.Timedelta:
+    duration = pd.to_timedelta(text, errors="coerce")  # NaT when it is none
+    if not duration > pd.Timedelta(0):
+        raise ValueError(
+            f"{key} must be a number of bars or a duration such as '365D' or '36h', got {text!r}"
+        )
+    return duration
+
+
+def _bars_in(length: int | str, bars_per_year: float, key: str) -> int:
+    """Bars in a length; a duration counts as its share of a year of 365 days."""
+    if not isinstance(length, str):
+        return length
+    bars = round(_timedelta(length, key) / pd.Timedelta(days=365) * bars_per_year)
+    if bars < 1:
+        raise ValueError(f"{key} = {length!r} is less than one bar of this market; make it longer")
+    return bars
