@@ -1,0 +1,110 @@
+"""Training on dense segments against training on sliding windows, labelled bars a second.
+
+Run `python -m benchmarks.training [--quick]`. A step is forward, backward and AdamW on the same
+network; the dense one takes the default batch of segments. Windows of the receptive field have
+the same gradients (checked first). Plain keys speak of the small network on one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from benchmarks.prediction import (
+    GEMM_OPERATIONS,
+    SHORT,
+    gemm,
+    network,
+    operations,
+    report,
+    series,
+    windows,
+)
+from benchmarks.timing import paired_medians
+from convnext_vbt.learning.model import ConvNeXt1d, decay_groups
+from convnext_vbt.learning.training import TrainingConfig
+
+DEFAULT = TrainingConfig()
+
+
+def stepper(net: ConvNeXt1d, logits: Callable[[], Tensor]) -> Callable[[], None]:
+    """One optimiser step on random labels."""
+    optimizer = torch.optim.AdamW(decay_groups(net, DEFAULT.weight_decay), lr=1e-6)
+
+    def step() -> None:
+        out = logits().flatten(0, -2)
+        labels = torch.arange(len(out)) % out.shape[1]
+        optimizer.zero_grad()
+        functional.cross_entropy(out, labels).backward()
+        optimizer.step()
+
+    return step
+
+
+def gradient_difference(net: ConvNeXt1d, bars: int) -> float:
+    """The largest difference between dense and window gradients, over the largest gradient."""
+    net.eval()  # DropPath draws once a segment but once a window
+    x = series(net.receptive_field - 1 + bars)
+    gradients = []
+    for logits in (net.forward_valid(x)[0], net(windows(x, net.receptive_field))):
+        net.zero_grad()
+        functional.cross_entropy(logits, torch.arange(bars) % 3).backward()
+        gradients.append(
+            torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None])
+        )
+    dense, exact = gradients
+    return ((dense - exact).abs().max() / exact.abs().max()).item()
+
+
+def measure(size: str, *, batch: int, repeats: int) -> dict[str, float]:
+    """Check that the gradients agree, then time a step of each, per labelled bar."""
+    net = network(size)
+    difference = gradient_difference(net, batch)
+    if difference > 1e-4:
+        raise AssertionError(f"dense and window gradients differ by {difference} of the largest")
+    net.train()
+    reach, length = net.receptive_field, DEFAULT.segment_bars
+    x = series(reach - 1 + DEFAULT.segments * length)
+    segments = x[0].unfold(1, reach - 1 + length, length).transpose(0, 1).contiguous()
+    exact, short = (windows(x[..., : n - 1 + batch], n) for n in (reach, SHORT))
+    dense_s, exact_s, short_s, gemm_s = paired_medians(
+        stepper(net, lambda: net.forward_valid(segments)),
+        stepper(net, lambda: net(exact)),
+        stepper(net, lambda: net(short)),
+        gemm,
+        repeats=repeats,
+    )
+    labelled = len(segments) * length
+    # The backward pass multiplies twice for each product of the forward pass.
+    work = 3 * len(segments) * operations(net, length, context=True)
+    return {
+        "dense_over_exact_windows": exact_s / batch / (dense_s / labelled),
+        "dense_over_windows_256": short_s / batch / (dense_s / labelled),
+        "over_flop_floor": dense_s / (gemm_s * work / GEMM_OPERATIONS),
+        "max_relative_gradient_diff": difference,
+        "labelled_bars_per_second": labelled / dense_s,
+        "gemm_gflops": GEMM_OPERATIONS / gemm_s / 1e9,
+    }
+
+
+def main() -> None:
+    """Time the small and the atto network on one thread, the small one on two as well."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer repeats")
+    quick = parser.parse_args().quick
+    torch.set_num_threads(1)
+    results = {
+        "": measure("small_1d", batch=64, repeats=5 if quick else 15),
+        "atto_": measure("atto", batch=16, repeats=2 if quick else 5),
+    }
+    torch.set_num_threads(2)
+    results["two_threads_"] = measure("small_1d", batch=64, repeats=5 if quick else 15)
+    report("Training: seconds a labelled bar of sliding windows over dense segments", results)
+
+
+if __name__ == "__main__":
+    main()

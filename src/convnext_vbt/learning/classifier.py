@@ -1,0 +1,180 @@
+"""The network as a scikit-learn classifier of labelled windows, for anybody's time series.
+
+Dimensions: cases, channels, timepoints (aeon's order); K classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+from torch.nn import functional
+
+from convnext_vbt.learning.model import ConvNeXt1d, decay_groups
+from convnext_vbt.learning.training import resolve_device
+
+WARMUP_SHARE = 0.1  # of all steps
+
+
+class ConvNeXtClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A 1-D ConvNeXt on windows X (cases, channels, timepoints), any number of classes.
+
+    Channels are standardised with the training cases' mean and deviation. Windows of any length
+    do: short ones are filled with the mean on their left to a whole token. The network is the
+    authors' symmetric one (`padding="same"`, mean of all tokens) unless `padding="causal"`.
+
+    `seed` decides the weights; the same seed, data and thread count give the same classifier.
+
+    Example:
+        >>> X = np.random.default_rng(0).normal(size=(40, 1, 64))
+        >>> y = np.repeat(["calm", "wild"], 20)
+        >>> X[y == "wild"] *= 3
+        >>> ConvNeXtClassifier(epochs=20, seed=0).fit(X, y).predict_proba(X).shape
+        (40, 2)
+    """
+
+    def __init__(
+        self,
+        *,
+        depths: tuple[int, ...] = (1, 1, 3, 1),
+        dims: tuple[int, ...] = (16, 32, 64, 128),
+        kernel_size: int = 7,
+        padding: Literal["same", "causal"] = "same",
+        version: Literal[1, 2] = 1,
+        layer_scale: float = 0.1,
+        drop_path: float = 0.1,
+        epochs: int = 60,
+        batch_size: int = 32,
+        lr: float = 4e-3,
+        weight_decay: float = 0.05,
+        label_smoothing: float = 0.1,
+        device: str = "cpu",
+        seed: int = 0,
+    ) -> None:
+        self.depths = depths
+        self.dims = dims
+        self.kernel_size = kernel_size
+        self.padding = padding
+        self.version = version
+        self.layer_scale = layer_scale
+        self.drop_path = drop_path
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.label_smoothing = label_smoothing
+        self.device = device
+        self.seed = seed
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
+        """Train on windows X (cases, channels, timepoints) and their classes y (cases,).
+
+        Raises `ValueError` when X is not three-dimensional or not finite, when the lengths
+        differ, or when y has a single class.
+        """
+        X = _windows(X)
+        y = np.asarray(y)
+        check_classification_targets(y)
+        if y.shape != (len(X),):
+            raise ValueError(f"y must hold one class a case, shape ({len(X)},), got {y.shape}")
+        self.classes_, target = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y must hold at least 2 classes, got only {self.classes_.tolist()}")
+        self.n_features_in_ = X.shape[1]
+        self.mean_ = X.mean(axis=(0, 2))
+        spread = X.std(axis=(0, 2))
+        self.std_ = np.where(spread > 1e-12, spread, 1.0)
+        with torch.random.fork_rng(devices=[]):
+            net = self._network()
+        self._train(net, self._standardised(X), torch.from_numpy(target.astype(np.int64)))
+        self.state_ = {name: value.cpu() for name, value in net.state_dict().items()}
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities (cases, K) in the order of `classes_`."""
+        check_is_fitted(self)
+        X = _windows(X)
+        if X.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {X.shape[1]} channels, but the classifier was fitted on "
+                f"{self.n_features_in_}"
+            )
+        with torch.random.fork_rng(devices=[]):
+            net = self._network()
+        net.load_state_dict(self.state_)
+        device = resolve_device(self.device)
+        net.to(device).eval()
+        with torch.inference_mode():
+            parts = [net(x.to(device)).cpu() for x in torch.split(self._standardised(X), 256)]
+        proba: np.ndarray = torch.cat(parts).double().softmax(1).numpy()
+        return proba
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """The most probable class of each case."""
+        proba = self.predict_proba(X)
+        chosen: np.ndarray = self.classes_[proba.argmax(axis=1)]
+        return chosen
+
+    def _network(self) -> ConvNeXt1d:
+        return ConvNeXt1d(
+            self.n_features_in_,
+            num_classes=len(self.classes_),
+            depths=self.depths,
+            dims=self.dims,
+            kernel_size=self.kernel_size,
+            padding=self.padding,
+            version=self.version,
+            layer_scale=self.layer_scale,
+            drop_path=self.drop_path,
+        )
+
+    def _standardised(self, X: np.ndarray) -> Tensor:
+        scaled = (X - self.mean_[:, None]) / self.std_[:, None]
+        return torch.from_numpy(scaled.astype(np.float32))
+
+    def _train(self, net: ConvNeXt1d, x: Tensor, y: Tensor) -> None:
+        device = resolve_device(self.device)
+        generator = torch.Generator().manual_seed(self.seed)
+        net.reset(generator)
+        net.to(device).train()
+        optimizer = torch.optim.AdamW(decay_groups(net, self.weight_decay), lr=self.lr)
+        steps = self.epochs * -(-len(x) // self.batch_size)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.lr, total_steps=steps + 1, pct_start=WARMUP_SHARE
+        )
+        for _ in range(self.epochs):
+            for rows in torch.split(torch.randperm(len(x), generator=generator), self.batch_size):
+                logits = net(x[rows].to(device))
+                loss = functional.cross_entropy(
+                    logits, y[rows].to(device), label_smoothing=self.label_smoothing
+                )
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+
+
+def _windows(X: Any) -> np.ndarray:
+    X = np.asarray(X, dtype=np.float64)
+    if X.ndim != 3:
+        raise ValueError(
+            f"X must have shape (cases, channels, timepoints), got {X.shape}; "
+            "one channel is X[:, None, :]"
+        )
+    if not X.size:
+        raise ValueError(
+            f"X is empty, shape {X.shape}; give at least one case, channel and timepoint"
+        )
+    if not np.isfinite(X).all():
+        case, channel, time = (int(i) for i in np.argwhere(~np.isfinite(X))[0])
+        raise ValueError(
+            f"X has a value that is not finite ({X[case, channel, time]} at case {case}, channel "
+            f"{channel}, timepoint {time}); fill or drop such cases"
+        )
+    checked: np.ndarray = X
+    return checked

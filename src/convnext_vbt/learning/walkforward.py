@@ -1,0 +1,383 @@
+"""Every split trained and predicted once: in parallel, cached by content, resumable.
+
+A split's weights are keyed by a hash of everything that shaped them, its predictions by that and
+the rows they were made from; so a changed threshold retrains nothing, an appended bar retrains
+nothing, and a killed run goes on where it stopped with bit-identical results. Dimensions: T bars,
+N symbols, F features, K = 3 classes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+import convnext_vbt
+from convnext_vbt.learning.features import Features
+from convnext_vbt.learning.labels import Labels
+from convnext_vbt.learning.splits import Splits
+from convnext_vbt.learning.training import (
+    FittedSplit,
+    ModelConfig,
+    TrainingConfig,
+    fit_split,
+    predict_range,
+    resolve_device,
+)
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.predictions import Predictions, Split, SplitFit, Target
+from convnext_vbt.storage import sha256_file, sha256_json, write_bytes, write_json, write_with
+
+logger = logging.getLogger("convnext_vbt")
+
+FORMAT = 1
+_PROBABILITIES = ("prob_down", "prob_stay", "prob_up")
+
+
+class SplitError(RuntimeError):
+    """Some splits failed; those that finished are kept on disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitDone:
+    """One finished split, as told to a progress callback."""
+
+    fit: SplitFit
+    done: int
+    total: int
+    cached: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """All that a worker needs for one split; plain data, so it travels to another process."""
+
+    split: Split
+    index: pd.DatetimeIndex
+    symbols: tuple[str, ...]
+    features: Features
+    labels: Labels
+    model: ModelConfig
+    training: TrainingConfig
+    seed: int
+    device: str
+    directory: Path | None
+    siblings: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    split: Split
+    fit: SplitFit
+    quantiles: np.ndarray
+    receptive_field: int
+    proba: np.ndarray
+    cached: bool
+    notes: tuple[str, ...]
+    """What the log should say; workers have no log of their own."""
+
+
+def walk_forward(
+    bars: Bars,
+    features: Features,
+    labels: Labels,
+    splits: Splits,
+    *,
+    model: ModelConfig,
+    training: TrainingConfig,
+    target: Target,
+    seed: int = 0,
+    directory: Path | None = None,
+    siblings: Sequence[Path] = (),
+    jobs: int | None = None,
+    device: str = "auto",
+    progress: Callable[[SplitDone], None] | None = None,
+) -> Predictions:
+    """Train and predict every split; return the out-of-sample probabilities of all test ranges.
+
+    `directory` keeps NNN.safetensors (weights), NNN.parquet (predictions) and NNN.json (written
+    last) for each split and is read first; `siblings` are such directories of other runs whose
+    splits may be taken over. `jobs` splits run side by side (default: the cores there are), each
+    on one torch thread, so order and parallelism change nothing.
+
+    Raises `SplitError` when splits failed, after all the others have finished.
+    """
+    if directory is not None:
+        directory.mkdir(parents=True, exist_ok=True)
+    device = resolve_device(device)
+    tasks = [
+        _Task(
+            split=split,
+            index=bars.index,
+            symbols=bars.symbols,
+            features=features,
+            labels=labels,
+            model=model,
+            training=training,
+            seed=seed,
+            device=device,
+            directory=directory,
+            siblings=tuple(siblings),
+        )
+        for split in splits
+    ]
+    outcomes: dict[int, _Outcome] = {}
+    failures: dict[int, Exception] = {}
+    for number, outcome in _run_all(tasks, jobs or available_cores()):
+        if isinstance(outcome, Exception):
+            failures[number] = outcome
+            continue
+        outcomes[number] = outcome
+        for note in outcome.notes:
+            logger.warning(note)
+        logger.info("split %d: %s%s", number, outcome.fit, " (cached)" if outcome.cached else "")
+        if progress is not None:
+            progress(
+                SplitDone(
+                    fit=outcome.fit, done=len(outcomes), total=len(tasks), cached=outcome.cached
+                )
+            )
+    if failures:
+        first = min(failures)
+        raise SplitError(
+            f"{len(failures)} of {len(tasks)} splits failed (number {first}: "
+            f"{type(failures[first]).__name__}: {failures[first]}); the others are kept"
+        ) from failures[first]
+    return _assemble(bars, [outcomes[split.number] for split in splits], target)
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _run_all(tasks: list[_Task], jobs: int) -> Iterator[tuple[int, _Outcome | Exception]]:
+    """Outcomes as they come; one job runs in this process, several in joblib's workers."""
+    jobs = min(jobs, len(tasks))
+    if jobs == 1:
+        yield from map(_run_caught, tasks)
+        return
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+    yield from parallel(joblib.delayed(_run_caught)(task) for task in tasks)
+
+
+def _run_caught(task: _Task) -> tuple[int, _Outcome | Exception]:
+    try:
+        with _one_thread():
+            return task.split.number, _run(task)
+    except Exception as error:
+        return task.split.number, error
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Thread counts change the order of float sums; one thread makes them the same everywhere."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _run(task: _Task) -> _Outcome:
+    fit_key = _fit_key(task)
+    predict_key = _predict_key(task, fit_key)
+    fitted = proba = source = None
+    notes: list[str] = []
+    for folder in (task.directory, *task.siblings):
+        if folder is not None and fitted is None:
+            fitted, proba = _load(folder, task, fit_key, predict_key, notes)
+            source = folder
+    cached = fitted is not None
+    if fitted is None:
+        fitted = fit_split(
+            task.features,
+            task.labels,
+            task.split,
+            model=task.model,
+            training=task.training,
+            seed=task.seed,
+            device=task.device,
+        )
+    if proba is None:
+        start, stop = task.split.test
+        proba = predict_range(
+            fitted, task.features, start, stop, model=task.model, device=task.device
+        )
+        source = None
+    if task.directory is not None and source != task.directory:
+        _save(task.directory, task, fitted, proba, fit_key, predict_key)
+    return _Outcome(
+        split=task.split,
+        fit=fitted.fit,
+        quantiles=fitted.quantiles,
+        receptive_field=fitted.receptive_field,
+        proba=proba,
+        cached=cached,
+        notes=tuple(notes),
+    )
+
+
+def _assemble(bars: Bars, outcomes: list[_Outcome], target: Target) -> Predictions:
+    shape = (len(bars), len(bars.symbols))
+    proba_TNK = np.full((*shape, 3), np.nan, dtype=np.float32)
+    split_TN = np.full(shape, -1, dtype=np.int16)
+    for outcome in outcomes:
+        rows = slice(*outcome.split.test)
+        proba_TNK[rows] = outcome.proba
+        made = np.isfinite(outcome.proba).all(axis=2)
+        split_TN[rows][made] = outcome.split.number
+    return Predictions(
+        index=bars.index,
+        symbols=bars.symbols,
+        proba=proba_TNK,
+        split=split_TN,
+        splits=tuple(outcome.split for outcome in outcomes),
+        fits=tuple(outcome.fit for outcome in outcomes),
+        quantiles=np.stack([outcome.quantiles for outcome in outcomes]),
+        target=target,
+        receptive_field=outcomes[0].receptive_field,
+    )
+
+
+def _fit_key(task: _Task) -> str:
+    """Hash of everything that shapes the weights: inputs by content, not by their recipe."""
+    stop = task.split.calibration[1]
+    content = hashlib.sha256(task.features.values[:stop].tobytes())
+    content.update(task.labels.values[:stop].tobytes())
+    return sha256_json(
+        {
+            "content": content.hexdigest(),
+            "features": task.features.names,
+            "symbols": task.symbols,
+            "split": {k: v for k, v in asdict(task.split).items() if k != "test"},
+            "model": asdict(task.model),
+            "training": asdict(task.training),
+            "seed": task.seed,
+            "device": task.device,
+            "code": _code_hash(),
+            "versions": [convnext_vbt.__version__, torch.__version__],
+        }
+    )
+
+
+def _predict_key(task: _Task, fit_key: str) -> str:
+    start, stop = task.split.test
+    digest = hashlib.sha256(fit_key.encode())
+    digest.update(np.array([start, stop]).tobytes())
+    digest.update(task.index.asi8[start:stop].tobytes())
+    digest.update(task.features.values[:stop].tobytes())
+    return digest.hexdigest()
+
+
+@cache
+def _code_hash() -> str:
+    """Hash of the learning half's own source, so that no edit meets a stale cache."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _paths(folder: Path, number: int) -> tuple[Path, Path, Path]:
+    return tuple(folder / f"{number:03d}.{kind}" for kind in ("safetensors", "parquet", "json"))  # type: ignore[return-value]
+
+
+def _save(
+    folder: Path,
+    task: _Task,
+    fitted: FittedSplit,
+    proba: np.ndarray,
+    fit_key: str,
+    predict_key: str,
+) -> None:
+    weights, table, record = _paths(folder, task.split.number)
+    tensors = {
+        f"{member}.{name}": value.contiguous()
+        for member, state in enumerate(fitted.states)
+        for name, value in state.items()
+    }
+    for name in ("mean", "std", "quantiles"):
+        tensors[name] = torch.from_numpy(np.array(getattr(fitted, name)))
+    write_bytes(weights, save_tensors(tensors))
+    start, stop = task.split.test
+    rows, columns = np.indices((stop - start, len(task.symbols))).reshape(2, -1)
+    frame = pa.table(
+        {
+            "timestamp": pa.array(task.index[start:stop][rows]),
+            "symbol": pa.array(np.array(task.symbols, dtype=object)[columns]).dictionary_encode(),
+            **{n: pa.array(proba[:, :, k].ravel()) for k, n in enumerate(_PROBABILITIES)},
+        }
+    )
+    write_with(table, lambda temporary: pq.write_table(frame, temporary))
+    facts = {
+        "format": FORMAT,
+        "split": asdict(task.split),
+        "fit": asdict(fitted.fit),
+        "receptive_field": fitted.receptive_field,
+        "fit_key": fit_key,
+        "predict_key": predict_key,
+        "sha256": {path.name: sha256_file(path) for path in (weights, table)},
+    }
+    write_json(record, facts | {"digest": sha256_json(facts)})
+
+
+def _load(
+    folder: Path, task: _Task, fit_key: str, predict_key: str, notes: list[str]
+) -> tuple[FittedSplit | None, np.ndarray | None]:
+    """A split's weights and predictions from a folder, each only if it is just what is asked."""
+    weights, table, path = _paths(folder, task.split.number)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record.pop("digest") != sha256_json(record):
+            raise ValueError("its contents do not match their digest")
+        if record["format"] != FORMAT or record["fit_key"] != fit_key:
+            return None, None
+        for file in (weights, table):
+            if sha256_file(file) != record["sha256"][file.name]:
+                raise ValueError(f"{file.name} does not match its hash")
+        fitted = _fitted(record, load_tensors(weights.read_bytes()))
+        if record["predict_key"] != predict_key:
+            return fitted, None
+        frame = pq.read_table(table)
+        proba = np.stack([frame[name].to_numpy() for name in _PROBABILITIES], axis=1)
+    except FileNotFoundError:
+        return None, None
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, SafetensorError) as error:
+        notes.append(f"{path} is damaged ({error}); split {task.split.number} is computed again")
+        return None, None
+    return fitted, proba.reshape(-1, len(task.symbols), 3)
+
+
+def _fitted(record: dict[str, Any], tensors: dict[str, torch.Tensor]) -> FittedSplit:
+    arrays = {name: tensors.pop(name).numpy() for name in ("mean", "std", "quantiles")}
+    states: dict[str, dict[str, torch.Tensor]] = {}
+    for name, value in tensors.items():
+        member, _, parameter = name.partition(".")
+        states.setdefault(member, {})[parameter] = value
+    fit = SplitFit(**{**record["fit"], "prior": tuple(record["fit"]["prior"])})
+    return FittedSplit(
+        states=[states[member] for member in sorted(states, key=int)],
+        temperature=fit.temperature,
+        fit=fit,
+        receptive_field=record["receptive_field"],
+        **arrays,
+    )

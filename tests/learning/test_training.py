@@ -1,0 +1,367 @@
+"""Training a split: what it may read, that it is deterministic, and that it learns."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from convnext_vbt.learning.features import Features
+from convnext_vbt.learning.heldout import HeldOut, fit_temperature
+from convnext_vbt.learning.labels import Labels
+from convnext_vbt.learning.segments import Segments, Series, pack, scale
+from convnext_vbt.learning.training import (
+    ModelConfig,
+    TrainingConfig,
+    fit_split,
+    predict_range,
+    resolve_device,
+)
+from convnext_vbt.predictions import QUANTILE_LEVELS, Split
+
+MODEL = ModelConfig(depths=(1, 1), dims=(8, 16), drop_path=0.1)  # receptive field 80
+TRAINING = TrainingConfig(
+    steps=12, segments=2, segment_bars=128, eval_every=4, lr=3e-3, warmup_steps=2
+)
+SPLIT = Split(
+    number=3, train=(200, 700), valid=(710, 800), calibration=(810, 900), test=(905, 1000)
+)
+T, N, F = 1000, 2, 4
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def market(*, seed=0, noise=0.7):
+    """Labels that the last three bars of feature 0 tell; symbol 1 misses bars and starts late."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(T, N, F)).astype(np.float32) * [3, 1, 1, 1] + [10, 0, 0, 5]
+    score = values[:, :, 0] - 10
+    score = (score + np.roll(score, 1, 0) + np.roll(score, 2, 0)) / 3
+    y = np.digitize(score + noise * rng.normal(size=(T, N)), [-0.8, 0.8])
+    absent = np.zeros((T, N), bool)
+    absent[:20] = True
+    absent[:100, 1] = True
+    absent[rng.choice(np.arange(100, T), 60, replace=False), 1] = True
+    values[absent] = np.nan
+    y[absent] = -1
+    y[-5:] = -1
+    end = np.minimum(np.arange(T)[:, None] + np.full((1, N), 4), T - 1)
+    features = Features(names=("a", "b", "c", "d"), values=values.astype(np.float32), warmup=20)
+    return features, Labels(values=y, end=end, bars_per_year=8760.0)
+
+
+def fit(features, labels, *, split=SPLIT, seed=0, training=TRAINING, model=MODEL, **options):
+    return fit_split(features, labels, split, model=model, training=training, seed=seed, **options)
+
+
+def weights(fitted, member=0):
+    return torch.cat([v.flatten() for v in fitted.states[member].values()])
+
+
+def test_learns_what_is_there_and_says_so():
+    features, labels = market()
+    told = []
+    fitted = fit(
+        features,
+        labels,
+        training=replace(TRAINING, steps=80, feature_dropout=0.0),
+        progress=lambda *report: told.append(report),
+    )
+    assert fitted.fit.learned
+    assert fitted.fit.valid_loss < fitted.fit.prior_loss - 0.1
+    proba = predict_range(fitted, features, *SPLIT.test, model=MODEL)
+    y = labels.values[slice(*SPLIT.test)]
+    accuracy = (proba.argmax(2) == y)[y >= 0].mean()
+    assert accuracy > np.bincount(y[y >= 0]).max() / (y >= 0).sum() + 0.1
+    steps, totals, losses, priors = zip(*told, strict=True)
+    assert list(steps) == sorted(steps)
+    assert set(totals) == {80}
+    assert set(priors) == {fitted.fit.prior_loss}
+    assert min(losses) == pytest.approx(fitted.fit.valid_loss, abs=1e-6), (
+        "the best weights are kept"
+    )
+    assert steps[losses.index(min(losses))] == fitted.fit.epochs
+
+
+def test_the_best_weights_are_kept_and_training_stops_when_it_only_gets_worse():
+    features, labels = market(noise=100.0)  # nothing to learn, so it overfits
+    training = replace(TRAINING, steps=60, eval_every=2, patience=4, lr=1e-2, feature_dropout=0.0)
+    told = []
+    fitted = fit(features, labels, training=training, progress=lambda *report: told.append(report))
+    steps, _, losses, _ = zip(*told, strict=True)
+    best = losses.index(min(losses))
+    assert best < len(losses) - 1
+    assert len(losses) == best + 1 + training.patience < 30
+    assert fitted.fit.epochs == steps[best]
+    assert fitted.fit.valid_loss == pytest.approx(losses[best], abs=1e-6)
+    assert losses[-1] > losses[best] + 1e-3
+
+
+def test_deterministic_and_blind_to_global_randomness():
+    features, labels = market()
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = fit(features, labels)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    np.random.seed(5)  # noqa: NPY002 - the global state is what must not matter
+    fit(features, labels, split=replace(SPLIT, number=9))  # another job in between
+    second = fit(features, labels)
+    assert torch.equal(weights(first), weights(second))
+    assert first.temperature == second.temperature
+    np.testing.assert_array_equal(first.quantiles, second.quantiles)
+
+
+@pytest.mark.parametrize("change", ["split number", "seed", "member"])
+def test_every_split_seed_and_member_has_its_own_weights(change):
+    features, labels = market()
+    one = fit(features, labels, training=replace(TRAINING, ensemble=2))
+    if change == "member":
+        other = weights(one, 1)
+    elif change == "seed":
+        other = weights(fit(features, labels, seed=1))
+    else:
+        other = weights(fit(features, labels, split=replace(SPLIT, number=4)))
+    assert (weights(one) - other).abs().max() > 1e-3
+
+
+def test_nothing_after_the_calibration_range_is_read():
+    features, labels = market()
+    values, y = features.values.copy(), labels.values.copy()
+    stop = SPLIT.calibration[1]
+    values[stop:], y[stop:] = 1e6, 0
+    other = fit(replace(features, values=values), replace(labels, values=y))
+    fitted = fit(features, labels)
+    assert torch.equal(weights(other), weights(fitted))
+    assert other.temperature == fitted.temperature
+    np.testing.assert_array_equal(other.mean, fitted.mean)
+    np.testing.assert_array_equal(other.quantiles, fitted.quantiles)
+
+
+def test_weights_come_from_the_training_range_alone():
+    """Only which step is kept may depend on later ranges, so one look at the end is taken."""
+    features, labels = market()
+    values, y = features.values.copy(), labels.values.copy()
+    stop = SPLIT.train[1]
+    values[stop:], y[stop:][y[stop:] >= 0] = 3.0, 1
+    y[: SPLIT.train[0]] = -1  # labels before the range are none of its business either
+    once = replace(TRAINING, eval_every=1000)
+    other = fit(replace(features, values=values), replace(labels, values=y), training=once)
+    fitted = fit(features, labels, training=once)
+    assert torch.equal(weights(other), weights(fitted))
+    assert other.fit.prior == fitted.fit.prior
+    y[300:400] = 2
+    changed = fit(features, replace(labels, values=y), training=once)
+    assert not torch.equal(weights(changed), weights(fitted))
+
+
+def test_scale_is_that_of_the_training_range():
+    features, _ = market()
+    mean, std = scale(features, SPLIT.train)
+    inside = features.values[slice(*SPLIT.train)].astype(np.float64)
+    np.testing.assert_allclose(mean, np.nanmean(inside, axis=0), rtol=1e-6)
+    np.testing.assert_allclose(std, np.nanstd(inside, axis=0), rtol=1e-5)
+    constant = features.values.copy()
+    constant[..., 2] = np.where(np.isnan(constant[..., 2]), np.nan, 7.0)
+    assert (scale(replace(features, values=constant), SPLIT.train)[1][:, 2] == 1.0).all()
+
+
+def test_segments_cover_every_labelled_bar_once_an_epoch_and_align_with_their_labels():
+    features, labels = market()
+    mean, std = scale(features, SPLIT.train)
+    series = pack(features, mean, std, SPLIT.calibration[1])
+    marked = [  # the feature says which bar a row is
+        Series(bars=s.bars, values=torch.from_numpy(s.bars + 1e4 * n).float()[None])
+        for n, s in enumerate(series)
+    ]
+    segments = Segments(marked, labels.values, SPLIT.train, context=79, length=64)
+    for seed in range(5):
+        size = len(segments.epoch(np.random.default_rng(seed)))
+        x, y = next(segments.batches(size, np.random.default_rng(seed)))
+        assert x.shape[1:] == (1, 79 + 64)
+        assert x.max() % 10_000 < SPLIT.train[1], "no bar after the training range is fed"
+        now = x[:, 0, 79:][y >= 0].long().numpy()
+        bars, symbols = now % 10_000, now // 10_000
+        assert bars.min() >= SPLIT.train[0]
+        np.testing.assert_array_equal(labels.values[bars, symbols], y[y >= 0].numpy())
+        inside = labels.values[slice(*SPLIT.train)] >= 0
+        for n in range(N):
+            enough = np.searchsorted(series[n].bars, np.arange(*SPLIT.train)) >= 79
+            inside[:, n] &= enough
+        assert len(now) == len(np.unique(now)) == inside.sum()
+
+
+def test_predictions_do_not_depend_on_the_range_they_are_asked_in():
+    features, labels = market()
+    fitted = fit(features, labels, training=replace(TRAINING, ensemble=2))
+    whole = predict_range(fitted, features, 0, T, model=MODEL)
+    for start, stop in ((905, 1000), (950, 951), (999, 1000)):
+        part = predict_range(fitted, features, start, stop, model=MODEL)
+        assert part.dtype == np.float32
+        np.testing.assert_array_equal(np.isnan(part), np.isnan(whole[start:stop]))
+        np.testing.assert_allclose(part, whole[start:stop], rtol=0, atol=1e-5)
+    for n in range(N):
+        present = np.flatnonzero(~np.isnan(features.values[:, n, 0]))
+        made = np.flatnonzero(np.isfinite(whole[:, n]).all(axis=1))
+        np.testing.assert_array_equal(made, present[fitted.receptive_field - 1 :])
+    np.testing.assert_allclose(np.nansum(whole, axis=2)[np.isfinite(whole[..., 0])], 1.0, atol=1e-6)
+
+
+def test_a_prediction_survives_any_future():
+    features, labels = market()
+    fitted = fit(features, labels)
+    whole = predict_range(fitted, features, 905, 1000, model=MODEL)
+    values = features.values.copy()
+    values[950:] = np.nan
+    cut = predict_range(fitted, replace(features, values=values), 905, 1000, model=MODEL)
+    np.testing.assert_allclose(cut[:45], whole[:45], rtol=0, atol=1e-5)
+    assert np.isnan(cut[45:]).all()
+
+
+def test_an_ensemble_averages_probabilities():
+    features, labels = market()
+    fitted = fit(features, labels, training=replace(TRAINING, ensemble=2))
+    members = [replace(fitted, states=[state], temperature=1.0) for state in fitted.states]
+    each = [predict_range(one, features, 905, 1000, model=MODEL) for one in members]
+    mean = np.log(np.mean(each, axis=0)) / fitted.temperature
+    expected = np.exp(mean) / np.exp(mean).sum(axis=2, keepdims=True)
+    both = predict_range(fitted, features, 905, 1000, model=MODEL)
+    np.testing.assert_allclose(both, expected, rtol=0, atol=1e-6)
+    assert np.nanmax(np.abs(each[0] - each[1])) > 1e-3
+
+
+def test_quantiles_are_those_of_confidence_on_the_calibration_range():
+    features, labels = market()
+    fitted = fit(features, labels)
+    proba = predict_range(fitted, features, *SPLIT.calibration, model=MODEL)
+    confidence = np.fmax(proba[..., 0], proba[..., 2])
+    expected = np.nanquantile(confidence, QUANTILE_LEVELS)
+    assert fitted.quantiles.shape == (1001,)
+    assert fitted.quantiles.dtype == np.float32
+    np.testing.assert_allclose(fitted.quantiles, expected, rtol=0, atol=1e-5)
+
+
+def test_class_weights_do_not_bias_the_probabilities():
+    features, labels = market(noise=3.0)
+    y = labels.values.copy()
+    y[(y == 0) & (np.arange(T)[:, None] % 4 > 0)] = 1  # DOWN becomes rare
+    longer = replace(TRAINING, steps=60, label_smoothing=0.0)
+    for kind in ("none", "balanced"):
+        fitted = fit(
+            features, replace(labels, values=y), training=replace(longer, class_weights=kind)
+        )
+        uncalibrated = replace(fitted, temperature=1.0)
+        proba = predict_range(uncalibrated, features, *SPLIT.train, model=MODEL)
+        np.testing.assert_allclose(np.nanmean(proba, axis=(0, 1)), fitted.fit.prior, atol=0.05)
+    assert fitted.fit.prior[0] < 0.12
+
+
+def test_a_symbol_that_the_training_range_hardly_knows_gets_no_predictions():
+    features, labels = market()
+    values, y = features.values.copy(), labels.values.copy()
+    values[:680, 1], y[:680, 1] = np.nan, -1
+    fitted = fit(replace(features, values=values), replace(labels, values=y))
+    assert np.isnan(fitted.mean[1]).all()
+    proba = predict_range(fitted, replace(features, values=values), 905, 1000, model=MODEL)
+    assert np.isnan(proba[:, 1]).all()
+    assert np.isfinite(proba[:, 0]).all()
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0, 100.0])
+def test_temperature_undoes_a_scaling_of_the_logits(factor):
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(rng.normal(size=(20_000, 3)))
+    gumbel = torch.from_numpy(rng.gumbel(size=(20_000, 3)))
+    held = HeldOut(series=[], rows=[], y=(logits + gumbel).argmax(1))
+    expected = min(factor, 4.0)  # within its bounds
+    assert fit_temperature(logits * factor, held, label_bars=1.0) == pytest.approx(
+        expected, rel=0.04
+    )
+    one = HeldOut(series=[], rows=[], y=held.y[:1])
+    assert 0.8 < fit_temperature(logits[:1], one, label_bars=24.0) < 1.25, "hardly a fact"
+
+
+@pytest.mark.parametrize("name", ["train", "valid", "calibration"])
+def test_a_range_without_labels_is_refused(name):
+    features, labels = market()
+    y = labels.values.copy()
+    y[slice(*getattr(SPLIT, name))] = -1
+    with pytest.raises(
+        ValueError, match=f"split 3: no bar of the {name} range .* has both a label and"
+    ):
+        fit(features, replace(labels, values=y))
+
+
+def test_a_half_missing_bar_is_refused():
+    features, labels = market()
+    values = features.values.copy()
+    values[300, 0, 1] = np.nan
+    with pytest.raises(
+        ValueError, match=r"bar 300: feature.s. b are NaN while others are not \(1 such"
+    ):
+        fit(replace(features, values=values), labels)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("size", "huge", "model.size must be one of .*atto.*, got 'huge'"),
+        ("depths", (1, 1), "model.depths and model.dims must be of equal length"),
+        ("dims", (1, 2, 3, 0), "model.dims must be all >= 1"),
+        ("kernel_size", 1, "model.kernel_size must be at least 2, got 1"),
+        ("version", 2, "model.version must be 1: GRN of version 2 reads the future, got 2"),
+        ("layer_scale", 0.0, "model.layer_scale must be positive"),
+        ("drop_path", 1.0, r"model.drop_path must be in \[0, 1\)"),
+        ("pool", 0, "model.pool must be at least 1"),
+    ],
+)
+def test_bad_model_settings_are_named(key, value, message):
+    with pytest.raises(ValueError, match=message):
+        ModelConfig(**{key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("steps", 0, "training.steps must be at least 1, got 0"),
+        ("ensemble", 0, "training.ensemble must be at least 1"),
+        ("lr", 0.0, "training.lr must be positive"),
+        ("weight_decay", -1.0, "training.weight_decay must be at least 0"),
+        ("label_smoothing", 1.0, r"training.label_smoothing must be in \[0, 1\)"),
+        ("feature_dropout", -0.1, r"training.feature_dropout must be in \[0, 1\)"),
+        ("ema", 1.0, r"training.ema must be in \[0, 1\)"),
+        (
+            "class_weights",
+            "some",
+            'training.class_weights must be "none" or "balanced", got \'some\'',
+        ),
+    ],
+)
+def test_bad_training_settings_are_named(key, value, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingConfig(**{key: value})
+
+
+def test_devices():
+    assert resolve_device("cpu") == "cpu"
+    assert resolve_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(ValueError, match="got 'tpu'"):
+        resolve_device("tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match='"cuda" was asked for but torch sees no GPU'):
+            resolve_device("cuda")
+
+
+@pytest.mark.gpu
+def test_a_gpu_predicts_what_the_cpu_does():
+    features, labels = market()
+    fitted = fit(features, labels)
+    cpu = predict_range(fitted, features, 905, 1000, model=MODEL)
+    gpu = predict_range(fitted, features, 905, 1000, model=MODEL, device="cuda")
+    np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-3)

@@ -1,0 +1,188 @@
+import dataclasses
+import json
+import logging
+
+import numpy as np
+import pytest
+
+from convnext_vbt.learning.features import Features, compute_features
+from convnext_vbt.learning.labels import Labels, labels_for
+from convnext_vbt.learning.splits import WalkForward
+from convnext_vbt.learning.training import ModelConfig, TrainingConfig
+from convnext_vbt.learning.walkforward import SplitError, walk_forward
+from convnext_vbt.market.simulated import simulated_bars
+from convnext_vbt.predictions import Target
+
+TARGET = Target(horizon=6, halflife=5.0)
+MODEL = ModelConfig(depths=(1, 1), dims=(4, 4))
+TRAINING = TrainingConfig(steps=4, segments=2, segment_bars=64, eval_every=2)
+WALK = WalkForward(train=500, test=120)
+NAMES = ("candle_body", "candle_upper_wick", "hour_sin")
+
+
+@pytest.fixture(scope="module")
+def bars():
+    return simulated_bars(seed=5, bars=820)
+
+
+def inputs(bars):
+    features = compute_features(bars, names=NAMES)
+    labels = labels_for(bars, TARGET)
+    return features, labels, WALK.split(labels)
+
+
+def predict(bars, *, stages=None, training=TRAINING, **options):
+    seen = []
+    features, labels, splits = stages or inputs(bars)
+    preds = walk_forward(
+        bars,
+        features,
+        labels,
+        splits,
+        model=MODEL,
+        training=training,
+        target=TARGET,
+        **{"jobs": 1, "seed": 3, "progress": seen.append, **options},
+    )
+    return preds, [event.cached for event in seen]
+
+
+@pytest.fixture(scope="module")
+def reference(bars):
+    return predict(bars)[0]
+
+
+def assert_same(left, right):
+    np.testing.assert_array_equal(left.proba, right.proba)
+    np.testing.assert_array_equal(left.split, right.split)
+    np.testing.assert_array_equal(left.quantiles, right.quantiles)
+    assert left.fits == right.fits
+
+
+def test_every_test_bar_and_no_other_has_a_prediction(bars, reference):
+    splits = inputs(bars)[2]
+    expected = np.full(len(bars), -1)
+    for split in splits:
+        expected[slice(*split.test)] = split.number
+    np.testing.assert_array_equal(reference.split[:, 0], expected)
+    assert len(splits) == 3
+    assert reference.splits == tuple(splits)
+    assert [fit.number for fit in reference.fits] == [0, 1, 2]
+    assert reference.target == TARGET
+
+
+def test_two_processes_give_what_one_gives(bars, reference):
+    assert_same(predict(bars, jobs=2)[0], reference)
+
+
+def test_another_seed_gives_other_predictions(bars, reference):
+    assert not np.array_equal(predict(bars, seed=4)[0].proba, reference.proba, equal_nan=True)
+
+
+def test_what_is_finished_is_not_done_again(bars, reference, tmp_path):
+    first, cached = predict(bars, directory=tmp_path)
+    assert cached == [False] * 3
+    (tmp_path / "001.json").unlink()  # as if killed before the split's last file was written
+    again, cached = predict(bars, directory=tmp_path)
+    assert cached == [True, False, True]
+    assert_same(first, reference)
+    assert_same(again, reference)
+
+
+def test_a_changed_setting_trains_anew(bars, tmp_path):
+    predict(bars, directory=tmp_path)
+    changed = dataclasses.replace(TRAINING, lr=1e-3)
+    assert predict(bars, directory=tmp_path, training=changed)[1] == [False] * 3
+    assert predict(bars, directory=tmp_path, seed=9)[1] == [False] * 3
+
+
+def test_an_appended_bar_retrains_nothing(bars, reference, tmp_path):
+    shorter = bars.rows(0, len(bars) - 1)
+    predict(shorter, directory=tmp_path)
+    longer, cached = predict(bars, directory=tmp_path)
+    assert cached == [True] * 3
+    np.testing.assert_allclose(longer.proba, reference.proba, atol=1e-5)
+    assert (longer.split == reference.split).all()
+
+
+def test_another_past_is_not_taken_for_this_one(bars, tmp_path):
+    predict(bars, directory=tmp_path)
+    close = bars.close.copy()
+    close[100] = bars.low[100]
+    changed = dataclasses.replace(bars, close=close)
+    assert predict(changed, directory=tmp_path)[1] == [False] * 3
+
+
+def test_splits_of_a_neighbour_are_taken_over(bars, reference, tmp_path):
+    predict(bars, directory=tmp_path / "old")
+    preds, cached = predict(bars, directory=tmp_path / "new", siblings=[tmp_path / "old"])
+    assert cached == [True] * 3
+    assert_same(preds, reference)
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(
+        f"{n:03d}.{kind}" for n in range(3) for kind in ("json", "parquet", "safetensors")
+    )
+
+
+@pytest.mark.parametrize("name", ["001.safetensors", "001.parquet", "001.json"])
+@pytest.mark.parametrize("damage", ["truncate", "flip"])
+def test_a_damaged_file_is_named_and_made_anew(bars, reference, tmp_path, caplog, name, damage):
+    predict(bars, directory=tmp_path)
+    raw = bytearray((tmp_path / name).read_bytes())
+    if damage == "truncate":
+        raw = raw[: len(raw) // 2]
+    else:
+        raw[len(raw) // 2] ^= 0x80
+    (tmp_path / name).write_bytes(raw)
+    with caplog.at_level(logging.WARNING, logger="convnext_vbt"):
+        preds, cached = predict(bars, directory=tmp_path)
+    assert cached == [True, False, True]
+    assert "001.json is damaged" in caplog.text
+    assert_same(preds, reference)
+
+
+def test_one_changed_digit_in_a_record_is_noticed(bars, reference, tmp_path, caplog):
+    predict(bars, directory=tmp_path)
+    path = tmp_path / "000.json"
+    loss = f"{reference.fits[0].valid_loss!r}"
+    path.write_text(path.read_text().replace(loss, f"{float(loss) + 1e-9!r}"))
+    preds, cached = predict(bars, directory=tmp_path)
+    assert cached == [False, True, True]
+    assert "000.json is damaged" in caplog.text
+    assert_same(preds, reference)
+
+
+def test_the_record_is_written_last_with_the_hashes_of_its_files(bars, tmp_path):
+    predict(bars, directory=tmp_path)
+    record = json.loads((tmp_path / "000.json").read_text())
+    assert set(record["sha256"]) == {"000.safetensors", "000.parquet"}
+    newest = max((tmp_path / f"000.{k}").stat().st_mtime_ns for k in ("safetensors", "parquet"))
+    assert (tmp_path / "000.json").stat().st_mtime_ns >= newest
+
+
+def test_a_split_that_fails_keeps_the_others(bars, tmp_path):
+    features, labels, splits = inputs(bars)
+    values = labels.values.copy()
+    values[slice(*splits[1].calibration)] = -1
+    broken = Labels(values=values, end=labels.end, bars_per_year=labels.bars_per_year)
+    stages = (features, broken, splits)
+    with pytest.raises(SplitError, match=r"1 of 3 splits failed \(number 1: .*calibration"):
+        predict(bars, stages=stages, directory=tmp_path)
+    assert sorted(p.stem for p in tmp_path.glob("*.json")) == ["000", "002"]
+
+
+def test_the_future_does_not_reach_back(bars, reference):
+    """Garbage from the second test range's middle on leaves all before it bit-identical."""
+    features, labels, splits = inputs(bars)
+    t = sum(splits[1].test) // 2
+    values = features.values.copy()
+    values[t + 1 :] = 1e3 * np.random.default_rng(0).standard_normal(values[t + 1 :].shape)
+    later = labels.values.copy()
+    later[labels.end > t] = (later[labels.end > t] + 1) % 3
+    garbage = (
+        Features(names=features.names, values=values, warmup=features.warmup),
+        Labels(values=later, end=labels.end, bars_per_year=labels.bars_per_year),
+        splits,
+    )
+    preds = predict(bars, stages=garbage)[0]
+    np.testing.assert_array_equal(preds.proba[: t + 1], reference.proba[: t + 1])
+    assert not np.array_equal(preds.proba[t + 1 :], reference.proba[t + 1 :], equal_nan=True)
