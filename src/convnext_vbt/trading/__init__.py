@@ -1,0 +1,1 @@
+"""Right half: from probabilities to orders, portfolios and sweeps. No torch here."""

@@ -1,0 +1,220 @@
+"""The confidence rule, row by row, and what a Signals object accepts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convnext_vbt.predictions import Predictions
+from convnext_vbt.trading.signals import LEVELS, Signals, confidence_signals
+
+from .markets import bars_of, hours, random_bars, random_predictions
+
+FLAT = (100.0, 100.0, 100.0, 100.0)
+NAN = float("nan")
+
+
+def rule(up: list[float], down: list[float], **arguments) -> Signals:
+    """The rule on these rows (and on two more without a prediction: bars come in numbers)."""
+    num_bars = len(up) + 2
+    frames = {
+        name: pd.DataFrame({"A": [*values, NAN, NAN]}, hours(num_bars))
+        for name, values in (("prob_up", up), ("prob_down", down))
+    }
+    signals = confidence_signals(
+        Predictions.from_frames(**frames), bars_of([FLAT] * num_bars), **arguments
+    )
+    return signals.rows(0, len(up))
+
+
+def on(signals: Signals, name: str) -> list[int]:
+    return np.flatnonzero(getattr(signals, name)[:, 0]).tolist()
+
+
+#        strong up, weak up, between, fading, none, tie, strong down, up yet down is larger
+UP = [0.70, 0.50, 0.47, 0.40, NAN, 0.50, 0.10, 0.45]
+DOWN = [0.10, 0.20, 0.10, 0.20, NAN, 0.50, 0.80, 0.50]
+
+
+def test_levels_row_by_row():
+    signals = rule(UP, DOWN, threshold=0.5, hysteresis=0.05)
+    assert on(signals, "entries") == [0, 1]
+    assert on(signals, "exits") == [3, 6]  # below 0.45; row 7 stands exactly on it
+    assert on(signals, "short_entries") == [6, 7]
+    assert on(signals, "short_exits") == [0, 1, 2, 3]
+    assert signals.columns.tolist() == [(0.5, "A")]
+
+
+def test_long_only_leaves_when_down_signals():
+    signals = rule(UP, DOWN, threshold=0.5, hysteresis=0.05, short=False)
+    assert on(signals, "short_entries") == []
+    assert on(signals, "exits") == [3, 6, 7]
+
+
+def test_short_threshold_of_its_own():
+    signals = rule(UP, DOWN, threshold=0.5, short_threshold=0.6)
+    assert on(signals, "short_entries") == [6]
+    assert on(signals, "short_exits") == [0, 1, 2, 3, 5, 7]
+
+
+def test_a_threshold_is_met_by_a_probability_of_the_same_digits():
+    for value in np.round(np.arange(0.34, 0.9, 0.01), 2):
+        assert on(rule([value], [0.05], threshold=float(value)), "entries") == [0]
+        assert on(rule([value], [0.05], threshold=float(value), hysteresis=0.0), "exits") == []
+
+
+def test_more_confidence_stakes_more():
+    signals = rule([0.5, 0.65, 0.7, 0.8, 0.9, 0.2], [0.1] * 5 + [0.7], threshold=0.5, full=0.8)
+    assert signals.size[:, 0] == pytest.approx([0.25, 0.625, 0.75, 1.0, 1.0, 0.75], rel=1e-6)
+
+
+def test_full_size_at_or_below_the_threshold_means_full_size_always():
+    assert rule([0.6, 0.7], [0.1, 0.1], threshold=0.6, full=0.6).size[:, 0].tolist() == [1.0, 1.0]
+    assert rule([0.6, 0.2], [0.1, 0.1], threshold=0.6, full=0.5).size[:, 0].tolist() == [1.0, 0.0]
+
+
+def test_full_falls_back_to_80_percent_without_quantiles():
+    by_default = rule([0.65], [0.1], threshold=0.5)
+    assert by_default.size == pytest.approx(rule([0.65], [0.1], threshold=0.5, full=0.8).size)
+
+
+def test_quantile_thresholds_are_each_splits_own():
+    bars = random_bars(num_bars=1_000, seed=2)
+    preds = random_predictions(bars, seed=2)
+    signals = confidence_signals(
+        preds, bars, threshold=["q0.50", 0.5], hysteresis=0.0, full="q0.90"
+    )
+    assert signals.columns.tolist() == [("q0.50", "A"), (0.5, "A")]
+    first, second = preds.split[:, 0] == 0, preds.split[:, 0] == 1
+    up, down = (getattr(preds, name).to_numpy()[:, 0] for name in ("prob_up", "prob_down"))
+    theta = np.where(first, 0.33 + 0.5 * 0.5, 0.35 + 0.6 * 0.5)
+    full = np.where(first, 0.33 + 0.5 * 0.9, 0.35 + 0.6 * 0.9)
+    entries = (up >= theta) & (up > down) & (first | second)
+    assert np.array_equal(signals.entries[:, 0], entries)
+    share = 0.25 + 0.75 * np.clip((up - theta) / (full - theta), 0, 1)
+    assert signals.size[entries, 0] == pytest.approx(share[entries], abs=1e-6)
+
+
+@settings(max_examples=20, derandomize=True, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(550, 690))
+def test_rows_depend_on_nothing_after_them(seed, t):
+    bars = random_bars(num_bars=700, seed=0)
+    one, other = random_predictions(bars, seed=seed), random_predictions(bars, seed=seed + 1)
+    proba = np.concatenate([one.proba[: t + 1], other.proba[t + 1 :]])
+    spliced = Predictions(
+        index=one.index, symbols=one.symbols, proba=proba, split=one.split, splits=one.splits,
+        quantiles=one.quantiles, target=one.target,
+    )  # fmt: skip
+    rules = {"threshold": [0.45, "q0.60"], "hysteresis": [0.0, 0.1]}
+    before, after = (
+        confidence_signals(one, bars, **rules),
+        confidence_signals(spliced, bars, **rules),
+    )
+    for name in (*LEVELS, "size"):
+        assert np.array_equal(getattr(before, name)[: t + 1], getattr(after, name)[: t + 1])
+    assert before.columns.names == ["threshold", "hysteresis", "symbol"]
+    assert not (before.entries & (before.exits | before.short_entries)).any()
+
+
+def test_columns_are_rules_outer_symbols_inner():
+    bars = random_bars(num_bars=700, seed=1, symbols=("A", "B"))
+    signals = confidence_signals(random_predictions(bars, seed=1), bars, threshold=[0.4, 0.5])
+    assert signals.columns.tolist() == [(0.4, "A"), (0.4, "B"), (0.5, "A"), (0.5, "B")]
+    assert signals.take([2]).rows(10, 20).frame("size").shape == (10, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"threshold": 1.5}, r"threshold must lie in \(0, 1\), got 1.5; give a probability"),
+        ({"threshold": "0.5"}, "threshold '0.5' is not understood; give a probability"),
+        ({"threshold": "qx"}, "'qx' is not understood"),
+        ({"threshold": "q1.2"}, "'q1.2' is not understood"),
+        ({"threshold": [0.5, 0.5]}, "threshold needs one or more distinct values"),
+        ({"threshold": []}, "threshold needs one or more distinct values"),
+        (
+            {"threshold": 0.5, "hysteresis": 0.5},
+            r"hysteresis must lie in \[0, threshold\), got 0.5",
+        ),
+        ({"threshold": 0.5, "floor": 1.5}, r"floor must lie in \[0, 1\], got 1.5"),
+        ({"threshold": 0.5, "short_threshold": 0.0}, "short_threshold must lie in"),
+        ({"threshold": 0.5, "full": 7}, "full must lie in"),
+        ({"threshold": "q0.9"}, "quantile thresholds need predictions with calibration ranges"),
+    ],
+)
+def test_rule_arguments_are_checked(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        rule([0.5], [0.2], **arguments)
+
+
+def test_predictions_of_other_bars_are_refused():
+    bars = random_bars(num_bars=700, seed=1)
+    preds = random_predictions(bars, seed=1)
+    with pytest.raises(ValueError, match=r"predictions cover 700 bars .* the bars are 400"):
+        confidence_signals(preds, bars.rows(0, 400), threshold=0.5)
+    with pytest.raises(ValueError, match="predictions are of"):
+        confidence_signals(preds, random_bars(num_bars=700, seed=1, symbols=("Z",)), threshold=0.5)
+
+
+def test_from_frames_takes_frames_series_and_a_scalar_size():
+    index = hours(3)
+    entries = pd.DataFrame({"A": [True, False, False], "B": [False, True, False]}, index)
+    signals = Signals.from_frames(entries=entries, exits=~entries, size=0.5)
+    assert signals.columns.names == ["symbol"]
+    assert list(signals.symbols) == ["A", "B"]
+    assert not signals.short_entries.any()
+    assert (signals.size == 0.5).all()
+    assert signals.frame("exits").equals((~entries).set_axis(signals.columns, axis=1))
+    one = Signals.from_frames(
+        entries=entries["A"].tz_convert(None), size=entries["A"].astype(float).tz_convert(None)
+    )
+    assert list(one.symbols) == ["A"]
+    assert one.size[:, 0].tolist() == [1.0, 0.0, 0.0]
+    assert str(one.index.tz) == "UTC"
+    unnamed = Signals.from_frames(entries=pd.Series([True, False], hours(2)))
+    assert list(unnamed.symbols) == ["asset"]
+
+
+def test_from_frames_keeps_a_multiindex():
+    columns = pd.MultiIndex.from_tuples([(20, "A"), (50, "A")], names=["window", None])
+    signals = Signals.from_frames(entries=pd.DataFrame(True, hours(2), columns))
+    assert signals.columns.names == ["window", "symbol"]
+    assert "2 columns by window, symbol" in repr(signals)
+
+
+def test_arrays_are_read_only_copies():
+    frame = pd.DataFrame({"A": [True, False]}, hours(2))
+    signals = Signals.from_frames(entries=frame)
+    frame.iloc[0] = False
+    assert signals.entries[0, 0]
+    with pytest.raises(ValueError, match="read-only"):
+        signals.entries[0] = False
+
+
+def test_bad_signals_are_refused():
+    entries = pd.DataFrame({"A": [True, False]}, hours(2))
+    with pytest.raises(ValueError, match=r"2024-01-01 01:00.*size must lie in \[0, 1\], got 2"):
+        Signals.from_frames(entries=entries, size=pd.DataFrame({"A": [1.0, 2.0]}, hours(2)))
+    with pytest.raises(ValueError, match=r"size must lie in \[0, 1\], got nan"):
+        Signals.from_frames(entries=entries, size=NAN)
+    with pytest.raises(ValueError, match="entries must be bool, got object"):
+        Signals.from_frames(entries=entries.astype(object))
+    with pytest.raises(ValueError, match=r"exits .* must share index and columns"):
+        Signals.from_frames(entries=entries, exits=entries.iloc[:1])
+    with pytest.raises(TypeError, match="signals must be pandas frames or series, got ndarray"):
+        Signals.from_frames(entries=entries.to_numpy())
+    with pytest.raises(ValueError, match="appears more than once"):
+        Signals.from_frames(entries=pd.concat([entries, entries], axis=1))
+    with pytest.raises(ValueError, match="the last one 'symbol'"):
+        Signals.from_frames(
+            entries=entries.set_axis(
+                pd.MultiIndex.from_tuples([(1, "A")], names=["x", "y"]), axis=1
+            )
+        )
+    good = Signals.from_frames(entries=entries)
+    with pytest.raises(ValueError, match=r"exits must have shape \(2, 1\)"):
+        Signals(
+            index=good.index, columns=good.columns, entries=good.entries, exits=good.exits[:1],
+            short_entries=good.entries, short_exits=good.exits, size=good.size,
+        )  # fmt: skip

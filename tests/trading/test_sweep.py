@@ -1,0 +1,302 @@
+"""The sweep's metrics against vectorbt and pandas, its cells against the simulation."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import vectorbt as vbt  # noqa: F401  (registers the accessors)
+
+from convnext_vbt.predictions import Predictions, Target
+from convnext_vbt.trading.signals import RuleConfig, confidence_signals
+from convnext_vbt.trading.simulation import Simulation, fixed_brackets, target_brackets
+from convnext_vbt.trading.sweep import prediction_window, sweep
+
+from .markets import TARGET, random_bars, random_predictions, random_signals
+
+BARS = random_bars(num_bars=2_000, seed=11)
+PREDS = random_predictions(BARS, seed=11)
+PANEL = random_bars(num_bars=1_500, seed=12, symbols=("A", "B"), missing=0.03)
+PANEL_PREDS = random_predictions(PANEL, seed=12)
+
+
+@pytest.fixture(scope="module")
+def result():
+    return sweep(
+        BARS,
+        PREDS,
+        threshold=[0.4, "q0.50", 0.5],
+        risk=[0.02, 0.005, 0.2],
+        stop_multiple=[1.0, 2.0],
+    )
+
+
+def daily_equity(simulation: Simulation) -> pd.Series:
+    equity = pd.Series(simulation.equity[:, 0], index=simulation.index)
+    return pd.concat([pd.Series([simulation.init_cash]), equity.resample("1D").last()])
+
+
+CELLS = [
+    {"threshold": 0.4, "risk": 0.02, "stop_multiple": 1.0},
+    {"threshold": "q0.50", "risk": 0.005, "stop_multiple": 2.0},
+    {"threshold": 0.5, "risk": 0.2, "stop_multiple": 1.0},
+]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_metrics_are_vectorbts(result, cell):
+    row = result.metrics.loc[(*cell.values(), "A")]
+    portfolio = result.portfolio(**cell).iloc[0]
+    days = daily_equity(result.simulation(**cell)).pct_change().dropna()
+    returns = days.vbt.returns(freq="1D", year_freq="365 days")
+    closed = portfolio.trades.closed
+    expected = {
+        "total_return": portfolio.total_return(),
+        "volatility": returns.annualized_volatility(),
+        "sharpe": returns.sharpe_ratio(),
+        "sortino": returns.sortino_ratio(),
+        "max_drawdown": portfolio.max_drawdown(),
+        "trades": portfolio.trades.count(),
+        "win_rate": closed.win_rate(),
+        "profit_factor": closed.profit_factor(),
+        "mean_trade": closed.returns.mean(),
+        "cagr": portfolio.annualized_return(year_freq="365 days"),
+        "calmar": portfolio.calmar_ratio(year_freq="365 days"),
+    }
+    for name, value in expected.items():
+        assert row[name] == pytest.approx(value, rel=1e-9), name
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_metrics_are_what_pandas_computes(result, cell):
+    row = result.metrics.loc[(*cell.values(), "A")]
+    done = result.simulation(**cell)
+    equity = np.r_[10_000, done.equity[:, 0]]
+    days = daily_equity(done).pct_change().dropna()
+    years = len(done.index) / 8_760
+    orders, trades = done.orders_frame(), done.trades
+    raw = orders["price"] / np.where(orders["side"] == "Buy", 1.0002, 0.9998)
+    cagr = (equity[-1] / 10_000) ** (1 / years) - 1
+    expected = {
+        "cagr": cagr,
+        "log_growth": np.log(equity[-1] / 10_000) / years,
+        "volatility": days.std() * np.sqrt(365),
+        "sharpe": days.mean() / days.std() * np.sqrt(365),
+        "sortino": days.mean() / np.sqrt((days.clip(upper=0) ** 2).mean()) * np.sqrt(365),
+        "max_drawdown": (equity / np.maximum.accumulate(equity) - 1).min(),
+        "exposure": (done.position != 0).mean(),
+        "turnover": (orders["size"] * orders["price"]).sum() / equity[1:].mean() / years,
+        "costs": orders["fees"].sum() + (orders["size"] * (orders["price"] - raw).abs()).sum(),
+        "capped_share": trades["capped"].mean(),
+        "gap_stops": (trades["reason"] == 4).sum(),
+    }
+    for name, value in expected.items():
+        assert row[name] == pytest.approx(value, rel=1e-9), name
+    assert not row["bust"]
+
+
+def test_the_cells_above_reach_what_they_should_test(result):
+    assert (result.metrics["capped_share"] > 0.9).any()
+    assert (result.metrics["gap_stops"] > 0).any()
+    assert (result.metrics["trades"] > 50).all()
+
+
+def test_index_has_the_levels_that_vary_and_the_symbol_last(result):
+    assert result.metrics.index.names == ["threshold", "risk", "stop_multiple", "symbol"]
+    assert len(result.metrics) == 3 * 3 * 2
+    assert result.metrics.index[1] == (0.4, 0.02, 2.0, "A")
+    plain = sweep(BARS, PREDS, threshold=0.4, risk=0.01, hysteresis=[0.0, 0.1])
+    assert plain.metrics.index.names == ["threshold", "hysteresis", "risk", "symbol"]
+
+
+def test_panel_cells_are_the_symbols_own_accounts():
+    both = sweep(
+        PANEL,
+        PANEL_PREDS,
+        threshold=[0.4, 0.45],
+        risk=[0.01, 0.02],
+        take_profit_multiple=[1.0, 1.5],
+    )
+    assert both.metrics.index.names == ["threshold", "risk", "take_profit_multiple", "symbol"]
+    assert both.metrics.index.get_level_values("symbol").tolist() == ["A", "B"] * 8
+    cell = {"threshold": 0.45, "risk": 0.02, "take_profit_multiple": 1.5}
+    for symbol in ("A", "B"):
+        one = both.simulation(**cell, symbol=symbol)
+        assert one.columns.tolist() == [(0.45, symbol)]
+        row = both.metrics.loc[(*cell.values(), symbol)]
+        assert one.equity[-1, 0] / 10_000 - 1 == pytest.approx(row["total_return"], rel=1e-12)
+        assert len(one.trades) == row["trades"] > 0
+    assert both.simulation(**cell).equity.shape == (950, 2)
+
+
+def test_daily_returns_are_those_of_the_reference_risk(result):
+    assert result.reference_risk == 0.005
+    assert result.daily_returns.columns.equals(result.signals.columns)
+    days = (
+        daily_equity(result.simulation(threshold=0.5, risk=0.005, stop_multiple=1.0))
+        .pct_change()
+        .dropna()
+    )
+    own = result.daily_returns[(0.5, "A")]
+    assert own.index.equals(pd.DatetimeIndex(days.index))
+    assert own.to_numpy() == pytest.approx(days.to_numpy(), abs=1e-12)
+    asked = sweep(BARS, PREDS, threshold=[0.5], risk=[0.005, 0.02], reference_risk=0.02)
+    assert asked.reference_risk == 0.02
+    assert asked.daily_returns.std().iloc[0] > 2 * own.std()
+
+
+def test_the_window_runs_from_the_first_to_the_last_prediction(result):
+    proba = PREDS.proba.copy()
+    split = PREDS.split.copy()
+    proba[1_900:], split[1_900:] = np.nan, -1
+    shorter = Predictions(
+        index=PREDS.index, symbols=PREDS.symbols, proba=proba, split=split,
+        splits=PREDS.splits, quantiles=PREDS.quantiles, target=TARGET,
+    )  # fmt: skip
+    assert prediction_window(PREDS) == result.window == (550, 2_000)
+    assert prediction_window(shorter) == (550, 1_900)
+    done = sweep(BARS, shorter, threshold=0.4).simulation()
+    assert (done.index[0], done.index[-1]) == (BARS.index[550], BARS.index[1_899])
+
+
+def test_brackets_come_from_the_label_unless_they_are_given():
+    own = sweep(BARS, PREDS, threshold=0.4).brackets
+    label = target_brackets(BARS, TARGET)
+    assert np.array_equal(own.stop_long, label.stop_long, equal_nan=True)
+    assert own.max_holding == 24
+    fixed = sweep(BARS, PREDS, threshold=0.4, stop=0.03).brackets
+    assert (fixed.stop_short == 0.03).all()
+    assert np.isnan(fixed.take_profit_long).all()
+    assert fixed.max_holding is None
+    mixed = sweep(BARS, PREDS, threshold=0.4, take_profit=0.07, max_holding=5).brackets
+    assert (mixed.take_profit_short == 0.07).all()
+    assert np.array_equal(mixed.stop_long, label.stop_long, equal_nan=True)
+    assert mixed.max_holding == 5
+
+
+def test_a_rule_of_ones_own_is_swept_over_risk():
+    signals = random_signals(num_bars=1_500, num_rules=2, seed=4, symbols=("A", "B"))
+    done = sweep(PANEL, PANEL_PREDS, signals=signals, risk=[0.01, 0.02])
+    assert done.metrics.index.names == ["rule", "risk", "symbol"]
+    assert len(done.simulation(rule=1, risk=0.02).columns) == 2
+    flat = sweep(PANEL, PANEL_PREDS, signals=signals.take([0, 1]), risk=0.01)
+    assert flat.simulation(symbol="B").columns.tolist() == [(0, "B")]
+
+
+def test_a_cell_without_trades_has_no_ratios():
+    with pytest.warns(
+        UserWarning,
+        match=r"2 of 2 cells have fewer than 30 trades \(median 0\).*lower the thresholds",
+    ):
+        quiet = sweep(BARS, PREDS, threshold=0.99, risk=[0.01, 0.02])
+    row = quiet.metrics.iloc[0]
+    assert row[["trades", "total_return", "max_drawdown", "volatility", "costs"]].tolist() == [
+        0,
+        0,
+        0,
+        0,
+        0,
+    ]
+    undefined = [
+        "sharpe",
+        "sortino",
+        "calmar",
+        "win_rate",
+        "profit_factor",
+        "mean_trade",
+        "capped_share",
+    ]
+    assert row[undefined].isna().all()
+
+
+def test_a_bust_cell_is_finite_and_says_so():
+    falling = random_bars(num_bars=1_000, seed=3, gaps=0.05)
+    preds = random_predictions(falling, seed=3, start=700, target=None)
+    with pytest.warns(UserWarning, match="1 of 1 cells have fewer than 30 trades"):
+        done = sweep(falling, preds, threshold=0.34, risk=1.0, stop=0.01, max_leverage=50.0)
+    ruin = done.metrics.iloc[0]
+    assert ruin["bust"]
+    assert ruin["cagr"] == -1.0
+    assert np.isnan(ruin["log_growth"])
+    assert np.isfinite(
+        ruin[["total_return", "volatility", "sharpe", "max_drawdown"]].astype(float)
+    ).all()
+
+
+def test_a_sweep_refuses_what_it_cannot_mean(result):
+    bare = random_predictions(BARS, seed=1, target=None)
+    with pytest.raises(ValueError, match="no barriers to trade by"):
+        sweep(BARS, bare, threshold=0.4)
+    with pytest.raises(
+        ValueError, match=r"stop_long must lie in \(0, 1\), got 1.5.*smaller multiple"
+    ):
+        sweep(BARS, PREDS, threshold=0.4, stop=0.5, stop_multiple=[1.0, 3.0])
+    with pytest.raises(ValueError, match=r"risk must lie in \(0, 1\], got 2"):
+        sweep(BARS, PREDS, threshold=0.4, risk=[0.1, 2.0])
+    with pytest.raises(ValueError, match="risk needs one or more distinct values"):
+        sweep(BARS, PREDS, threshold=0.4, risk=[])
+    with pytest.raises(ValueError, match="stop_multiple must be positive"):
+        sweep(BARS, PREDS, threshold=0.4, stop_multiple=0.0)
+    with pytest.raises(
+        ValueError, match=r"threshold has 3 values, name one of \[0.4, 'q0.50', 0.5\]"
+    ):
+        result.simulation(risk=0.02, stop_multiple=1.0)
+    with pytest.raises(
+        ValueError, match=r"risk=0.03 was not swept; there are \[0.02, 0.005, 0.2\]"
+    ):
+        result.simulation(threshold=0.4, risk=0.03, stop_multiple=1.0)
+    with pytest.raises(ValueError, match="'treshold' is not a level of this sweep"):
+        result.simulation(treshold=0.4)
+    silent = Predictions.from_frames(
+        prob_up=PREDS.prob_up * np.nan, prob_down=PREDS.prob_down * np.nan
+    )
+    with pytest.raises(ValueError, match="not a single prediction"):
+        sweep(BARS, silent, threshold=0.4, stop=0.1)
+
+
+def test_defaults_of_the_rule_are_those_of_the_config():
+    rule = RuleConfig()
+    with pytest.warns(UserWarning, match="1 of 1 cells have fewer than 30 trades"):
+        own = sweep(BARS, PREDS).signals
+    spelled = confidence_signals(
+        PREDS, BARS, threshold=rule.threshold, hysteresis=rule.hysteresis, short=rule.short,
+        short_threshold=rule.short_threshold, floor=rule.floor, full=rule.full,
+    )  # fmt: skip
+    assert np.array_equal(own.size, spelled.size)
+    assert np.array_equal(own.short_exits, spelled.short_exits)
+
+
+def test_fixed_kind_targets_have_a_stop_and_no_take_profit():
+    target = Target(kind="fixed", horizon=16, up=0.5, down=0.5, halflife=24.0)
+    brackets = target_brackets(BARS, target)
+    barrier = target_brackets(
+        BARS, Target(kind="barrier", horizon=16, up=2.0, down=0.5, halflife=24.0)
+    )
+    assert np.isnan(brackets.take_profit_long).all()
+    known = np.isfinite(brackets.stop_long)
+    assert known.any()
+    for side, multiple in (
+        ("stop_long", 0.5),
+        ("stop_short", 2.0),
+        ("take_profit_long", 2.0),
+        ("take_profit_short", 0.5),
+    ):
+        assert getattr(barrier, side)[known] == pytest.approx(
+            multiple * brackets.stop_long[known], rel=1e-12
+        )
+    returns = np.log(BARS.close[:, 0] / np.roll(BARS.close[:, 0], 1))[1:]
+    sigma = np.sqrt(pd.Series(returns**2).ewm(halflife=24.0, adjust=False).mean())
+    assert brackets.stop_short[-1, 0] == pytest.approx(4 * sigma.iloc[-1], rel=1e-9)
+    assert brackets.max_holding == 16
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stop": -0.1}, r"stop_long must lie in \(0, 1\), got -0.1"),
+        ({"take_profit": 0.0}, r"take_profit_long must lie in \(0, inf\), got 0"),
+        ({"max_holding": 0}, "max_holding must be at least 1 bar or None, got 0"),
+        ({"stop": pd.DataFrame({"A": [0.1, 0.1]})}, "must have the bars' index"),
+    ],
+)
+def test_brackets_refuse(changes, message):
+    with pytest.raises(ValueError, match=message):
+        fixed_brackets(BARS, **changes)
