@@ -1,0 +1,1 @@
+"""What the results are worth: statistics over predictions and portfolios."""

@@ -1,0 +1,197 @@
+"""Nested selection: at every split the rule that had done best by then, traded as one strategy.
+
+No rule is judged on the ranges that it was chosen with, so the joined account is a result that
+could have been had. Only the rule is selected (its threshold, and its exit level where a list of
+hystereses was swept), never the risk.
+Dimensions: T bars, W bars of the simulated window, N symbols, R rules, K splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.evidence.stats import sharpe_ratio
+from convnext_vbt.evidence.window import Window, daily_returns
+from convnext_vbt.predictions import Predictions, Range
+from convnext_vbt.trading.signals import LEVELS, Signals
+from convnext_vbt.trading.simulation import Simulation
+from convnext_vbt.trading.sweep import SweepResult
+
+FEWEST_TRADES = 30
+FEWEST_RANGES = 2
+USUAL_THRESHOLD = "q0.90"
+CLOSED = 1
+
+REASONS = (
+    "best of the earlier test ranges",
+    f"initial: fewer than {FEWEST_RANGES} earlier test ranges",
+    f"initial: no rule with {FEWEST_TRADES} trades in the earlier test ranges",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Selection:
+    """The rule chosen for each split, and the one account that follows the choices."""
+
+    choices: pd.DataFrame
+    """One row a split (index "split"); the columns are those of `nested_selection`."""
+    signals: Signals
+    """The chosen columns joined: all T bars, one column a symbol, nothing outside test ranges."""
+    simulation: Simulation
+    """The joined signals over the sweep's window. A position that is open when the rule changes
+    carries over under its own stop."""
+    test_ranges: dict[int, Range]
+    """By split number: half-open range of bars of the simulation."""
+
+
+def nested_selection(
+    res: SweepResult, *, initial: Hashable | None = None, risk: float | None = None
+) -> Selection:
+    """Choose each split's rule by what was known at the close of the bar before its test range.
+
+    At split k that is the rule with the best Sharpe ratio of daily net returns from the start of
+    the window to that close, among rules with at least 30 trades closed by then. Equal ratios go
+    to the higher number in the threshold, then to the later column. Until there are two earlier
+    test ranges, and where no rule qualifies, it is `initial`: a threshold (the first rule that has
+    it) or the tuple of all the rule's levels; None takes "q0.90" if that was swept, else the
+    middle rule. Accounts of several symbols are added up.
+
+    Rules are compared at the sweep's reference risk and first bracket multiples; the joined
+    signals are traded at `risk` (None: the reference risk) and the same multiples.
+
+    `choices` has the rule's levels ("threshold", ...), then sharpe (annual) and trades of the
+    chosen rule up to that close (NaN and 0 for the first split, which nothing precedes),
+    candidates (rules that qualified) and reason.
+
+    Raises `ValueError` when `initial` is not among the rules.
+    """
+    window = Window(res)
+    rules, columns_RN = _rules(res.signals)
+    first = _initial(rules, initial)
+    ranges = _test_ranges(res.predictions, res.window)
+    starts = [start for start, _ in ranges.values()]
+    sharpe_RK, trades_RK = _track_records(res, window, columns_RN, starts)
+    chosen, reasons = _choose(sharpe_RK, trades_RK, _heights(rules), first)
+    signals = _join(res, columns_RN, ranges, chosen)
+    rows = np.arange(len(starts))
+    choices = (
+        rules[chosen]
+        .to_frame(index=False)
+        .assign(
+            sharpe=sharpe_RK[chosen, rows],
+            trades=trades_RK[chosen, rows],
+            candidates=_qualified(sharpe_RK, trades_RK).sum(axis=0),
+            reason=reasons,
+        )
+    )
+    return Selection(
+        choices=choices.set_index(pd.Index(ranges, name="split")),
+        signals=signals,
+        simulation=window.simulate(signals, risk=risk),
+        test_ranges=ranges,
+    )
+
+
+def _rules(signals: Signals) -> tuple[pd.Index, np.ndarray]:
+    """The rules in column order, and each one's columns by symbol, (R, N); -1 where it has none."""
+    symbols = signals.symbols.unique()
+    levels = [name for name in signals.columns.names if name != "symbol"]
+    if levels:
+        rules = signals.columns.droplevel("symbol").unique()
+        numbers = rules.get_indexer(signals.columns.droplevel("symbol"))
+    else:  # a rule of the user's own, without parameters
+        rules = pd.Index(["own"], name="rule")
+        numbers = np.zeros(len(signals.columns), dtype=np.int64)
+    columns_RN = np.full((len(rules), len(symbols)), -1)
+    columns_RN[numbers, symbols.get_indexer(signals.symbols)] = np.arange(len(numbers))
+    return rules, columns_RN
+
+
+def _initial(rules: pd.Index, initial: Hashable | None) -> int:
+    thresholds = list(rules.get_level_values("threshold" if "threshold" in rules.names else 0))
+    if initial is None:
+        usual = USUAL_THRESHOLD in thresholds
+        return thresholds.index(USUAL_THRESHOLD) if usual else len(rules) // 2
+    for values in (list(rules), thresholds):
+        if initial in values:
+            return values.index(initial)
+    raise ValueError(f"initial = {initial!r} is not among the rules; there are {list(rules)}")
+
+
+def _heights(rules: pd.Index) -> np.ndarray:
+    """The number in each rule's threshold, (R,): 0.9 of "q0.90"; 0 where there is none."""
+    if "threshold" not in rules.names:
+        return np.zeros(len(rules))
+    texts = [str(value).removeprefix("q") for value in rules.get_level_values("threshold")]
+    numbers = pd.to_numeric(pd.Series(texts), errors="coerce")
+    return np.asarray(numbers.fillna(0.0), dtype=np.float64)
+
+
+def _test_ranges(preds: Predictions, window: Range) -> dict[int, Range]:
+    """Test ranges by split number, in time order, in bars of the window and cut to it."""
+    if preds.splits:
+        ranges = {split.number: split.test for split in preds.splits}
+    else:
+        numbers = np.unique(preds.split[preds.split >= 0]).tolist()
+        made = {k: np.flatnonzero((preds.split == k).any(axis=1)) for k in numbers}
+        ranges = {k: (int(rows[0]), int(rows[-1]) + 1) for k, rows in made.items()}
+    start, stop = window
+    cut = {k: (max(a, start) - start, min(b, stop) - start) for k, (a, b) in ranges.items()}
+    return {k: cut[k] for k in sorted(cut, key=cut.__getitem__) if cut[k][0] < cut[k][1]}
+
+
+def _track_records(
+    res: SweepResult, window: Window, columns_RN: np.ndarray, starts: list[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Annual Sharpe ratio and closed trades of each rule on bars [0, start), (R, K) both."""
+    sharpe_RK = np.full((len(columns_RN), len(starts)), np.nan)
+    trades_RK = np.zeros((len(columns_RN), len(starts)), dtype=np.int64)
+    for r, columns in enumerate(columns_RN):
+        simulation = window.simulate(res.signals.take(columns[columns >= 0]))
+        trades = simulation.trades
+        exits = trades["exit_idx"][trades["status"] == CLOSED]
+        for k, start in enumerate(starts):
+            returns = daily_returns(simulation, start)
+            sharpe_RK[r, k] = sharpe_ratio(returns, res.bars.days_per_year)
+            trades_RK[r, k] = (exits < start).sum()
+    return sharpe_RK, trades_RK
+
+
+def _qualified(sharpe_RK: np.ndarray, trades_RK: np.ndarray) -> np.ndarray:
+    return np.asarray((trades_RK >= FEWEST_TRADES) & np.isfinite(sharpe_RK))
+
+
+def _choose(
+    sharpe_RK: np.ndarray, trades_RK: np.ndarray, heights: np.ndarray, initial: int
+) -> tuple[np.ndarray, list[str]]:
+    """The chosen rule of each split, (K,), and why."""
+    qualified_RK = _qualified(sharpe_RK, trades_RK)
+    chosen, reasons = [], []
+    for k in range(sharpe_RK.shape[1]):
+        candidates = np.flatnonzero(qualified_RK[:, k]).tolist()
+        if k < FEWEST_RANGES or not candidates:
+            chosen.append(initial)
+            reasons.append(REASONS[1] if k < FEWEST_RANGES else REASONS[2])
+            continue
+        chosen.append(max(candidates, key=lambda r: (sharpe_RK[r, k], heights[r], r)))
+        reasons.append(REASONS[0])
+    return np.array(chosen, dtype=np.int64), reasons
+
+
+def _join(
+    res: SweepResult, columns_RN: np.ndarray, ranges: dict[int, Range], chosen: np.ndarray
+) -> Signals:
+    symbols = res.signals.symbols.unique()
+    shape = (len(res.signals.index), len(symbols))
+    joined = {name: np.zeros(shape, dtype=bool) for name in LEVELS} | {"size": np.zeros(shape)}
+    for rule, (start, stop) in zip(chosen, ranges.values(), strict=True):
+        there = np.flatnonzero(columns_RN[rule] >= 0)
+        rows = slice(start + res.window[0], stop + res.window[0])
+        for name, values in joined.items():
+            values[rows, there] = getattr(res.signals, name)[rows][:, columns_RN[rule, there]]
+    columns = pd.MultiIndex.from_arrays([symbols], names=["symbol"])
+    return Signals(index=res.signals.index, columns=columns, **joined)

@@ -1,0 +1,246 @@
+"""What a Sharpe ratio is worth after luck, trials and choice.
+
+Conventions: SR and all moments are PER PERIOD (a day's, for daily returns), kurtosis is RAW
+(normal = 3), standard deviations have T - 1 in the denominator. What is not defined is NaN, never
+inf and never 0; the docstring says when. An argument that makes no sense raises `ValueError`.
+The four formulas of moments broadcast over arrays, and give a float for plain numbers.
+Dimensions: T periods, C configurations (rules), S blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtr, ndtri
+
+from convnext_vbt.evidence.overfitting import (
+    BacktestOverfitting,
+    probability_of_backtest_overfitting,
+)
+
+__all__ = [
+    "BacktestOverfitting",
+    "deflated_sharpe_ratio",
+    "expected_maximum_sharpe",
+    "minimum_track_record_length",
+    "probabilistic_sharpe_ratio",
+    "probability_of_backtest_overfitting",
+    "sharpe_confidence_interval",
+    "sharpe_ratio",
+    "superior_predictive_ability",
+]
+
+NUM_DRAWS = 2_000
+FEWEST_PERIODS = 20
+"""The rule for the block length looks back 5 + sqrt(T) periods: shorter series have none."""
+_NO_VARIANCE = 1e-12
+"""A standard deviation below this share of the largest return is rounding, not variation."""
+
+FloatOrArray = float | np.ndarray
+
+
+def sharpe_ratio(returns: ArrayLike, periods_per_year: float = 1) -> FloatOrArray:
+    """Mean over standard deviation of returns, times sqrt(periods_per_year).
+
+    `returns` is (T,), for a float, or (T, C), for an array (C,). NaN for a column with fewer than
+    two periods, with a value that is not finite, or whose returns do not vary.
+
+    >>> round(sharpe_ratio([0.01, -0.005, 0.02, 0.0], periods_per_year=365), 2)
+    10.77
+    """
+    values = np.asarray(returns, dtype=np.float64)
+    if len(values) < 2:
+        return _plain(np.full(values.shape[1:], np.nan))
+    finite = np.isfinite(values).all(axis=0)
+    values = np.where(finite, values, 0.0)
+    deviation = values.std(axis=0, ddof=1)
+    varies = finite & (deviation > _NO_VARIANCE * np.abs(values).max(axis=0))
+    ratio = np.full(values.shape[1:], np.nan)
+    np.divide(values.mean(axis=0), deviation, out=ratio, where=varies)
+    return _plain(ratio * math.sqrt(periods_per_year))
+
+
+def sharpe_confidence_interval(
+    returns: ArrayLike, confidence: float = 0.90, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile interval of the Sharpe ratio per period of returns (T,).
+
+    Stationary bootstrap (Politis and Romano 1994), 2,000 draws, with the block length of Politis
+    and White (2004, corrected 2009). Multiply both ends by sqrt(periods per year) to annualise.
+    (NaN, NaN) where the Sharpe ratio itself is undefined, below 20 periods, or where a draw came
+    out without variation: too few periods with a return.
+    """
+    _check_confidence(confidence)
+    values = np.asarray(returns, dtype=np.float64)
+    if values.ndim != 1:
+        raise ValueError(f"returns must be one series (T,), got shape {values.shape}")
+    if len(values) < FEWEST_PERIODS or not np.isfinite(sharpe_ratio(values)):
+        return math.nan, math.nan
+    from arch.bootstrap import StationaryBootstrap
+
+    bootstrap = StationaryBootstrap(_block_length(values[:, None]), values, seed=seed)
+    draws = bootstrap.apply(sharpe_ratio, reps=NUM_DRAWS)[:, 0]
+    if not np.isfinite(draws).all():
+        return math.nan, math.nan
+    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def probabilistic_sharpe_ratio(
+    sharpe: ArrayLike,
+    benchmark: ArrayLike,
+    num_periods: ArrayLike,
+    skewness: ArrayLike = 0.0,
+    kurtosis: ArrayLike = 3.0,
+) -> FloatOrArray:
+    """Probability that the true Sharpe ratio exceeds `benchmark`, both per period.
+
+    Phi[(SR - SR*) sqrt(T - 1) / sqrt(1 - g3 SR + (g4 - 1)/4 SR^2)], Bailey and Lopez de Prado
+    (2012), eq. 11. NaN for fewer than two periods, where an argument is not finite, for a
+    kurtosis below 1 (no distribution has one; an excess kurtosis?) and where the moments leave no
+    positive variance.
+
+    >>> round(probabilistic_sharpe_ratio(0.036 / 0.079, 0, 24, skewness=-2.448, kurtosis=10.164), 5)
+    0.91271
+    """
+    sr, target, periods = _finite(sharpe), _finite(benchmark), _finite(num_periods)
+    root = np.sqrt(_where(periods >= 2, periods - 1))
+    return _plain(ndtr((sr - target) * root / np.sqrt(_spread(sr, skewness, kurtosis))))
+
+
+def expected_maximum_sharpe(num_trials: ArrayLike, variance: ArrayLike) -> FloatOrArray:
+    """Sharpe ratio per period that the best of `num_trials` independent ones without skill reaches.
+
+    sqrt(V) [(1 - g) PhiInv(1 - 1/N) + g PhiInv(1 - 1/(N e))] with Euler's g, Bailey and Lopez de
+    Prado (2014), eq. 1; 0 for a single trial. `variance` is that of the trials' Sharpe ratios, per
+    period. Raises `ValueError` for fewer than one trial or a negative variance.
+    """
+    trials, spread = _finite(num_trials), _finite(variance)
+    if (trials < 1).any():
+        raise ValueError(f"num_trials must be at least 1, got {np.nanmin(trials):g}")
+    if (spread < 0).any():
+        raise ValueError(f"variance must not be negative, got {np.nanmin(spread):g}")
+    several = np.where(trials == 1, np.e, trials)  # PhiInv(0) is never asked for
+    best = (1 - np.euler_gamma) * ndtri(1 - 1 / several)
+    best = best + np.euler_gamma * ndtri(1 - 1 / (several * np.e))
+    return _plain(np.sqrt(spread) * np.where(trials == 1, 0.0, best))
+
+
+def deflated_sharpe_ratio(
+    sharpe: ArrayLike,
+    num_periods: ArrayLike,
+    num_trials: ArrayLike,
+    variance: ArrayLike,
+    skewness: ArrayLike = 0.0,
+    kurtosis: ArrayLike = 3.0,
+) -> FloatOrArray:
+    """Probability that the true Sharpe ratio is positive although it is the best of many.
+
+    `probabilistic_sharpe_ratio` against `expected_maximum_sharpe(num_trials, variance)`, Bailey and
+    Lopez de Prado (2014), eq. 2. All per period, kurtosis raw; NaN and `ValueError` as there.
+
+    The paper's example, an annual Sharpe ratio of 2.5 over 1,250 days as the best of 100:
+
+    >>> day = 250 ** -0.5
+    >>> dsr = deflated_sharpe_ratio(2.5 * day, 1250, 100, 0.5 * day**2, skewness=-3, kurtosis=10)
+    >>> round(dsr, 4)
+    0.9004
+    """
+    benchmark = expected_maximum_sharpe(num_trials, variance)
+    return probabilistic_sharpe_ratio(sharpe, benchmark, num_periods, skewness, kurtosis)
+
+
+def minimum_track_record_length(
+    sharpe: ArrayLike,
+    benchmark: ArrayLike,
+    confidence: float = 0.95,
+    skewness: ArrayLike = 0.0,
+    kurtosis: ArrayLike = 3.0,
+) -> FloatOrArray:
+    """Periods needed before `sharpe` exceeds `benchmark` with this confidence; not rounded.
+
+    1 + [1 - g3 SR + (g4 - 1)/4 SR^2] (z / (SR - SR*))^2, Bailey and Lopez de Prado (2012), eq. 13.
+    NaN where SR is not above SR*: no length would do.
+    """
+    _check_confidence(confidence)
+    sr, target = _finite(sharpe), _finite(benchmark)
+    lead = _where(sr > target, sr - target)
+    return _plain(1 + _spread(sr, skewness, kurtosis) * (ndtri(confidence) / lead) ** 2)
+
+
+def superior_predictive_ability(
+    returns_TC: ArrayLike,
+    benchmark: ArrayLike = 0.0,
+    block_size: int | None = None,
+    num_draws: int = 1000,
+    seed: int = 0,
+) -> float:
+    """P-value of "none of these configurations beats the benchmark" (Hansen 2005, consistent).
+
+    `returns_TC` are returns, (T, C), and `benchmark` a return per period or a series (T,). The
+    stationary bootstrap's mean block is `block_size` periods; None takes the median over columns
+    of the length that Politis and White's rule finds. Columns whose lead over the benchmark has a
+    value that is not finite or does not vary are left out; NaN when none is left, and below 20
+    periods.
+    """
+    values = np.asarray(returns_TC, dtype=np.float64)
+    if values.ndim != 2:
+        raise ValueError(f"returns must be (periods, configurations), got shape {values.shape}")
+    against = np.broadcast_to(np.asarray(benchmark, dtype=np.float64), len(values))
+    lead = values - against[:, None]
+    defined = np.isfinite(np.asarray(sharpe_ratio(lead)))
+    if len(values) < FEWEST_PERIODS or not defined.any():
+        return math.nan
+    if block_size is None:
+        block_size = math.ceil(_block_length(lead[:, defined]))
+    from arch.bootstrap import SPA
+
+    # arch compares losses: a return is a negative loss.
+    test = SPA(
+        -against,
+        -values[:, defined],
+        block_size=block_size,
+        reps=num_draws,
+        bootstrap="stationary",
+        seed=seed,
+    )
+    test.compute()
+    return float(test.pvalues["consistent"])
+
+
+def _block_length(values_TC: np.ndarray) -> float:
+    """Median over columns of the stationary bootstrap's best mean block length, at least 1."""
+    from arch.bootstrap import optimal_block_length
+
+    with np.errstate(divide="ignore"):  # a tail at exactly the mean has no autocorrelation
+        lengths = optimal_block_length(values_TC)["stationary"]
+    return max(1.0, float(lengths.median()))
+
+
+def _spread(sr: np.ndarray, skewness: ArrayLike, kurtosis: ArrayLike) -> np.ndarray:
+    """T - 1 times the variance of an estimated SR (Mertens 2002); NaN where there is none."""
+    g3, g4 = _finite(skewness), _finite(kurtosis)
+    variance = 1 - g3 * sr + (g4 - 1) / 4 * sr**2
+    return _where((variance > 0) & (g4 >= 1), variance)
+
+
+def _finite(values: ArrayLike) -> np.ndarray:
+    """As float64; what is not finite becomes NaN, which no formula turns into a number."""
+    array = np.asarray(values, dtype=np.float64)
+    return _where(np.isfinite(array), array)
+
+
+def _where(defined: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.where(defined, values, np.nan)
+
+
+def _plain(values: Any) -> FloatOrArray:
+    return float(values) if np.ndim(values) == 0 else np.asarray(values)
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence:g}")

@@ -1,0 +1,104 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats as scipy_stats
+
+from convnext_vbt.evidence import stats
+from convnext_vbt.evidence.headline import _splits, headline
+from convnext_vbt.evidence.selection import Selection, daily_returns
+from convnext_vbt.trading.signals import Signals
+from convnext_vbt.trading.simulation import ORDER_DTYPE, TRADE_DTYPE, Simulation
+from tests.evidence.markets import make_bars, make_predictions, make_sweep
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
+
+
+@pytest.fixture(scope="module")
+def bars():
+    return make_bars()
+
+
+def test_with_one_rule_the_headline_is_that_cells_metrics(bars):
+    result = make_sweep(bars, make_predictions(bars), threshold=["q0.60"])
+    found = headline(result)
+    cell = result.metrics.iloc[0]
+    for name in ("total_return", "cagr", "max_drawdown", "sharpe", "trades"):
+        assert getattr(found, name) == pytest.approx(cell[name], rel=1e-9), name
+    returns = result.daily_returns.iloc[:, 0].to_numpy()
+    assert found.num_days == len(returns)
+    assert found.days_per_year == 365
+    assert found.skewness == pytest.approx(scipy_stats.skew(returns), rel=1e-6)
+    assert found.kurtosis == pytest.approx(scipy_stats.kurtosis(returns, fisher=False), rel=1e-6)
+    assert found.sharpe_low < found.sharpe < found.sharpe_high
+    assert found.risk == result.reference_risk
+
+
+def test_it_is_deflated_by_the_number_of_trials(bars):
+    result = make_sweep(bars, make_predictions(bars))
+    alone, many = headline(result), headline(result, num_trials=200)
+    returns = daily_returns(alone.selection.simulation)
+    moments = (alone.skewness, alone.kurtosis)
+    sharpe = stats.sharpe_ratio(returns)
+    assert alone.dsr == stats.probabilistic_sharpe_ratio(sharpe, 0.0, len(returns), *moments)
+    assert many.dsr < alone.dsr
+    hurdle = stats.expected_maximum_sharpe(200, 1 / len(returns))
+    assert many.dsr == stats.probabilistic_sharpe_ratio(sharpe, hurdle, len(returns), *moments)
+
+
+def test_splits_are_counted_by_the_money_of_all_symbols():
+    pair = make_bars(symbols=2)
+    found = headline(make_sweep(pair, make_predictions(pair, splits=250)), initial="q0.97")
+    account = found.selection.simulation
+    equity = np.append(20_000.0, account.equity.sum(axis=1))
+    trades = account.trades
+    traded = positive = 0
+    for a, b in found.selection.test_ranges.values():
+        there = any(entry < b and exit_ >= a for entry, exit_ in trades[["entry_idx", "exit_idx"]])
+        traded += there
+        positive += there and equity[b] > equity[a]
+    assert found.splits_traded == traded < 250
+    assert found.splits_positive == positive
+    assert found.total_return == pytest.approx(equity[-1] / 20_000 - 1)
+
+
+def test_a_strategy_that_never_trades_is_undefined_and_says_so_without_warning(bars):
+    result = make_sweep(bars, make_predictions(bars), threshold=[0.999999])
+    found = headline(result)
+    assert (found.trades, found.splits_traded, found.total_return) == (0, 0, 0.0)
+    for name in ("sharpe", "sharpe_low", "sharpe_high", "dsr", "skewness", "kurtosis"):
+        assert math.isnan(getattr(found, name)), name
+
+
+def test_the_same_seed_gives_the_same_interval(bars):
+    result = make_sweep(bars, make_predictions(bars))
+    assert headline(result, seed=1).sharpe_low == headline(result, seed=1).sharpe_low
+    assert headline(result, seed=1).sharpe_low != headline(result, seed=2).sharpe_low
+
+
+def test_a_position_that_leaves_at_the_open_of_a_split_was_traded_in_it():
+    trades = np.zeros(2, TRADE_DTYPE)
+    trades["entry_idx"], trades["exit_idx"] = (3, 11), (5, 11)
+    equity = np.array([100, 100, 100, 101, 101, 99, 99, 99, 99, 99, 99, 99.5])
+    position = np.zeros((12, 1))
+    position[3:5] = 1.0
+    index = pd.date_range("2024", periods=12, freq="1h", tz="UTC")
+    columns = pd.MultiIndex.from_product([["A"]], names=["symbol"])
+    account = Simulation(
+        index=index,
+        columns=columns,
+        orders=np.zeros(0, ORDER_DTYPE),
+        trades=trades,
+        equity=equity[:, None],
+        position=position,
+        init_cash=100.0,
+    )
+    selection = Selection(
+        choices=pd.DataFrame(),
+        signals=Signals.from_frames(entries=pd.DataFrame({"A": [False] * 12}, index=index)),
+        simulation=account,
+        test_ranges={0: (0, 5), 1: (5, 8), 2: (8, 10), 3: (10, 12)},
+    )
+    # Gain while held, loss at the open of the second, nothing in the third, in and out in a bar.
+    assert _splits(selection, np.append(100.0, equity)) == (3, 2)
