@@ -1,0 +1,400 @@
+"""The report's figures as plain `go.Figure`, for a notebook as well as for the page.
+
+Colours are Okabe-Ito's and Cividis, safe for colour-blind readers; `DARK` maps each onto its twin
+for a dark page. Text that comes from the user is escaped, because plotly reads pseudo-HTML.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.evidence import scores
+from convnext_vbt.predictions import CLASSES, Predictions
+from convnext_vbt.report import accounts
+from convnext_vbt.report.formats import FIGURE, THIN_TRADES, Figure, level_label, level_text
+from convnext_vbt.trading.sweep import SweepResult
+
+if TYPE_CHECKING:  # plotly takes half a second to import, and `write_report` is imported early
+    import plotly.graph_objects as go
+
+BLUE, SKY, GREEN, ORANGE, RED, PURPLE = (
+    "#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00", "#cc79a7",
+)  # fmt: skip
+INK, MUTED, GRID, BAND, MIDDLE = "#1d2733", "#7a8592", "#e4e8ec", "#f1f4f7", "#f4f5f6"
+DARK = {
+    BLUE: "#5cb8f0",
+    GREEN: "#2cc49a",
+    RED: "#f08a4b",
+    INK: "#dde3ea",
+    MUTED: "#8b97a5",
+    GRID: "#2a333d",
+    BAND: "#1a212a",
+    MIDDLE: "#2b333c",
+}
+CLASS_COLOURS = {"DOWN": RED, "STAY": MUTED, "UP": BLUE}
+RANGE_COLOURS = {
+    "train": SKY,
+    "validation": GREEN,
+    "calibration": ORANGE,
+    "purge": "#b9c1ca",
+    "test": RED,
+}
+DIVERGING = ((0.0, "#cc5a00"), (0.5, MIDDLE), (1.0, "#0a6fad"))
+"""Its ends stay as they are on a dark page, where the numbers inside the cells are light."""
+_MAX_LABELLED_CELLS = 150
+
+
+def plot_heatmap(res: SweepResult, metric: str = "cagr", **levels: object) -> go.Figure:
+    """One metric over threshold (across) and risk (up), a cell each.
+
+    `levels` fixes further swept levels by name, such as `symbol="BTC/USDT"`; one that is left
+    out is shown at its first value. Cells with fewer than 30 trades are hatched.
+
+    Raises `ValueError` for an unknown metric or level value.
+    """
+    if metric not in res.metrics:
+        raise ValueError(
+            f"metric must be one of {', '.join(map(str, res.metrics))}, got {metric!r}"
+        )
+    across, up = heatmap_axes(res.metrics)
+    table = res.metrics
+    for name in map(str, table.index.names):
+        if name in (across, up):
+            continue
+        values = table.index.get_level_values(name)
+        wanted = levels.get(name, values[0])
+        if wanted not in values:
+            raise ValueError(f"{name} must be one of {list(values.unique())}, got {wanted!r}")
+        table = table[values == wanted]
+    x, y = (list(table.index.get_level_values(name).unique()) for name in (across, up))
+    rows = pd.MultiIndex.from_product([y, x]) if across != up else pd.MultiIndex.from_product([y])
+    keys = pd.MultiIndex.from_arrays([table.index.get_level_values(name) for name in (up, across)])
+    table = table.set_axis(keys, axis=0).reindex(rows)
+    shape = (len(y), len(x))
+    figure = FIGURE.get(metric, Figure(name=metric, label=metric, kind="ratio", help=""))
+    return _heatmap(
+        z=table[metric].to_numpy(np.float64).reshape(shape),
+        trades=table["trades"].to_numpy(np.float64).reshape(shape),
+        figure=figure,
+        x=(level_label(across), [level_text(across, value) for value in x]),
+        y=(level_label(up), [level_text(up, value) for value in y]),
+    )
+
+
+def heatmap_axes(metrics: pd.DataFrame) -> tuple[str, str]:
+    """The levels drawn across and up: threshold and risk, else the first level of a user's rule."""
+    names = [str(name) for name in metrics.index.names]
+    rules = [name for name in names if name not in ("risk", "symbol")]
+    across = "threshold" if "threshold" in names else [*rules, "symbol"][0]
+    return across, "risk"
+
+
+def _heatmap(
+    *,
+    z: np.ndarray,
+    trades: np.ndarray,
+    figure: Figure,
+    x: tuple[str, list[str]],
+    y: tuple[str, list[str]],
+) -> go.Figure:
+    import plotly.graph_objects as go
+
+    percent = figure.kind == "percent"
+    shown = z * 100 if percent else z
+    unit = " %" if percent else ""
+    limit = float(np.nanmax(np.abs(shown), initial=0.0)) or 1.0
+    trace = go.Heatmap(
+        z=shown,
+        x=list(range(shown.shape[1])),
+        y=list(range(shown.shape[0])),
+        text=[[_cell_text(value, figure) for value in row] for row in shown],
+        texttemplate="%{text}" if shown.size <= _MAX_LABELLED_CELLS else None,
+        customdata=trades,
+        hovertemplate=(
+            f"{html.escape(x[0])} %{{x}}<br>{html.escape(y[0])} %{{y}}<br>"
+            f"<b>{html.escape(figure.label)} %{{text}}{unit}</b><br>"
+            "%{customdata} trades<extra></extra>"
+        ),
+        colorscale=DIVERGING if figure.signed else "Cividis",
+        zmin=-limit if figure.signed else None,
+        zmax=limit if figure.signed else None,
+        xgap=2,
+        ygap=2,
+        hoverongaps=False,
+        colorbar={"title": {"text": f"{figure.label}{', %' if percent else ''}", "side": "right"},
+                  "thickness": 12, "outlinewidth": 0},
+    )  # fmt: skip
+    out = go.Figure(trace)
+    for axis, (title, ticks) in (("xaxis", x), ("yaxis", y)):
+        out.update_layout(
+            {
+                axis: {
+                    "title": {"text": html.escape(title), "standoff": 8},
+                    "tickvals": list(range(len(ticks))),
+                    "ticktext": [html.escape(tick) for tick in ticks],
+                    "range": [-0.5, len(ticks) - 0.5],
+                    "showgrid": False,
+                    "zeroline": False,
+                    "fixedrange": True,
+                    "automargin": True,
+                }
+            }
+        )
+    hatch = _hatch(trades < THIN_TRADES)
+    if hatch:
+        out.add_shape(
+            type="path", path=hatch, line={"color": MUTED, "width": 1}, layer="above", name="thin"
+        )
+    height = min(640, 150 + 46 * max(shown.shape[0], 3))
+    return out.update_layout(**_layout(height), dragmode=False)
+
+
+def _cell_text(value: float, figure: Figure) -> str:
+    if not np.isfinite(value):
+        return "n/a"
+    digits = 0 if figure.kind == "count" else 1 if figure.kind == "percent" else 2
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def _hatch(thin: np.ndarray) -> str:
+    """Three diagonal strokes over each thin cell, as one SVG path in cell coordinates."""
+    strokes = ((-0.46, 0.0, 0.0, 0.46), (-0.46, -0.46, 0.46, 0.46), (0.0, -0.46, 0.46, 0.0))
+    return "".join(
+        f"M{col + x0:g},{row + y0:g}L{col + x1:g},{row + y1:g}"
+        for row, col in np.argwhere(thin).tolist()
+        for x0, y0, x1, y1 in strokes
+    )
+
+
+def plot_splits(preds: Predictions) -> go.Figure:
+    """The walk-forward splits on a time axis: what trained, stopped, calibrated and tested when.
+
+    Purge is every bar that is left out between two ranges, the embargo with it.
+
+    Raises `ValueError` when the predictions were not made by a walk-forward.
+    """
+    import plotly.graph_objects as go
+
+    if not preds.splits:
+        raise ValueError("these predictions carry no splits; walk_forward makes some that do")
+    out = go.Figure()
+    for name, colour in RANGE_COLOURS.items():
+        spans = [
+            (split.number, start, stop)
+            for split in preds.splits
+            for start, stop in _spans(split, name)
+            if stop > start
+        ]
+        if not spans:
+            continue
+        begin = [_bar_time(preds.index, start) for _, start, _ in spans]
+        end = [_bar_time(preds.index, stop) for _, _, stop in spans]
+        out.add_bar(
+            y=[number + 1 for number, _, _ in spans],
+            x=[(b - a) / pd.Timedelta(milliseconds=1) for a, b in zip(begin, end, strict=True)],
+            base=[f"{time:%Y-%m-%d %H:%M}" for time in begin],
+            orientation="h",
+            name="purge and embargo" if name == "purge" else name,
+            marker={"color": colour, "line": {"width": 0}},
+            customdata=[
+                [f"{a:%Y-%m-%d %H:%M}", f"{b:%Y-%m-%d %H:%M}", stop - start]
+                for a, b, (_, start, stop) in zip(begin, end, spans, strict=True)
+            ],
+            hovertemplate=(
+                "<b>%{fullData.name}</b>, split %{y}<br>%{customdata[0]} to %{customdata[1]}<br>"
+                "%{customdata[2]} bars<extra></extra>"
+            ),
+        )
+    count = len(preds.splits)
+    return out.update_layout(
+        **_layout(130 + min(26 * count, 640)),
+        barmode="overlay",
+        bargap=0.35,
+        dragmode=False,
+        xaxis={"type": "date", "gridcolor": GRID, "fixedrange": True},
+        yaxis={
+            "title": {"text": "Split"},
+            "autorange": "reversed",
+            "dtick": max(1, -(-count // 15)),
+            "showgrid": False,
+            "zeroline": False,
+            "fixedrange": True,
+        },
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+    )
+
+
+def _spans(split: Any, name: str) -> list[tuple[int, int]]:
+    parts = [split.train, split.valid, split.calibration, split.test]
+    if name == "purge":
+        parts = [part for part in parts if part[1] > part[0]]
+        return [(a[1], b[0]) for a, b in itertools.pairwise(parts)]
+    return [parts[("train", "validation", "calibration", "test").index(name)]]
+
+
+def _bar_time(index: pd.DatetimeIndex, row: int) -> pd.Timestamp:
+    if row < len(index):
+        return index[row]
+    return index[-1] + (index[-1] - index[-2])
+
+
+def plot_reliability(preds: Predictions, values: np.ndarray, *, bins: int = 10) -> go.Figure:
+    """How often each class came true against how probable it was said to be.
+
+    `values` is int8 (T, N), the labels, -1 where there is none. `bins` equal-mass bins a class,
+    with 95 % Wilson intervals; on the dotted diagonal the probabilities are honest.
+    """
+    from plotly.subplots import make_subplots
+
+    out = make_subplots(
+        rows=1, cols=3, subplot_titles=CLASSES, shared_yaxes=True, horizontal_spacing=0.04
+    )
+    for k, name in enumerate(CLASSES):
+        table = scores.reliability(preds, values, k, bins=bins)
+        mean, share = (table[c].to_numpy(np.float64) for c in ("mean_probability", "frequency"))
+        low, high = (table[c].to_numpy(np.float64) for c in ("low", "high"))
+        top = float(np.nanmax(np.concatenate([mean, high]), initial=0.0)) or 1.0
+        # Nothing below 0 or above 1 is a probability, but a dot on the edge needs room.
+        bottom = float(np.nanmin(np.concatenate([mean, low]), initial=top))
+        pad = 0.06 * max(top - bottom, 0.02)
+        span = [max(bottom - pad, -0.02), min(top + pad, 1.02)]
+        diagonal = {"color": MUTED, "dash": "dot", "width": 1}
+        out.add_scatter(
+            x=span, y=span, mode="lines", line=diagonal, hoverinfo="skip", row=1, col=k + 1
+        )
+        out.add_scatter(
+            x=mean,
+            y=share,
+            mode="markers",
+            marker={
+                "color": CLASS_COLOURS[name],
+                "size": 7,
+                "symbol": ("triangle-down", "square", "triangle-up")[k],
+            },
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": high - share,
+                "arrayminus": share - low,
+                "thickness": 1.2,
+                "width": 0,
+            },
+            customdata=np.column_stack([table["count"].to_numpy(np.float64), low, high]),
+            hovertemplate=(
+                f"said {name} %{{x:.3f}}<br>came true %{{y:.3f}} "
+                "(%{customdata[1]:.3f} to %{customdata[2]:.3f})<br>"
+                "%{customdata[0]:,.0f} bars<extra></extra>"
+            ),
+            row=1,
+            col=k + 1,
+        )
+        out.update_xaxes(range=span, nticks=6, row=1, col=k + 1)
+    for update in (out.update_xaxes, out.update_yaxes):
+        update(gridcolor=GRID, zeroline=False, fixedrange=True, tickformat=".2f")
+    out.update_xaxes(title={"text": "predicted probability", "standoff": 6}, row=1, col=2)
+    out.update_yaxes(title={"text": "observed frequency"}, row=1, col=1)
+    return out.update_layout(**_layout(330), showlegend=False, dragmode=False)
+
+
+def plot_equity(res: SweepResult, **cell: object) -> go.Figure:
+    """Growth of 1 of one cell beside buy-and-hold at the same costs, underwater below.
+
+    `cell` names the cell by its levels, such as `threshold="q0.90", risk=0.01`; a level with
+    one value may be left out. Daily closes; the shaded bands are the test ranges of the splits.
+    """
+    simulation = res.simulation(**cell)
+    if simulation.equity.shape[1] != 1:
+        names = list(simulation.columns.get_level_values("symbol"))
+        raise ValueError(f"one account a figure: name a symbol, one of {names}")
+    bars = res.window_bars
+    symbol = str(simulation.columns.get_level_values("symbol")[0])
+    hold = accounts.buy_and_hold(
+        bars,
+        bars.symbols.index(symbol),
+        init_cash=simulation.init_cash,
+        fees=res.config.fees,
+        slippage=res.config.slippage,
+    )
+    return equity_figure(
+        accounts.daily(simulation.index, simulation.equity[:, 0], simulation.init_cash),
+        accounts.daily(simulation.index, hold, simulation.init_cash),
+        bands=split_bands(res),
+    )
+
+
+def split_bands(res: SweepResult) -> list[tuple[int, pd.Timestamp, pd.Timestamp]]:
+    """Number, begin and end of each split's test range, cut to the simulated window."""
+    start, stop = res.window
+    return [
+        (
+            split.number,
+            _bar_time(res.bars.index, max(split.test[0], start)),
+            _bar_time(res.bars.index, min(split.test[1], stop)),
+        )
+        for split in res.predictions.splits
+        if min(split.test[1], stop) > max(split.test[0], start)
+    ]
+
+
+def equity_figure(
+    strategy: accounts.Daily,
+    hold: accounts.Daily,
+    *,
+    bands: list[tuple[int, pd.Timestamp, pd.Timestamp]],
+) -> go.Figure:
+    """The two panels of `plot_equity` from daily series."""
+    from plotly.subplots import make_subplots
+
+    out = make_subplots(
+        rows=2, cols=1, shared_xaxes=True, row_heights=[0.68, 0.32], vertical_spacing=0.05
+    )
+    for name, account, line in (
+        ("buy and hold", hold, {"color": MUTED, "width": 1.4, "dash": "dot"}),
+        ("strategy", strategy, {"color": BLUE, "width": 1.8}),
+    ):
+        days = account.days.astype("datetime64[D]")
+        fill = (
+            {"fill": "tozeroy", "fillcolor": "rgba(0,114,178,0.16)"} if name == "strategy" else {}
+        )
+        out.add_scatter(
+            x=days, y=account.growth, name=name, line=line, mode="lines",
+            hovertemplate="%{y:.4f}", row=1, col=1,
+        )  # fmt: skip
+        out.add_scatter(
+            x=days, y=account.underwater * 100, name=name, line={**line, "width": 1.2},
+            mode="lines", showlegend=False, hovertemplate="%{y:.2f} %", row=2, col=1, **fill,
+        )  # fmt: skip
+    for position, (number, begin, end) in enumerate(bands):
+        if position % 2 == 0:
+            out.add_vrect(x0=f"{begin:%Y-%m-%d %H:%M}", x1=f"{end:%Y-%m-%d %H:%M}", fillcolor=BAND,
+                          line_width=0, layer="below", row="all", col=1)  # fmt: skip
+        if len(bands) <= 24:
+            middle = begin + (end - begin) / 2
+            out.add_annotation(x=f"{middle:%Y-%m-%d %H:%M}", y=1, yref="y domain", yanchor="bottom",
+                               text=str(number + 1), showarrow=False,
+                               font={"size": 10, "color": MUTED}, row=1, col=1)  # fmt: skip
+    out.update_xaxes(type="date", gridcolor=GRID, zeroline=False)
+    out.update_yaxes(gridcolor=GRID, zeroline=False, fixedrange=True)
+    out.update_yaxes(title={"text": "growth of 1"}, row=1, col=1)
+    out.update_yaxes(title={"text": "below peak, %"}, rangemode="tozero", row=2, col=1)
+    return out.update_layout(
+        **_layout(500),
+        hovermode="x unified",
+        legend={"orientation": "h", "y": 1.06, "yanchor": "bottom", "x": 0},
+    )
+
+
+def _layout(height: int) -> dict[str, Any]:
+    return {
+        "height": height,
+        "template": "none",
+        "margin": {"l": 64, "r": 16, "t": 34, "b": 48},
+        "font": {"family": "system-ui, sans-serif", "size": 12, "color": INK},
+        "paper_bgcolor": "#ffffff",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+    }

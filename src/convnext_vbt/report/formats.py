@@ -1,0 +1,117 @@
+"""Numbers as the report writes them: with a unit, with a real minus sign, and "n/a" when undefined.
+
+`templates/report.js` formats the cell that is selected; the two must agree, and a browser test
+compares them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["percent", "ratio", "count", "times", "basis_points", "money", "days"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One key figure: its column in `SweepResult.metrics`, its label and how it is written."""
+
+    name: str
+    label: str
+    kind: Kind
+    help: str
+    signed: bool = False
+    """Whether zero separates good from bad (a diverging colour scale in the heatmap)."""
+
+
+FIGURES = (
+    Figure(name="total_return", label="Total return", kind="percent", signed=True,
+           help="Final equity over initial cash, less one, after all costs."),
+    Figure(name="cagr", label="CAGR (growth a year)", kind="percent", signed=True,
+           help="Compound annual growth rate: the constant yearly return with the same end."),
+    Figure(name="log_growth", label="Log growth a year", kind="percent", signed=True,
+           help="Logarithm of final over initial equity, a year: what compounding really earns."),
+    Figure(name="volatility", label="Volatility a year", kind="percent",
+           help="Standard deviation of daily returns, annualised."),
+    Figure(name="sharpe", label="Sharpe ratio, annualised", kind="ratio", signed=True,
+           help="Mean over standard deviation of daily returns, annualised, no risk-free rate."),
+    Figure(name="sortino", label="Sortino ratio, annualised", kind="ratio", signed=True,
+           help="Like Sharpe, but only downside deviation counts as risk."),
+    Figure(name="calmar", label="Calmar ratio", kind="ratio", signed=True,
+           help="CAGR over the maximum drawdown."),
+    Figure(name="max_drawdown", label="Maximum drawdown", kind="percent",
+           help="Deepest fall of equity below its earlier peak or start, at bar closes."),
+    Figure(name="longest_drawdown", label="Longest drawdown", kind="days",
+           help="Longest time below an earlier peak, recovered or not."),
+    Figure(name="exposure", label="Time in the market", kind="percent",
+           help="Share of bars at whose close a position is held."),
+    Figure(name="turnover", label="Turnover a year", kind="times",
+           help="Traded value, both sides, over equity, a year."),
+    Figure(name="trades", label="Trades", kind="count",
+           help="Round trips, one still open at the end included."),
+    Figure(name="win_rate", label="Winning trades", kind="percent",
+           help="Share of closed trades with a profit after costs."),
+    Figure(name="profit_factor", label="Profit factor", kind="ratio",
+           help="Sum of winning trades over sum of losing ones."),
+    Figure(name="mean_trade", label="Mean trade, net", kind="basis_points", signed=True,
+           help="Mean net return of closed trades, each on its own entry value; 1 bp is 0.01 %."),
+    Figure(name="costs", label="Costs paid, quote currency", kind="money",
+           help="Fees and slippage, in units of the quote currency."),
+    Figure(name="capped_share", label="Trades at the size cap", kind="percent",
+           help="Entries whose size was cut by the leverage cap, so that they risk less than set."),
+    Figure(name="gap_stops", label="Stops gapped through", kind="count",
+           help="Stops filled at a worse open than their level, losing more than planned."),
+)  # fmt: skip
+
+HEATMAP_FIGURES = ("cagr", "max_drawdown", "calmar", "sharpe", "log_growth", "trades")
+FIGURE = {figure.name: figure for figure in FIGURES}
+THIN_TRADES = 30
+"""Cells with fewer trades say little and are hatched."""
+
+_LEVEL_LABELS = {
+    "threshold": "Threshold",
+    "short_threshold": "Short threshold",
+    "hysteresis": "Hysteresis",
+    "risk": "Risk a trade",
+    "stop_multiple": "Stop, × barrier",
+    "take_profit_multiple": "Take-profit, × barrier",
+    "symbol": "Symbol",
+}
+
+
+def level_label(name: str) -> str:
+    """A swept level's name in words."""
+    return _LEVEL_LABELS.get(name, name.replace("_", " ").capitalize())
+
+
+def level_text(name: str, value: object) -> str:
+    """One value of a swept level: risk as a percentage, anything else as it was given."""
+    if name == "risk" and isinstance(value, (int, float)):
+        return f"{value * 100:.6g} %"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def format_number(value: float | None, kind: Kind, *, trades: float | None = None) -> str:
+    """`value` with its unit; undefined is "n/a", and "n/a (0 trades)" where that is the reason."""
+    if value is None or not math.isfinite(value):
+        return "n/a (0 trades)" if trades == 0 else "n/a"
+    if kind == "percent":
+        return _fixed(value * 100, 1 if abs(value) < 10 else 0) + " %"
+    if kind == "basis_points":
+        return _fixed(value * 1e4, 1) + " bp"
+    digits, unit = {
+        "ratio": (2, ""),
+        "count": (0, ""),
+        "times": (1, " ×"),
+        "money": (2 if abs(value) < 100 else 0, ""),
+        "days": (1 if value < 10 else 0, " days"),
+    }[kind]
+    return _fixed(value, digits) + unit
+
+
+def _fixed(value: float, digits: int) -> str:
+    text = f"{value:,.{digits}f}"
+    if not any(digit in text for digit in "123456789"):
+        text = text.lstrip("-")
+    return text.replace("-", "−")

@@ -1,0 +1,280 @@
+"""The report: one HTML file that needs no network, no server and no other file."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt import __version__
+from convnext_vbt.evidence import scores
+from convnext_vbt.learning.labels import labels_for
+from convnext_vbt.market.bars import step_text
+from convnext_vbt.report import accounts, figures, payload, tables
+from convnext_vbt.report.caveats import generated, is_simulated
+from convnext_vbt.report.formats import FIGURE, HEATMAP_FIGURES, THIN_TRADES
+from convnext_vbt.storage import write_text
+from convnext_vbt.trading.sweep import SweepResult
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_NO_TARGET = (
+    "These predictions do not say what their probabilities speak of (no target), so they cannot be "
+    "compared with what came true."
+)
+_NO_OUTCOME = "Not one predicted bar has a known outcome, so the model cannot be judged."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Model:
+    """The predictions judged against their labels."""
+
+    values: np.ndarray
+    """int8 (T, N), -1 where there is no label."""
+    scores: pd.DataFrame
+    """`evidence.scores.score_splits`."""
+
+
+def write_report(
+    res: SweepResult,
+    path: str | Path,
+    *,
+    title: str | None = None,
+    selected: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, str] | None = None,
+    caveats: Sequence[str] = (),
+) -> Path:
+    """Write the report of a sweep as one self-contained HTML file and give its path.
+
+    `selected` is the strategy's own cell, fixed beforehand, such as
+    {"threshold": "q0.90", "risk": 0.01}; levels that are left out take their first value.
+    `provenance` adds lines such as a config hash and a seed, `caveats` adds warnings.
+    The same result gives the same bytes.
+
+    Raises `ValueError` when `selected` is not a cell of the sweep.
+    """
+    path = Path(path)
+    write_text(
+        path,
+        render(res, title=title, selected=selected, provenance=provenance or {}, caveats=caveats),
+    )
+    return path
+
+
+def render(
+    res: SweepResult,
+    *,
+    title: str | None = None,
+    selected: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, str],
+    caveats: Sequence[str] = (),
+) -> str:
+    """The page of `write_report` as text."""
+    grid = payload.Grid.of(res.metrics)
+    fixed = None if selected is None else grid.find(selected)
+    start = 0 if fixed is None else fixed
+    title = title or f"Walk-forward backtest: {_symbols(res)}, {step_text(res.bars.step)}"
+    simulated = is_simulated(res, str(provenance.get("Source", "")))
+    shown = res.simulation(**grid.cell(start))
+    notes = generated(res, shown, grid.name(start), simulated=simulated)
+    data, pool, context = _body(res, grid, start=start, fixed=fixed)
+    script = _template("report.js")
+    plotly, plotly_hash = _plotly()
+    template = _environment().get_template("report.html.j2")
+    page: str = template.render(
+        **context,
+        title=title,
+        subtitle=_subtitle(res),
+        simulated=simulated,
+        facts=tables.facts(res),
+        more_facts=tables.more_facts(res, provenance),
+        start_name=grid.name(start),
+        fixed_name=None if fixed is None else grid.name(fixed),
+        levels=payload.levels(grid),
+        sweep_lead=_sweep_lead(grid),
+        heatmap_metrics=[FIGURE[name] for name in HEATMAP_FIGURES],
+        thin_trades=THIN_TRADES,
+        quote=tables.quote_currency(res.bars.symbols),
+        caveats=[*caveats, *notes],
+        signature=f"Written by convnext-vbt {__version__}.",
+        css=_markup(_template("report.css")),
+        policy=_policy(script, plotly_hash),
+        data=_markup(payload.json_text(data)),
+        pool=_markup(pool.text()),
+        plotly=_markup(plotly),
+        script=_markup(script),
+    )
+    return page
+
+
+def _body(
+    res: SweepResult, grid: payload.Grid, *, start: int, fixed: int | None
+) -> tuple[dict[str, Any], payload.Pool, dict[str, Any]]:
+    """The page's data, its pool of arrays and what the template shows without a script."""
+    pool = payload.Pool()
+    ranges = accounts.split_ranges([split.test for split in res.predictions.splits], res.window)
+    rows = payload.embedded_rows(res, grid, [start])
+    series = [
+        {"row": row, **payload.cell_series(pool, res.simulation(**grid.cell(row)), ranges)}
+        for row in rows
+    ]
+    holds = _holds(res, grid)
+    first = holds[grid.positions[start][grid.names.index("symbol")]]
+    model = _model(res)
+    seconds = np.asarray(res.window_bars.index.as_unit("s").asi8)
+    data = payload.sweep_payload(pool, res, grid) | {
+        "fixed": fixed,
+        "start": start,
+        "series": series,
+        "holds": [payload.hold_series(pool, hold) for hold in holds],
+        "days": pool.add(first.daily.days, "i4"),
+        "first_bar": int(seconds[0]),
+        "bars": pool.add(np.diff(seconds, prepend=seconds[0]), "i4"),
+        "figures": _figures(res, first, model),
+    }
+    longest = {row: entry["longest"] for row, entry in zip(rows, series, strict=True)}
+    context = {
+        "key_rows": tables.key_rows(
+            res.metrics, start=start, fixed=fixed, hold=first.figures, longest=longest
+        ),
+        "embedded_note": _embedded_note(len(grid), len(rows)),
+    }
+    return data, pool, context | _judged(res, model)
+
+
+def _judged(res: SweepResult, model: Model | None) -> dict[str, Any]:
+    """What the template shows of splits and model."""
+    preds = res.predictions
+    return {
+        "has_splits": bool(preds.splits),
+        "split_columns": tables.SPLIT_COLUMNS,
+        "split_rows": tables.split_rows(res, model.scores if model else None),
+        "failed_splits": any(not fit.learned for fit in preds.fits),
+        "confusion": tables.confusion(preds, model.values) if model else None,
+        "reliability_rows": tables.reliability(preds, model.values) if model else [],
+        "no_model_reason": _NO_OUTCOME if preds.target else _NO_TARGET,
+    }
+
+
+def _embedded_note(cells: int, carried: int) -> str:
+    if carried == cells:
+        return "Daily series, drawdowns and trades of every cell are in this file."
+    return (
+        f"Key figures are here for all {cells:,} cells; daily series, drawdowns and trades for "
+        f"{carried:,} of them: the first one shown, the best by each metric, evenly spaced ones."
+    )
+
+
+def _figures(res: SweepResult, hold: accounts.Benchmark, model: Model | None) -> dict[str, Any]:
+    preds = res.predictions
+    equity = figures.equity_figure(hold.daily, hold.daily, bands=figures.split_bands(res))
+    out = {
+        "heatmap": payload.figure_json(figures.plot_heatmap(res), with_data=False),
+        "equity": payload.figure_json(equity, with_data=False),
+    }
+    if preds.splits:
+        out["splits"] = payload.figure_json(figures.plot_splits(preds))
+    if model:
+        out["reliability"] = payload.figure_json(figures.plot_reliability(preds, model.values))
+    return out
+
+
+def _model(res: SweepResult) -> Model | None:
+    preds = res.predictions
+    if preds.target is None:
+        return None
+    values = labels_for(res.bars, preds.target).values
+    if not ((values >= 0) & (preds.split >= 0)).any():
+        return None
+    return Model(values=values, scores=scores.score_splits(preds, values))
+
+
+def _holds(res: SweepResult, grid: payload.Grid) -> list[accounts.Benchmark]:
+    """Buy-and-hold of every symbol of the sweep, in the order of its level."""
+    symbols = grid.values[grid.names.index("symbol")]
+    return [
+        accounts.benchmark(
+            res.window_bars,
+            res.bars.symbols.index(symbol),
+            init_cash=res.config.init_cash,
+            fees=res.config.fees,
+            slippage=res.config.slippage,
+        )
+        for symbol in symbols
+    ]
+
+
+def _symbols(res: SweepResult) -> str:
+    names = res.bars.symbols
+    return ", ".join(names) if len(names) <= 3 else f"{len(names)} symbols"
+
+
+def _subtitle(res: SweepResult) -> str:
+    start, stop = res.window
+    index = res.bars.index[start:stop]
+    splits = len(res.predictions.splits)
+    count = f" · {splits} walk-forward split{'s' * (splits != 1)}" if splits else ""
+    cells = f"{len(res.metrics):,} cell{'s' * (len(res.metrics) != 1)}"
+    return f"Out of sample from {index[0]:%-d %B %Y} to {index[-1]:%-d %B %Y}{count} · {cells}"
+
+
+def _sweep_lead(grid: payload.Grid) -> str:
+    sizes = [
+        f"{len(values)} {tables.plural(name, len(values))}"
+        for name, values in zip(grid.names, grid.values, strict=True)
+        if len(values) > 1
+    ]
+    return f"{' × '.join(sizes) or 'One cell'}, each an account of its own on the same bars."
+
+
+def _environment() -> Any:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _template(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _markup(text: str) -> Any:
+    import markupsafe
+
+    return markupsafe.Markup(text)  # our own files, base64, or JSON escaped by json_text
+
+
+@functools.cache
+def _plotly() -> tuple[str, str]:
+    """plotly.js, compressed, and the hash under which the page's policy lets it run."""
+    import plotly.offline
+
+    source = plotly.offline.get_plotlyjs().encode()
+    return payload.packed(source), _sha256(source)
+
+
+def _policy(script: str, plotly_hash: str) -> str:
+    """Nothing is fetched, and no script runs but the page's own and plotly's.
+
+    Plotly sets styles inline and makes its images from data and blob addresses.
+    """
+    return (
+        f"default-src 'none'; script-src '{_sha256(script.encode())}' '{plotly_hash}'; "
+        "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _sha256(data: bytes) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(data).digest()).decode()

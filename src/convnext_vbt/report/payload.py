@@ -1,0 +1,261 @@
+"""What the page carries: JSON for the structure, one compressed pool for the arrays.
+
+Each distinct array is stored once, so that cells which differ in risk alone share the times and
+prices of their trades. Dimensions: P cells, L levels, D UTC days.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.report import accounts, figures
+from convnext_vbt.report.formats import (
+    FIGURE,
+    FIGURES,
+    HEATMAP_FIGURES,
+    THIN_TRADES,
+    level_label,
+    level_text,
+)
+from convnext_vbt.trading.simulation import Simulation
+from convnext_vbt.trading.sweep import SweepResult
+
+MAX_EMBEDDED = 120
+"""Cells whose daily series, drawdowns and trades are carried; key figures are carried for all."""
+NUM_DRAWDOWNS = 10
+
+Ref = dict[str, object]
+
+
+@dataclass(slots=True)
+class Pool:
+    """Arrays end to end, little-endian, each at a multiple of 8 bytes and stored once."""
+
+    chunks: list[bytes] = field(default_factory=list)
+    size: int = 0
+    _seen: dict[tuple[str, bytes], Ref] = field(default_factory=dict)
+
+    def add(self, values: np.ndarray | Sequence[float], dtype: str) -> Ref:
+        """Store `values` as "f4", "f8", "i4" or "u1"; gives where they lie."""
+        data = np.ascontiguousarray(values, dtype="<" + dtype).tobytes()
+        ref = self._seen.get((dtype, data))
+        if ref is None:
+            count = len(data) // np.dtype(dtype).itemsize
+            ref = {"at": self.size, "n": count, "t": dtype}
+            self._seen[dtype, data] = ref
+            padding = -len(data) % 8
+            self.chunks.append(data + b"\0" * padding)
+            self.size += len(data) + padding
+        return ref
+
+    def text(self) -> str:
+        """The whole pool, gzip and base64."""
+        return packed(b"".join(self.chunks))
+
+
+def packed(data: bytes) -> str:
+    """Compressed and in base64, the same text for the same bytes (gzip's own clock is set to 0)."""
+    return base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
+
+
+def json_text(value: object) -> str:
+    """JSON that is safe inside a script element: no character that HTML or a script reads."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Grid:
+    """The cells of a sweep as positions on its levels."""
+
+    names: tuple[str, ...]
+    values: tuple[tuple[Any, ...], ...]
+    positions: np.ndarray
+    """int (P, L)."""
+
+    @classmethod
+    def of(cls, metrics: pd.DataFrame) -> Grid:
+        """The grid of a metrics table, levels and values in the order they appear."""
+        index = metrics.index
+        if not isinstance(index, pd.MultiIndex):
+            index = pd.MultiIndex.from_arrays([index], names=[index.name])
+        codes, values = [], []
+        for name in map(str, index.names):
+            code, unique = pd.factorize(index.get_level_values(name))
+            codes.append(code)
+            values.append(tuple(unique.tolist()))
+        names = tuple(str(name) for name in index.names)
+        return cls(names=names, values=tuple(values), positions=np.column_stack(codes))
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def cell(self, row: int) -> dict[str, Any]:
+        """The cell's level values, as `SweepResult.simulation` takes them."""
+        return {
+            name: values[k]
+            for name, values, k in zip(self.names, self.values, self.positions[row], strict=True)
+        }
+
+    def find(self, cell: Mapping[str, object]) -> int:
+        """The row of a cell; a level that is left out takes its first value.
+
+        Raises `ValueError` naming what exists when the sweep has no such cell.
+        """
+        unknown = [name for name in cell if name not in self.names]
+        if unknown:
+            raise ValueError(f"the sweep has no level {unknown}, only {list(self.names)}")
+        wanted = []
+        for name, values in zip(self.names, self.values, strict=True):
+            value = cell.get(name, values[0])
+            if value not in values:
+                raise ValueError(f"{name}={value!r} was not swept; choose from {list(values)}")
+            wanted.append(values.index(value))
+        rows = np.flatnonzero((self.positions == wanted).all(axis=1))
+        if not len(rows):
+            raise ValueError(f"the sweep has no cell {dict(cell)}")
+        return int(rows[0])
+
+    def name(self, row: int) -> str:
+        """The cell in words: its values on every level that has more than one, and its risk."""
+        return " · ".join(
+            level_text(name, values[k]) + (" risk" if name == "risk" else "")
+            for name, values, k in zip(self.names, self.values, self.positions[row], strict=True)
+            if len(values) > 1 or name == "risk"
+        )
+
+
+def embedded_rows(res: SweepResult, grid: Grid, keep: Sequence[int]) -> list[int]:
+    """The cells whose series are carried: all if they are few enough.
+
+    Otherwise those of `keep`, the best cell by each heatmap metric, and as many evenly spaced
+    ones as there is room for.
+    """
+    if len(grid) <= MAX_EMBEDDED:
+        return list(range(len(grid)))
+    solid = res.metrics[res.metrics["trades"] >= THIN_TRADES].reset_index(drop=True)
+    chosen = dict.fromkeys(keep)
+    rows = np.flatnonzero(res.metrics["trades"].to_numpy() >= THIN_TRADES)
+    for name in HEATMAP_FIGURES:
+        values = solid[name].to_numpy(np.float64)
+        if np.isfinite(values).any():
+            chosen[int(rows[np.nanargmax(values)])] = None
+    room = MAX_EMBEDDED - len(chosen)
+    even = np.linspace(0, len(grid) - 1, room).round().astype(int).tolist()
+    return sorted(chosen | dict.fromkeys(even))
+
+
+def cell_series(
+    pool: Pool, simulation: Simulation, ranges: list[tuple[int, int]]
+) -> dict[str, Any]:
+    """One cell's daily growth and underwater, splits, drawdowns and trades, as pool references."""
+    equity, cash = simulation.equity[:, 0], simulation.init_cash
+    day = accounts.daily(simulation.index, equity, cash)
+    falls = accounts.drawdowns(equity, cash)
+    trades = simulation.trades
+    returns, depths, counts = accounts.split_figures(equity, trades["entry_idx"], ranges, cash)
+    worst = falls[:NUM_DRAWDOWNS]
+    before = np.concatenate([[cash], equity])[trades["entry_idx"]]  # equity at the close before
+    return {
+        "growth": pool.add(day.growth, "f4"),
+        "underwater": pool.add(day.underwater, "f4"),
+        "longest": accounts.longest_drawdown_days(falls, simulation.index),
+        "splits": {
+            "return": pool.add(returns, "f4"),
+            "drawdown": pool.add(-depths, "f4"),
+            "trades": pool.add(counts, "f4"),
+        },
+        "drawdowns": {
+            "peak": pool.add([fall.peak for fall in worst], "i4"),
+            "trough": pool.add([fall.trough for fall in worst], "i4"),
+            "end": pool.add([fall.end for fall in worst], "i4"),
+            "depth": pool.add([fall.depth for fall in worst], "f4"),
+        },
+        "trades": {
+            "entry": pool.add(trades["entry_idx"], "i4"),
+            "exit": pool.add(trades["exit_idx"], "i4"),
+            "side": pool.add(trades["direction"], "u1"),
+            "reason": pool.add(trades["reason"], "u1"),
+            "capped": pool.add(trades["capped"], "u1"),
+            "entry_price": pool.add(trades["entry_price"], "f8"),
+            "exit_price": pool.add(trades["exit_price"], "f8"),
+            "return": pool.add(trades["return"], "f4"),
+            "size": pool.add(trades["size"], "f4"),
+            "fees": pool.add(trades["entry_fees"] + trades["exit_fees"], "f4"),
+            "profit": pool.add(trades["pnl"], "f4"),
+            "share": pool.add(trades["pnl"] / before, "f4"),
+        },
+    }
+
+
+def hold_series(pool: Pool, hold: accounts.Benchmark) -> dict[str, object]:
+    """Buy-and-hold's daily growth, underwater and key figures; undefined is null."""
+    return {
+        "growth": pool.add(hold.daily.growth, "f4"),
+        "underwater": pool.add(hold.daily.underwater, "f4"),
+        "figures": {
+            name: value if np.isfinite(value) else None for name, value in hold.figures.items()
+        },
+    }
+
+
+def sweep_payload(pool: Pool, res: SweepResult, grid: Grid) -> dict[str, object]:
+    """Levels, cell positions and every metric of every cell."""
+    across, up = figures.heatmap_axes(res.metrics)
+    return {
+        "rows": len(grid),
+        "levels": levels(grid),
+        "positions": pool.add(grid.positions.ravel(), "i4"),
+        "metrics": {
+            figure.name: pool.add(res.metrics[figure.name].to_numpy(np.float64), "f8")
+            for figure in FIGURES
+            if figure.name in res.metrics
+        },
+        "kinds": {figure.name: figure.kind for figure in FIGURES},
+        "heatmap": {
+            "across": across,
+            "up": up,
+            "metric": "cagr",
+            "metrics": [
+                {"name": f.name, "label": f.label, "kind": f.kind, "signed": f.signed}
+                for f in (FIGURE[name] for name in HEATMAP_FIGURES)
+            ],
+            "thin": THIN_TRADES,
+            "hatch": figures.MUTED,
+            "diverging": figures.DIVERGING,
+        },
+        "dark": figures.DARK,
+    }
+
+
+def levels(grid: Grid) -> list[dict[str, object]]:
+    """The swept levels with their values as keys (for the address) and as text."""
+    return [
+        {
+            "name": name,
+            "label": level_label(name),
+            "values": [{"key": str(value), "text": level_text(name, value)} for value in values],
+        }
+        for name, values in zip(grid.names, grid.values, strict=True)
+    ]
+
+
+def figure_json(figure: Any, *, with_data: bool = True) -> dict[str, Any]:
+    """A figure as plain JSON; without data where the page puts the selected cell's in."""
+    plain: dict[str, Any] = json.loads(figure.to_json())
+    plain["layout"].pop("template", None)
+    if not with_data:
+        for trace in plain["data"]:
+            for name in ("x", "y", "z", "text", "customdata"):
+                trace.pop(name, None)
+    return plain

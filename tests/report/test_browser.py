@@ -1,0 +1,198 @@
+"""The page in a real headless Chromium."""
+
+import csv
+import math
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from convnext_vbt.report import formats, payload
+from convnext_vbt.report.page import write_report
+from tests.report.markets import FIXED, make_bars, make_sweep
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium; apt-get install -y chromium"),
+    pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades:UserWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def res():
+    return make_sweep(stop_multiple=[1.0, 2.0])
+
+
+@pytest.fixture(scope="module")
+def address(res, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    return write_report(res, path, selected=FIXED, provenance={"Seed": "0"}).as_uri()
+
+
+class Visit:
+    """One page open in the browser, with everything that it asked for or complained of."""
+
+    def __init__(self, browser, address, **options):
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.requests, self.complaints = [], []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on(
+            "console",
+            lambda message: (
+                message.type in ("error", "warning") and self.complaints.append(message.text)
+            ),
+        )
+        self.page.goto(address)
+        self.ready()
+
+    def ready(self):
+        self.page.wait_for_selector("html[data-ready]", state="attached", timeout=30_000)
+
+    def figure(self, name):
+        return self.page.text_content(f'[data-figure="{name}"] .chosen')
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+
+
+def expected(res, name, **cell):
+    row = payload.Grid.of(res.metrics).find(cell)
+    kind = formats.FIGURE[name].kind
+    metrics = res.metrics.iloc[row]
+    return formats.format_number(float(metrics[name]), kind, trades=float(metrics["trades"]))
+
+
+def test_it_draws_without_a_request_or_a_complaint(browser, res, address):
+    with Visit(browser, address, viewport={"width": 1400, "height": 900}) as visit:
+        assert visit.page.locator(".chart .main-svg").count() >= 4
+        assert visit.page.locator("#chart-heatmap .heatmaplayer image").count() == 1
+        for name in formats.FIGURE:
+            if name in res.metrics:
+                assert visit.figure(name) == expected(res, name, **FIXED)
+                assert visit.figure(name) == visit.page.text_content(
+                    f'[data-figure="{name}"] .fixed'
+                )
+        visit.page.click("#heatmap-details summary")
+        visit.page.wait_for_selector("#heatmap-table tbody tr")
+        assert visit.page.locator("#heatmap-table tbody tr").count() == 3
+        visit.page.click("#equity-details summary")
+        visit.page.wait_for_selector("#equity-table tbody tr")
+        assert visit.page.locator("#equity-table tbody tr").count() >= 2
+        visit.page.emulate_media(color_scheme="dark")
+        visit.page.wait_for_function(
+            "getComputedStyle(document.querySelector('#chart-equity .legendtext')).fill"
+            " === 'rgb(221, 227, 234)'"
+        )
+        assert visit.requests == [address]
+        assert visit.complaints == []
+
+
+def test_a_click_on_the_heatmap_selects_and_the_address_remembers(browser, res, address):
+    cell = {"threshold": "q0.70", "risk": 0.02, "stop_multiple": 1.0}
+    with Visit(browser, address, viewport={"width": 1400, "height": 900}) as visit:
+        plot = visit.page.locator("#chart-heatmap .nsewdrag").first
+        plot.scroll_into_view_if_needed()
+        box = plot.bounding_box()
+        visit.page.mouse.click(box["x"] + box["width"] / 8, box["y"] + box["height"] / 6)
+        visit.page.wait_for_function("location.hash.includes('q0.70')")
+        assert visit.figure("total_return") == expected(res, "total_return", **cell)
+        assert "hindsight" in visit.page.text_content("#selected-note")
+        drawn = visit.page.evaluate("document.getElementById('chart-equity').data[2].y.at(-1)")
+        total = res.metrics.iloc[payload.Grid.of(res.metrics).find(cell)]["total_return"]
+        assert drawn == pytest.approx(1 + total, rel=1e-6)
+        trades = res.simulation(**cell, symbol="BTC/USDT").trades
+        worst = visit.page.text_content("#trade-rows tr:first-child td:nth-child(9)")
+        assert worst == f"{trades['pnl'].min():,.2f}".replace("-", "−")
+
+        visit.page.reload()
+        visit.ready()
+        assert visit.figure("total_return") == expected(res, "total_return", **cell)
+        visit.page.select_option('[data-level="stop_multiple"]', "2.0")
+        assert visit.figure("trades") == expected(res, "trades", **cell | {"stop_multiple": 2.0})
+        visit.page.click("#reset")
+        assert visit.figure("cagr") == expected(res, "cagr", **FIXED)
+        assert visit.complaints == []
+
+
+def test_the_csv_holds_every_trade(browser, res, address):
+    with Visit(browser, address) as visit:
+        with visit.page.expect_download() as download:
+            visit.page.click("#csv")
+        rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
+    trades = res.simulation(**FIXED, stop_multiple=1.0, symbol="BTC/USDT").trades
+    assert len(rows) == len(trades)
+    assert sum(float(row["profit"]) for row in rows) == pytest.approx(trades["pnl"].sum(), rel=1e-5)
+    assert [float(row["entry_price"]) for row in rows] == trades["entry_price"].tolist()
+
+
+def test_a_phone_scrolls_in_one_direction_only(browser, address):
+    with Visit(browser, address, viewport={"width": 390, "height": 844}, has_touch=True) as visit:
+        assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
+        assert visit.complaints == []
+
+
+def test_hostile_names_are_text(browser, tmp_path):
+    name = "<script>alert(1)</script>"
+    bars = make_bars(name, '<img src=x onerror="alert(1)">', bars=1_500)
+    res = make_sweep(bars=bars, threshold=["q0.80", 0.999], risk=0.01)
+    address = write_report(res, tmp_path / "report.html", title=name).as_uri()
+    with Visit(browser, address) as visit:
+        assert visit.page.text_content("h1") == name
+        visit.page.select_option('[data-level="symbol"]', name)
+        assert name in visit.page.text_content("#selected-name")
+        visit.page.select_option('[data-level="threshold"]', "0.999")
+        assert visit.figure("sharpe") == "n/a (0 trades)"
+        assert "No trades" in visit.page.text_content("#trade-rows")
+        assert (visit.requests, visit.complaints) == ([address], [])
+
+
+def test_a_cell_that_is_not_embedded_says_so(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr(payload, "MAX_EMBEDDED", 7)
+    res = make_sweep(
+        threshold=["q0.60", "q0.70", "q0.80", "q0.90"], risk=[0.001 * k for k in range(1, 9)]
+    )
+    address = write_report(res, tmp_path / "report.html").as_uri()
+    carried = payload.embedded_rows(res, grid := payload.Grid.of(res.metrics), [0])
+    cell = grid.cell(next(row for row in range(len(grid)) if row not in carried))
+    with Visit(browser, f"{address}#threshold={cell['threshold']}&risk={cell['risk']}") as visit:
+        assert visit.figure("cagr") == expected(res, "cagr", **cell)
+        assert re.search(r"\d+ of 32 cells have them", visit.page.text_content("#not-embedded"))
+        visit.page.click("#nearest")
+        assert visit.page.is_visible("#chart-equity")
+        assert visit.complaints == []
+
+
+def test_both_formatters_write_the_same_text(browser, address):
+    script = (Path(formats.__file__).parent / "templates" / "report.js").read_text()
+    functions = re.search(r"  function fixed.*?(?=  function price)", script, re.DOTALL).group()
+    kinds = ["percent", "ratio", "count", "times", "basis_points", "money", "days"]
+    values = [0.0, -0.00004, 0.0549, -1.2345, 9.96, 12.3, 99.999, 1234.56, -98765.4321, math.nan]
+    with Visit(browser, address) as visit:
+        for kind in kinds:
+            written = visit.page.evaluate(
+                f"values => {{ const NA = 'n/a'; {functions} "
+                f"return values.map(v => number(v ?? NaN, '{kind}')); }}",
+                [None if math.isnan(value) else value for value in values],
+            )
+            assert written == [formats.format_number(value, kind) for value in values]

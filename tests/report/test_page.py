@@ -1,0 +1,223 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.predictions import Predictions
+from convnext_vbt.report import figures, payload
+from convnext_vbt.report.page import render, write_report
+from convnext_vbt.trading.signals import Signals
+from convnext_vbt.trading.sweep import sweep
+from tests.report.markets import FIXED, Page, make_bars, make_predictions, make_sweep, walk_frame
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades:UserWarning")
+
+
+@pytest.fixture(scope="module")
+def res():
+    return make_sweep()
+
+
+@pytest.fixture(scope="module")
+def page(res):
+    return Page.read(render(res, selected=FIXED, provenance={"Seed": "0"}))
+
+
+def ledger(res, cell):
+    """Equity at every close, rebuilt from the orders alone with pandas."""
+    simulation, bars = res.simulation(**cell), res.window_bars
+    orders = pd.DataFrame(simulation.orders)
+    sign = 1 - 2 * orders["side"]
+    flows = pd.DataFrame(
+        {
+            "cash": -sign * orders["size"] * orders["price"] - orders["fees"],
+            "units": sign * orders["size"],
+        }
+    )
+    held = flows.groupby(orders["idx"]).sum().reindex(range(len(bars)), fill_value=0.0).cumsum()
+    equity = 10_000 + held["cash"].to_numpy() + held["units"].to_numpy() * bars.close[:, 0]
+    return pd.Series(equity, index=bars.index)
+
+
+def test_key_figures_equal_a_ledger_rebuilt_from_the_orders(res, page):
+    grid = payload.Grid.of(res.metrics)
+    for row in (0, len(grid) // 2, len(grid) - 1):
+        equity = ledger(res, grid.cell(row))
+        growth = equity.groupby(equity.index.normalize()).last() / 10_000
+        returns = growth / growth.shift(fill_value=1.0) - 1
+        shown = {name: page.array(ref)[row] for name, ref in page.data["metrics"].items()}
+        assert shown["total_return"] == pytest.approx(equity.iloc[-1] / 10_000 - 1)
+        assert shown["sharpe"] == pytest.approx(returns.mean() / returns.std() * 365**0.5)
+        path = np.append(10_000, equity)
+        assert shown["max_drawdown"] == pytest.approx(
+            (path / np.maximum.accumulate(path) - 1).min()
+        )
+        series = page.data["series"][row]
+        assert series["row"] == row
+        np.testing.assert_allclose(page.array(series["growth"]), growth, rtol=1e-6)
+        profit = page.array(series["trades"]["profit"]).sum()
+        assert profit == pytest.approx(equity.iloc[-1] - 10_000, rel=1e-4, abs=0.05)
+        assert len(page.array(series["trades"]["entry"])) == shown["trades"]
+        trades = res.simulation(**grid.cell(row)).trades
+        staked = path[trades["entry_idx"]]  # equity at the close before the entry
+        np.testing.assert_allclose(
+            page.array(series["trades"]["share"]), trades["pnl"] / staked, rtol=1e-5, atol=1e-8
+        )
+
+
+def test_split_returns_chain_to_the_total(page):
+    for series in page.data["series"]:
+        chained = np.prod(1 + page.array(series["splits"]["return"]).astype(float)) - 1
+        total = page.array(page.data["metrics"]["total_return"])[series["row"]]
+        assert chained == pytest.approx(total, abs=1e-5)
+        trades = page.array(series["splits"]["trades"]).sum()
+        assert trades == page.array(page.data["metrics"]["trades"])[series["row"]]
+
+
+def test_the_same_result_gives_the_same_bytes(res, tmp_path):
+    first = write_report(res, tmp_path / "a.html", selected=FIXED, provenance={"Seed": "0"})
+    second = write_report(
+        make_sweep(), tmp_path / "b.html", selected=FIXED, provenance={"Seed": "0"}
+    )
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_54_cells_over_a_year_fit_in_3_megabytes():
+    bars = make_bars(bars=8_760 + 900)
+    thresholds = [f"q{level:.2f}" for level in np.linspace(0.7, 0.98, 9)]
+    res = make_sweep(
+        bars=bars, splits=6, threshold=thresholds, risk=[0.0025, 0.005, 0.01, 0.015, 0.02, 0.03]
+    )
+    text = render(res, selected={}, provenance={})
+    assert len(res.metrics) == 54
+    assert len(Page.read(text).data["series"]) == 54
+    assert len(text.encode()) < 3_000_000
+
+
+def test_cells_that_differ_in_risk_share_the_times_of_their_trades(page):
+    first, second = page.data["series"][:2]
+    assert first["trades"]["entry"] == second["trades"]["entry"]
+    assert first["trades"]["profit"] != second["trades"]["profit"]
+
+
+def test_provenance_says_how_the_numbers_came_about(page):
+    for text in (
+        "BTC/USDT", "at the next open", "signal at the close of bar t, filled at the open of t+1",
+        "fees 5 bp, slippage 2 bp", "barriers, 24 bars", "6 bars missing", "256 bars",
+        "24 bars at every boundary", "did not learn", "one history is one sample",
+        "no borrow cost", "buy and hold",
+    ):  # fmt: skip
+        assert text.lower() in page.text.lower(), text
+
+
+def test_a_hindsight_choice_is_called_one(res):
+    assert "exploratory, chosen in hindsight" in render(res, provenance={})
+
+
+def test_the_strategys_cell_must_have_been_swept(res):
+    with pytest.raises(ValueError, match=r"threshold='q0.91' was not swept; choose from \['q0.70'"):
+        render(res, selected={"threshold": "q0.91"}, provenance={})
+    with pytest.raises(ValueError, match=r"the sweep has no level \['stop'\], only"):
+        render(res, selected={"stop": 1}, provenance={})
+
+
+def test_many_cells_carry_all_figures_but_not_all_series(monkeypatch):
+    monkeypatch.setattr(payload, "MAX_EMBEDDED", 10)
+    res = make_sweep(
+        threshold=["q0.60", "q0.70", "q0.80", "q0.90"], risk=[0.001 * k for k in range(1, 13)]
+    )
+    cell = {"threshold": "q0.80", "risk": 0.005}
+    page = Page.read(render(res, selected=cell, provenance={}))
+    rows = [series["row"] for series in page.data["series"]]
+    assert payload.Grid.of(res.metrics).find(cell) in rows
+    assert len(rows) == len(set(rows)) <= 10
+    assert page.data["metrics"]["cagr"]["n"] == 48
+    assert "Key figures are here for all 48 cells" in page.text
+
+
+def test_text_from_outside_cannot_become_code():
+    bars = make_bars("<script>alert(1)</script>")
+    res = make_sweep(bars=bars, threshold="q0.90", risk=0.01)
+    text = render(
+        res,
+        title="</title><script>alert(2)</script>",
+        provenance={"<b>": "<img src=x onerror=alert(3)>"},
+    )
+    assert "<script>alert" not in text
+    assert "<img" not in text
+    assert text.count("<script") == 4
+    assert (
+        payload.json_text({"a": "</script>&\u2028"})
+        == '{"a":"\\u003c/script\\u003e\\u0026\\u2028"}'
+    )
+
+
+def test_no_trade_renders_as_not_available():
+    res = make_sweep(threshold=0.999, risk=0.01)
+    page = Page.read(render(res, selected={}, provenance={}))
+    assert "n/a (0 trades)" in page.text
+    assert "makes no trade" in page.text
+    assert page.data["series"][0]["trades"]["entry"]["n"] == 0
+
+
+def test_equal_probabilities_render():
+    bars = make_bars(bars=1_500)
+    preds = make_predictions(bars, splits=1)
+    flat = np.where(preds.split[..., None] >= 0, np.full(3, 1 / 3), np.nan)
+    res = sweep(
+        bars, replace(preds, proba=flat, quantiles=np.full((1, 1001), 1 / 3)), threshold=0.4
+    )
+    assert "0.500" in render(res, provenance={})  # the AUC of knowing nothing
+
+
+def test_an_account_that_goes_bust_renders():
+    frame = walk_frame(bars=1_500)
+    frame.iloc[1_200:, :4] *= 0.4  # an overnight crash through every stop
+    bars = Bars.from_frame(frame, symbol="BTC/USDT")
+    preds = make_predictions(bars)
+    always = Signals.from_frames(entries=preds.prob_up.notna())
+    res = sweep(bars, preds, signals=always, risk=0.5, max_leverage=20.0)
+    assert res.metrics["bust"].all()
+    page = Page.read(render(res, provenance={}))
+    assert "1 of 1 cells lose the whole account" in page.text
+    assert page.array(page.data["series"][0]["growth"])[-1] <= 0
+    figures.plot_equity(res)
+
+
+def test_probabilities_without_target_or_splits_render():
+    bars = make_bars(bars=1_500)
+    made = make_predictions(bars)
+    preds = Predictions.from_frames(prob_up=made.prob_up, prob_down=made.prob_down)
+    text = render(sweep(bars, preds, threshold=0.5, stop=0.02), provenance={})
+    assert "came without walk-forward splits" in text
+    assert "no target" in text
+
+
+def test_a_panel_and_a_rule_of_ones_own_render():
+    bars = make_bars("BTC/USDT", "ETH/USDT", bars=1_500)
+    preds = make_predictions(bars)
+    own = Signals.from_frames(entries=preds.prob_up > 0.5, exits=preds.prob_up < 0.4)
+    res = sweep(bars, preds, signals=own, risk=[0.01, 0.02], stop_multiple=[0.5, 1.0])
+    cell = {"risk": 0.02, "symbol": "ETH/USDT"}
+    page = Page.read(render(res, selected=cell, provenance={}))
+    assert len(page.data["holds"]) == 2
+    assert [level["name"] for level in page.data["levels"]] == ["risk", "stop_multiple", "symbol"]
+    assert payload.Grid.of(res.metrics).cell(page.data["fixed"]) == cell | {"stop_multiple": 0.5}
+
+
+def test_simulated_data_says_so():
+    res = make_sweep(bars=make_bars("SIM/USDT", bars=1_500), threshold="q0.90", risk=0.01)
+    assert "This market is simulated." in render(res, provenance={})
+    real = make_sweep(bars=make_bars(bars=1_500), threshold="q0.90", risk=0.01)
+    assert "This market is simulated." in render(real, provenance={"Source": "simulated:seed=7"})
+    assert "This market is simulated." not in render(real, provenance={"Source": "prices.csv"})
+
+
+def test_equal_arrays_are_stored_once():
+    pool = payload.Pool()
+    first = pool.add([1, 2, 3], "u1")
+    assert pool.add(np.array([1.0, 2.0]), "f8")["at"] == 8  # aligned for Float64Array
+    assert pool.add([1, 2, 3], "u1") is first
+    assert pool.size == 24
