@@ -1,0 +1,5 @@
+"""`python -m convnext_vbt` is `convnext-vbt`."""
+
+from convnext_vbt.cli import main
+
+main()

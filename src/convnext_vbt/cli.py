@@ -1,0 +1,350 @@
+"""The command line: parsing, progress and exit codes, nothing else.
+
+Results go to stdout (`--json` for machines), progress and logs to stderr. Exit codes: 0 done,
+1 our bug, 2 usage or configuration, 3 data, 4 some splits failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from convnext_vbt.learning.walkforward import SplitDone
+    from convnext_vbt.pipeline import Run
+
+app = typer.Typer(
+    name="convnext-vbt",
+    help="Walk-forward ConvNeXt predictions, confidence-sized trades, honest backtests.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    add_completion=False,
+)
+
+Strategy = Annotated[Path, typer.Argument(help="A strategy file (TOML).", show_default=False)]
+RunDirectory = Annotated[Path, typer.Argument(help="A run directory.", show_default=False)]
+Out = Annotated[Path, typer.Option(help="Folder that runs are written to.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Splits side by side; default: all cores.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. data.source=prices.csv."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Open = Annotated[bool, typer.Option("--open", help="Open the report in a browser.")]
+
+
+def main() -> None:
+    """Entry point of `convnext-vbt`."""
+    app()
+
+
+@contextlib.contextmanager
+def _exit_codes(resume: str = "") -> Iterator[None]:
+    """Our own errors become one line and an exit code; a traceback means a bug of ours."""
+    import logging
+    import warnings
+
+    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    logging.getLogger("convnext_vbt").addHandler(handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted. {resume}".rstrip(), err=True)
+        raise typer.Exit(130) from None
+    except ValueError as error:
+        _fail(str(error), 3 if type(error).__name__ == "DataError" else 2)
+    except OSError as error:
+        _fail(f"{error.filename or 'file'}: {error.strerror or error}", 3)
+    except RuntimeError as error:
+        if type(error).__name__ != "SplitError":
+            raise
+        _fail(f"{error}. {resume}".rstrip(), 4)
+
+
+def _fail(message: str, code: int) -> None:
+    for line in message.splitlines():
+        typer.echo(f"error: {line}", err=True)
+    raise typer.Exit(code) from None
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="File to write.")] = Path("strategy.toml"),
+) -> None:
+    """Write a commented strategy file to start from."""
+    from importlib.resources import files
+
+    with _exit_codes():
+        if path.exists():
+            _fail(f"{path} is there already; name another file", 2)
+        text = files("convnext_vbt").joinpath("strategy.toml").read_text(encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
+        typer.echo(f"wrote {path}; try: convnext-vbt run {path} --dry-run")
+
+
+@app.command()
+def check(
+    data: Annotated[str, typer.Argument(help="A file, simulated, or sp500.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Look at bars: size, gaps, faults, label balance."""
+    from convnext_vbt.pipeline import check_bars
+
+    with _exit_codes():
+        facts = check_bars(data)
+        if as_json:
+            typer.echo(json.dumps(facts))
+            return
+        for symbol, shares in facts["labels"].items():
+            balance = " ".join(f"{name} {share:.0%}" for name, share in shares.items())
+            typer.echo(
+                f"{symbol}: {facts['bars']:,} bars {facts['step']} UTC · {facts['first']} to "
+                f"{facts['last']} · {facts['gaps']} gaps ({facts['missing_bars']} bars) · "
+                f"0 duplicates · labels {balance}"
+            )
+        for gap in facts["largest_gaps"]:
+            typer.echo(f"  gap {gap['start']} to {gap['end']} ({gap['missing']} bars)")
+
+
+@app.command()
+def run(
+    strategy: Strategy,
+    overrides: Overrides = None,
+    out: Out = Path("reports"),
+    jobs: Jobs = None,
+    device: Device = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    as_json: Json = False,
+    open_report: Open = False,
+    quiet: Quiet = False,
+) -> None:
+    """Predict walk-forward, sweep, report; goes on where an earlier run stopped."""
+    with _exit_codes("Finished splits are saved; run the same command to go on."):
+        from convnext_vbt.config import load_config
+
+        config = load_config(strategy, overrides or [])
+        from convnext_vbt import pipeline
+
+        if dry_run:
+            plan = pipeline.plan(config, out=out, jobs=jobs)
+            typer.echo(json.dumps(plan) if as_json else _plan_text(plan))
+            return
+        with _progress(quiet) as progress:
+            done = pipeline.run(config, out=out, jobs=jobs, device=device, progress=progress)
+        _show(done, as_json=as_json, open_report=open_report)
+
+
+@app.command()
+def sweep(
+    directory: RunDirectory,
+    threshold: Annotated[
+        str | None, typer.Option(help="E.g. 0.40:0.80:0.05 or q0.80,q0.90,0.5.")
+    ] = None,
+    risk: Annotated[str | None, typer.Option(help="E.g. 0.005,0.01,0.02.")] = None,
+    stop_multiple: Annotated[str | None, typer.Option(help="Times the base stop.")] = None,
+    take_profit_multiple: Annotated[
+        str | None, typer.Option(help="Times the base take-profit.")
+    ] = None,
+    as_json: Json = False,
+    open_report: Open = False,
+) -> None:
+    """Sweep a finished run's predictions again; nothing is retrained, the old run stays."""
+    with _exit_codes():
+        from convnext_vbt import pipeline
+        from convnext_vbt.config import parse_values
+
+        lists = {
+            key: parse_values(text, name=key)
+            for key, text in (
+                ("threshold", threshold),
+                ("risk", risk),
+                ("stop_multiple", stop_multiple),
+                ("take_profit_multiple", take_profit_multiple),
+            )
+            if text is not None
+        }
+        _show(pipeline.resweep(directory, lists), as_json=as_json, open_report=open_report)
+
+
+@app.command()
+def report(directory: RunDirectory, open_report: Open = False) -> None:
+    """Write a run's report again."""
+    with _exit_codes():
+        from convnext_vbt import pipeline
+
+        page = pipeline.resweep(directory).report
+        typer.echo(str(page))
+        if open_report:
+            typer.launch(page.resolve().as_uri())
+
+
+@app.command()
+def runs(out: Out = Path("reports"), as_json: Json = False) -> None:
+    """List the runs in a folder."""
+    with _exit_codes():
+        from convnext_vbt.rundir import list_runs
+
+        found = list_runs(out)
+        if as_json:
+            typer.echo(json.dumps(found))
+            return
+        if not found:
+            typer.echo(f"no runs in {out}")
+            return
+        header = ("run", "data", "out of sample", "splits", "cells", "CAGR", "Sharpe", "trades")
+        _table(header, [_run_row(entry) for entry in found])
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Print versions, device and engine, for a bug report."""
+    with _exit_codes():
+        from convnext_vbt.pipeline import diagnose
+
+        facts = diagnose()
+        if as_json:
+            typer.echo(json.dumps(facts))
+        else:
+            for name, value in facts.items():
+                typer.echo(f"{name:<16} {value}")
+
+
+def _plan_text(plan: dict[str, Any]) -> str:
+    return (
+        f"{plan['splits']} splits ({plan['finished']} finished) · train {plan['train']:,} / "
+        f"test {plan['test']:,} bars · purge {plan['purge']} · {plan['cells']} cells · "
+        f"would write {plan['directory']}"
+    )
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[SplitDone], None] | None]:
+    """A bar on a terminal, one line a split elsewhere; always on stderr."""
+    if quiet:
+        yield None
+        return
+    if not sys.stderr.isatty():
+        yield lambda event: typer.echo(_split_line(event), err=True)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("split {task.completed:.0f}/{task.total:.0f}"),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("training", total=1, start=True)
+
+        def show(event: SplitDone) -> None:
+            bar.update(task, completed=event.done, total=event.total, description=_losses(event))
+
+        yield show
+
+
+def _split_line(event: SplitDone) -> str:
+    cached = " (from cache)" if event.cached else ""
+    return f"split {event.fit.number + 1} ({event.done}/{event.total})  {_losses(event)}{cached}"
+
+
+def _losses(event: SplitDone) -> str:
+    fit = event.fit
+    verdict = "" if fit.learned else "  did not learn"
+    return (
+        f"{fit.epochs} steps  val-loss {fit.valid_loss:.4f} (prior {fit.prior_loss:.4f}){verdict}"
+    )
+
+
+def _show(done: Run, *, as_json: bool, open_report: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"directory": str(done.directory), **done.metrics}))
+    else:
+        _summary(done)
+    if open_report:
+        typer.launch(done.report.resolve().as_uri())
+
+
+def _summary(done: Run) -> None:
+    metrics = done.metrics
+    own = metrics["strategy_cell"]
+    columns = dict(own["symbols"].items())
+    best = metrics["best_cell_in_hindsight"]
+    if best is not None:
+        columns["best in hindsight"] = best["metrics"]
+    first, last = (when[:10] for when in metrics["window"])
+    typer.echo(f"{done.directory.name} · out of sample from {first} to {last}")
+    typer.echo(f"strategy's own cell: {_cell_text(own['cell'])}")
+    if best is not None:
+        typer.echo(f"best of {metrics['cells']} cells in hindsight: {_cell_text(best['cell'])}")
+    rows = [
+        (label, *(_cell_value(values[key], form) for values in columns.values()))
+        for key, label, form in _ROWS
+    ]
+    _table(("", *columns), rows)
+    thin = metrics["cells_under_30_trades"]
+    if thin:
+        typer.echo(
+            f"{thin} of {metrics['cells']} cells have fewer than 30 trades: do not judge by them"
+        )
+    unlearned = [fit["number"] + 1 for fit in metrics["fits"] if not fit["learned"]]
+    if unlearned:
+        typer.echo(f"splits that did not learn: {', '.join(map(str, unlearned))}")
+    typer.echo(f"report: {done.report}")
+
+
+_ROWS = (
+    ("total_return", "total return", "{:+.1%}"),
+    ("cagr", "CAGR", "{:+.1%}"),
+    ("sharpe", "Sharpe (daily, annualised)", "{:.2f}"),
+    ("max_drawdown", "max drawdown", "{:.1%}"),
+    ("trades", "trades", "{:,.0f}"),
+    ("win_rate", "win rate", "{:.1%}"),
+    ("exposure", "exposure", "{:.1%}"),
+    ("costs", "costs paid", "{:,.0f}"),
+)
+
+
+def _cell_text(cell: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in cell.items())
+
+
+def _cell_value(value: Any, form: str) -> str:
+    return "n/a" if value is None else form.format(value)
+
+
+def _run_row(entry: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        entry["run"],
+        entry["data"],
+        entry["window"],
+        str(entry["splits"]),
+        str(entry["cells"]),
+        _cell_value(entry["cagr"], "{:+.1%}"),
+        _cell_value(entry["sharpe"], "{:.2f}"),
+        _cell_value(entry["trades"], "{:,.0f}"),
+    )
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for position, name in enumerate(header):
+        table.add_column(name, justify="left" if position == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)

@@ -1,0 +1,252 @@
+"""The strategy file: one TOML document, one frozen `Config`.
+
+Every section is the dataclass of the stage that it steers; the few that only the pipeline reads
+are defined here. Errors are one line each: section, key, value, remedy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from convnext_vbt.learning.splits import WalkForward
+from convnext_vbt.learning.training import ModelConfig, TrainingConfig
+from convnext_vbt.predictions import Target
+from convnext_vbt.storage import sha256_json
+from convnext_vbt.trading.signals import RuleConfig
+from convnext_vbt.trading.simulation import SimulationConfig
+
+
+class ConfigError(ValueError):
+    """A strategy file or an option that cannot be used as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSection:
+    """`[data]`: where the bars come from."""
+
+    source: str = "simulated"
+    """A path from the working directory, "simulated", "simulated:seed=7,edge=0" or "sp500"."""
+    start: str | None = None
+    """First bar used, a UTC date or time; everything if absent."""
+    end: str | None = None
+    """First bar no longer used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesSection:
+    """`[features]`: what the network sees."""
+
+    names: tuple[str, ...] | None = None
+    """Built-in features to use; all of them if absent."""
+    file: str | None = None
+    """The user's own function, "mine.py:function" (Bars -> Features), beside the strategy file."""
+    extend: bool = True
+    """Whether the user's features join the built-in ones or replace them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSection(RuleConfig):
+    """`[rule]`: the strategy's own cell of the sweep, or the user's own rule."""
+
+    file: str | None = None
+    """The user's own function, "mine.py:function" (Predictions, Bars -> Signals)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSection:
+    """`[sweep]`: every combination of these lists is a cell."""
+
+    threshold: tuple[float | str, ...] = (
+        "q0.50", "q0.60", "q0.70", "q0.80", "q0.85", "q0.90", "q0.95", "q0.975", "q0.99",
+    )  # fmt: skip
+    risk: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.02)
+    stop_multiple: tuple[float, ...] = (1.0,)
+    """Times the label's own barrier, or times trading.stop."""
+    take_profit_multiple: tuple[float, ...] = (1.0,)
+    hysteresis: tuple[float, ...] | None = None
+    """Values to sweep instead of rule.hysteresis."""
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", "risk", "stop_multiple", "take_profit_multiple"):
+            values = getattr(self, name)
+            if not values or len(set(values)) != len(values):
+                raise ValueError(
+                    f"{name} needs at least one value and no value twice, got {values}"
+                )
+
+
+class Config(BaseModel):
+    """A whole strategy: the resolved TOML file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str = "strategy"
+    seed: int = 0
+    data: DataSection = DataSection()
+    features: FeaturesSection = FeaturesSection()
+    labels: Target = Target()
+    splits: WalkForward = WalkForward()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    rule: RuleSection = RuleSection()
+    trading: SimulationConfig = SimulationConfig()
+    sweep: SweepSection = SweepSection()
+
+    def to_toml(self) -> str:
+        """The resolved configuration as TOML text; keys that are None are left out."""
+        return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the resolved configuration."""
+        return sha256_json(self.model_dump(mode="json"))
+
+    @property
+    def id8(self) -> str:
+        """Eight hex digits that name this configuration."""
+        return self.sha256[:8]
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a strategy file; `overrides` are "section.key=value", values as TOML or plain text.
+
+    Raises `ConfigError` naming file, section, key, value and remedy.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such strategy file; `convnext-vbt init` writes one to start from"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as a strategy file: {error}") from None
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    document.setdefault("name", path.stem)
+    for override in overrides:
+        _apply(document, override)
+    return parse_config(document, origin=str(path))
+
+
+def parse_config(document: dict[str, Any], *, origin: str = "config") -> Config:
+    """Validate a document of sections; `origin` opens every error message."""
+    _refuse_non_finite(document, origin)
+    try:
+        text = json.dumps(document)
+    except TypeError as error:  # TOML has dates, JSON has not
+        raise ConfigError(f"{origin}: {error}; write dates in quotes") from None
+    try:
+        config = Config.model_validate_json(text)
+    except ValidationError as error:
+        raise ConfigError(
+            "\n".join(_explain(fault, origin) for fault in _distinct(error))
+        ) from None
+    if not config.name or config.name != Path(config.name).name or len(config.name) > 100:
+        raise ConfigError(
+            f"{origin}: name {config.name[:40]!r} must be a plain folder name of at most 100 "
+            "characters"
+        )
+    return config
+
+
+def parse_values(text: str, *, name: str) -> list[float | str]:
+    """A command line's list: "0.40:0.80:0.05" (both ends included) or "q0.80,q0.90,0.5"."""
+    if ":" not in text:
+        return [_number_or_text(part.strip()) for part in text.split(",") if part.strip()]
+    try:
+        first, last, step = (float(part) for part in text.split(":"))
+        count = round((last - first) / step)
+        if count < 0:
+            raise ValueError
+    except (ValueError, ZeroDivisionError):
+        raise ConfigError(
+            f"--{name.replace('_', '-')} {text!r}: write first:last:step, e.g. 0.40:0.80:0.05"
+        ) from None
+    return [round(first + i * step, 10) for i in range(count + 1)]
+
+
+def _number_or_text(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _apply(document: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f'--set {override!r}: write it as section.key=value, e.g. "seed=1"')
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word or a path
+    section = document
+    for part in parts[:-1]:
+        section = section.setdefault(part, {})
+        if not isinstance(section, dict):
+            raise ConfigError(f"--set {override!r}: {part!r} is a value, not a section")
+    section[parts[-1]] = value
+
+
+def _refuse_non_finite(value: Any, origin: str, path: str = "") -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{origin}: {path.lstrip('.')} is {value}; give a finite number")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_non_finite(item, origin, f"{path}.{key}")
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_non_finite(item, origin, path)
+
+
+def _distinct(error: ValidationError) -> list[Any]:
+    """One fault a key: a union of types reports each of its members."""
+    faults: dict[tuple[Any, ...], Any] = {}
+    for fault in error.errors(include_url=False):
+        faults.setdefault(fault["loc"][:2], fault)
+    return list(faults.values())
+
+
+def _explain(fault: Any, origin: str) -> str:
+    location = [str(part) for part in fault["loc"]]
+    section = location[0] if len(location) > 1 else ""
+    where = f"{origin}: [{section}]" if section else f"{origin}:"
+    key = location[min(1, len(location) - 1)]
+    if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = _keys_of(section)
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f'Did you mean "{close[0]}"?' if close else f"Known keys: {', '.join(known)}."
+        kind = "key" if section or not isinstance(fault["input"], dict) else "section"
+        return f'{where} unknown {kind} "{key}". {hint}'
+    if fault["type"] == "value_error":
+        return f"{origin}: [{location[0]}] {fault['ctx']['error']}"
+    shown = repr(fault["input"])
+    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+    return f"{where} {key} = {shown}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+
+
+def _keys_of(section: str) -> list[str]:
+    if not section:
+        return list(Config.model_fields)
+    owner = Config.model_fields[section].annotation if section in Config.model_fields else None
+    return [field.name for field in fields(owner)] if is_dataclass(owner) else []
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value

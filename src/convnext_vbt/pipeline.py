@@ -1,0 +1,383 @@
+"""Composes the stages into a run: bars to report, in a directory that can be resumed.
+
+A run is `OUT/<name>-<id8>/`, id8 being a hash of the resolved strategy. Splits of other runs in
+OUT are taken over where they are exactly what is needed, so that changing a threshold or a risk
+never retrains.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.config import Config, ConfigError, DataSection, load_config, parse_config
+from convnext_vbt.learning.features import Features, compute_features
+from convnext_vbt.learning.labels import Labels, labels_for
+from convnext_vbt.learning.splits import Splits
+from convnext_vbt.learning.training import resolve_device
+from convnext_vbt.learning.walkforward import SplitDone, available_cores
+from convnext_vbt.learning.walkforward import walk_forward as _walk_forward
+from convnext_vbt.market.bars import Bars, step_text
+from convnext_vbt.market.gaps import find_gaps
+from convnext_vbt.market.sources import load_bars
+from convnext_vbt.predictions import CLASSES, Predictions, Target
+from convnext_vbt.report.page import write_report
+from convnext_vbt.rundir import (
+    DataError,
+    make_directory,
+    read_json,
+    refuse_other_data,
+    run_directory,
+    run_log,
+    update_manifest,
+    versions,
+    write_manifest,
+)
+from convnext_vbt.storage import write_json, write_text, write_with
+from convnext_vbt.summary import plain, strategy_cell, summarize
+from convnext_vbt.trading.signals import Signals
+from convnext_vbt.trading.sweep import SweepResult, sweep
+from convnext_vbt.userfile import load_function
+
+logger = logging.getLogger("convnext_vbt")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stages:
+    """What the left half makes of the bars before any training."""
+
+    bars: Bars
+    features: Features
+    labels: Labels
+    splits: Splits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Run:
+    """A finished run and where it lies."""
+
+    directory: Path
+    config: Config
+    predictions: Predictions
+    result: SweepResult
+    metrics: dict[str, Any]
+
+    @property
+    def report(self) -> Path:
+        """The HTML page."""
+        return self.directory / "report.html"
+
+
+def run(
+    config: Config,
+    *,
+    out: str | Path = "reports",
+    jobs: int | None = None,
+    device: str = "auto",
+    progress: Callable[[SplitDone], None] | None = None,
+) -> Run:
+    """Walk forward, sweep and report; whatever is already there and still valid is used again.
+
+    Raises `ConfigError`, `DataError` or `SplitError`; finished splits stay on disk in any case.
+    """
+    directory = run_directory(config, out)
+    bars = read_bars(config)
+    stages = prepare(config, bars)
+    make_directory(directory)
+    with run_log(directory):
+        refuse_other_data(directory, bars)
+        logger.info("%s: %r, %d splits", directory.name, stages.bars, len(stages.splits))
+        write_text(directory / "config.toml", config.to_toml())
+        write_manifest(directory, config, bars, stages.splits)
+        predictions = _walk_forward(
+            bars,
+            stages.features,
+            stages.labels,
+            stages.splits,
+            model=config.model,
+            training=config.training,
+            target=config.labels,
+            seed=config.seed,
+            directory=directory / "splits",
+            siblings=sorted(p for p in directory.parent.glob("*/splits") if p.parent != directory),
+            jobs=jobs,
+            device=device,
+            progress=progress,
+        )
+        predictions.save(directory / "predictions.parquet")
+        return _finish(directory, config, bars, predictions)
+
+
+def walk_forward(
+    bars: Bars,
+    config: Config | Mapping[str, Any] | str | Path | None = None,
+    *,
+    directory: str | Path | None = None,
+    jobs: int | None = None,
+    device: str = "auto",
+    progress: Callable[[SplitDone], None] | None = None,
+) -> Predictions:
+    """Out-of-sample predictions of these bars; `config` is a Config, its dict, a TOML file or None.
+
+    The `[data]` section is not read: the bars are given. With a `directory`, finished splits are
+    kept there and used again.
+    """
+    if config is None:
+        config = Config()
+    elif isinstance(config, (str, Path)):
+        config = load_config(config)
+    elif not isinstance(config, Config):
+        config = parse_config(dict(config))
+    stages = prepare(config, bars)
+    return _walk_forward(
+        bars,
+        stages.features,
+        stages.labels,
+        stages.splits,
+        model=config.model,
+        training=config.training,
+        target=config.labels,
+        seed=config.seed,
+        directory=None if directory is None else Path(directory),
+        jobs=jobs,
+        device=device,
+        progress=progress,
+    )
+
+
+def resweep(directory: str | Path, lists: Mapping[str, Sequence[Any]] | None = None) -> Run:
+    """Sweep and report a finished run again, from its predictions: nothing is retrained.
+
+    `lists` replaces lists of the `[sweep]` section, e.g. {"threshold": [0.4, 0.5]}. The result of
+    other lists is a run directory of its own beside the old one, which stays as it is.
+    """
+    old = Path(directory)
+    config, bars, predictions = open_run(old)
+    document = config.model_dump(mode="json")
+    document["sweep"] |= {key: list(values) for key, values in (lists or {}).items()}
+    config = parse_config(document, origin="sweep")
+    new = run_directory(config, old.parent)
+    if new != old:
+        refuse_other_data(new, bars)
+        make_directory(new)
+        write_text(new / "config.toml", config.to_toml())
+        shutil.copytree(old / "splits", new / "splits", dirs_exist_ok=True)
+        predictions.save(new / "predictions.parquet")
+        manifest = read_json(old / "manifest.json")
+        manifest |= {"id8": config.id8, "config_sha256": config.sha256, "finished": False}
+        write_json(new / "manifest.json", manifest)
+    with run_log(new):
+        return _finish(new, config, bars, predictions)
+
+
+def open_run(directory: str | Path) -> tuple[Config, Bars, Predictions]:
+    """The strategy, the bars and the predictions of a finished run, checked against each other."""
+    directory = Path(directory)
+    if not (directory / "manifest.json").is_file():
+        raise DataError(f"{directory} is not a run directory; `convnext-vbt runs` lists them")
+    config = load_config(directory / "config.toml")
+    bars = read_bars(config)
+    refuse_other_data(directory, bars)
+    count = read_json(directory / "manifest.json")["data"]["bars"]
+    bars = bars.rows(0, count)  # bars that came later belong to a later run
+    path = directory / "predictions.parquet"
+    try:
+        predictions = Predictions.load(path)
+    except FileNotFoundError:
+        raise DataError(f"{path} is not there yet; run the strategy to its end first") from None
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    if predictions.symbols != bars.symbols or not predictions.index.equals(bars.index):
+        raise DataError(f"{path} was made from other bars than {config.data.source}; run again")
+    return config, bars, predictions
+
+
+def read_bars(config: Config) -> Bars:
+    """The bars that `[data]` names; every fault is a `DataError`."""
+    try:
+        bars = load_bars(config.data.source)
+    except (ValueError, TypeError, OSError) as error:
+        raise DataError(str(error)) from error
+    edges = [0, len(bars)]
+    for position, key in enumerate(("start", "end")):
+        text = getattr(config.data, key)
+        if text is None:
+            continue
+        try:
+            when = pd.Timestamp(text)
+        except ValueError:
+            raise ConfigError(f"[data] {key} = {text!r} is not a date such as 2021-01-01") from None
+        when = when.tz_localize("UTC") if when.tz is None else when.tz_convert("UTC")
+        edges[position] = int(bars.index.searchsorted(when))
+    if edges[1] - edges[0] < 2:
+        raise DataError(
+            f"no bars between data.start = {config.data.start} and data.end = {config.data.end}; "
+            f"{config.data.source} has {bars.index[0]} to {bars.index[-1]}"
+        )
+    return bars.rows(*edges)
+
+
+def prepare(config: Config, bars: Bars) -> Stages:
+    """Features, labels and splits of these bars."""
+    section = config.features
+    features = compute_features(
+        bars,
+        names=section.names,
+        function=None if section.file is None else load_function(section.file),
+        extend=section.extend,
+    )
+    labels = labels_for(bars, config.labels)
+    return Stages(bars=bars, features=features, labels=labels, splits=config.splits.split(labels))
+
+
+def make_sweep(config: Config, bars: Bars, predictions: Predictions) -> SweepResult:
+    """The sweep of `[sweep]`, the strategy's own cell always among its cells."""
+    rule, trading, lists = config.rule, config.trading, config.sweep
+    signals = None
+    if rule.file is not None:
+        signals = load_function(rule.file)(predictions, bars)
+        if not isinstance(signals, Signals):
+            raise ConfigError(
+                f"{rule.file} must return convnext_vbt.Signals, got {type(signals).__name__}"
+            )
+    return sweep(
+        bars,
+        predictions,
+        threshold=_with(lists.threshold, rule.threshold),
+        risk=_with(lists.risk, trading.risk),
+        stop_multiple=_scalar_or_list(lists.stop_multiple),
+        take_profit_multiple=_scalar_or_list(lists.take_profit_multiple),
+        hysteresis=rule.hysteresis if lists.hysteresis is None else list(lists.hysteresis),
+        short=rule.short,
+        short_threshold=rule.short_threshold,
+        floor=rule.floor,
+        full=rule.full,
+        stop=trading.stop,
+        take_profit=trading.take_profit,
+        max_holding=trading.max_holding,
+        fees=trading.fees,
+        slippage=trading.slippage,
+        max_leverage=trading.max_leverage,
+        init_cash=trading.init_cash,
+        signals=signals,
+    )
+
+
+def _with(values: Sequence[Any], own: Any) -> list[Any]:
+    return [*values] if own in values else [*values, own]
+
+
+def _scalar_or_list(values: Sequence[float]) -> float | list[float]:
+    return values[0] if len(values) == 1 else list(values)
+
+
+def _finish(directory: Path, config: Config, bars: Bars, predictions: Predictions) -> Run:
+    """Sweep the predictions and write everything that follows from them."""
+    result = make_sweep(config, bars, predictions)
+    selected = strategy_cell(config, result)
+    table = result.metrics.reset_index()
+    for column in table.columns[: result.metrics.index.nlevels]:
+        if table[column].dtype == object:  # thresholds may be numbers and quantiles
+            table[column] = table[column].astype(str)
+    write_with(directory / "sweep.parquet", lambda path: table.to_parquet(path, index=False))
+    orders = result.simulation(**selected).orders_frame()
+    write_with(directory / "orders.parquet", lambda path: orders.to_parquet(path, index=False))
+    metrics = summarize(config, result)
+    write_json(directory / "metrics.json", metrics)
+    write_report(
+        result,
+        directory / "report.html",
+        title=config.name,
+        selected=selected,
+        provenance=_provenance(config, bars),
+    )
+    update_manifest(directory, finished=True, cells=len(table))
+    logger.info("report: %s", directory / "report.html")
+    return Run(
+        directory=directory, config=config, predictions=predictions, result=result, metrics=metrics
+    )
+
+
+def _provenance(config: Config, bars: Bars) -> dict[str, str]:
+    return {
+        "Source": config.data.source,
+        "Data SHA-256": bars.fingerprint()[:16],
+        "Strategy SHA-256": config.sha256[:16],
+        "Seed": str(config.seed),
+        "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+    }
+
+
+def plan(config: Config, *, out: str | Path = "reports", jobs: int | None = None) -> dict[str, Any]:
+    """What `run` would do, without doing it."""
+    directory = run_directory(config, out)
+    bars = read_bars(config)
+    refuse_other_data(directory, bars)
+    stages = prepare(config, bars)
+    first, lists = stages.splits[0], config.sweep
+    cells = len(_with(lists.threshold, config.rule.threshold)) * len(
+        _with(lists.risk, config.trading.risk)
+    )
+    for multiples in (lists.stop_multiple, lists.take_profit_multiple, lists.hysteresis or (0,)):
+        cells *= len(multiples)
+    return {
+        "directory": str(directory),
+        "splits": len(stages.splits),
+        "finished": len(list((directory / "splits").glob("*.json"))),
+        "jobs": min(jobs or available_cores(), len(stages.splits)),
+        "train": first.calibration[1] - first.train[0],
+        "test": first.test[1] - first.test[0],
+        "purge": config.labels.horizon,
+        "features": len(stages.features.names),
+        "cells": cells,
+        "bars": len(bars),
+    }
+
+
+def check_bars(source: str) -> dict[str, Any]:
+    """What is to be known of bars before they are traded on: size, gaps, label balance."""
+    bars = read_bars(Config(data=DataSection(source=source)))
+    gaps = find_gaps(bars)
+    values = labels_for(bars, Target()).values
+    shares = {
+        symbol: dict(
+            zip(CLASSES, np.bincount(known, minlength=3) / max(len(known), 1), strict=True)
+        )
+        for symbol, known in zip(bars.symbols, (row[row >= 0] for row in values.T), strict=True)
+    }
+    largest = gaps.sort_values(["missing", "start"], ascending=[False, True]).head(5)
+    facts: dict[str, Any] = plain(
+        {
+            "symbols": list(bars.symbols),
+            "step": step_text(bars.step),
+            "bars": len(bars),
+            "first": f"{bars.index[0]:%Y-%m-%d %H:%M}",
+            "last": f"{bars.index[-1]:%Y-%m-%d %H:%M}",
+            "bars_per_year": bars.bars_per_year,
+            "gaps": len(gaps),
+            "missing_bars": int(gaps["missing"].sum()),
+            "largest_gaps": largest.to_dict("records"),
+            "labels": shares,
+        }
+    )
+    return facts
+
+
+def diagnose() -> dict[str, str]:
+    """What a bug report needs: versions, cores, device, vectorbt's engine."""
+    from importlib.util import find_spec
+
+    return versions() | {
+        "platform": platform.platform(),
+        "cores": str(available_cores()),
+        "device": resolve_device("auto"),
+        "vectorbt engine": "rust" if find_spec("vectorbt_rust") else "numba",
+    }

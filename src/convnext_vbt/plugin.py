@@ -1,0 +1,145 @@
+"""The vectorbt face: `df.vbt.convnext` and two vectorbt indicators.
+
+Importing this module registers the accessor; `import convnext_vbt` does so by itself when
+vectorbt was imported before it. Dimensions: T bars, N symbols, S parameter combinations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from vectorbt.generic.accessors import GenericDFAccessor
+from vectorbt.indicators.factory import IndicatorFactory
+from vectorbt.root_accessors import register_dataframe_vbt_accessor
+
+from convnext_vbt.config import Config
+from convnext_vbt.market.bars import FIELDS, Bars
+from convnext_vbt.pipeline import walk_forward
+from convnext_vbt.predictions import DOWN, STAY, UP, Predictions
+from convnext_vbt.trading.signals import LEVELS, rule_arrays
+
+_OUTPUTS = [*LEVELS, "size"]
+
+
+@register_dataframe_vbt_accessor("convnext")
+class ConvNeXtAccessor(GenericDFAccessor):  # type: ignore[misc]
+    """`ohlcv.vbt.convnext`: a frame with open, high, low, close, volume columns (any case).
+
+    Example:
+        preds = ohlcv.vbt.convnext.walk_forward()
+        bars = ohlcv.vbt.convnext.bars("BTC/USDT")
+    """
+
+    def bars(self, symbol: str = "asset") -> Bars:
+        """The frame as validated `Bars`; its index holds UTC open times."""
+        return Bars.from_frame(self.obj, symbol=symbol)
+
+    def walk_forward(
+        self,
+        config: Config | Mapping[str, Any] | str | Path | None = None,
+        *,
+        symbol: str = "asset",
+        directory: str | Path | None = None,
+        jobs: int | None = None,
+    ) -> Predictions:
+        """Out-of-sample predictions of these bars: `convnext_vbt.walk_forward`."""
+        return walk_forward(self.bars(symbol), config, directory=directory, jobs=jobs)
+
+
+def _confidence(
+    prob_up: np.ndarray,
+    prob_down: np.ndarray,
+    threshold: float,
+    hysteresis: float,
+    short: bool,
+    floor: float,
+    full: float,
+) -> tuple[np.ndarray, ...]:
+    levels = rule_arrays(
+        prob_up,
+        prob_down,
+        long=np.full(prob_up.shape, threshold),
+        short=np.full(prob_up.shape, threshold) if short else None,
+        full=np.full(prob_up.shape, full),
+        hysteresis=hysteresis,
+        floor=floor,
+    )
+    return tuple(levels[name] for name in _OUTPUTS)
+
+
+ConfidenceSignals = IndicatorFactory(
+    class_name="ConfidenceSignals",
+    class_docstring="""The confidence rule as a vectorbt indicator; see `confidence_signals`.
+
+    Probabilities are inputs, computed once, and thresholds are parameters, so that a sweep never
+    computes a prediction again:
+    `ConfidenceSignals.run(preds.prob_up, preds.prob_down, threshold=[0.5, 0.6])`. Row t of the
+    outputs is known at the close of bar t; fill it at the next open, as `convnext_vbt.simulate`
+    does.
+    """,
+    module_name=__name__,
+    short_name="confidence",
+    input_names=["prob_up", "prob_down"],
+    param_names=["threshold", "hysteresis", "short", "floor", "full"],
+    output_names=_OUTPUTS,
+).from_apply_func(
+    _confidence, hysteresis=0.05, short=True, floor=0.25, full=0.80, hide_default=True
+)
+
+
+def _probabilities(
+    *fields: np.ndarray,
+    index: pd.DatetimeIndex,
+    config: Config | Mapping[str, Any] | str | Path | None,
+    directory: str | Path | None,
+    jobs: int | None,
+) -> tuple[np.ndarray, ...]:
+    frames = {
+        str(n): pd.DataFrame(
+            {name: values[:, n] for name, values in zip(FIELDS, fields, strict=True)}, index=index
+        )
+        for n in range(fields[0].shape[1])
+    }
+    made = walk_forward(Bars.from_frames(frames), config, directory=directory, jobs=jobs)
+    return tuple(made.proba[:, :, k].astype(np.float64) for k in (DOWN, STAY, UP))
+
+
+_ProbaIndicator = IndicatorFactory(
+    class_name="ConvNeXtProba",
+    module_name=__name__,
+    short_name="convnext",
+    input_names=list(FIELDS),
+    param_names=[],
+    output_names=["prob_down", "prob_stay", "prob_up"],
+).from_apply_func(_probabilities)
+
+
+class ConvNeXtProba(_ProbaIndicator):  # type: ignore[misc, valid-type]
+    """Walk-forward probabilities as a vectorbt indicator: prob_down, prob_stay, prob_up.
+
+    Each is a (T, N) frame, NaN where there is no out-of-sample prediction. Feed them to
+    `ConfidenceSignals`; they are computed once, whatever is swept afterwards.
+    """
+
+    @classmethod
+    def run(
+        cls,
+        open: pd.DataFrame | pd.Series,  # noqa: A002 - vectorbt's and the market's word
+        high: pd.DataFrame | pd.Series,
+        low: pd.DataFrame | pd.Series,
+        close: pd.DataFrame | pd.Series,
+        volume: pd.DataFrame | pd.Series,
+        *,
+        config: Config | Mapping[str, Any] | str | Path | None = None,
+        directory: str | Path | None = None,
+        jobs: int | None = None,
+    ) -> Any:
+        """Walk forward over bars with UTC open times; keywords as in `walk_forward`."""
+        return super().run(
+            open, high, low, close, volume,
+            index=open.index, config=config, directory=directory, jobs=jobs,
+        )  # fmt: skip

@@ -1,0 +1,213 @@
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from convnext_vbt.cli import app
+from tests.strategies import write_tiny
+
+ROOT = Path(__file__).parent.parent
+COMMAND = [sys.executable, "-m", "convnext_vbt"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("cli")
+
+
+def call(*args):
+    """Run a command in this process; exceptions that are not exits fail the test."""
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture(scope="module")
+def run(home):
+    strategy = write_tiny(home)
+    result = call("run", strategy, "--out", home / "reports", "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    return result, next((home / "reports").iterdir())
+
+
+def test_a_run_prints_results_on_stdout_and_one_line_a_split_on_stderr(run):
+    result, directory = run
+    line = r"^split \d \((\d)/3\) .*val-loss \d\.\d+ \(prior"
+    assert re.findall(line, result.stderr, re.MULTILINE) == list("123")
+    assert "\r" not in result.stderr
+    assert str(directory / "report.html") in result.stdout.replace("\n", "")
+    assert "in hindsight" in result.stdout
+    assert "split" not in result.stdout.splitlines()[0]
+
+
+def test_quiet_is_quiet_and_json_is_json(home, run):
+    result = call("run", home / "tiny.toml", "--out", home / "reports", "--jobs", 1, "-q", "--json")
+    assert result.stderr == ""
+    facts = json.loads(result.stdout)
+    assert facts["directory"] == str(run[1])
+    assert facts["cells"] == 4
+
+
+def test_a_dry_run_says_what_would_be_done(home, run):
+    result = call("run", home / "tiny.toml", "--out", home / "reports", "--dry-run")
+    assert "3 splits (3 finished)" in result.stdout
+    assert f"would write {run[1]}" in result.stdout.replace("\n", "")
+    plan = json.loads(call("run", home / "tiny.toml", "--dry-run", "--json").stdout)
+    assert plan["cells"] == 4
+
+
+def test_sweep_report_and_runs_work_on_a_finished_run(home, run):
+    swept = call(
+        "sweep", run[1], "--threshold", "q0.10,q0.60", "--risk", "0.01:0.03:0.01", "--json"
+    )
+    assert json.loads(swept.stdout)["cells"] == 3 * 3
+    page = run[1] / "report.html"
+    page.unlink()
+    assert call("report", run[1]).stdout.strip() == str(page)
+    assert page.is_file()
+    assert {
+        entry["cells"]
+        for entry in json.loads(call("runs", "--out", home / "reports", "--json").stdout)
+    } == {4, 9}
+    assert "SIM/USDT 1h" in call("runs", "--out", home / "reports").stdout
+    assert "no runs in" in call("runs", "--out", home / "none").stdout
+
+
+def test_init_writes_a_strategy_once(tmp_path):
+    path = tmp_path / "mine.toml"
+    assert call("init", path).exit_code == 0
+    text = path.read_text()
+    again = call("init", path)
+    assert again.exit_code == 2
+    assert "is there already" in again.stderr
+    assert path.read_text() == text
+    assert call("run", path, "--dry-run", "--out", tmp_path).exit_code == 0
+
+
+def test_check_and_doctor(tmp_path):
+    line = call("check", "simulated:seed=5,bars=1200").stdout
+    assert re.search(r"SIM/USDT: 1,200 bars 1h UTC .* 0 gaps \(0 bars\) .* labels DOWN \d+%", line)
+    assert json.loads(call("check", "sp500", "--json").stdout)["step"] == "1d"
+    assert "torch" in call("doctor").stdout
+    assert "vectorbt" in json.loads(call("doctor", "--json").stdout)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"),
+    [
+        ("splits.emabrgo=3", 2, 'unknown key "emabrgo". Did you mean "embargo"?'),
+        ("splits.train=1190", 2, "splits.train"),
+        ("features.file=none.py:f", 2, "no such file"),
+        ("data.source=none.csv", 3, "none.csv"),
+        ("data.source=simulated:sede=1", 3, "sede"),
+        ("labels.horizon=400", 2, "splits"),
+    ],
+)
+def test_errors_are_one_line_with_the_right_exit_code(home, change, code, message):
+    result = call("run", write_tiny(home), "--out", home / "errors", "--set", change, "--jobs", 1)
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("error: ")
+    assert result.stdout == ""
+
+
+def test_a_directory_that_is_no_run_is_told(tmp_path):
+    result = call("report", tmp_path)
+    assert result.exit_code == 3
+    assert "is not a run directory" in result.stderr
+
+
+def test_a_failed_split_exits_with_4_and_keeps_the_others(home, run, tmp_path):
+    copy = tmp_path / "reports" / run[1].name
+    shutil.copytree(run[1], copy)
+    (copy / "splits/001.json").unlink()
+    (copy / "splits/001.parquet").unlink()
+    (copy / "splits/001.parquet").mkdir()  # cannot be written over
+    result = call("run", home / "tiny.toml", "--out", tmp_path / "reports", "--jobs", 1)
+    assert result.exit_code == 4, result.output
+    assert "1 of 3 splits failed (number 1" in result.stderr
+    assert "run the same command to go on" in result.stderr
+    (copy / "splits/001.parquet").rmdir()
+    again = call("run", home / "tiny.toml", "--out", tmp_path / "reports", "--jobs", 1)
+    assert again.exit_code == 0
+    assert again.stderr.count("from cache") == 2
+
+
+def test_help_does_not_import_the_heavy_packages():
+    code = (
+        "import sys, convnext_vbt.cli; "
+        "heavy = {'torch', 'vectorbt', 'pandas', 'numpy', 'numba', 'plotly', 'rich'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def start(home, out, *args):
+    return subprocess.Popen(
+        [*COMMAND, "run", str(home / "tiny.toml"), "--out", str(out), "--jobs", "1", *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        cwd=ROOT,
+    )
+
+
+def wait_for_split(process, out):
+    deadline = time.monotonic() + 60
+    while not list(out.glob("*/splits/*.json")):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+SLOW = ["--set", "training.steps=60", "--set", "training.patience=60"]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_run_goes_on_and_gives_bit_identical_predictions(home, tmp_path, sign):
+    write_tiny(home)
+    whole = call("run", home / "tiny.toml", "--out", home / "whole", "--jobs", 1, *SLOW)
+    assert whole.exit_code == 0, whole.output
+    process = start(home, tmp_path, *SLOW)
+    wait_for_split(process, tmp_path)
+    os.killpg(process.pid, sign)
+    _, stderr = process.communicate(timeout=60)
+    if sign == signal.SIGINT:
+        assert process.returncode == 130
+        assert "run the same command to go on" in stderr
+    else:
+        assert process.returncode == -signal.SIGKILL
+    done = len(list(tmp_path.glob("*/splits/*.json")))
+    assert 1 <= done < 3
+    resumed = call("run", home / "tiny.toml", "--out", tmp_path, "--jobs", 1, *SLOW)
+    assert resumed.exit_code == 0, resumed.output
+    assert resumed.stderr.count("from cache") == done
+    (one,), (other,) = home.glob("whole/*"), tmp_path.glob("*")
+    for name in ("predictions.parquet", "report.html", "sweep.parquet", "orders.parquet"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def test_a_run_directory_of_other_data_is_left_alone(home, run, tmp_path):
+    copy = tmp_path / "reports" / run[1].name
+    shutil.copytree(run[1], copy)
+    manifest = copy / "manifest.json"
+    manifest.write_text(
+        re.sub(r'"fingerprint": "....', '"fingerprint": "0000', manifest.read_text())
+    )
+    before = {path.name: path.read_bytes() for path in copy.glob("*.*") if path.name != "run.log"}
+    result = call("run", home / "tiny.toml", "--out", tmp_path / "reports", "--jobs", 1)
+    assert result.exit_code == 3
+    assert "was made from other data" in result.stderr
+    assert {p.name: p.read_bytes() for p in copy.glob("*.*") if p.name != "run.log"} == before

@@ -1,0 +1,129 @@
+from pathlib import Path
+
+import pytest
+
+from convnext_vbt.config import Config, ConfigError, load_config, parse_config, parse_values
+
+ROOT = Path(__file__).parent.parent
+
+
+def strategy(tmp_path, text):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "strategies").glob("*.toml")), ids=lambda p: p.stem)
+def test_every_shipped_strategy_is_valid(path):
+    assert load_config(path).name == path.stem
+
+
+def test_the_commented_template_states_the_defaults():
+    template = ROOT / "src/convnext_vbt/strategy.toml"
+    assert load_config(template) == Config()
+
+
+def test_the_template_names_every_key():
+    text = (ROOT / "src/convnext_vbt/strategy.toml").read_text()
+    for section, values in Config().model_dump().items():
+        for key in values if isinstance(values, dict) else ():
+            if (section, key) == ("model", "version"):  # one value only, so no choice to show
+                continue
+            assert f"\n{key} = " in text or f"\n# {key} = " in text, (section, key)
+
+
+def test_a_resolved_strategy_reads_back_as_itself(tmp_path):
+    config = load_config(ROOT / "strategies/btc_hourly.toml", ["splits.train=5000", "seed=7"])
+    again = load_config(strategy(tmp_path, config.to_toml()))
+    assert again == config
+    assert again.id8 == config.id8
+
+
+def test_the_name_defaults_to_the_files(tmp_path):
+    assert load_config(strategy(tmp_path, "")).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[splits]\nemabrgo = 3", r'\[splits\] unknown key "emabrgo". Did you mean "embargo"\?'),
+        ("[spilts]\ntest = 3", r'unknown section "spilts". Did you mean "splits"\?'),
+        ("sede = 3", r'unknown key "sede". Did you mean "seed"\?'),
+        ("[model]\nzzz = 3", r"unknown key \"zzz\". Known keys: size, depths"),
+        ("[training]\nlr = 'fast'", r"\[training\] lr = 'fast': input should be a valid number"),
+        ("[training]\nlr = nan", r"training.lr is nan; give a finite number"),
+        ("[training]\nlr = -1.0", r"\[training\] training.lr must be positive, got -1.0"),
+        ("[rule]\nshort = 1", r"\[rule\] short = 1: input should be a valid boolean"),
+        ("[sweep]\nrisk = []", r"\[sweep\] risk needs at least one value"),
+        ("[sweep]\nrisk = [0.1, 0.1]", r"risk needs at least one value and no value twice"),
+        ("[labels]\nhorizon = 0", r"horizon must be at least 1 bar, got 0"),
+        ("[labels]\nkind = 'magic'", r"\[labels\] kind = 'magic'"),
+        ("seed = 1\nseed = 2", r"not valid TOML"),
+        ("splits = 3", r"splits = 3"),
+        ("name = '../evil'", r"must be a plain folder name"),
+        ("[data]\nstart = 2021-01-01", r"write dates in quotes"),
+    ],
+)
+def test_a_fault_is_one_line_that_names_it(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(strategy(tmp_path, text))
+    assert "\n" not in str(caught.value)
+    assert "mine.toml" in str(caught.value)
+
+
+def test_two_faults_are_two_lines(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        load_config(strategy(tmp_path, "sede = 1\n[model]\npol = 1"))
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_missing_strategy_file_says_how_to_get_one(tmp_path):
+    with pytest.raises(ConfigError, match="convnext-vbt init"):
+        load_config(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("raw", [b"\xff\xfe\x00", b"[unclosed"])
+def test_what_is_no_toml_is_refused(tmp_path, raw):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(raw)
+    with pytest.raises(ConfigError, match=r"mine\.toml"):
+        load_config(path)
+
+
+def test_overrides_are_toml_values_or_plain_text(tmp_path):
+    path = strategy(tmp_path, "[splits]\ntrain = 10")
+    config = load_config(
+        path, ["splits.train=20", "data.source=a/b.csv", "sweep.risk=[0.01]", "rule.short=false"]
+    )
+    assert config.splits.train == 20
+    assert config.data.source == "a/b.csv"
+    assert config.sweep.risk == (0.01,)
+    assert config.rule.short is False
+
+
+@pytest.mark.parametrize("override", ["seed", "=3", "a..b=3", "seed.x=3"])
+def test_a_malformed_override_is_refused(tmp_path, override):
+    with pytest.raises(ConfigError, match="--set"):
+        load_config(strategy(tmp_path, "seed = 1"), [override])
+
+
+def test_parse_config_takes_a_plain_dict():
+    assert parse_config({"splits": {"test": 100}}).splits.test == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("0.40:0.50:0.05", [0.4, 0.45, 0.5]),
+        ("q0.80,0.5", ["q0.80", 0.5]),
+        ("0.01", [0.01]),
+    ],
+)
+def test_lists_on_the_command_line(text, values):
+    assert parse_values(text, name="threshold") == values
+
+
+@pytest.mark.parametrize("text", ["0.4:0.5", "0.5:0.4:0.1", "a:b:c", "0.4:0.5:0"])
+def test_a_malformed_range_is_refused(text):
+    with pytest.raises(ConfigError, match="--threshold"):
+        parse_values(text, name="threshold")

@@ -1,0 +1,63 @@
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import convnext_vbt as cv
+
+ROOT = Path(__file__).parent.parent
+
+
+def python(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout.strip()
+
+
+def test_every_public_name_is_there_and_sorted():
+    assert list(cv.__all__) == sorted(cv.__all__)
+    for name in cv.__all__:
+        assert getattr(cv, name) is not None
+        assert name in dir(cv)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'walk_foward'"):
+        _ = cv.walk_foward
+
+
+def test_importing_the_package_loads_nothing_else():
+    code = (
+        "import sys, convnext_vbt; "
+        "print({'numpy', 'pandas', 'torch', 'numba', 'vectorbt'} & set(sys.modules) or 'nothing')"
+    )
+    assert python(code) == "nothing"
+
+
+def test_the_accessor_is_there_when_vectorbt_came_first():
+    code = (
+        "import vectorbt, pandas, convnext_vbt; print(hasattr(pandas.DataFrame().vbt, 'convnext'))"
+    )
+    assert python(code) == "True"
+
+
+def test_the_right_half_runs_without_torch():
+    modules = ["trading.sweep", "trading.portfolio", "report.page", "evidence.scores"]
+    code = "import sys; " + "; ".join(f"import convnext_vbt.{m}" for m in modules)
+    assert python(code + "; print('torch' in sys.modules)") == "False"
+
+
+def test_the_left_half_runs_without_vectorbt():
+    code = "import sys, convnext_vbt.learning.walkforward; print('vectorbt' in sys.modules)"
+    assert python(code) == "False"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "src").rglob("*.py")), ids=lambda p: p.stem)
+def test_every_module_imports_and_says_what_it_is(path):
+    parts = path.relative_to(ROOT / "src").with_suffix("").parts
+    if parts[-1] == "__main__":
+        return
+    module = importlib.import_module(".".join(parts).removesuffix(".__init__"))
+    assert module.__doc__

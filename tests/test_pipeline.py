@@ -1,0 +1,257 @@
+import json
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import convnext_vbt as cv
+from convnext_vbt import pipeline
+from convnext_vbt.config import ConfigError, load_config
+from convnext_vbt.rundir import DataError
+from convnext_vbt.userfile import UserCodeError
+from tests.strategies import TINY, write_tiny
+
+FILES = {
+    "config.toml",
+    "manifest.json",
+    "metrics.json",
+    "orders.parquet",
+    "predictions.parquet",
+    "report.html",
+    "run.log",
+    "splits",
+    "sweep.parquet",
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def done(home):
+    return pipeline.run(load_config(write_tiny(home)), out=home / "reports", jobs=1)
+
+
+def test_a_run_writes_its_directory_and_nothing_else(home, done):
+    assert {path.name for path in done.directory.iterdir()} == FILES
+    assert [path.name for path in (home / "reports").iterdir()] == [done.directory.name]
+    assert done.directory.name == f"tiny-{done.config.id8}"
+    manifest = json.loads((done.directory / "manifest.json").read_text())
+    assert manifest["finished"] is True
+    assert manifest["cells"] == 4
+    assert len(manifest["splits"]) == 3
+    assert len(manifest["data"]["fingerprint"]) == 64
+
+
+def test_the_files_agree_with_the_result(done):
+    sweep = pd.read_parquet(done.directory / "sweep.parquet")
+    np.testing.assert_array_equal(sweep["total_return"], done.result.metrics["total_return"])
+    own = done.result.simulation(threshold="q0.50", risk=0.01)
+    orders = pd.read_parquet(done.directory / "orders.parquet")
+    assert len(orders) == len(own.orders) > 0
+    metrics = json.loads((done.directory / "metrics.json").read_text())
+    assert metrics["strategy_cell"]["cell"] == {"threshold": "q0.50", "risk": 0.01}
+    final = own.equity[-1, 0] / own.init_cash - 1
+    assert metrics["strategy_cell"]["symbols"]["SIM/USDT"]["total_return"] == pytest.approx(final)
+    assert len(metrics["splits"]) == 3
+    loaded = cv.Predictions.load(done.directory / "predictions.parquet")
+    np.testing.assert_array_equal(loaded.proba, done.predictions.proba)
+
+
+def test_the_script_form_predicts_the_same(home, done):
+    bars = cv.load_bars("simulated:seed=5,bars=1200")
+    preds = cv.walk_forward(bars, home / "tiny.toml", jobs=1)
+    np.testing.assert_array_equal(preds.proba, done.predictions.proba)
+
+
+def test_running_again_trains_nothing_and_gives_the_same_page(done):
+    page = done.report.read_bytes()
+    seen = []
+    again = pipeline.run(done.config, out=done.directory.parent, jobs=1, progress=seen.append)
+    assert [event.cached for event in seen] == [True] * 3
+    assert again.report.read_bytes() == page
+
+
+def test_another_threshold_makes_a_run_of_its_own_without_training(home, done):
+    config = load_config(write_tiny(home, ('"q0.20", ', '"q0.30", ')))
+    seen = []
+    other = pipeline.run(config, out=done.directory.parent, jobs=1, progress=seen.append)
+    assert other.directory != done.directory
+    assert [event.cached for event in seen] == [True] * 3
+    np.testing.assert_array_equal(other.predictions.proba, done.predictions.proba)
+
+
+def test_resweep_leaves_the_old_run_as_it_is(done):
+    before = {path.name: path.read_bytes() for path in done.directory.glob("*.*")}
+    other = pipeline.resweep(done.directory, {"threshold": ["q0.10", "q0.60"], "risk": [0.02]})
+    assert other.directory != done.directory
+    # the strategy's own threshold and risk are always among the cells
+    assert len(other.result.metrics) == 3 * 2
+    assert {path.name: path.read_bytes() for path in done.directory.glob("*.*")} == before
+    assert pipeline.resweep(other.directory).directory == other.directory
+
+
+def test_resweep_refuses_what_no_sweep_can_be(done):
+    with pytest.raises(ConfigError, match=r"\[sweep\] risk"):
+        pipeline.resweep(done.directory, {"risk": ["high"]})
+
+
+def prices(home, bars=1200):
+    frame = cv.load_bars("simulated:seed=5,bars=1200").rows(0, bars)
+    columns = {
+        name: getattr(frame, name)[:, 0] for name in ("open", "high", "low", "close", "volume")
+    }
+    return pd.DataFrame(columns, index=pd.Index(frame.index, name="timestamp"))
+
+
+def test_later_bars_join_a_run_and_other_bars_do_not(home):
+    path = home / "prices.csv"
+    config = load_config(write_tiny(home), [f"data.source={path}"])
+    table = prices(home)
+    table.iloc[:-1].to_csv(path)
+    first = pipeline.run(config, out=home / "grows", jobs=1)
+    table.to_csv(path)
+    seen = []
+    longer = pipeline.run(config, out=home / "grows", jobs=1, progress=seen.append)
+    assert longer.directory == first.directory
+    assert [event.cached for event in seen] == [True] * 3
+    assert len(longer.result.bars) == len(first.result.bars) + 1
+
+    kept = (first.directory / "predictions.parquet").read_bytes()
+    table.iloc[7, 4] += 1.0
+    table.to_csv(path)
+    with pytest.raises(DataError, match="was made from other data"):
+        pipeline.run(config, out=home / "grows", jobs=1)
+    with pytest.raises(DataError, match="was made from other data"):
+        pipeline.resweep(first.directory)
+    assert (first.directory / "predictions.parquet").read_bytes() == kept
+
+
+def test_a_damaged_predictions_file_is_named_and_nothing_is_lost(home):
+    run = pipeline.run(load_config(write_tiny(home)), out=home / "damaged", jobs=1)
+    path = run.directory / "predictions.parquet"
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match=r"predictions\.parquet"):
+        pipeline.resweep(run.directory)
+    seen = []
+    pipeline.run(run.config, out=home / "damaged", jobs=1, progress=seen.append)
+    assert [event.cached for event in seen] == [True] * 3
+
+
+def test_a_damaged_manifest_is_written_anew(home):
+    run = pipeline.run(load_config(write_tiny(home)), out=home / "manifest", jobs=1)
+    (run.directory / "manifest.json").write_text("{")
+    with pytest.raises(DataError, match=r"manifest\.json is damaged"):
+        pipeline.resweep(run.directory)
+    pipeline.run(run.config, out=home / "manifest", jobs=1)
+    assert "manifest.json is damaged" in (run.directory / "run.log").read_text()
+    assert pipeline.resweep(run.directory).directory == run.directory
+
+
+def test_an_older_format_is_refused(home):
+    run = pipeline.run(load_config(write_tiny(home)), out=home / "old", jobs=1)
+    path = run.directory / "manifest.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 0'))
+    with pytest.raises(DataError, match="format 0, this version writes 1"):
+        pipeline.run(run.config, out=home / "old", jobs=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ([("train = 500", "train = 1100")], ValueError, "splits.train"),
+        ([("train = 500", "train = 40")], ValueError, "splits"),
+        ([("bars=1200", "bars=1200,edg=1")], DataError, "edge"),
+        ([("simulated:seed=5,bars=1200", "none.csv")], DataError, "none.csv"),
+        ([('"candle_body"', '"candle_bdy"')], ValueError, "candle_bdy"),
+        ([("[features]", '[features]\nfile = "none.py:f"')], UserCodeError, "no such file"),
+        ([("[data]", '[data]\nstart = "soon"')], ConfigError, "not a date"),
+        ([("[data]", '[data]\nstart = "2031-01-01"')], DataError, "no bars between"),
+    ],
+)
+def test_what_cannot_be_run_is_one_clear_line(tmp_path, changes, error, message):
+    with pytest.raises(error, match=message) as caught:
+        pipeline.run(load_config(write_tiny(tmp_path, *changes)), out=tmp_path / "reports", jobs=1)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("reports/*/predictions.parquet"))
+
+
+def test_dates_cut_the_bars(home):
+    config = load_config(
+        write_tiny(home), ['data.start="2022-01-03"', 'data.end="2022-01-05 12:00"']
+    )
+    bars = pipeline.read_bars(config)
+    assert str(bars.index[0]) == "2022-01-03 00:00:00+00:00"
+    assert len(bars) == 60
+
+
+OWN_CODE = """
+import numpy as np
+import pandas as pd
+import convnext_vbt as cv
+from convnext_vbt.learning.features import Features
+
+def features(bars):
+    body = (bars.close / bars.open - 1).astype(np.float32)
+    return Features(names=("body",), values=body[:, :, None], warmup=0)
+
+def rule(preds, bars):
+    up = preds.prob_up > preds.prob_down
+    return cv.Signals.from_frames(entries=up, exits=~up, size=0.5)
+
+def nothing(preds, bars):
+    return None
+"""
+
+
+def test_the_users_own_features_and_rule_run_the_whole_way(tmp_path):
+    (tmp_path / "mine.py").write_text(OWN_CODE)
+    config = load_config(
+        write_tiny(tmp_path),
+        [f"features.file={tmp_path}/mine.py:features", f"rule.file={tmp_path}/mine.py:rule"],
+    )
+    run = pipeline.run(config, out=tmp_path / "reports", jobs=1)
+    assert list(run.result.metrics.index.names) == ["risk", "symbol"]
+    assert run.metrics["strategy_cell"]["cell"] == {"risk": 0.01}
+    assert len(pd.read_parquet(run.directory / "orders.parquet")) > 0
+
+
+def test_a_rule_that_returns_something_else_is_told(tmp_path):
+    (tmp_path / "mine.py").write_text(OWN_CODE)
+    config = load_config(write_tiny(tmp_path), [f"rule.file={tmp_path}/mine.py:nothing"])
+    with pytest.raises(ConfigError, match=r"must return convnext_vbt\.Signals, got NoneType"):
+        pipeline.run(config, out=tmp_path / "reports", jobs=1)
+
+
+def test_a_plan_writes_nothing(tmp_path):
+    plan = pipeline.plan(load_config(write_tiny(tmp_path)), out=tmp_path / "reports")
+    assert plan["splits"] == 3
+    assert plan["cells"] == 4
+    assert plan["finished"] == 0
+    assert not (tmp_path / "reports").exists()
+
+
+def test_check_counts_what_a_trader_asks_for(tmp_path):
+    table = prices(tmp_path).drop(index=prices(tmp_path).index[100:103])
+    table.to_csv(tmp_path / "holes.csv")
+    facts = pipeline.check_bars(str(tmp_path / "holes.csv"))
+    assert facts["bars"] == 1197
+    assert (facts["gaps"], facts["missing_bars"]) == (1, 3)
+    assert sum(facts["labels"]["holes"].values()) == pytest.approx(1)
+
+
+def test_thin_cells_are_warned_of(tmp_path):
+    config = load_config(write_tiny(tmp_path, ("q0.20", "q0.999")), ["rule.threshold='q0.999'"])
+    with pytest.warns(UserWarning, match="fewer than 30 trades"):
+        pipeline.run(config, out=tmp_path / "reports", jobs=1)
+
+
+def test_tiny_has_no_thin_cells(done):
+    """The other tests turn warnings into errors, so this strategy must not warn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pipeline.make_sweep(done.config, done.result.bars, done.predictions)
+    assert "fewer than" not in TINY

@@ -1,0 +1,72 @@
+"""The ready experiments: scripts that run, and a rule that reads no future."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import convnext_vbt as cv
+from convnext_vbt.userfile import load_function
+
+ROOT = Path(__file__).parent.parent
+
+
+def fake_predictions(bars, rng):
+    proba = rng.dirichlet([4, 4, 4], size=(len(bars), 1)).astype(np.float32)
+    split = np.zeros((len(bars), 1), dtype=np.int16)
+    whole = cv.Predictions.from_frames(
+        prob_up=bars.frame("close") * 0 + proba[:, :, 2],
+        prob_down=bars.frame("close") * 0 + proba[:, :, 0],
+    )
+    from convnext_vbt.predictions import Split
+
+    half = len(bars) // 2
+    return dataclasses.replace(
+        whole,
+        split=split,
+        splits=(
+            Split(
+                number=0,
+                train=(0, half // 2),
+                valid=(half // 2, half),
+                calibration=(half, half),
+                test=(half, len(bars)),
+            ),
+        ),
+        quantiles=np.linspace(0.3, 0.6, 1001)[None],
+    )
+
+
+def test_the_worked_rule_trades_both_sides_and_reads_no_future():
+    bars = cv.load_bars("simulated:seed=2,bars=2000")
+    preds = fake_predictions(bars, np.random.default_rng(0))
+    rule = load_function(f"{ROOT}/strategies/trend_rule.py:with_the_trend")
+    signals = rule(preds, bars)
+    assert signals.entries.any()
+    assert signals.short_entries.any()
+    t = 1200
+    later = {name: getattr(bars, name).copy() for name in ("open", "high", "low", "close")}
+    for values in later.values():
+        values[t + 1 :] *= 3.0
+    changed = rule(preds, dataclasses.replace(bars, **later))
+    for name in ("entries", "exits", "short_entries", "short_exits", "size"):
+        np.testing.assert_array_equal(
+            getattr(changed, name)[: t + 1], getattr(signals, name)[: t + 1]
+        )
+    assert not np.array_equal(changed.entries, signals.entries)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["walk_forward.py", "sweep_thresholds.py"])
+def test_the_scripts_run(script, tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "strategies" / script, "--quick"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    assert "q0.90" in done.stdout
