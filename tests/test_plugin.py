@@ -65,7 +65,7 @@ def test_confidence_signals_as_an_indicator_equal_the_function(bars, preds):
     expected = cv.confidence_signals(preds, bars, threshold=thresholds, hysteresis=0.02, full=0.80)
     for name in ("entries", "exits", "short_entries", "short_exits", "size"):
         frame = getattr(made, name)
-        np.testing.assert_allclose(frame.to_numpy(), getattr(expected, name), rtol=1e-9)
+        np.testing.assert_allclose(frame.to_numpy(), getattr(expected, name), rtol=1e-6)
         assert list(frame.columns.get_level_values("confidence_threshold")) == thresholds
     assert made.entries.to_numpy().any()
 

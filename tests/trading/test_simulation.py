@@ -208,6 +208,20 @@ def test_the_piggy_bank_keeps_98_percent_to_the_tenth_power(side, fees, slippage
     assert not done.trades["capped"].any()
 
 
+def test_a_long_stop_that_no_price_can_reach_risks_all_that_it_is_worth():
+    config = SimulationConfig(risk=0.02, fees=0.001, slippage=0.0, init_cash=100.0)
+    far = np.full((3, 1), 1.5)
+    none = np.full((3, 1), np.nan)
+    brackets = Brackets(
+        stop_long=far, stop_short=far, take_profit_long=none, take_profit_short=none
+    )
+    rows = [FLAT, (100.0, 100.0, 0.01, 0.01), (0.01, 0.01, 0.01, 0.01)]
+    done = simulate_signals(bars_of(rows), signals_of(3, entries=[0]), brackets, config=config)
+    assert done.trades["status"].tolist() == [0]  # never stopped
+    assert done.trades["size"][0] * 100.0 == pytest.approx(2.0 / 1.001, rel=1e-12)
+    assert done.equity[-1, 0] == pytest.approx(98.0, abs=1e-3)
+
+
 def test_half_the_confidence_risks_half_the_money():
     wild = (100.0, 110.0, 90.0, 100.0)
     done = run(

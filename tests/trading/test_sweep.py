@@ -225,10 +225,8 @@ def test_a_sweep_refuses_what_it_cannot_mean(result):
     bare = random_predictions(BARS, seed=1, target=None)
     with pytest.raises(ValueError, match="no barriers to trade by"):
         sweep(BARS, bare, threshold=0.4)
-    with pytest.raises(
-        ValueError, match=r"stop_long must lie in \(0, 1\), got 1.5.*smaller multiple"
-    ):
-        sweep(BARS, PREDS, threshold=0.4, stop=0.5, stop_multiple=[1.0, 3.0])
+    with pytest.raises(ValueError, match=r"stop must lie in \(0, 1\), got 3: .* 0.03 for 3 %"):
+        sweep(BARS, PREDS, threshold=0.4, stop=3.0)
     with pytest.raises(ValueError, match=r"risk must lie in \(0, 1\], got 2"):
         sweep(BARS, PREDS, threshold=0.4, risk=[0.1, 2.0])
     with pytest.raises(ValueError, match="risk needs one or more distinct values"):
@@ -291,7 +289,7 @@ def test_fixed_kind_targets_have_a_stop_and_no_take_profit():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"stop": -0.1}, r"stop_long must lie in \(0, 1\), got -0.1"),
+        ({"stop": -0.1}, r"stop_long must lie in \(0, inf\), got -0.1"),
         ({"take_profit": 0.0}, r"take_profit_long must lie in \(0, inf\), got 0"),
         ({"max_holding": 0}, "max_holding must be at least 1 bar or None, got 0"),
         ({"stop": pd.DataFrame({"A": [0.1, 0.1]})}, "must have the bars' index"),

@@ -25,9 +25,10 @@ class Brackets:
 
     A long entered at price p is stopped at p (1 - stop_long) and takes profit at
     p (1 + take_profit_long); a short at p (1 + stop_short) and p (1 - take_profit_short). A
-    short's take-profit of 1 or more lies at or below zero and is never reached.
+    level at or below zero (a long stop or a short's take-profit of 1 or more) is never reached:
+    such a long risks all that it is worth.
 
-    Raises `ValueError` for a distance that is not positive, or a long stop of 1 or more.
+    Raises `ValueError` for a distance that is not positive.
     """
 
     stop_long: np.ndarray
@@ -46,14 +47,11 @@ class Brackets:
                     f"{name} must have shape (bars, symbols) {shape}, got {values.shape}"
                 )
             wrong = (values <= 0) | np.isinf(values)
-            if name == "stop_long":
-                wrong |= values >= 1
             if wrong.any():
                 t, n = (int(i) for i in np.argwhere(wrong)[0])
-                limit = "(0, 1)" if name == "stop_long" else "(0, inf)"
                 raise ValueError(
-                    f"row {t}, symbol {n}: {name} must lie in {limit}, got {values[t, n]:g}: it is "
-                    "a fraction of the fill price; use NaN for none, or a smaller multiple"
+                    f"row {t}, symbol {n}: {name} must lie in (0, inf), got {values[t, n]:g}: it "
+                    "is a fraction of the fill price; use NaN for none"
                 )
             values.flags.writeable = False
             object.__setattr__(self, name, values)
@@ -108,8 +106,16 @@ def fixed_brackets(
     take_profit: float | pd.DataFrame | pd.Series | None = None,
     max_holding: int | None = None,
 ) -> Brackets:
-    """The same distances for both sides: a number, a (T, N) frame on the bars' index, or none."""
+    """The same distances for both sides: a number, a (T, N) frame on the bars' index, or none.
+
+    Raises `ValueError` for a stop of 1 or more, which is surely meant in percent.
+    """
     stops = _distance("stop", stop, bars)
+    if (stops >= 1).any():
+        raise ValueError(
+            f"stop must lie in (0, 1), got {np.nanmax(stops):g}: it is a fraction of the fill "
+            "price, 0.03 for 3 %"
+        )
     profits = _distance("take_profit", take_profit, bars)
     return Brackets(
         stop_long=stops,

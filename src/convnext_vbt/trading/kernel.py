@@ -75,7 +75,7 @@ class Log(NamedTuple):
 @njit(cache=True)
 def loss_at_stop_nb(side: float, stop: float, fees: float, slippage: float) -> float:
     """Loss per unit of entry notional when stopped at `stop`, both fees and slippage in it."""
-    back = (1.0 - side * stop) * (1.0 - side * slippage)
+    back = max(1.0 - side * stop, 0.0) * (1.0 - side * slippage)
     return side * (1.0 - back) + fees * (1.0 + back)
 
 

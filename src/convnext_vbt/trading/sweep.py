@@ -177,7 +177,6 @@ def sweep(
         init_cash=init_cash, stop=stop, take_profit=take_profit, max_holding=max_holding,
     )  # fmt: skip
     brackets = rule_brackets(bars, preds, config)
-    brackets.scaled(stop=max(grid["stop_multiple"]))  # a long stop of 1 or more is refused here
     window = prediction_window(preds)
 
     cut = bars.rows(*window)
