@@ -194,7 +194,7 @@ def test_a_stopped_run_goes_on_and_gives_bit_identical_predictions(home, tmp_pat
     resumed = call("run", home / "tiny.toml", "--out", tmp_path, "--jobs", 1, *SLOW)
     assert resumed.exit_code == 0, resumed.output
     assert resumed.stderr.count("from cache") == done
-    (one,), (other,) = home.glob("whole/*"), tmp_path.glob("*")
+    (one,), (other,) = home.glob("whole/tiny-*"), tmp_path.glob("tiny-*")
     for name in ("predictions.parquet", "report.html", "sweep.parquet", "orders.parquet"):
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
@@ -211,3 +211,17 @@ def test_a_run_directory_of_other_data_is_left_alone(home, run, tmp_path):
     assert result.exit_code == 3
     assert "was made from other data" in result.stderr
     assert {p.name: p.read_bytes() for p in copy.glob("*.*") if p.name != "run.log"} == before
+
+
+def test_a_gate_exits_with_5_when_it_is_not_met(run):
+    facts = json.loads(call("gate", run[1], "--min-dsr", "0", "--json").stdout)
+    closed = call("gate", run[1], "--min-dsr", "1")
+    assert closed.exit_code == 5
+    assert "NOT met: deflated Sharpe ratio" in closed.stdout
+    assert facts["met"] == (facts["verdict"] != "FAIL")
+
+
+def test_a_gate_on_something_else_is_told(tmp_path):
+    result = call("gate", tmp_path)
+    assert result.exit_code == 3
+    assert "is not a finished run" in result.stderr

@@ -37,7 +37,8 @@ def done(home):
 
 def test_a_run_writes_its_directory_and_nothing_else(home, done):
     assert {path.name for path in done.directory.iterdir()} == FILES
-    assert [path.name for path in (home / "reports").iterdir()] == [done.directory.name]
+    names = sorted(path.name for path in (home / "reports").iterdir())
+    assert names == sorted([done.directory.name, "ledger.jsonl"])
     assert done.directory.name == f"tiny-{done.config.id8}"
     manifest = json.loads((done.directory / "manifest.json").read_text())
     assert manifest["finished"] is True
@@ -255,3 +256,47 @@ def test_tiny_has_no_thin_cells(done):
         warnings.simplefilter("error")
         pipeline.make_sweep(done.config, done.result.bars, done.predictions)
     assert "fewer than" not in TINY
+
+
+def test_the_ledger_counts_each_distinct_rule_once(tmp_path):
+    small = ["trading.risk=0.001", "sweep.risk=[0.0005, 0.001]"]  # so small that no size is capped
+    config = load_config(write_tiny(tmp_path), small)
+    out = tmp_path / "reports"
+    first = pipeline.run(config, out=out, jobs=1)
+    lines = (out / "ledger.jsonl").read_text().splitlines()
+    assert len(lines) == 1 + 2  # the strategy and its two thresholds; risk makes no rule
+
+    def trials(*changes):
+        changed = load_config(write_tiny(tmp_path), [*small, *changes])
+        counted = pipeline.run(changed, out=out, jobs=1).metrics["trials"]
+        return counted["num_runs"], counted["num_rules"]
+
+    assert trials() == (1, 2)
+    assert (out / "ledger.jsonl").read_text().splitlines() == lines  # the same again is no trial
+    assert trials("trading.risk=0.0005") == (1, 2)  # nor is another risk
+    assert trials("sweep.threshold=['q0.20', 'q0.30']") == (2, 3)
+    assert trials("labels.up=1.5") == (3, 5)
+    # what was counted when a run was finished stays its own
+    again = pipeline.run(config, out=out, jobs=1)
+    assert again.metrics["trials"]["num_runs"] == again.metrics["headline"]["num_trials"] == 1
+    assert again.report.read_bytes() == first.report.read_bytes()
+
+
+def test_a_users_own_code_is_another_strategy_when_its_text_changes(tmp_path):
+    from convnext_vbt.assessment import trial_keys
+
+    path = tmp_path / "mine.py"
+    path.write_text(OWN_CODE)
+    config = load_config(write_tiny(tmp_path), [f"rule.file={path}:rule"])
+    before = trial_keys(config)
+    path.write_text(OWN_CODE.replace("size=0.5", "size=0.6"))
+    assert trial_keys(config)[0] != before[0]
+    assert trial_keys(config)[1] != before[1]
+
+
+def test_the_headline_and_the_verdict_are_in_the_metrics(done):
+    assert done.metrics["verdict"]["word"] in ("PASS", "INCONCLUSIVE", "FAIL")
+    assert all(reason["text"] for reason in done.metrics["verdict"]["reasons"])
+    choices = done.metrics["headline"]["choices"]
+    assert [choice["split"] for choice in choices] == [0, 1, 2]
+    assert choices[0]["threshold"] == "q0.50"  # the rule's own until two test ranges are past

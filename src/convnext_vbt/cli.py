@@ -1,7 +1,8 @@
 """The command line: parsing, progress and exit codes, nothing else.
 
 Results go to stdout (`--json` for machines), progress and logs to stderr. Exit codes: 0 done,
-1 our bug, 2 usage or configuration, 3 data, 4 some splits failed, 130 interrupted.
+1 our bug, 2 usage or configuration, 3 data, 4 some splits failed, 5 a gate was not met, 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -190,6 +191,33 @@ def report(directory: RunDirectory, open_report: Open = False) -> None:
 
 
 @app.command()
+def gate(
+    directory: RunDirectory,
+    min_dsr: Annotated[
+        float, typer.Option(min=0, max=1, help="Least deflated Sharpe ratio of the headline.")
+    ] = 0.95,
+    as_json: Json = False,
+) -> None:
+    """Exit 5 unless the headline's deflated Sharpe ratio is high enough and nothing failed."""
+    with _exit_codes():
+        from convnext_vbt.rundir import read_metrics
+
+        metrics = read_metrics(directory)
+        dsr, word = metrics["headline"]["dsr"], metrics["verdict"]["word"]
+        met = dsr is not None and dsr >= min_dsr and word != "FAIL"
+        if as_json:
+            typer.echo(json.dumps({"met": met, "dsr": dsr, "min_dsr": min_dsr, "verdict": word}))
+        else:
+            state = "met" if met else "NOT met"
+            typer.echo(
+                f"{state}: deflated Sharpe ratio {_cell_value(dsr, '{:.3f}')}, "
+                f"needs {min_dsr:g}; verdict {word}"
+            )
+    if not met:
+        raise typer.Exit(5)
+
+
+@app.command()
 def runs(out: Out = Path("reports"), as_json: Json = False) -> None:
     """List the runs in a folder."""
     with _exit_codes():
@@ -202,7 +230,7 @@ def runs(out: Out = Path("reports"), as_json: Json = False) -> None:
         if not found:
             typer.echo(f"no runs in {out}")
             return
-        header = ("run", "data", "out of sample", "splits", "cells", "CAGR", "Sharpe", "trades")
+        header = ("run", "data", "out of sample", "splits", "CAGR", "Sharpe", "trades", "verdict")
         _table(header, [_run_row(entry) for entry in found])
 
 
@@ -279,30 +307,47 @@ def _show(done: Run, *, as_json: bool, open_report: bool) -> None:
 
 def _summary(done: Run) -> None:
     metrics = done.metrics
-    own = metrics["strategy_cell"]
-    columns = dict(own["symbols"].items())
-    best = metrics["best_cell_in_hindsight"]
-    if best is not None:
-        columns["best in hindsight"] = best["metrics"]
     first, last = (when[:10] for when in metrics["window"])
     typer.echo(f"{done.directory.name} · out of sample from {first} to {last}")
-    typer.echo(f"strategy's own cell: {_cell_text(own['cell'])}")
+    _verdict(metrics["verdict"])
+    own, best = metrics["strategy_cell"], metrics["best_cell_in_hindsight"]
+    columns = {"headline": metrics["headline"]}
+    for symbol, values in own["symbols"].items():
+        columns["own cell" if len(own["symbols"]) == 1 else f"own cell {symbol}"] = values
     if best is not None:
-        typer.echo(f"best of {metrics['cells']} cells in hindsight: {_cell_text(best['cell'])}")
+        columns["best in hindsight"] = best["metrics"]
     rows = [
-        (label, *(_cell_value(values[key], form) for values in columns.values()))
+        (label, *(_cell_value(values.get(key), form) for values in columns.values()))
         for key, label, form in _ROWS
     ]
     _table(("", *columns), rows)
+    head = metrics["headline"]
+    interval = " to ".join(
+        _cell_value(head[key], "{:.2f}") for key in ("sharpe_low", "sharpe_high")
+    )
+    typer.echo(
+        "headline: at each split the rule that had done best by then; "
+        f"Sharpe 90 % interval {interval}"
+    )
+    typer.echo(f"own cell: {_cell_text(own['cell'])}")
+    if best is not None:
+        typer.echo(f"best of {metrics['cells']} cells in hindsight: {_cell_text(best['cell'])}")
     thin = metrics["cells_under_30_trades"]
     if thin:
         typer.echo(
             f"{thin} of {metrics['cells']} cells have fewer than 30 trades: do not judge by them"
         )
-    unlearned = [fit["number"] + 1 for fit in metrics["fits"] if not fit["learned"]]
+    unlearned = [str(fit["number"] + 1) for fit in metrics["fits"] if not fit["learned"]]
     if unlearned:
-        typer.echo(f"splits that did not learn: {', '.join(map(str, unlearned))}")
+        typer.echo(f"splits that did not learn: {', '.join(unlearned)}")
     typer.echo(f"report: {done.report}")
+
+
+def _verdict(verdict: dict[str, Any]) -> None:
+    color = {"PASS": "green", "FAIL": "red"}.get(verdict["word"], "yellow")
+    typer.secho(f"verdict: {verdict['word']}", fg=color, bold=True)
+    for reason in verdict["reasons"]:
+        typer.echo(f"  {'+' if reason['ok'] else '-'} {reason['text']}")
 
 
 _ROWS = (
@@ -311,9 +356,6 @@ _ROWS = (
     ("sharpe", "Sharpe (daily, annualised)", "{:.2f}"),
     ("max_drawdown", "max drawdown", "{:.1%}"),
     ("trades", "trades", "{:,.0f}"),
-    ("win_rate", "win rate", "{:.1%}"),
-    ("exposure", "exposure", "{:.1%}"),
-    ("costs", "costs paid", "{:,.0f}"),
 )
 
 
@@ -331,10 +373,10 @@ def _run_row(entry: dict[str, Any]) -> tuple[str, ...]:
         entry["data"],
         entry["window"],
         str(entry["splits"]),
-        str(entry["cells"]),
         _cell_value(entry["cagr"], "{:+.1%}"),
         _cell_value(entry["sharpe"], "{:.2f}"),
         _cell_value(entry["trades"], "{:,.0f}"),
+        entry["verdict"],
     )
 
 

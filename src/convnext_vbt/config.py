@@ -85,6 +85,14 @@ class SweepSection:
                 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionSection:
+    """`[selection]`: the no-hindsight choice of a rule, split by split."""
+
+    initial: float | str | None = None
+    """Threshold traded until there are two earlier test ranges; if absent, the rule's own."""
+
+
 class Config(BaseModel):
     """A whole strategy: the resolved TOML file."""
 
@@ -101,6 +109,7 @@ class Config(BaseModel):
     rule: RuleSection = RuleSection()
     trading: SimulationConfig = SimulationConfig()
     sweep: SweepSection = SweepSection()
+    selection: SelectionSection = SelectionSection()
 
     def to_toml(self) -> str:
         """The resolved configuration as TOML text; keys that are None are left out."""

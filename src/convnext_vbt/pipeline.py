@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.assessment import assess_run
 from convnext_vbt.config import Config, ConfigError, DataSection, load_config, parse_config
 from convnext_vbt.learning.features import Features, compute_features
 from convnext_vbt.learning.labels import Labels, labels_for
@@ -173,6 +174,7 @@ def resweep(directory: str | Path, lists: Mapping[str, Sequence[Any]] | None = N
         predictions.save(new / "predictions.parquet")
         manifest = read_json(old / "manifest.json")
         manifest |= {"id8": config.id8, "config_sha256": config.sha256, "finished": False}
+        manifest["trials"] = None
         write_json(new / "manifest.json", manifest)
     with run_log(new):
         return _finish(new, config, bars, predictions)
@@ -290,7 +292,8 @@ def _finish(directory: Path, config: Config, bars: Bars, predictions: Prediction
     write_with(directory / "sweep.parquet", lambda path: table.to_parquet(path, index=False))
     orders = result.simulation(**selected).orders_frame()
     write_with(directory / "orders.parquet", lambda path: orders.to_parquet(path, index=False))
-    metrics = summarize(config, result)
+    assessment = assess_run(directory, config, result)
+    metrics = assessment.to_dict() | summarize(config, result)
     write_json(directory / "metrics.json", metrics)
     write_report(
         result,

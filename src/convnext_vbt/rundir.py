@@ -6,13 +6,13 @@ orders.parquet, metrics.json, report.html and run.log.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import logging
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,10 +51,17 @@ def make_directory(directory: Path) -> None:
 
 
 def write_manifest(directory: Path, config: Config, bars: Bars, splits: Splits) -> None:
-    """Write what the run is made from, before any work is done."""
-    gaps = find_gaps(bars)
+    """Write what the run is made from, before any work is done.
+
+    The trials that were counted for these very bars stay: the same run gives the same page.
+    """
+    path = directory / "manifest.json"
+    gaps, fingerprint, frozen = find_gaps(bars), bars.fingerprint(), None
+    with contextlib.suppress(DataError, KeyError, TypeError):
+        old = read_json(path)
+        frozen = old["trials"] if old["data"]["fingerprint"] == fingerprint else None
     write_json(
-        directory / "manifest.json",
+        path,
         {
             "format": FORMAT,
             "name": config.name,
@@ -69,11 +76,12 @@ def write_manifest(directory: Path, config: Config, bars: Bars, splits: Splits) 
                 "bars": len(bars),
                 "first": str(bars.index[0]),
                 "last": str(bars.index[-1]),
-                "fingerprint": bars.fingerprint(),
+                "fingerprint": fingerprint,
                 "gaps": len(gaps),
                 "missing_bars": int(gaps["missing"].sum()),
             },
             "versions": versions(),
+            "trials": frozen,
             "splits": [asdict(split) for split in splits],
         },
     )
@@ -126,12 +134,18 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def read_metrics(directory: Path) -> dict[str, Any]:
+    """metrics.json of a finished run."""
+    if not (directory / "metrics.json").is_file():
+        raise DataError(f"{directory} is not a finished run; `convnext-vbt runs` lists them")
+    return read_json(directory / "metrics.json")
+
+
 def list_runs(out: Path) -> list[dict[str, Any]]:
     """What the finished runs in a folder came to, in the order of their names."""
     rows = []
     for path in sorted(out.glob("*/metrics.json")):
-        manifest, metrics = read_json(path.with_name("manifest.json")), read_json(path)
-        own = next(iter(metrics["strategy_cell"]["symbols"].values()))
+        manifest, metrics = read_json(path.with_name("manifest.json")), read_metrics(path.parent)
         rows.append(
             {
                 "run": path.parent.name,
@@ -139,13 +153,14 @@ def list_runs(out: Path) -> list[dict[str, Any]]:
                 "window": " to ".join(when[:10] for when in metrics["window"]),
                 "splits": len(manifest["splits"]),
                 "cells": metrics["cells"],
-                **{name: own[name] for name in ("cagr", "sharpe", "trades")},
+                **{name: metrics["headline"][name] for name in ("cagr", "sharpe", "trades")},
+                "verdict": metrics["verdict"]["word"],
             }
         )
     return rows
 
 
-@contextmanager
+@contextlib.contextmanager
 def run_log(directory: Path) -> Iterator[None]:
     """Everything logged while a run is worked on also goes to its run.log."""
     handler = logging.FileHandler(directory / "run.log", encoding="utf-8")

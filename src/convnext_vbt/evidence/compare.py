@@ -1,0 +1,63 @@
+"""Two strategies over the same days: by how much one is better, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.evidence.stats import FEWEST_PERIODS, NUM_DRAWS, _block_length, sharpe_ratio
+from convnext_vbt.evidence.window import daily_returns
+from convnext_vbt.trading.simulation import Simulation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """The first strategy's annual Sharpe ratio less the second's, with its interval."""
+
+    sharpe: float
+    low: float
+    high: float
+    num_days: int
+    """UTC days that both accounts have."""
+
+
+def sharpe_difference(
+    first: Simulation,
+    second: Simulation,
+    *,
+    days_per_year: int,
+    confidence: float = 0.90,
+    seed: int = 0,
+) -> Difference:
+    """Paired stationary bootstrap of the daily returns of two accounts on their common UTC days.
+
+    Both are drawn on the same days, so what moves the whole market cancels out. Percentile
+    interval, 2,000 draws, the mean block that of `stats.sharpe_confidence_interval`. NaN where
+    either Sharpe ratio is undefined, and an interval of NaN where one is in some draw.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence:g}")
+    pair = pd.concat([_by_day(first), _by_day(second)], axis=1, join="inner").to_numpy()
+    year = math.sqrt(days_per_year)
+    found = _difference(pair) * year
+    low = high = math.nan
+    if len(pair) >= FEWEST_PERIODS and math.isfinite(found):
+        from arch.bootstrap import StationaryBootstrap
+
+        bootstrap = StationaryBootstrap(_block_length(pair), pair, seed=seed)
+        draws = bootstrap.apply(_difference, reps=NUM_DRAWS)[:, 0] * year
+        if np.isfinite(draws).all():
+            low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Difference(sharpe=found, low=float(low), high=float(high), num_days=len(pair))
+
+
+def _difference(returns_D2: np.ndarray) -> float:
+    first, second = np.asarray(sharpe_ratio(returns_D2))
+    return float(first - second)
+
+
+def _by_day(simulation: Simulation) -> pd.Series:
+    return pd.Series(daily_returns(simulation), simulation.index.normalize().unique())

@@ -1,0 +1,97 @@
+"""The best cell of a sweep, picked after the fact, and what such a pick is worth."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convnext_vbt.evidence import stats
+from convnext_vbt.evidence.headline import moments
+from convnext_vbt.evidence.ledger import Trials
+from convnext_vbt.evidence.window import daily_returns
+from convnext_vbt.trading.sweep import FEW_TRADES, SweepResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hindsight:
+    """Nobody could have traded this result: it is known only once all cells are."""
+
+    cell: dict[str, Any]
+    """Value of each level of the sweep's metrics; empty where no cell has 30 trades."""
+    total_return: float
+    sharpe: float
+    """Annual; the highest of all cells with at least 30 trades."""
+    trades: int
+    dsr: float
+    """Deflated Sharpe ratio with N = `num_trials` and V = `variance`."""
+    num_trials: int
+    """Distinct rules tried on this data."""
+    variance: float
+    """Of their Sharpe ratios per UTC day."""
+    pbo: float
+    """Probability of backtest overfitting over `num_compared` rules; NaN with a reason."""
+    pbo_reason: str
+    spa: float
+    """P-value of "none of these rules beats cash" (Hansen's SPA, consistent)."""
+    num_compared: int
+    """Rules with at least 30 trades at the reference risk: those in PBO and SPA."""
+
+
+def hindsight(res: SweepResult, trials: Trials, *, seed: int = 0) -> Hindsight:
+    """The best cell in hindsight, deflated by all that was tried."""
+    cells = res.metrics[res.metrics["trades"] >= FEW_TRADES]
+    returns_DC = compared_returns(res)
+    overfitting = stats.probability_of_backtest_overfitting(returns_DC)
+    variance = 0.0 if trials.num_rules == 1 else trials.variance
+    cell: dict[str, Any] = {}
+    total_return = sharpe = dsr = math.nan
+    trades = 0
+    if cells["sharpe"].notna().any():
+        row = int(np.nanargmax(cells["sharpe"].to_numpy()))
+        best = cells.iloc[row]
+        cell = dict(zip(map(str, cells.index.names), _levels(cells.index[row]), strict=True))
+        returns = daily_returns(res.simulation(**cell))
+        total_return, sharpe = float(best["total_return"]), float(best["sharpe"])
+        trades = int(best["trades"])
+        dsr = float(
+            stats.deflated_sharpe_ratio(
+                stats.sharpe_ratio(returns), len(returns), trials.num_rules, variance,
+                *moments(returns),
+            )
+        )  # fmt: skip
+    return Hindsight(
+        cell=cell,
+        total_return=total_return,
+        sharpe=sharpe,
+        trades=trades,
+        dsr=dsr,
+        num_trials=trials.num_rules,
+        variance=variance,
+        pbo=overfitting.probability,
+        pbo_reason=overfitting.reason,
+        spa=stats.superior_predictive_ability(returns_DC, seed=seed),
+        num_compared=returns_DC.shape[1],
+    )
+
+
+def compared_returns(res: SweepResult) -> np.ndarray:
+    """Daily returns at the reference risk of the rules with enough trades, (D, C)."""
+    cells = res.metrics.index
+    first = np.ones(len(cells), dtype=bool)
+    for name, values in res.grid.items():
+        if name in cells.names:  # the number of trades hardly depends on the risk
+            wanted = min(values) if name == "risk" else values[0]
+            first &= cells.get_level_values(name) == wanted
+    levels = [*res.signals.rule_levels, "symbol"]
+    rules = zip(*(cells.get_level_values(name)[first] for name in levels), strict=True)
+    trades = dict(zip(rules, res.metrics["trades"].to_numpy()[first], strict=True))
+    columns: list[Any] = res.daily_returns.columns.to_list()
+    enough = [trades[column] >= FEW_TRADES for column in columns]
+    return np.asarray(res.daily_returns.to_numpy()[:, enough])
+
+
+def _levels(key: Any) -> tuple[Any, ...]:
+    return tuple(value.item() if isinstance(value, np.generic) else value for value in key)

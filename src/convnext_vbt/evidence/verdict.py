@@ -1,0 +1,250 @@
+"""PASS, INCONCLUSIVE or FAIL, by one fixed rule that is the same for everybody."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from convnext_vbt.evidence.headline import Headline, deflated, headline
+from convnext_vbt.evidence.hindsight import Hindsight, hindsight
+from convnext_vbt.evidence.ledger import Trials, rule_entries, trials_of
+from convnext_vbt.evidence.nulls import NUM_DRAWS, Null, random_sides_null
+from convnext_vbt.evidence.stats import sharpe_ratio
+from convnext_vbt.evidence.window import Window, daily_returns
+from convnext_vbt.trading.simulation import Simulation
+from convnext_vbt.trading.sweep import SweepResult
+
+Word = Literal["PASS", "INCONCLUSIVE", "FAIL"]
+
+LEAST_DSR = 0.95
+MOST_NULL_P = 0.05
+HOPELESS_NULL_P = 0.5
+LEAST_POSITIVE_PERCENT = 60
+FEWEST_TRADES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that the verdict looks at. Net of costs, Sharpe ratios annual, NaN where undefined."""
+
+    total_return: float
+    sharpe: float
+    sharpe_low: float
+    """Lower end of its 90 % interval."""
+    sharpe_high: float
+    dsr: float
+    num_trials: int
+    """Strategies that the deflated Sharpe ratio reckons with."""
+    buy_and_hold_sharpe: float
+    """Over the same days."""
+    doubled_costs_sharpe: float
+    """With the same signals, fees and slippage doubled."""
+    null_p: float
+    """Of random sides."""
+    trades: int
+    splits_traded: int
+    splits_positive: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One condition and whether it speaks for the strategy."""
+
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The word and why: first what is enough to fail, then each condition of a PASS."""
+
+    word: Word
+    reasons: tuple[Reason, ...]
+
+
+def judge(facts: Facts) -> Verdict:
+    """PASS when every condition holds; FAIL on one sign of no edge; else INCONCLUSIVE.
+
+    Below 100 trades it is INCONCLUSIVE whatever the figures. What is undefined (NaN) meets no
+    condition and is no sign of failure either.
+    """
+    conditions, failures = _conditions(facts), _failures(facts)
+    if facts.trades < FEWEST_TRADES:
+        return Verdict(word="INCONCLUSIVE", reasons=conditions)
+    if failures:
+        return Verdict(word="FAIL", reasons=failures + conditions)
+    met = all(reason.ok for reason in conditions)
+    return Verdict(word="PASS" if met else "INCONCLUSIVE", reasons=conditions)
+
+
+def _conditions(facts: Facts) -> tuple[Reason, ...]:
+    tried = "1 strategy" if facts.num_trials == 1 else f"{facts.num_trials} strategies"
+    positive, traded = facts.splits_positive, facts.splits_traded
+    dsr = _number(facts.dsr, LEAST_DSR)
+    low = _number(facts.sharpe_low, 0.0)
+    own = _number(facts.sharpe, facts.buy_and_hold_sharpe)
+    holding = _number(facts.buy_and_hold_sharpe, facts.sharpe)
+    p = _number(facts.null_p, MOST_NULL_P, digits=3)
+    doubled = _number(facts.doubled_costs_sharpe, 0.0)
+    return (
+        _condition(
+            facts.dsr >= LEAST_DSR,
+            f"Deflated Sharpe ratio {dsr} ({tried} tried on this data), needs at least {LEAST_DSR}",
+        ),
+        _condition(
+            facts.sharpe_low > 0,
+            f"Lower end of the 90 % interval of the Sharpe ratio {low}, needs more than 0",
+        ),
+        _condition(
+            facts.sharpe > facts.buy_and_hold_sharpe,
+            f"Sharpe ratio {own}, needs more than the {holding} of buy-and-hold on the same days",
+        ),
+        _condition(
+            facts.null_p < MOST_NULL_P,
+            f"Random sides at the same times do as well with p = {p}, needs p < {MOST_NULL_P}",
+        ),
+        _condition(
+            traded > 0 and 100 * positive >= LEAST_POSITIVE_PERCENT * traded,
+            f"{positive} of {traded} splits that traded gained, needs at least "
+            f"{LEAST_POSITIVE_PERCENT} %",
+        ),
+        _condition(
+            facts.trades >= FEWEST_TRADES, f"{facts.trades} trades, needs at least {FEWEST_TRADES}"
+        ),
+        _condition(
+            facts.doubled_costs_sharpe > 0,
+            f"Sharpe ratio at doubled costs {doubled}, needs more than 0",
+        ),
+    )
+
+
+def _failures(facts: Facts) -> tuple[Reason, ...]:
+    high, p = _number(facts.sharpe_high, 0.0), _number(facts.null_p, HOPELESS_NULL_P, digits=3)
+    signs = (
+        (
+            facts.sharpe_high < 0,
+            f"Upper end of the 90 % interval of the Sharpe ratio {high}, below 0",
+        ),
+        (facts.total_return <= 0, f"Net return {100 * facts.total_return:.1f} %, not above 0"),
+        (
+            facts.null_p > HOPELESS_NULL_P,
+            f"Random sides at the same times do as well with p = {p}, above {HOPELESS_NULL_P}",
+        ),
+    )
+    return tuple(Reason(ok=False, text=f"{text}: enough to fail") for there, text in signs if there)
+
+
+def _condition(ok: bool, text: str) -> Reason:
+    return Reason(ok=bool(ok), text=f"{text}: {'met' if ok else 'not met'}")
+
+
+def _number(value: float, bound: float, digits: int = 2) -> str:
+    """Rounded, with as many more digits as it takes to see on which side of `bound` it lies."""
+    if not math.isfinite(value):
+        return "n/a"
+    text = f"{value:.{digits}f}"
+    while digits < 6 and value != bound and float(text) == round(bound, digits):
+        digits += 1
+        text = f"{value:.{digits}f}"
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """The whole evidence of a run and the verdict on it."""
+
+    headline: Headline
+    hindsight: Hindsight
+    trials: Trials
+    random_sides: Null
+    buy_and_hold_sharpe: float
+    doubled_costs_sharpe: float
+    verdict: Verdict
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values as JSON knows them; what is undefined is None."""
+        head, null = self.headline, self.random_sides
+        figures = {f.name: getattr(head, f.name) for f in fields(head) if f.name != "selection"}
+        choices = head.selection.choices.reset_index().to_dict("records")
+        value = {
+            "verdict": asdict(self.verdict),
+            "headline": figures | {"variance": 1.0 / head.num_days, "choices": choices},
+            "hindsight": asdict(self.hindsight),
+            "trials": asdict(self.trials),
+            "random_sides": {
+                "p_value": null.p_value,
+                "reason": null.reason,
+                "draws": len(null.draws),
+                "median_sharpe": null.median_sharpe,
+                "median_return": null.median_return,
+            },
+            "buy_and_hold_sharpe": self.buy_and_hold_sharpe,
+            "doubled_costs_sharpe": self.doubled_costs_sharpe,
+        }
+        plain: dict[str, Any] = _plain(value)
+        return plain
+
+
+def assess(
+    res: SweepResult,
+    head: Headline | None = None,
+    *,
+    initial: Hashable | None = None,
+    risk: float | None = None,
+    trials: Trials | None = None,
+    seed: int = 0,
+    draws: int = NUM_DRAWS,
+) -> Assessment:
+    """Headline, best cell in hindsight, direction null and verdict of a sweep.
+
+    `head` is the headline if it was made already; then `initial` and `risk` are not read.
+    `trials` is what the ledger counted, this run included; None counts this sweep alone.
+    """
+    if trials is None:
+        alone = trials_of(rule_entries(res, ""))
+        trials = Trials(num_runs=1, num_rules=alone.num_rules, variance=alone.variance)
+    if head is None:
+        head = headline(res, initial=initial, risk=risk, seed=seed)
+    head = deflated(head, trials.num_runs)
+    window, year = Window(res), res.bars.days_per_year
+
+    def sharpe(account: Simulation) -> float:
+        return float(sharpe_ratio(daily_returns(account), year))
+
+    doubled = window.simulate(head.selection.signals, risk=head.risk, cost_multiple=2.0)
+    null = random_sides_null(res, head.selection, risk=head.risk, draws=draws, seed=seed)
+    holding, costly = sharpe(window.buy_and_hold()), sharpe(doubled)
+    facts = Facts(
+        total_return=head.total_return,
+        sharpe=head.sharpe,
+        sharpe_low=head.sharpe_low,
+        sharpe_high=head.sharpe_high,
+        dsr=head.dsr,
+        num_trials=head.num_trials,
+        buy_and_hold_sharpe=holding,
+        doubled_costs_sharpe=costly,
+        null_p=null.p_value,
+        trades=head.trades,
+        splits_traded=head.splits_traded,
+        splits_positive=head.splits_positive,
+    )
+    return Assessment(
+        headline=head,
+        hindsight=hindsight(res, trials, seed=seed),
+        trials=trials,
+        random_sides=null,
+        buy_and_hold_sharpe=holding,
+        doubled_costs_sharpe=costly,
+        verdict=judge(facts),
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

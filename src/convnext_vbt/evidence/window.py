@@ -1,0 +1,89 @@
+"""The window of a sweep, in which any signals can be traded again under the sweep's own terms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.trading.signals import Signals
+from convnext_vbt.trading.simulation import (
+    Brackets,
+    Simulation,
+    SimulationConfig,
+    fixed_brackets,
+    simulate_signals,
+)
+from convnext_vbt.trading.sweep import SweepResult
+
+
+class Window:
+    """Bars, brackets (at the sweep's first multiples) and costs of a sweep, cut to its window."""
+
+    bars: Bars
+    brackets: Brackets
+    config: SimulationConfig
+    """At the sweep's reference risk."""
+
+    def __init__(self, res: SweepResult) -> None:
+        self._range = res.window
+        self.config = res.config
+        self.bars = res.window_bars
+        first = {name: values[0] for name, values in res.grid.items()}
+        scaled = res.brackets.scaled(
+            stop=first["stop_multiple"], take_profit=first["take_profit_multiple"]
+        )
+        self.brackets = scaled.rows(*res.window)
+
+    def simulate(
+        self, signals: Signals, *, risk: float | None = None, cost_multiple: float = 1.0
+    ) -> Simulation:
+        """Trade these columns, given on all bars of the sweep, in the window.
+
+        `risk` None is the reference risk; fees and slippage are times `cost_multiple`.
+        """
+        config = replace(
+            self.config,
+            risk=self.config.risk if risk is None else risk,
+            fees=self.config.fees * cost_multiple,
+            slippage=self.config.slippage * cost_multiple,
+        )
+        return simulate_signals(self.bars, signals.rows(*self._range), self.brackets, config=config)
+
+    def buy_and_hold(self) -> Simulation:
+        """Each symbol bought with all its cash at the first open that a signal can reach.
+
+        That is the open of the window's second bar, at the strategy's own costs. Never sold, so
+        there are no exit costs.
+        """
+        always = pd.DataFrame(True, index=self.bars.index, columns=list(self.bars.symbols))
+        return simulate_signals(
+            self.bars,
+            Signals.from_frames(entries=always),
+            fixed_brackets(self.bars),
+            config=replace(self.config, risk=1.0, max_leverage=1.0),
+            size_type="notional",
+        )
+
+
+def daily_returns(simulation: Simulation, stop: int | None = None) -> np.ndarray:
+    """Returns of all columns' money together by UTC day, (D,), over bars [0, stop).
+
+    Equity at each day's last bar there; the first day counts from the initial cash. 0 once
+    nothing is left.
+    """
+    equity = simulation.equity[:stop].sum(axis=1)
+    days = simulation.index[:stop].normalize().asi8
+    last = np.flatnonzero(np.append(np.diff(days), 1)[: len(days)])
+    money = np.append(simulation.init_cash * len(simulation.columns), equity[last])
+    return money_returns(money)
+
+
+def money_returns(money: np.ndarray) -> np.ndarray:
+    """Returns between successive values along the first axis; 0 once nothing is left."""
+    before = money[:-1]
+    alive = before > 0
+    change: np.ndarray = money[1:] / np.where(alive, before, 1.0) - 1.0
+    return np.where(alive, change, 0.0)

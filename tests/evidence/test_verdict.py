@@ -1,0 +1,228 @@
+import json
+import math
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from convnext_vbt.evidence.headline import deflated, headline
+from convnext_vbt.evidence.ledger import Trials
+from convnext_vbt.evidence.nulls import random_sides_null
+from convnext_vbt.evidence.stats import sharpe_ratio
+from convnext_vbt.evidence.verdict import Facts, assess, judge
+from convnext_vbt.evidence.window import Window, daily_returns
+from tests.evidence.markets import make_bars, make_predictions, make_sweep
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
+
+GOOD = Facts(
+    total_return=0.5,
+    sharpe=2.0,
+    sharpe_low=0.8,
+    sharpe_high=3.1,
+    dsr=0.97,
+    num_trials=3,
+    buy_and_hold_sharpe=0.7,
+    doubled_costs_sharpe=1.1,
+    null_p=0.004,
+    trades=250,
+    splits_traded=10,
+    splits_positive=8,
+)
+
+EDGES = [
+    # field, meets its condition, just does not, words of the reason
+    ("dsr", 0.95, 0.9499, "Deflated Sharpe ratio"),
+    ("sharpe_low", 0.001, 0.0, "Lower end"),
+    ("sharpe", 0.7001, 0.7, "buy-and-hold"),
+    ("null_p", 0.0499, 0.05, "Random sides"),
+    ("splits_positive", 6, 5, "splits"),
+    ("trades", 100, 99, "trades"),
+    ("doubled_costs_sharpe", 0.001, 0.0, "doubled costs"),
+]
+
+
+def test_a_pass_names_all_seven_conditions():
+    found = judge(GOOD)
+    assert found.word == "PASS"
+    assert [reason.text for reason in found.reasons] == [
+        "Deflated Sharpe ratio 0.97 (3 strategies tried on this data), needs at least 0.95: met",
+        "Lower end of the 90 % interval of the Sharpe ratio 0.80, needs more than 0: met",
+        "Sharpe ratio 2.00, needs more than the 0.70 of buy-and-hold on the same days: met",
+        "Random sides at the same times do as well with p = 0.004, needs p < 0.05: met",
+        "8 of 10 splits that traded gained, needs at least 60 %: met",
+        "250 trades, needs at least 100: met",
+        "Sharpe ratio at doubled costs 1.10, needs more than 0: met",
+    ]
+    assert all(reason.ok for reason in found.reasons)
+
+
+@pytest.mark.parametrize(("name", "meets", "misses", "words"), EDGES)
+def test_each_condition_stands_between_a_strategy_and_a_pass(name, meets, misses, words):
+    assert judge(replace(GOOD, **{name: meets})).word == "PASS"
+    found = judge(replace(GOOD, **{name: misses}))
+    assert found.word == "INCONCLUSIVE"
+    (missed,) = (reason for reason in found.reasons if not reason.ok)
+    assert words in missed.text
+    assert missed.text.endswith(": not met")
+    assert len(found.reasons) == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "fails", "does_not", "text"),
+    [
+        (
+            "sharpe_high",
+            -0.001,
+            0.0,
+            "Upper end of the 90 % interval of the Sharpe ratio -0.001, below 0: enough to fail",
+        ),
+        ("total_return", 0.0, 0.0001, "Net return 0.0 %, not above 0: enough to fail"),
+        (
+            "null_p",
+            0.501,
+            0.5,
+            "Random sides at the same times do as well with p = 0.501, above 0.5: enough to fail",
+        ),
+    ],
+)
+def test_one_sign_of_no_edge_is_enough_to_fail(name, fails, does_not, text):
+    found = judge(replace(GOOD, **{name: fails}))
+    assert found.word == "FAIL"
+    assert found.reasons[0].text == text
+    assert not found.reasons[0].ok
+    assert len(found.reasons) == 8
+    assert judge(replace(GOOD, **{name: does_not})).word != "FAIL"
+
+
+def test_all_signs_of_no_edge_are_named():
+    found = judge(replace(GOOD, sharpe_high=-1.0, total_return=-0.123, null_p=0.8))
+    assert [reason.text[:10] for reason in found.reasons[:3]] == [
+        "Upper end ", "Net return", "Random sid",
+    ]  # fmt: skip
+    assert "Net return -12.3 %" in found.reasons[1].text
+    assert len(found.reasons) == 10
+
+
+@pytest.mark.parametrize("worse", [{}, {"total_return": -0.5, "sharpe_high": -1.0, "null_p": 0.9}])
+def test_below_a_hundred_trades_nothing_is_conclusive(worse):
+    found = judge(replace(GOOD, trades=99, **worse))
+    assert found.word == "INCONCLUSIVE"
+    assert "99 trades, needs at least 100: not met" in [reason.text for reason in found.reasons]
+
+
+FLOATS = [f.name for f in fields(Facts) if f.type == "float" and f.name != "total_return"]
+
+
+@pytest.mark.parametrize("name", FLOATS)
+def test_what_is_undefined_neither_passes_nor_fails(name):
+    found = judge(replace(GOOD, **{name: math.nan}))
+    assert found.word == ("PASS" if name == "sharpe_high" else "INCONCLUSIVE")
+    if name != "sharpe_high":
+        (missed,) = (reason for reason in found.reasons if not reason.ok)
+        assert "n/a" in missed.text
+
+
+def test_no_split_traded_is_not_sixty_percent():
+    found = judge(replace(GOOD, splits_traded=0, splits_positive=0))
+    assert found.word == "INCONCLUSIVE"
+    assert "0 of 0 splits that traded gained" in found.reasons[4].text
+
+
+def test_rounding_never_contradicts_the_judgement():
+    text = judge(replace(GOOD, dsr=0.94996, sharpe=0.70001)).reasons
+    assert "ratio 0.94996 (" in text[0].text
+    assert "1 strategy tried" in judge(replace(GOOD, num_trials=1)).reasons[0].text
+    assert "Sharpe ratio 0.70001, needs more than the 0.70000 of" in text[2].text
+
+
+@pytest.fixture(scope="module")
+def result():
+    bars = make_bars()
+    return make_sweep(bars, make_predictions(bars), fees=0.0005, slippage=0.0002)
+
+
+def test_assess_puts_the_parts_together(result):
+    trials = Trials(num_runs=7, num_rules=40, variance=0.001)
+    found = assess(result, initial="q0.60", risk=0.05, trials=trials, seed=3, draws=60)
+    head = headline(result, initial="q0.60", risk=0.05, num_trials=7, seed=3)
+    assert head.selection.simulation.trades["capped"].any()  # else the risk would hardly matter
+    assert replace(found.headline, selection=head.selection) == head
+    null = random_sides_null(result, head.selection, risk=0.05, draws=60, seed=3)
+    np.testing.assert_array_equal(found.random_sides.draws, null.draws)
+    doubled = Window(result).simulate(head.selection.signals, risk=0.05, cost_multiple=2.0)
+    assert found.doubled_costs_sharpe == sharpe_ratio(daily_returns(doubled), 365)
+    assert null.observed == pytest.approx(head.sharpe)
+    assert found.hindsight.num_trials == 40
+    again = assess(result, head, trials=trials, seed=3, draws=60)
+    assert again.verdict == found.verdict
+    assert found.verdict == judge(
+        Facts(
+            buy_and_hold_sharpe=found.buy_and_hold_sharpe,
+            doubled_costs_sharpe=found.doubled_costs_sharpe,
+            null_p=null.p_value,
+            **{
+                f.name: getattr(head, f.name)
+                for f in fields(Facts)
+                if f.name not in ("buy_and_hold_sharpe", "doubled_costs_sharpe", "null_p")
+            },
+        )
+    )
+
+
+def test_without_a_ledger_the_sweep_itself_is_all_that_was_tried(result):
+    found = assess(result, draws=20)
+    assert (found.trials.num_runs, found.trials.num_rules) == (1, 4)
+    assert found.headline.num_trials == 1
+
+
+def test_doubled_costs_trade_the_same_signals(result):
+    found = assess(result, draws=20)
+    dear = make_sweep(result.bars, result.predictions, fees=0.001, slippage=0.0004)
+    account = Window(dear).simulate(found.headline.selection.signals)
+    assert found.doubled_costs_sharpe == sharpe_ratio(daily_returns(account), 365)
+    assert found.doubled_costs_sharpe < found.headline.sharpe
+
+
+def test_deflating_later_is_deflating_at_once(result):
+    alone = headline(result)
+    assert deflated(alone, 9).dsr == headline(result, num_trials=9).dsr
+    assert deflated(alone, 9).num_trials == 9
+
+
+def test_an_assessment_is_plain_json(result):
+    found = assess(result, draws=20).to_dict()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["verdict"]["word"] in ("PASS", "INCONCLUSIVE", "FAIL")
+    assert found["headline"]["variance"] == 1 / found["headline"]["num_days"]
+    assert found["hindsight"]["variance"] == found["trials"]["variance"]
+    assert [choice["split"] for choice in found["headline"]["choices"]] == list(range(6))
+    assert found["headline"]["choices"][0]["sharpe"] is None
+    assert found["random_sides"]["draws"] == 20
+
+
+def test_a_strategy_that_never_trades_is_assessed_without_a_warning(result):
+    idle = make_sweep(result.bars, result.predictions, threshold=[0.999999])
+    found = assess(idle, draws=20)
+    assert found.verdict.word == "INCONCLUSIVE"
+    assert found.hindsight.cell == {}
+    value = found.to_dict()
+    json.dumps(value, allow_nan=False)
+    assert value["random_sides"]["p_value"] is None
+    assert value["random_sides"]["reason"] == "there is no position"
+
+
+def test_buy_and_hold_pays_its_fee_at_the_first_open_and_shares_money_between_symbols():
+    pair = make_bars(symbols=2)
+    window = Window(make_sweep(pair, make_predictions(pair), fees=0.001, slippage=0.002))
+    account = window.buy_and_hold()
+    bars = window.bars
+    units = 10_000 / 1.001 / (bars.open[1] * 1.002)
+    np.testing.assert_allclose(account.equity[1:], units * bars.close[1:], rtol=1e-12)
+    assert (account.equity[0] == 10_000).all()
+    assert len(account.orders) == 2
+    money = np.append(20_000, account.equity.sum(axis=1))
+    days = bars.index.normalize()
+    ends = np.append(np.flatnonzero(days[1:] != days[:-1]), len(bars) - 1) + 1
+    expected = np.diff(np.append(20_000, money[ends])) / np.append(20_000, money[ends])[:-1]
+    np.testing.assert_allclose(daily_returns(account), expected, rtol=1e-9, atol=1e-15)
