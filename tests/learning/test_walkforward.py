@@ -91,7 +91,7 @@ def test_what_is_finished_is_not_done_again(bars, reference, tmp_path):
 
 def test_a_changed_setting_trains_anew(bars, tmp_path):
     predict(bars, directory=tmp_path)
-    changed = dataclasses.replace(TRAINING, lr=1e-3)
+    changed = dataclasses.replace(TRAINING, lr=2e-3)
     assert predict(bars, directory=tmp_path, training=changed)[1] == [False] * 3
     assert predict(bars, directory=tmp_path, seed=9)[1] == [False] * 3
 

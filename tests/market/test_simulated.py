@@ -172,7 +172,7 @@ def trends(bars: Bars) -> list[np.ndarray]:
 def test_with_the_edge_volume_tells_more_than_the_best_moving_average_in_hindsight():
     average = [max(direction_auc(bars, trend) for trend in trends(bars)) for bars in PLANTED]
     volume = [direction_auc(bars, signed_volume(bars)) for bars in PLANTED]
-    assert 0.54 < np.mean(average) < 0.62
+    assert 0.60 < np.mean(average) < 0.70
     assert np.mean(volume) > np.mean(average) + 0.03
 
 
@@ -184,7 +184,7 @@ def test_price_and_volume_together_hold_out_of_sample():
         past, future = slice(500, half - 25), slice(half, -25)
         model = LinearRegression().fit(inputs[past], ahead[past])
         scores.append(roc_auc_score(ahead[future] > 0, model.predict(inputs[future])))
-    assert 0.61 < np.mean(scores) < 0.72
+    assert 0.66 < np.mean(scores) < 0.77
 
 
 def test_the_decoy_is_in_the_volume_at_every_edge():
@@ -193,7 +193,7 @@ def test_the_decoy_is_in_the_volume_at_every_edge():
         name: np.mean([signed_volume(bars)[500:].std() for bars in markets])
         for name, markets in (("none", NONE), ("planted", PLANTED))
     }
-    assert spread["none"] == pytest.approx(spread["planted"], rel=0.1)
+    assert spread["none"] == pytest.approx(spread["planted"], rel=0.2)
 
 
 def test_the_compiled_walk_is_the_plain_function():
