@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import math
 import pickle
 
 import numpy as np
@@ -15,10 +17,15 @@ from convnext_vbt.predictions import (
     Split,
     SplitFit,
     Target,
+    _conformal_limit,
 )
 
 INDEX = pd.date_range("2024-01-01", periods=12, freq="h", tz="UTC", unit="ns")
 NAN3 = [np.nan] * 3
+
+
+def step_quantiles(scores):
+    return np.quantile(scores, QUANTILE_LEVELS, method="nearest")
 
 
 def predictions(**changes) -> Predictions:
@@ -38,10 +45,11 @@ def predictions(**changes) -> Predictions:
         "split": split,
         "splits": (Split(number=3, test=(4, 8), **ranges), Split(number=5, test=(8, 12), **ranges)),
         "fits": (
-            SplitFit(number=3, valid_loss=1.05, **fit),
-            SplitFit(number=5, valid_loss=1.2, **fit),
+            SplitFit(number=3, valid_loss=1.05, num_scores=9, **fit),
+            SplitFit(number=5, valid_loss=1.2, num_scores=8, **fit),
         ),
         "quantiles": np.stack([QUANTILE_LEVELS, QUANTILE_LEVELS**2]),
+        "nonconformity": np.stack([step_quantiles(0.1 * np.arange(1, n + 1)) for n in (9, 8)]),
         "target": Target(kind="barrier", horizon=24, up=1.0, down=1.5, halflife=24.0),
         "receptive_field": 256,
     }
@@ -55,6 +63,10 @@ def same(a: Predictions, b: Predictions) -> bool:
         and a.split.tobytes() == b.split.tobytes()
         and (a.quantiles is None) == (b.quantiles is None)
         and (a.quantiles is None or a.quantiles.tobytes() == b.quantiles.tobytes())
+        and (a.nonconformity is None) == (b.nonconformity is None)
+        and (a.nonconformity is None or a.nonconformity.tobytes() == b.nonconformity.tobytes())
+        and len(a.members) == len(b.members)
+        and all(same(*pair) for pair in zip(a.members, b.members, strict=True))
         and all(
             getattr(a, name) == getattr(b, name)
             for name in ("symbols", "splits", "fits", "target", "receptive_field")
@@ -73,7 +85,7 @@ def test_frames_and_summary():
     assert [fit.learned for fit in preds.fits] == [True, False]
     assert preds.proba.dtype == np.float32
     assert preds.split.dtype == np.int16
-    for values in (preds.proba, preds.split, preds.quantiles):
+    for values in (preds.proba, preds.split, preds.quantiles, preds.nonconformity):
         assert not values.flags.writeable
 
 
@@ -94,6 +106,69 @@ def test_quantiles_that_are_not_there_are_refused():
         predictions().confidence_quantile(90)
 
 
+def test_a_conformal_set_holds_what_is_not_too_strange():
+    """Nine scores 0.1 ... 0.9: at 80 % the limit is the eighth of them; eight: the 8th of 0.8."""
+    preds = predictions()
+    sets = preds.conformal_sets(0.8)
+    made = preds.split >= 0
+    assert sets.shape == (12, 2, 3)
+    assert not sets[~made].any()
+    for number in (3, 5):
+        own = preds.split == number
+        np.testing.assert_array_equal(sets[own], 1 - preds.proba[own] <= np.float32(0.8))
+    # ceil((n + 1) 0.9) is the ninth score: there is one in split 3, split 5 can rule nothing out.
+    sets = preds.conformal_sets(0.9)
+    own = preds.split == 3
+    np.testing.assert_array_equal(sets[own], 1 - preds.proba[own] <= np.float32(0.9))
+    assert sets[preds.split == 5].all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 30, 500, 1001, 1002, 5000])
+@pytest.mark.parametrize("coverage", [0.05, 0.5, 0.8, 0.9, 0.99])
+def test_a_conformal_limit_is_the_score_of_its_rank_or_one_little_above(count, coverage):
+    scores = np.sort(np.random.default_rng(count).random(count))
+    found = _conformal_limit(step_quantiles(scores), count, coverage)
+    rank = math.ceil(round((count + 1) * coverage, 9))
+    if rank > count:
+        assert found == 1.0
+        return
+    place = int(np.searchsorted(scores, found))
+    assert rank - 1 <= place <= rank - 1 + count / 1000 + 0.5
+    if count <= 500:
+        assert found == scores[rank - 1]
+
+
+def test_conformal_sets_cover_what_comes_from_the_same_law():
+    rng = np.random.default_rng(0)
+    num_bars, count = 20_000, 8_000
+    proba = rng.dirichlet([2, 3, 2], size=num_bars + count).astype(np.float32)
+    truth = (rng.random((num_bars + count, 1)) > proba.cumsum(axis=1)[:, :2]).sum(axis=1)
+    scores = 1 - proba[np.arange(len(truth)), truth]
+    preds = Predictions(
+        index=pd.date_range("2020-01-01", periods=num_bars, freq="h", tz="UTC"),
+        symbols=("A",),
+        proba=proba[count:, None],
+        split=np.zeros((num_bars, 1)),
+        splits=(dataclasses.replace(predictions().splits[0], number=0),),
+        fits=(dataclasses.replace(predictions().fits[0], number=0, num_scores=count),),
+        nonconformity=step_quantiles(scores[:count])[None],
+    )
+    for coverage in (0.5, 0.8, 0.9, 0.95):
+        sets = preds.conformal_sets(coverage)[:, 0]
+        covered = sets[np.arange(num_bars), truth[count:]].mean()
+        assert covered == pytest.approx(coverage, abs=0.015)
+
+
+def test_conformal_sets_that_cannot_be_made_are_refused():
+    with pytest.raises(ValueError, match=r"conformal sets need .*; leave abstain out"):
+        predictions(nonconformity=None).conformal_sets(0.9)
+    for coverage in (0, 1, 90):
+        with pytest.raises(
+            ValueError, match=rf"coverage must lie in \(0, 1\), got {coverage}; 0.8"
+        ):
+            predictions().conformal_sets(coverage)
+
+
 def at(row, values):
     proba = predictions().proba.copy()
     proba[row, 0] = values
@@ -110,8 +185,20 @@ def at(row, values):
         ({"proba": at(5, NAN3)}, r"05:00:00.*got \[nan, nan, nan\] in split 3"),
         ({"proba": at(1, [0.2, 0.3, 0.5])}, r"01:00:00.*finite exactly.*in split -1"),
         ({"proba": at(1, [np.nan, 0.3, np.nan])}, r"01:00:00.*finite exactly"),
-        ({"splits": predictions().splits[:1], "quantiles": None}, r"numbers \[3, 5\].*holds \[3\]"),
+        (
+            {"splits": predictions().splits[:1], "quantiles": None, "nonconformity": None},
+            r"numbers \[3, 5\].*holds \[3\]",
+        ),
+        (
+            {"nonconformity": np.zeros((1, 1001))},
+            r"nonconformity must have shape \(2, 1001\), got \(1, 1001\)",
+        ),
+        ({"fits": predictions().fits[1:]}, r"needs a fit for each split \[3, 5\].*got fits \[5\]"),
         ({"quantiles": np.zeros((2, 11))}, r"quantiles must have shape \(2, 1001\), got \(2, 11\)"),
+        (
+            {"members": (predictions(), predictions(index=INDEX + pd.Timedelta("1h")))},
+            r"members must be predictions of the same bars, symbols and splits",
+        ),
         ({"index": INDEX.tz_localize(None)}, r"must be UTC, got time zone None"),
         ({"index": INDEX[::-1]}, r"row 1: .*10:00.* does not come after .*11:00"),
         ({"index": INDEX[[0, *range(11)]]}, r"row 1: .* keep one row per timestamp"),
@@ -126,8 +213,12 @@ def test_inconsistent_predictions_are_refused(changes, message):
     "changes",
     [
         {},
-        {"quantiles": None, "splits": (), "fits": (), "target": None, "receptive_field": None},
+        {
+            name: () if name in ("splits", "fits") else None
+            for name in ("quantiles", "nonconformity", "splits", "fits", "target")
+        },
         {"proba": np.full((12, 2, 3), np.nan), "split": np.full((12, 2), -1)},
+        {"members": (predictions(proba=predictions().proba[:, :, ::-1]), predictions())},
     ],
 )
 def test_a_file_comes_back_bit_for_bit(tmp_path, changes):
@@ -190,7 +281,7 @@ def header_with(**changes):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (header_with(format=2), r"has predictions format 2, not 1; delete it and run"),
+        (header_with(format=1), r"has predictions format 1, not 2; delete it and run"),
         (header_with(receptive_field=1), r"is damaged: its digest does not match; delete it"),
         (header_with(target={"flavour": "other"}), r"is damaged \(.*; delete it"),
         (header_with(index="AAAA"), r"is damaged \("),

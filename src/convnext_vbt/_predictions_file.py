@@ -25,7 +25,7 @@ from convnext_vbt.storage import write_with
 
 T = TypeVar("T")
 
-FORMAT = 1
+FORMAT = 2
 PROBABILITIES = ("prob_down", "prob_stay", "prob_up")
 HEADER, DIGEST = b"convnext_vbt", b"digest"
 REMEDY = "delete it and run the strategy again"
@@ -44,7 +44,9 @@ def write(predictions: Predictions, path: Path) -> None:
         pa.array(columns, pa.int32()), pa.array(predictions.symbols, pa.string())
     )
     probabilities = {
-        name: pa.array(predictions.proba[made][:, k]) for k, name in enumerate(PROBABILITIES)
+        name: pa.array(one.proba[made][:, k])
+        for m, one in enumerate((predictions, *predictions.members))
+        for k, name in enumerate(_columns(m))
     }
     table = pa.table(
         {
@@ -89,14 +91,13 @@ def _line(error: Exception) -> str:
 
 
 def _header(predictions: Predictions) -> dict[str, Any]:
-    quantiles, target = predictions.quantiles, predictions.target
+    target = predictions.target
     return {
         "format": FORMAT,
         "index": _pack(np.diff(predictions.index.asi8, prepend=0)),
         "symbols": list(predictions.symbols),
         "splits": [asdict(split) for split in predictions.splits],
-        "fits": [asdict(fit) for fit in predictions.fits],
-        "quantiles": None if quantiles is None else _pack(quantiles),
+        "fitted": [_fitted(one) for one in (predictions, *predictions.members)],
         "target": None if target is None else asdict(target),
         "receptive_field": predictions.receptive_field,
     }
@@ -108,36 +109,66 @@ def _predictions(table: Any, fields: dict[str, Any]) -> Predictions:
     symbols = tuple(fields["symbols"])
     rows = index.get_indexer(pd.DatetimeIndex(table["timestamp"].to_pandas()))
     columns = pd.Index(symbols).get_indexer(table["symbol"].to_pandas())
-    proba = np.full((len(index), len(symbols), 3), np.nan, dtype=np.float32)
     split = np.full((len(index), len(symbols)), -1, dtype=np.int16)
     split[rows, columns] = table["split"].to_numpy()
-    for k, name in enumerate(PROBABILITIES):
-        proba[rows, columns, k] = table[name].to_numpy()
-    quantiles, target = fields["quantiles"], fields["target"]
-    if quantiles is not None:
-        quantiles = _unpack(quantiles, np.float32).reshape(-1, len(QUANTILE_LEVELS))
-    return Predictions(
-        index=index,
-        symbols=symbols,
-        proba=proba,
-        split=split,
-        splits=tuple(_tuples(Split, entry) for entry in fields["splits"]),
-        fits=tuple(_tuples(SplitFit, entry) for entry in fields["fits"]),
-        quantiles=quantiles,
-        target=None if target is None else Target(**target),
-        receptive_field=fields["receptive_field"],
-    )
+    target = fields["target"]
+
+    def one(m: int, members: tuple[Predictions, ...] = ()) -> Predictions:
+        proba = np.full((*split.shape, 3), np.nan, dtype=np.float32)
+        for k, name in enumerate(_columns(m)):
+            proba[rows, columns, k] = table[name].to_numpy()
+        fitted = fields["fitted"][m]
+        return Predictions(
+            index=index,
+            symbols=symbols,
+            proba=proba,
+            split=split,
+            splits=tuple(_tuples(Split, entry) for entry in fields["splits"]),
+            fits=tuple(_tuples(SplitFit, entry) for entry in fitted["fits"]),
+            quantiles=_levels(fitted["quantiles"]),
+            nonconformity=_levels(fitted["nonconformity"]),
+            target=None if target is None else Target(**target),
+            receptive_field=fields["receptive_field"],
+            members=members,
+        )
+
+    return one(0, tuple(one(m) for m in range(1, len(fields["fitted"]))))
+
+
+def _columns(m: int) -> list[str]:
+    """Names of the probabilities: the ensemble's, or with "_1" and so on a member's."""
+    return [f"{name}_{m}" if m else name for name in PROBABILITIES]
+
+
+def _fitted(one: Predictions) -> dict[str, Any]:
+    return {
+        "fits": [asdict(fit) for fit in one.fits],
+        "quantiles": _pack_or_none(one.quantiles),
+        "nonconformity": _pack_or_none(one.nonconformity),
+    }
 
 
 def _digest(header: str, predictions: Predictions) -> str:
     digest = hashlib.sha256(header.encode())
-    digest.update(predictions.proba.tobytes())
+    for one in (predictions, *predictions.members):
+        digest.update(one.proba.tobytes())
     digest.update(predictions.split.tobytes())
     return digest.hexdigest()
 
 
 def _tuples(kind: type[T], entry: dict[str, Any]) -> T:
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
+
+
+def _levels(text: str | None) -> np.ndarray | None:
+    """Quantiles of each split, or None where there are none."""
+    if text is None:
+        return None
+    return _unpack(text, np.float32).reshape(-1, len(QUANTILE_LEVELS))
+
+
+def _pack_or_none(values: np.ndarray | None) -> str | None:
+    return None if values is None else _pack(values)
 
 
 def _pack(values: np.ndarray) -> str:

@@ -7,6 +7,7 @@ Dimensions: T bars, N symbols, K = 3 classes.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -46,11 +47,13 @@ class SplitFit:
     temperature: float
     prior: tuple[float, float, float]
     """Class frequencies of the training range: DOWN, STAY, UP."""
+    num_scores: int = 0
+    """Bars that `Predictions.nonconformity` is of."""
 
     @property
     def learned(self) -> bool:
         """Whether the validation loss ever beat the class prior's."""
-        return self.valid_loss < self.prior_loss
+        return self.valid_loss < self.prior_loss - 1e-6  # less is rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,8 @@ class Predictions:
     int16 (T, N), the number of the split that made the prediction, -1 where there is none.
     `quantiles`, float32 (number of splits, 1001), holds each split's quantiles of confidence
     max(P(UP), P(DOWN)) on its own calibration range at the levels 0, 0.001, ..., 1.
+    `nonconformity`, of the same shape, holds those of 1 - P(true class) on the second half of that
+    range, which the temperature has not seen; each is the nearest one of the scores.
     """
 
     index: pd.DatetimeIndex
@@ -95,9 +100,13 @@ class Predictions:
     splits: tuple[Split, ...] = ()
     fits: tuple[SplitFit, ...] = ()
     quantiles: np.ndarray | None = None
+    nonconformity: np.ndarray | None = None
     target: Target | None = None
     receptive_field: int | None = None
     """Bars that one prediction looks back on, beside the features' own memory."""
+    members: tuple[Predictions, ...] = ()
+    """Of an ensemble: what each network says alone, calibrated alone, at the same bars. How far
+    their results lie apart is how much the seed matters."""
 
     def __post_init__(self) -> None:
         _check_index(self.index)
@@ -120,15 +129,35 @@ class Predictions:
                 f"split holds numbers {sorted(set(np.unique(split).tolist()) - {-1})}, "
                 f"splits holds {[s.number for s in self.splits]}"
             )
-        if self.quantiles is not None:
-            quantiles = np.array(self.quantiles, dtype=np.float32, order="C")
-            if quantiles.shape != (len(self.splits), len(QUANTILE_LEVELS)):
+        for name in ("quantiles", "nonconformity"):
+            if getattr(self, name) is None:
+                continue
+            table = np.array(getattr(self, name), dtype=np.float32, order="C")
+            if table.shape != (len(self.splits), len(QUANTILE_LEVELS)):
                 raise ValueError(
-                    f"quantiles must have shape {(len(self.splits), len(QUANTILE_LEVELS))}, "
-                    f"got {quantiles.shape}"
+                    f"{name} must have shape {(len(self.splits), len(QUANTILE_LEVELS))}, "
+                    f"got {table.shape}"
                 )
-            quantiles.flags.writeable = False
-            object.__setattr__(self, "quantiles", quantiles)
+            table.flags.writeable = False
+            object.__setattr__(self, name, table)
+        if self.nonconformity is not None:
+            numbers = [split.number for split in self.splits]
+            if [fit.number for fit in self.fits] != numbers:
+                raise ValueError(
+                    f"nonconformity needs a fit for each split {numbers} (how many scores there "
+                    f"were), got fits {[fit.number for fit in self.fits]}"
+                )
+
+        for member in self.members:
+            if not (
+                member.index.equals(self.index)
+                and member.symbols == self.symbols
+                and np.array_equal(member.split, split)
+            ):
+                raise ValueError(
+                    "members must be predictions of the same bars, symbols and splits; replace "
+                    "them together with proba, or leave them out"
+                )
 
     @classmethod
     def from_frames(
@@ -203,13 +232,38 @@ class Predictions:
             )
         if not 0 <= level <= 1:
             raise ValueError(f"a quantile level must lie in [0, 1], got {level}")
-        per_split = [np.interp(level, QUANTILE_LEVELS, row) for row in self.quantiles]
+        return self._by_bar([np.interp(level, QUANTILE_LEVELS, row) for row in self.quantiles])
+
+    def conformal_sets(self, coverage: float) -> np.ndarray:
+        """The classes not ruled out at each bar, bool (T, N, 3); none without a prediction.
+
+        Split conformal prediction (Vovk et al. 2005; Lei et al. 2018): a class is in the set where
+        1 - P(class) is at most the ceil((n + 1) coverage)-th smallest of the n scores
+        1 - P(true class) of the split's own calibration range; where n is too small for that, all
+        three are. If bars were exchangeable the set would hold the true class with at least this
+        probability. They are not (labels overlap, markets change): `evidence.scores` says how
+        often it did.
+        """
+        if self.nonconformity is None:
+            raise ValueError(
+                "conformal sets need predictions with calibration ranges, as walk_forward makes "
+                "them; leave abstain out"
+            )
+        if not 0 < coverage < 1:
+            raise ValueError(f"coverage must lie in (0, 1), got {coverage}; 0.8 is 80 %")
+        pairs = zip(self.nonconformity, self.fits, strict=True)
+        limits = [_conformal_limit(row, fit.num_scores, coverage) for row, fit in pairs]
+        sets: np.ndarray = 1.0 - self.proba <= self._by_bar(limits)[:, :, None]
+        return sets
+
+    def _by_bar(self, per_split: Sequence[float]) -> np.ndarray:
+        """Each bar's own split's value, float32 (T, N), NaN where there is no prediction."""
         lookup = np.array([*per_split, np.nan], dtype=np.float32)  # [-1] is "no prediction"
         position = np.full(max((s.number for s in self.splits), default=0) + 2, -1)
         for row, split in enumerate(self.splits):
             position[split.number] = row
-        quantile: np.ndarray = lookup[position[self.split]]
-        return quantile
+        value: np.ndarray = lookup[position[self.split]]
+        return value
 
     def save(self, path: str | Path) -> None:
         """Write the file that `load` reads: one Parquet row a prediction, atomically.
@@ -230,6 +284,19 @@ class Predictions:
         from convnext_vbt import _predictions_file
 
         return _predictions_file.read(Path(path))
+
+
+def _conformal_limit(scores: np.ndarray, count: int, coverage: float) -> float:
+    """The ceil((count + 1) coverage)-th smallest of the scores that these are the quantiles of.
+
+    Exactly it up to 500 scores, else it or one at most 0.1 % of them further up: 1,001 quantiles
+    tell no more. 1 rules nothing out.
+    """
+    rank = math.ceil((count + 1) * coverage - 1e-9)  # 0.9 of 10 is 9, whatever floats say
+    if rank > count:
+        return 1.0
+    level = (rank - 1) / max(count - 1, 1)
+    return float(scores[math.ceil(level * (len(scores) - 1) - 1e-9)])
 
 
 def _check_index(index: pd.DatetimeIndex) -> None:

@@ -7,7 +7,15 @@ from scipy.stats import binomtest
 from sklearn import metrics
 
 from convnext_vbt.evidence import scores
-from convnext_vbt.predictions import DOWN, STAY, UP, Predictions, Split, SplitFit
+from convnext_vbt.predictions import (
+    DOWN,
+    QUANTILE_LEVELS,
+    STAY,
+    UP,
+    Predictions,
+    Split,
+    SplitFit,
+)
 
 
 def make_predictions(*, bars=600, symbols=2, seed=0, fits=False):
@@ -22,6 +30,8 @@ def make_predictions(*, bars=600, symbols=2, seed=0, fits=False):
     for k in range(3):
         number[edges[k] : edges[k + 1]] = k
     number[300, 0] = -1  # a bar that one symbol does not have
+    truth = proba.reshape(-1, 3)[np.arange(values.size), values.ravel()]
+    limits = np.quantile(1 - truth[:400], QUANTILE_LEVELS, method="nearest")
     proba[number < 0] = np.nan
     values[rng.random(values.shape) < 0.1] = -1
     empty = (0, 0)
@@ -37,6 +47,7 @@ def make_predictions(*, bars=600, symbols=2, seed=0, fits=False):
             prior_loss=1.1,
             temperature=1.0,
             prior=(0.2, 0.5, 0.3),
+            num_scores=400,
         )
         for k in range(3)
     )
@@ -47,6 +58,7 @@ def make_predictions(*, bars=600, symbols=2, seed=0, fits=False):
         split=number,
         splits=splits,
         fits=fit if fits else (),
+        nonconformity=np.tile(limits, (3, 1)) if fits else None,
     )
     return preds, values
 
@@ -88,6 +100,24 @@ def test_scores_are_scikit_learns(number):
     assert row["auc_up"] > 0.55  # the labels were drawn from these probabilities
 
 
+def test_coverage_and_set_size_are_those_of_the_conformal_sets():
+    preds, values = make_predictions(bars=4000, fits=True)
+    table = scores.score_splits(preds, values)
+    sets = preds.conformal_sets(0.9)
+    for number in (0, 1, 2):
+        mask = (preds.split == number) & (values >= 0)
+        held, actual = sets[mask], values[mask]
+        hits = [bool(row[y]) for row, y in zip(held, actual, strict=True)]
+        assert table.loc[number, "coverage_90"] == pytest.approx(np.mean(hits))
+        assert table.loc[number, "set_size_90"] == pytest.approx(held.sum() / len(held))
+    # The last split is long: labels were drawn from these very probabilities.
+    assert table.loc[2, "coverage_90"] == pytest.approx(0.9, abs=0.03)
+    assert 1.5 < table.loc[2, "set_size_90"] < 2.9
+    bare = scores.score_splits(replace(preds, nonconformity=None), values)
+    assert bare[["coverage_90", "set_size_90"]].isna().all(axis=None)
+    pd.testing.assert_frame_equal(bare.iloc[:, :-2], table.iloc[:, :-2])
+
+
 def test_the_prior_is_the_frequency_of_all_earlier_labels_when_no_fit_is_there():
     preds, values = make_predictions()
     table = scores.score_splits(preds, values)
@@ -125,7 +155,7 @@ def test_calibration_error_is_that_of_equal_blocks_when_confidences_differ():
 
 
 def test_a_split_without_labels_is_nan_and_leaves_the_others_alone():
-    preds, values = make_predictions()
+    preds, values = make_predictions(fits=True)
     whole = scores.score_splits(preds, values)
     values[250:420] = -1
     table = scores.score_splits(preds, values)

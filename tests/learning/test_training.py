@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from convnext_vbt.learning.calibration import fit_temperature
 from convnext_vbt.learning.features import Features
-from convnext_vbt.learning.heldout import HeldOut, fit_temperature
+from convnext_vbt.learning.fitting import fit_split, predict_range
 from convnext_vbt.learning.labels import Labels
 from convnext_vbt.learning.segments import Segments, Series, pack, scale
 from convnext_vbt.learning.training import (
     ModelConfig,
+    Networks,
     TrainingConfig,
-    fit_split,
-    predict_range,
     resolve_device,
 )
 from convnext_vbt.predictions import QUANTILE_LEVELS, Split
@@ -61,7 +61,7 @@ def fit(features, labels, *, split=SPLIT, seed=0, training=TRAINING, model=MODEL
 
 
 def weights(fitted, member=0):
-    return torch.cat([v.flatten() for v in fitted.states[member].values()])
+    return torch.cat([v.flatten() for v in fitted.predictor.nets[member].state_dict().values()])
 
 
 def test_learns_what_is_there_and_says_so():
@@ -75,7 +75,7 @@ def test_learns_what_is_there_and_says_so():
     )
     assert fitted.fit.learned
     assert fitted.fit.valid_loss < fitted.fit.prior_loss - 0.1
-    proba = predict_range(fitted, features, *SPLIT.test, model=MODEL)
+    proba = predict_range(fitted, features, *SPLIT.test)
     y = labels.values[slice(*SPLIT.test)]
     accuracy = (proba.argmax(2) == y)[y >= 0].mean()
     assert accuracy > np.bincount(y[y >= 0]).max() / (y >= 0).sum() + 0.1
@@ -200,9 +200,9 @@ def test_segments_cover_every_labelled_bar_once_an_epoch_and_align_with_their_la
 def test_predictions_do_not_depend_on_the_range_they_are_asked_in():
     features, labels = market()
     fitted = fit(features, labels, training=replace(TRAINING, ensemble=2))
-    whole = predict_range(fitted, features, 0, T, model=MODEL)
+    whole = predict_range(fitted, features, 0, T)
     for start, stop in ((905, 1000), (950, 951), (999, 1000)):
-        part = predict_range(fitted, features, start, stop, model=MODEL)
+        part = predict_range(fitted, features, start, stop)
         assert part.dtype == np.float32
         np.testing.assert_array_equal(np.isnan(part), np.isnan(whole[start:stop]))
         np.testing.assert_allclose(part, whole[start:stop], rtol=0, atol=1e-5)
@@ -216,10 +216,10 @@ def test_predictions_do_not_depend_on_the_range_they_are_asked_in():
 def test_a_prediction_survives_any_future():
     features, labels = market()
     fitted = fit(features, labels)
-    whole = predict_range(fitted, features, 905, 1000, model=MODEL)
+    whole = predict_range(fitted, features, 905, 1000)
     values = features.values.copy()
     values[950:] = np.nan
-    cut = predict_range(fitted, replace(features, values=values), 905, 1000, model=MODEL)
+    cut = predict_range(fitted, replace(features, values=values), 905, 1000)
     np.testing.assert_allclose(cut[:45], whole[:45], rtol=0, atol=1e-5)
     assert np.isnan(cut[45:]).all()
 
@@ -227,11 +227,12 @@ def test_a_prediction_survives_any_future():
 def test_an_ensemble_averages_probabilities():
     features, labels = market()
     fitted = fit(features, labels, training=replace(TRAINING, ensemble=2))
-    members = [replace(fitted, states=[state], temperature=1.0) for state in fitted.states]
-    each = [predict_range(one, features, 905, 1000, model=MODEL) for one in members]
+    alone = [Networks(nets=(net,), device="cpu") for net in fitted.predictor.nets]
+    members = [replace(fitted, predictor=one, temperature=1.0) for one in alone]
+    each = [predict_range(one, features, 905, 1000) for one in members]
     mean = np.log(np.mean(each, axis=0)) / fitted.temperature
     expected = np.exp(mean) / np.exp(mean).sum(axis=2, keepdims=True)
-    both = predict_range(fitted, features, 905, 1000, model=MODEL)
+    both = predict_range(fitted, features, 905, 1000)
     np.testing.assert_allclose(both, expected, rtol=0, atol=1e-6)
     assert np.nanmax(np.abs(each[0] - each[1])) > 1e-3
 
@@ -239,7 +240,7 @@ def test_an_ensemble_averages_probabilities():
 def test_quantiles_are_those_of_confidence_on_the_calibration_range():
     features, labels = market()
     fitted = fit(features, labels)
-    proba = predict_range(fitted, features, *SPLIT.calibration, model=MODEL)
+    proba = predict_range(fitted, features, *SPLIT.calibration)
     confidence = np.fmax(proba[..., 0], proba[..., 2])
     expected = np.nanquantile(confidence, QUANTILE_LEVELS)
     assert fitted.quantiles.shape == (1001,)
@@ -257,7 +258,7 @@ def test_class_weights_do_not_bias_the_probabilities():
             features, replace(labels, values=y), training=replace(longer, class_weights=kind)
         )
         uncalibrated = replace(fitted, temperature=1.0)
-        proba = predict_range(uncalibrated, features, *SPLIT.train, model=MODEL)
+        proba = predict_range(uncalibrated, features, *SPLIT.train)
         np.testing.assert_allclose(np.nanmean(proba, axis=(0, 1)), fitted.fit.prior, atol=0.05)
     assert fitted.fit.prior[0] < 0.12
 
@@ -268,7 +269,7 @@ def test_a_symbol_that_the_training_range_hardly_knows_gets_no_predictions():
     values[:680, 1], y[:680, 1] = np.nan, -1
     fitted = fit(replace(features, values=values), replace(labels, values=y))
     assert np.isnan(fitted.mean[1]).all()
-    proba = predict_range(fitted, replace(features, values=values), 905, 1000, model=MODEL)
+    proba = predict_range(fitted, replace(features, values=values), 905, 1000)
     assert np.isnan(proba[:, 1]).all()
     assert np.isfinite(proba[:, 0]).all()
 
@@ -278,13 +279,10 @@ def test_temperature_undoes_a_scaling_of_the_logits(factor):
     rng = np.random.default_rng(0)
     logits = torch.from_numpy(rng.normal(size=(20_000, 3)))
     gumbel = torch.from_numpy(rng.gumbel(size=(20_000, 3)))
-    held = HeldOut(series=[], rows=[], y=(logits + gumbel).argmax(1))
+    y = (logits + gumbel).argmax(1)
     expected = min(factor, 4.0)  # within its bounds
-    assert fit_temperature(logits * factor, held, label_bars=1.0) == pytest.approx(
-        expected, rel=0.04
-    )
-    one = HeldOut(series=[], rows=[], y=held.y[:1])
-    assert 0.8 < fit_temperature(logits[:1], one, label_bars=24.0) < 1.25, "hardly a fact"
+    assert fit_temperature(logits * factor, y, label_bars=1.0) == pytest.approx(expected, rel=0.04)
+    assert 0.8 < fit_temperature(logits[:1], y[:1], label_bars=24.0) < 1.25, "hardly a fact"
 
 
 @pytest.mark.parametrize("name", ["train", "valid", "calibration"])
@@ -362,6 +360,8 @@ def test_devices():
 def test_a_gpu_predicts_what_the_cpu_does():
     features, labels = market()
     fitted = fit(features, labels)
-    cpu = predict_range(fitted, features, 905, 1000, model=MODEL)
-    gpu = predict_range(fitted, features, 905, 1000, model=MODEL, device="cuda")
+    cpu = predict_range(fitted, features, 905, 1000)
+    fitted.predictor.nets[0].cuda()
+    on_gpu = replace(fitted, predictor=replace(fitted.predictor, device="cuda"))
+    gpu = predict_range(on_gpu, features, 905, 1000)
     np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-3)

@@ -9,9 +9,9 @@ from convnext_vbt.learning.features import Features, compute_features
 from convnext_vbt.learning.labels import Labels, labels_for
 from convnext_vbt.learning.splits import WalkForward
 from convnext_vbt.learning.training import ModelConfig, TrainingConfig
-from convnext_vbt.learning.walkforward import SplitError, walk_forward
+from convnext_vbt.learning.walkforward import SplitError, fit_alone, forecast, walk_forward
 from convnext_vbt.market.simulated import simulated_bars
-from convnext_vbt.predictions import Target
+from convnext_vbt.predictions import Predictions, Target
 
 TARGET = Target(horizon=6, halflife=5.0)
 MODEL = ModelConfig(depths=(1, 1), dims=(4, 4))
@@ -56,7 +56,11 @@ def assert_same(left, right):
     np.testing.assert_array_equal(left.proba, right.proba)
     np.testing.assert_array_equal(left.split, right.split)
     np.testing.assert_array_equal(left.quantiles, right.quantiles)
+    np.testing.assert_array_equal(left.nonconformity, right.nonconformity)
     assert left.fits == right.fits
+    assert len(left.members) == len(right.members)
+    for pair in zip(left.members, right.members, strict=True):
+        assert_same(*pair)
 
 
 def test_every_test_bar_and_no_other_has_a_prediction(bars, reference):
@@ -75,6 +79,15 @@ def test_two_processes_give_what_one_gives(bars, reference):
     assert_same(predict(bars, jobs=2)[0], reference)
 
 
+def test_splits_trained_one_by_one_forecast_the_same(bars, reference):
+    features, labels, splits = inputs(bars)
+    fits = [
+        fit_alone(features, labels, split, model=MODEL, training=TRAINING, seed=3)
+        for split in splits
+    ]
+    assert_same(forecast(bars, features, splits, fits, target=TARGET), reference)
+
+
 def test_another_seed_gives_other_predictions(bars, reference):
     assert not np.array_equal(predict(bars, seed=4)[0].proba, reference.proba, equal_nan=True)
 
@@ -87,6 +100,28 @@ def test_what_is_finished_is_not_done_again(bars, reference, tmp_path):
     assert cached == [True, False, True]
     assert_same(first, reference)
     assert_same(again, reference)
+
+
+def test_an_ensemble_keeps_what_each_network_says_alone(bars, reference, tmp_path):
+    both = dataclasses.replace(TRAINING, ensemble=2)
+    preds, _ = predict(bars, training=both, directory=tmp_path)
+    assert len(preds.members) == 2
+    assert not reference.members
+    assert_same(preds.members[0], reference)  # an ensemble of one is its own first member
+    first, second = (member.proba for member in preds.members)
+    made = preds.split >= 0
+    assert (first[made] != second[made]).any(axis=1).mean() > 0.9
+    np.testing.assert_array_equal(preds.members[1].split, preds.split)
+    assert preds.members[1].fits != preds.fits != preds.members[0].fits
+    preds.save(tmp_path / "p.parquet")
+    assert_same(Predictions.load(tmp_path / "p.parquet"), preds)
+    again, cached = predict(bars, training=both, directory=tmp_path)
+    assert cached == [True] * 3
+    assert_same(again, preds)
+    longer, cached = predict(bars.rows(0, len(bars) - 1), training=both, directory=tmp_path)
+    assert cached == [True] * 3  # new predictions of the stored weights
+    for one, other in zip(longer.members, preds.members, strict=True):
+        np.testing.assert_allclose(one.proba, other.proba[:-1], atol=1e-5)
 
 
 def test_a_changed_setting_trains_anew(bars, tmp_path):

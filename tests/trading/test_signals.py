@@ -1,12 +1,14 @@
 """The confidence rule, row by row, and what a Signals object accepts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convnext_vbt.predictions import Predictions
+from convnext_vbt.predictions import Predictions, Split, SplitFit
 from convnext_vbt.trading.signals import LEVELS, Signals, confidence_signals
 
 from .markets import bars_of, hours, random_bars, random_predictions
@@ -94,6 +96,70 @@ def test_quantile_thresholds_are_each_splits_own():
     assert np.array_equal(signals.entries[:, 0], entries)
     share = 0.25 + 0.75 * np.clip((up - theta) / (full - theta), 0, 1)
     assert signals.size[entries, 0] == pytest.approx(share[entries], abs=1e-6)
+
+
+def abstaining(up, down, *, coverage=0.5, limit=0.5, **arguments) -> tuple[Signals, Signals]:
+    """The rule on these rows with and without abstaining; sets hold what has P >= 1 - limit."""
+    num_bars = len(up) + 2
+    frames = {
+        name: pd.DataFrame({"A": [*values, NAN, NAN]}, hours(num_bars))
+        for name, values in (("prob_up", up), ("prob_down", down))
+    }
+    edges = dict.fromkeys(("train", "valid", "calibration"), (0, 0))
+    fit = SplitFit(
+        number=0, epochs=1, valid_loss=1.0, prior_loss=1.1, temperature=1.0,
+        prior=(0.3, 0.4, 0.3), num_scores=100,
+    )  # fmt: skip
+    preds = replace(
+        Predictions.from_frames(**frames),
+        splits=(Split(number=0, test=(0, num_bars), **edges),),
+        fits=(fit,),
+        nonconformity=np.full((1, 1001), limit),
+    )
+    bars = bars_of([FLAT] * num_bars)
+    both = [
+        confidence_signals(preds, bars, abstain=abstain, full=0.8, **arguments)
+        for abstain in (None, coverage)
+    ]
+    return both[0].rows(0, len(up)), both[1].rows(0, len(up))
+
+
+#       UP alone, UP and STAY, UP and DOWN, STAY alone, nothing, DOWN alone, none
+UPS = [0.62, 0.46, 0.46, 0.35, 0.36, 0.25, NAN]
+DOWNS = [0.20, 0.12, 0.41, 0.20, 0.32, 0.55, NAN]
+
+
+def test_abstaining_enters_only_where_the_set_names_one_side():
+    """Sets hold every class of probability 0.4 or more."""
+    free, bound = abstaining(UPS, DOWNS, limit=0.6, threshold=0.34, hysteresis=0.05)
+    assert on(free, "entries") == [0, 1, 2, 3, 4]
+    assert on(bound, "entries") == [0, 1]
+    assert on(free, "short_entries") == on(bound, "short_entries") == [5]
+    for name in ("exits", "short_exits"):
+        assert on(bound, name) == on(free, name)
+    assert (bound.size[[2, 3, 4]] == 0).all()
+    np.testing.assert_array_equal(bound.size[[0, 1, 5]], free.size[[0, 1, 5]])
+
+
+def test_abstaining_turns_no_position_and_lets_exit_levels_be():
+    """Long only: a DOWN that is not in the set alone ends no long, the exit level does."""
+    up, down = [0.45, 0.20], [0.50, 0.50]
+    free, bound = abstaining(up, down, limit=0.6, threshold=0.4, hysteresis=0.05, short=False)
+    assert on(free, "exits") == [0, 1]
+    assert on(bound, "exits") == [1]
+
+
+def test_sets_too_large_or_empty_enter_nothing():
+    for limit in (1.0, 0.2):
+        _, bound = abstaining(UPS, DOWNS, limit=limit, threshold=0.34)
+        assert on(bound, "entries") == on(bound, "short_entries") == []
+
+
+def test_abstaining_needs_conformal_scores_and_a_coverage():
+    with pytest.raises(ValueError, match="conformal sets need predictions with calibration"):
+        rule(UP, DOWN, threshold=0.5, abstain=0.8)
+    with pytest.raises(ValueError, match=r"coverage must lie in \(0, 1\), got 80"):
+        abstaining(UPS, DOWNS, coverage=80, threshold=0.34)
 
 
 @settings(max_examples=20, derandomize=True, deadline=None)

@@ -29,7 +29,11 @@ COLUMNS = (
     "majority_accuracy",
     "balanced_accuracy",
     "mcc",
+    "coverage_90",
+    "set_size_90",
 )
+COVERAGE = 0.90
+"""Of the conformal sets that are scored."""
 _LEAST = 1e-7
 """Log-loss counts no probability as less than this, about the resolution of float32."""
 
@@ -48,16 +52,22 @@ def score_splits(preds: Predictions, values: np.ndarray) -> pd.DataFrame:
       the split's first bar where the predictions do not carry them); majority_accuracy: of always
       saying the class that was the most frequent in training.
     - balanced_accuracy: mean recall of the classes seen; mcc: Matthews' (Gorodkin 2004).
+    - coverage_90: share of bars whose label is in the conformal set of 90 % coverage, and
+      set_size_90: how many classes it holds on average (`Predictions.conformal_sets`). Coverage
+      that wanders from split to split is a market that changes. NaN without conformal scores.
 
     Raises `ValueError` when `values` has not the shape of the predictions.
     """
     _check(preds, values)
     numbers = [split.number for split in preds.splits] or np.unique(preds.split[preds.split >= 0])
+    sets = None if preds.nonconformity is None else preds.conformal_sets(COVERAGE)
     rows = {}
     for number in map(int, numbers):
         counted = (preds.split == number) & (values >= 0)
         proba = _normalised(preds.proba[counted])
         rows[number] = _scores(proba, values[counted], _prior(preds, values, number))
+        if sets is not None and counted.any():
+            rows[number] |= _coverage(sets[counted], values[counted])
     table = pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS))
     return table.rename_axis("split").astype({"bars": np.int64})
 
@@ -149,7 +159,7 @@ def _scores(proba_MK: np.ndarray, actual: np.ndarray, prior: np.ndarray) -> dict
     prior_MK = np.broadcast_to(prior, proba_MK.shape)
     moved = actual != STAY
     seen = table.sum(axis=1) > 0
-    return {
+    return dict.fromkeys(COLUMNS, np.nan) | {
         "bars": len(actual),
         "auc_up": _auc(actual == UP, proba_MK[:, UP]),
         "auc_down": _auc(actual == DOWN, proba_MK[:, DOWN]),
@@ -165,6 +175,13 @@ def _scores(proba_MK: np.ndarray, actual: np.ndarray, prior: np.ndarray) -> dict
         else np.nan,
         "balanced_accuracy": float(np.mean(table.diagonal()[seen] / table.sum(axis=1)[seen])),
         "mcc": _matthews(predicted, actual),
+    }
+
+
+def _coverage(sets_MK: np.ndarray, actual: np.ndarray) -> dict[str, float]:
+    return {
+        "coverage_90": float(sets_MK[np.arange(len(actual)), actual].mean()),
+        "set_size_90": float(sets_MK.sum(axis=1).mean()),
     }
 
 

@@ -1,26 +1,21 @@
-"""What networks say about bars that they were not trained on, and how to calibrate it.
+"""Bars that nothing was trained on, as networks and baselines are asked about them.
 
-Dimensions: T bars, N symbols, K = 3 classes, R rows of a range, over all symbols.
+Dimensions: T bars, N symbols, F features, K = 3 classes, R rows of a range, over all symbols.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional
 
-from convnext_vbt.learning.model import ConvNeXt1d
-from convnext_vbt.learning.segments import Series, series_logits
+from convnext_vbt.learning.segments import Series
 from convnext_vbt.predictions import Range
-
-TEMPERATURES = (0.25, 4.0)
-LOG_TEMPERATURE_DEVIATION = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,35 +43,30 @@ class HeldOut:
         """The labels without the rows that have none."""
         return self.y[self.y >= 0]
 
-    @torch.inference_mode()
-    def log_proba(self, nets: Sequence[ConvNeXt1d], device: str) -> Tensor:
-        """Log of the networks' mean probability, (R, K)."""
-        total = torch.zeros(())
-        for net in nets:
-            parts = [
-                series_logits(net, *pair, device)
-                for pair in zip(self.series, self.rows, strict=True)
-            ]
-            total = total + torch.cat(parts).softmax(1)
-        return (total / len(nets)).log()
+    @property
+    def bars(self) -> Tensor:
+        """The bar that each row is, int64 (R,)."""
+        pairs = zip(self.series, self.rows, strict=True)
+        return torch.from_numpy(np.concatenate([one.bars[slice(*span)] for one, span in pairs]))
+
+    @property
+    def last_bars(self) -> Tensor:
+        """The standardised features of each row's own bar, float32 (R, F)."""
+        pairs = zip(self.series, self.rows, strict=True)
+        return torch.cat([one.values[:, slice(*span)] for one, span in pairs], dim=1).T
 
     def loss(self, log_proba: Tensor) -> float:
         """Log-loss at the labelled rows, in nats per bar."""
         return float(functional.cross_entropy(log_proba, self.y, ignore_index=-1))
 
 
-def fit_temperature(log_proba: Tensor, held: HeldOut, *, label_bars: float) -> float:
-    """The temperature in [0.25, 4] by which to divide the logits (Guo et al. 2017, 1706.04599).
+class Predictor(Protocol):
+    """What says probabilities: an ensemble of networks, or a baseline."""
 
-    It has the least log-loss plus a pull towards 1: log T is taken as normal with deviation 0.5
-    beforehand, and labels that last `label_bars` bars overlap so much that R of them are worth
-    R / label_bars outcomes. So a short calibration range cannot do much harm.
-    """
-    outcomes = len(held.labelled) / max(1.0, label_bars)
+    def log_proba(self, held: HeldOut) -> Tensor:
+        """Log-probabilities at the rows, uncalibrated, float32 (R, K)."""
+        ...
 
-    def cost(log_temperature: float) -> float:
-        pull = 0.5 * (log_temperature / LOG_TEMPERATURE_DEVIATION) ** 2
-        return outcomes * held.loss(log_proba / math.exp(log_temperature)) + pull
-
-    low, high = (math.log(t) for t in TEMPERATURES)
-    return math.exp(minimize_scalar(cost, bounds=(low, high), method="bounded").x)
+    def tensors(self) -> dict[str, Tensor]:
+        """The arrays that it can be rebuilt from; empty where it cannot be."""
+        ...

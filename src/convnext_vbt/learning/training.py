@@ -1,12 +1,12 @@
-"""Training one split: segments in, calibrated probabilities out, deterministic on one thread.
+"""Training the networks of one split: segments in, weights out, deterministic on one thread.
 
-Dimensions: T bars, N symbols, F features, K = 3 classes, R labelled rows.
+Dimensions: F features, K = 3 classes, R rows of a range, B batch, L labelled bars.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,22 +15,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from convnext_vbt.learning.features import Features
-from convnext_vbt.learning.heldout import HeldOut, fit_temperature
-from convnext_vbt.learning.labels import Labels
+from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.model import SIZES, ConvNeXt1d, decay_groups
-from convnext_vbt.learning.segments import Segments, Series, pack, scale
-from convnext_vbt.predictions import CLASSES, DOWN, QUANTILE_LEVELS, UP, Range, Split, SplitFit
+from convnext_vbt.learning.segments import Segments, series_logits
+from convnext_vbt.predictions import CLASSES
 
 NUM_CLASSES = len(CLASSES)
-Progress = Callable[[int, int, float, float], None]
-"""(step, steps, validation loss, prior loss)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """The network: `[model]` of a strategy file."""
+    """What is trained: `[model]` of a strategy file. All but `kind` describes the network."""
 
+    kind: Literal["convnext", "logistic", "boosting", "majority"] = "convnext"
+    """The network, or a baseline: logistic regression or gradient-boosted trees on the last bar's
+    features, or the class frequencies of the training range (`learning.baselines`)."""
     size: str | None = None
     """A named size (atto, femto, pico, nano, tiny, small) instead of depths and dims."""
     depths: tuple[int, ...] = (1, 1, 3, 1)
@@ -96,7 +95,8 @@ class TrainingConfig:
     patience: int = 5
     """Looks without improvement after which training stops."""
     ensemble: int = 1
-    """Networks from different seeds whose probabilities are averaged."""
+    """Networks from different seeds whose probabilities are averaged; with two or more, what each
+    says alone is kept too (`Predictions.members`)."""
 
     def __post_init__(self) -> None:
         for key in ("steps", "segments", "segment_bars", "eval_every", "patience", "ensemble"):
@@ -111,19 +111,34 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FittedSplit:
-    """All that predicting needs: weights, scale and temperature of one split."""
+class Networks:
+    """An ensemble whose probabilities are averaged."""
 
-    states: list[dict[str, Tensor]]
-    """The weights of each network of the ensemble, on the CPU."""
-    mean: np.ndarray
-    """float32 (N, F), of the training range; NaN for a symbol that is hardly in it."""
-    std: np.ndarray
-    temperature: float
-    fit: SplitFit
-    quantiles: np.ndarray
-    """float32 (1001,): quantiles of max(P(UP), P(DOWN)) on the calibration range."""
-    receptive_field: int
+    nets: tuple[ConvNeXt1d, ...]
+    """On `device`, in evaluation mode."""
+    device: str
+
+    @torch.inference_mode()
+    def log_proba(self, held: HeldOut) -> Tensor:
+        """Log of the networks' mean probability at the rows, (R, K)."""
+        total = torch.zeros(())
+        for net in self.nets:
+            pairs = zip(held.series, held.rows, strict=True)
+            parts = [series_logits(net, *pair, self.device) for pair in pairs]
+            total = total + torch.cat(parts).softmax(1)
+        return (total / len(self.nets)).log()
+
+    def members(self) -> tuple[Networks, ...]:
+        """Each network by itself."""
+        return tuple(Networks(nets=(net,), device=self.device) for net in self.nets)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights as "member.parameter", on the CPU."""
+        return {
+            f"{member}.{name}": value.cpu().contiguous()
+            for member, net in enumerate(self.nets)
+            for name, value in net.state_dict().items()
+        }
 
 
 def resolve_device(name: str) -> str:
@@ -139,117 +154,12 @@ def resolve_device(name: str) -> str:
     return ("cuda" if there else "cpu") if name == "auto" else name
 
 
-def fit_split(
-    features: Features,
-    labels: Labels,
-    split: Split,
-    *,
-    model: ModelConfig,
-    training: TrainingConfig,
-    seed: int,
-    device: str = "cpu",
-    progress: Progress | None = None,
-) -> FittedSplit:
-    """Train the networks of one split and calibrate them.
-
-    Weights come from `split.train` alone, early stopping from `split.valid`, temperature and
-    quantiles from `split.calibration`; no bar after it is read. The result depends on the
-    arguments (and torch's thread count) only, not on any global random state.
-
-    Raises `ValueError` when a range has no bar with both a label and a full receptive field.
-    """
-    device = resolve_device(device)
-    mean, std = scale(features, split.train)
-    series = pack(features, mean, std, split.calibration[1])
-    reach = _network(model, features).receptive_field
-    train, valid, calibration = (
-        _held_out(series, labels, split, name, reach) for name in ("train", "valid", "calibration")
-    )
-    counts = np.bincount(train.labelled.numpy(), minlength=NUM_CLASSES)
-    prior = counts / counts.sum()
-    # A class that the training range lacks would cost infinitely much in the validation range.
-    prior_loss = float(-np.log(np.maximum(prior, 1e-6))[valid.labelled.numpy()].mean())
-    segments = Segments(
-        series, labels.values, split.train, context=reach - 1, length=training.segment_bars
-    )
-    nets, kept_steps = [], []
-    for member in range(training.ensemble):
-
-        def told(step: int, loss: float, before: int = member * training.steps) -> None:
-            if progress is not None:
-                progress(before + step, training.ensemble * training.steps, loss, prior_loss)
-
-        net = _network(model, features)
-        kept = _train(
-            net,
-            _network(model, features),
-            segments,
-            valid,
-            weights=_class_weights(prior, training),
-            config=training,
-            seeds=np.random.SeedSequence([seed, split.number, member]),
-            device=device,
-            told=told,
-        )
-        nets.append(net)
-        kept_steps.append(kept)
-    log_proba = calibration.log_proba(nets, device)
-    temperature = fit_temperature(
-        log_proba, calibration, label_bars=_label_bars(labels, split.calibration)
-    )
-    confidence = (log_proba / temperature).softmax(1)[:, [DOWN, UP]].amax(1)
-    return FittedSplit(
-        states=[{k: v.cpu().contiguous() for k, v in net.state_dict().items()} for net in nets],
-        mean=mean,
-        std=std,
-        temperature=temperature,
-        fit=SplitFit(
-            number=split.number,
-            epochs=round(sum(kept_steps) / len(kept_steps)),
-            valid_loss=valid.loss(valid.log_proba(nets, device)),
-            prior_loss=prior_loss,
-            temperature=temperature,
-            prior=(float(prior[0]), float(prior[1]), float(prior[2])),
-        ),
-        quantiles=np.quantile(confidence.numpy(), QUANTILE_LEVELS).astype(np.float32),
-        receptive_field=reach,
-    )
-
-
-def predict_range(
-    fitted: FittedSplit,
-    features: Features,
-    start: int,
-    stop: int,
-    *,
-    model: ModelConfig,
-    device: str = "cpu",
-) -> np.ndarray:
-    """Probabilities of DOWN, STAY, UP at the bars [start, stop), float32 (stop - start, N, 3).
-
-    NaN where a symbol has no bar, too short a history or no scale. A bar's value depends on the
-    receptive field that ends there, not on the range it is asked in (to 1e-5).
-    """
-    device = resolve_device(device)
-    series = pack(features, fitted.mean, fitted.std, stop)
-    nets = [_network(model, features) for _ in fitted.states]
-    for net, state in zip(nets, fitted.states, strict=True):
-        net.load_state_dict(state)
-        net.to(device).eval()
-    out = np.full((stop - start, len(series), NUM_CLASSES), np.nan, dtype=np.float32)
-    for n, one in enumerate(series):
-        rows = one.predictable((start, stop), fitted.receptive_field)
-        held = HeldOut(series=[one], rows=[rows], y=torch.empty(0))
-        proba = (held.log_proba(nets, device) / fitted.temperature).softmax(1)
-        out[one.bars[slice(*rows)] - start, n] = proba.numpy()
-    return out
-
-
-def _network(model: ModelConfig, features: Features) -> ConvNeXt1d:
+def build_network(model: ModelConfig, num_features: int) -> ConvNeXt1d:
+    """The network that `model` describes, with weights that nobody should keep."""
     depths, dims = SIZES[model.size] if model.size else (model.depths, model.dims)
-    with torch.random.fork_rng(devices=[]):  # building one draws weights, which nobody keeps
+    with torch.random.fork_rng(devices=[]):  # building one draws weights
         return ConvNeXt1d(
-            len(features.names),
+            num_features,
             num_classes=NUM_CLASSES,
             depths=depths,
             dims=dims,
@@ -260,24 +170,60 @@ def _network(model: ModelConfig, features: Features) -> ConvNeXt1d:
         )
 
 
-def _held_out(
-    series: list[Series], labels: Labels, split: Split, name: str, receptive_field: int
-) -> HeldOut:
-    start, stop = getattr(split, name)
-    held = HeldOut.of(series, labels.values, (start, stop), receptive_field)
-    if not len(held.labelled):
-        raise ValueError(
-            f"split {split.number}: no bar of the {name} range [{start}, {stop}) has both a label "
-            f"and the {receptive_field} bars of history that the network reads; lengthen "
-            "splits.train, or start the splits later"
+def restore_networks(
+    model: ModelConfig, num_features: int, tensors: Mapping[str, Tensor], device: str
+) -> Networks:
+    """The networks that these are the `Networks.tensors` of."""
+    states: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        number, _, parameter = name.partition(".")
+        states.setdefault(int(number), {})[parameter] = value
+    nets = []
+    for _, state in sorted(states.items()):
+        net = build_network(model, num_features)
+        net.load_state_dict(state)
+        nets.append(net.to(device).eval())
+    return Networks(nets=tuple(nets), device=device)
+
+
+def fit_networks(
+    segments: Segments,
+    valid: HeldOut,
+    *,
+    prior: np.ndarray,
+    num_features: int,
+    model: ModelConfig,
+    training: TrainingConfig,
+    seeds: Sequence[int],
+    device: str,
+    told: Callable[[int, int, float], None],
+) -> tuple[Networks, list[int]]:
+    """The networks of one split and the steps that each of them took.
+
+    Weights come from `segments` alone, the rows of `valid` say which are kept. `prior` holds the
+    class frequencies of the training range; `told` hears of (step, steps, validation loss).
+    """
+    nets, kept_steps = [], []
+    for member in range(training.ensemble):
+
+        def told_of(step: int, loss: float, before: int = member * training.steps) -> None:
+            told(before + step, training.ensemble * training.steps, loss)
+
+        net = build_network(model, num_features)
+        kept = _train(
+            net,
+            build_network(model, num_features),
+            segments,
+            valid,
+            weights=_class_weights(prior, training),
+            config=training,
+            seeds=np.random.SeedSequence([*seeds, member]),
+            device=device,
+            told=told_of,
         )
-    return held
-
-
-def _label_bars(labels: Labels, bars: Range) -> float:
-    """How many bars a label lasts on average, from its own to the one that decides it."""
-    lasting_TN = (labels.end - np.arange(len(labels.end))[:, None])[slice(*bars)]
-    return float(lasting_TN[labels.values[slice(*bars)] >= 0].mean())
+        nets.append(net)
+        kept_steps.append(kept)
+    return Networks(nets=tuple(nets), device=device), kept_steps
 
 
 def _train(
@@ -324,7 +270,7 @@ def _train(
         _average(average, net, min(config.ema, step / (step + 9)))  # at first over fewer steps
         if step % config.eval_every and step < config.steps:
             continue
-        valid_loss = valid.loss(valid.log_proba([average], device))
+        valid_loss = valid.loss(Networks(nets=(average,), device=device).log_proba(valid))
         told(step, valid_loss)
         looks_since += 1
         if valid_loss < best_loss:

@@ -1,9 +1,10 @@
 """Every split trained and predicted once: in parallel, cached by content, resumable.
 
-A split's weights are keyed by a hash of everything that shaped them, its predictions by that and
-the rows they were made from; so a changed threshold retrains nothing, an appended bar retrains
-nothing, and a killed run goes on where it stopped with bit-identical results. Dimensions: T bars,
-N symbols, F features, K = 3 classes.
+A split is a network's or a baseline's. Its weights are keyed by a hash of everything that shaped
+them, its predictions by that and the rows they were made from; so a changed threshold retrains
+nothing, an appended bar retrains nothing (but boosting, whose trees are not kept), and a killed run
+goes on where it stopped with bit-identical results. Dimensions: T bars, N symbols, F features,
+K = 3 classes.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +30,17 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 import convnext_vbt
 from convnext_vbt.learning.features import Features
+from convnext_vbt.learning.fitting import FittedSplit, fit_split, predict_range, restore
 from convnext_vbt.learning.labels import Labels
 from convnext_vbt.learning.splits import Splits
 from convnext_vbt.learning.training import (
-    FittedSplit,
     ModelConfig,
+    Networks,
     TrainingConfig,
-    fit_split,
-    predict_range,
     resolve_device,
 )
 from convnext_vbt.market.bars import Bars
@@ -47,7 +49,9 @@ from convnext_vbt.storage import sha256_file, sha256_json, write_bytes, write_js
 
 logger = logging.getLogger("convnext_vbt")
 
-FORMAT = 1
+FORMAT = 2
+_ARRAYS = ("mean", "std", "quantiles", "nonconformity")
+_WEIGHTS = "model."
 _PROBABILITIES = ("prob_down", "prob_stay", "prob_up")
 
 
@@ -85,8 +89,10 @@ class _Task:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outcome:
     split: Split
-    fit: SplitFit
-    quantiles: np.ndarray
+    fits: tuple[SplitFit, ...]
+    """M + 1 of them, as of all that follows: the ensemble's first, then each member's."""
+    quantiles: list[np.ndarray]
+    nonconformity: list[np.ndarray]
     receptive_field: int
     proba: np.ndarray
     cached: bool
@@ -147,11 +153,13 @@ def walk_forward(
         outcomes[number] = outcome
         for note in outcome.notes:
             logger.warning(note)
-        logger.info("split %d: %s%s", number, outcome.fit, " (cached)" if outcome.cached else "")
+        logger.info(
+            "split %d: %s%s", number, outcome.fits[0], " (cached)" if outcome.cached else ""
+        )
         if progress is not None:
             progress(
                 SplitDone(
-                    fit=outcome.fit, done=len(outcomes), total=len(tasks), cached=outcome.cached
+                    fit=outcome.fits[0], done=len(outcomes), total=len(tasks), cached=outcome.cached
                 )
             )
     if failures:
@@ -161,6 +169,40 @@ def walk_forward(
             f"{type(failures[first]).__name__}: {failures[first]}); the others are kept"
         ) from failures[first]
     return _assemble(bars, [outcomes[split.number] for split in splits], target)
+
+
+def fit_alone(
+    features: Features,
+    labels: Labels,
+    split: Split,
+    *,
+    model: ModelConfig,
+    training: TrainingConfig,
+    seed: int = 0,
+    device: str = "cpu",
+) -> FittedSplit:
+    """One split trained just as `walk_forward` trains it, to be handed to `forecast`."""
+    with _one_thread():
+        return fit_split(
+            features, labels, split, model=model, training=training, seed=seed, device=device
+        )
+
+
+def forecast(
+    bars: Bars,
+    features: Features,
+    splits: Sequence[Split],
+    fits: Sequence[FittedSplit],
+    *,
+    target: Target,
+) -> Predictions:
+    """The predictions of splits that were trained by `fit_alone`, bit for bit `walk_forward`'s."""
+    with _one_thread():
+        outcomes = [
+            _outcome(split, fitted, _predicted(fitted, features, split))
+            for split, fitted in zip(splits, fits, strict=True)
+        ]
+    return _assemble(bars, outcomes, target)
 
 
 def available_cores() -> int:
@@ -192,7 +234,8 @@ def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):  # scikit-learn's and numpy's
+            yield
     finally:
         torch.set_num_threads(before)
 
@@ -218,17 +261,27 @@ def _run(task: _Task) -> _Outcome:
             device=task.device,
         )
     if proba is None:
-        start, stop = task.split.test
-        proba = predict_range(
-            fitted, task.features, start, stop, model=task.model, device=task.device
-        )
+        proba = _predicted(fitted, task.features, task.split)
         source = None
     if task.directory is not None and source != task.directory:
         _save(task.directory, task, fitted, proba, fit_key, predict_key)
+    return _outcome(task.split, fitted, proba, cached=cached, notes=notes)
+
+
+def _outcome(
+    split: Split,
+    fitted: FittedSplit,
+    proba: np.ndarray,
+    *,
+    cached: bool = False,
+    notes: Sequence[str] = (),
+) -> _Outcome:
+    everyone = (fitted, *fitted.members)
     return _Outcome(
-        split=task.split,
-        fit=fitted.fit,
-        quantiles=fitted.quantiles,
+        split=split,
+        fits=tuple(one.fit for one in everyone),
+        quantiles=[one.quantiles for one in everyone],
+        nonconformity=[one.nonconformity for one in everyone],
         receptive_field=fitted.receptive_field,
         proba=proba,
         cached=cached,
@@ -236,14 +289,28 @@ def _run(task: _Task) -> _Outcome:
     )
 
 
+def _predicted(fitted: FittedSplit, features: Features, split: Split) -> np.ndarray:
+    """Probabilities of the test range, float32 (M + 1, bars, N, K)."""
+    everyone = (fitted, *fitted.members)
+    return np.stack([predict_range(one, features, *split.test) for one in everyone])
+
+
 def _assemble(bars: Bars, outcomes: list[_Outcome], target: Target) -> Predictions:
+    whole, *members = (
+        _predictions(bars, outcomes, target, m) for m in range(len(outcomes[0].fits))
+    )
+    return replace(whole, members=tuple(members))
+
+
+def _predictions(bars: Bars, outcomes: list[_Outcome], target: Target, m: int) -> Predictions:
+    """The ensemble's (m = 0), or a member's."""
     shape = (len(bars), len(bars.symbols))
     proba_TNK = np.full((*shape, 3), np.nan, dtype=np.float32)
     split_TN = np.full(shape, -1, dtype=np.int16)
     for outcome in outcomes:
         rows = slice(*outcome.split.test)
-        proba_TNK[rows] = outcome.proba
-        made = np.isfinite(outcome.proba).all(axis=2)
+        proba_TNK[rows] = outcome.proba[m]
+        made = np.isfinite(outcome.proba[m]).all(axis=2)
         split_TN[rows][made] = outcome.split.number
     return Predictions(
         index=bars.index,
@@ -251,8 +318,9 @@ def _assemble(bars: Bars, outcomes: list[_Outcome], target: Target) -> Predictio
         proba=proba_TNK,
         split=split_TN,
         splits=tuple(outcome.split for outcome in outcomes),
-        fits=tuple(outcome.fit for outcome in outcomes),
-        quantiles=np.stack([outcome.quantiles for outcome in outcomes]),
+        fits=tuple(outcome.fits[m] for outcome in outcomes),
+        quantiles=np.stack([outcome.quantiles[m] for outcome in outcomes]),
+        nonconformity=np.stack([outcome.nonconformity[m] for outcome in outcomes]),
         target=target,
         receptive_field=outcomes[0].receptive_field,
     )
@@ -274,7 +342,7 @@ def _fit_key(task: _Task) -> str:
             "seed": task.seed,
             "device": task.device,
             "code": _code_hash(),
-            "versions": [convnext_vbt.__version__, torch.__version__],
+            "versions": [convnext_vbt.__version__, torch.__version__, version("scikit-learn")],
         }
     )
 
@@ -310,13 +378,14 @@ def _save(
     predict_key: str,
 ) -> None:
     weights, table, record = _paths(folder, task.split.number)
-    tensors = {
-        f"{member}.{name}": value.contiguous()
-        for member, state in enumerate(fitted.states)
-        for name, value in state.items()
+    learned = {} if fitted.predictor is None else fitted.predictor.tensors()
+    tensors = {_WEIGHTS + name: value for name, value in learned.items()}
+    everyone = (fitted, *fitted.members)
+    tensors |= {
+        f"{name}.{m}": torch.from_numpy(np.array(getattr(one, name)))
+        for m, one in enumerate(everyone)
+        for name in _ARRAYS
     }
-    for name in ("mean", "std", "quantiles"):
-        tensors[name] = torch.from_numpy(np.array(getattr(fitted, name)))
     write_bytes(weights, save_tensors(tensors))
     start, stop = task.split.test
     rows, columns = np.indices((stop - start, len(task.symbols))).reshape(2, -1)
@@ -324,14 +393,18 @@ def _save(
         {
             "timestamp": pa.array(task.index[start:stop][rows]),
             "symbol": pa.array(np.array(task.symbols, dtype=object)[columns]).dictionary_encode(),
-            **{n: pa.array(proba[:, :, k].ravel()) for k, n in enumerate(_PROBABILITIES)},
+            **{
+                name: pa.array(proba[m, :, :, k].ravel())
+                for m in range(len(everyone))
+                for k, name in enumerate(_columns(m))
+            },
         }
     )
     write_with(table, lambda temporary: pq.write_table(frame, temporary))
     facts = {
         "format": FORMAT,
         "split": asdict(task.split),
-        "fit": asdict(fitted.fit),
+        "fits": [asdict(one.fit) for one in everyone],
         "receptive_field": fitted.receptive_field,
         "fit_key": fit_key,
         "predict_key": predict_key,
@@ -354,30 +427,50 @@ def _load(
         for file in (weights, table):
             if sha256_file(file) != record["sha256"][file.name]:
                 raise ValueError(f"{file.name} does not match its hash")
-        fitted = _fitted(record, load_tensors(weights.read_bytes()))
+        fitted = _fitted(task, record, load_tensors(weights.read_bytes()))
         if record["predict_key"] != predict_key:
-            return fitted, None
+            return (None if fitted.predictor is None else fitted), None
         frame = pq.read_table(table)
-        proba = np.stack([frame[name].to_numpy() for name in _PROBABILITIES], axis=1)
+        shape = (-1, len(task.symbols))
+        proba = np.stack(
+            [
+                np.stack([frame[name].to_numpy().reshape(shape) for name in _columns(m)], axis=2)
+                for m in range(len(record["fits"]))
+            ]
+        )
     except FileNotFoundError:
         return None, None
     except (OSError, KeyError, TypeError, AttributeError, ValueError, SafetensorError) as error:
         notes.append(f"{path} is damaged ({error}); split {task.split.number} is computed again")
         return None, None
-    return fitted, proba.reshape(-1, len(task.symbols), 3)
+    return fitted, proba
 
 
-def _fitted(record: dict[str, Any], tensors: dict[str, torch.Tensor]) -> FittedSplit:
-    arrays = {name: tensors.pop(name).numpy() for name in ("mean", "std", "quantiles")}
-    states: dict[str, dict[str, torch.Tensor]] = {}
-    for name, value in tensors.items():
-        member, _, parameter = name.partition(".")
-        states.setdefault(member, {})[parameter] = value
-    fit = SplitFit(**{**record["fit"], "prior": tuple(record["fit"]["prior"])})
-    return FittedSplit(
-        states=[states[member] for member in sorted(states, key=int)],
-        temperature=fit.temperature,
-        fit=fit,
-        receptive_field=record["receptive_field"],
-        **arrays,
+def _fitted(task: _Task, record: dict[str, Any], tensors: dict[str, torch.Tensor]) -> FittedSplit:
+    learned = {
+        name.removeprefix(_WEIGHTS): value
+        for name, value in tensors.items()
+        if name.startswith(_WEIGHTS)
+    }
+    predictor = restore(task.model, len(task.features.names), learned, task.device)
+    alone = predictor.members() if isinstance(predictor, Networks) else ()
+    fits = [SplitFit(**{**fit, "prior": tuple(fit["prior"])}) for fit in record["fits"]]
+    whole, *members = (
+        FittedSplit(
+            predictor=predictor if m == 0 else alone[m - 1],
+            temperature=fit.temperature,
+            fit=fit,
+            receptive_field=record["receptive_field"],
+            mean=tensors[f"mean.{m}"].numpy(),
+            std=tensors[f"std.{m}"].numpy(),
+            quantiles=tensors[f"quantiles.{m}"].numpy(),
+            nonconformity=tensors[f"nonconformity.{m}"].numpy(),
+        )
+        for m, fit in enumerate(fits)
     )
+    return replace(whole, members=tuple(members))
+
+
+def _columns(m: int) -> list[str]:
+    """Names of the probabilities: the ensemble's, or with "_1" and so on a member's."""
+    return [f"{name}_{m}" if m else name for name in _PROBABILITIES]

@@ -42,6 +42,8 @@ class RuleConfig:
     """Share of the full size that a trade right at the threshold gets."""
     full: Threshold = "q0.99"
     """Confidence from which on the full size is staked."""
+    abstain: float | None = None
+    """Coverage of the conformal sets, such as 0.5, that must name one side for an entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -161,6 +163,7 @@ def confidence_signals(
     short_threshold: Threshold | None = None,
     floor: float = 0.25,
     full: Threshold = "q0.99",
+    abstain: float | None = None,
 ) -> Signals:
     """Signals of the confidence rule, one column a threshold (x hysteresis) x symbol.
 
@@ -174,6 +177,11 @@ def confidence_signals(
     and 1 where full <= threshold. A threshold is a probability in (0, 1) or a quantile of
     confidence on the split's own calibration range: "q0.90". The default `full` is 0.80 when the
     predictions carry no such quantiles (`Predictions.from_frames`).
+
+    With `abstain`, a coverage in (0, 1), there is no entry on a bar whose conformal set of that
+    coverage (`Predictions.conformal_sets`) holds both UP and DOWN or neither of them; STAY may be
+    in it or not. So no position is turned there either; one that is held ends by its own exit
+    level, stop or time. The higher the coverage, the larger the sets and the fewer the entries.
 
     Columns: "threshold" as it was given, "hysteresis" if a list was given, "symbol".
 
@@ -189,6 +197,10 @@ def confidence_signals(
     if full == "q0.99" and preds.quantiles is None:
         full = FULL_WITHOUT_QUANTILES
     full_TN = _level(preds, full, "full")
+    open_TN = None
+    if abstain is not None:
+        sets = preds.conformal_sets(abstain)
+        open_TN = sets[:, :, UP] != sets[:, :, DOWN]
 
     blocks = []
     keys = []
@@ -208,6 +220,7 @@ def confidence_signals(
                 full=full_TN,
                 hysteresis=gap,
                 floor=floor,
+                may_enter=open_TN,
             )
         )
         rule = (theta,) if np.ndim(hysteresis) == 0 else (theta, gap)
@@ -232,12 +245,13 @@ def rule_arrays(
     full: np.ndarray,
     hysteresis: float,
     floor: float,
+    may_enter: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """The confidence rule on plain (T, N) arrays: entries, exits, short_entries, short_exits, size.
 
     `long` and `short` are the thresholds of each bar, `full` the confidence of the full size;
-    `short` None means long only, and then DOWN at the long threshold ends a long. See
-    `confidence_signals` for the rule.
+    `short` None means long only, and then DOWN at the long threshold ends a long. Where `may_enter`
+    is False neither side is signalled. See `confidence_signals` for the rule.
     """
     # float32 against float32: 0.7 as a probability is not below 0.7 as a threshold
     up, down, theta = (np.asarray(x, dtype=np.float32) for x in (prob_up, prob_down, long))
@@ -245,6 +259,8 @@ def rule_arrays(
     gap = np.float32(hysteresis)
     is_up = (up >= theta) & (up > down)
     is_down = (down >= theta_down) & (down > up)
+    if may_enter is not None:
+        is_up, is_down = is_up & may_enter, is_down & may_enter
     leaves = up < theta - gap
     size = np.where(is_up, _size(up, theta, full, floor), 0.0)
     if short is None:

@@ -133,6 +133,7 @@ def sweep(
     short_threshold: Threshold | None = None,
     floor: float = 0.25,
     full: Threshold = "q0.99",
+    abstain: float | None = None,
     stop: float | None = None,
     take_profit: float | None = None,
     max_holding: int | None = None,
@@ -163,7 +164,7 @@ def sweep(
     if signals is None:
         signals = confidence_signals(
             preds, bars, threshold=threshold, hysteresis=hysteresis, short=short,
-            short_threshold=short_threshold, floor=floor, full=full,
+            short_threshold=short_threshold, floor=floor, full=full, abstain=abstain,
         )  # fmt: skip
     grid = {
         "risk": as_list("risk", risk),

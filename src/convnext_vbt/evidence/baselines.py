@@ -1,0 +1,118 @@
+"""The network and its baselines side by side: what each earned, and who did better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from convnext_vbt.evidence.compare import Difference, sharpe_difference
+from convnext_vbt.evidence.headline import CONFIDENCE, Headline, headline
+from convnext_vbt.trading.sweep import SweepResult
+
+NAMES = {
+    "convnext": "the network",
+    "logistic": "logistic regression",
+    "boosting": "gradient boosting",
+    "majority": "the class prior",
+}
+"""How sentences call the kinds of `model.kind`; other names stand as they are."""
+
+FIGURES = ("total_return", "cagr", "max_drawdown", "sharpe", "sharpe_low", "sharpe_high", "trades")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """Headlines of several strategies on the same test ranges, each against the first."""
+
+    table: pd.DataFrame
+    """One row a strategy, index "model": the headline's `FIGURES`; difference, difference_low and
+    difference_high, its annual Sharpe ratio less the first one's with a 90 % interval; days, the
+    number of UTC days. The first row's differences are NaN."""
+    sentences: tuple[str, ...]
+    """What that says, a sentence for each strategy but the first."""
+
+
+def compare(
+    results: Mapping[str, SweepResult],
+    *,
+    initial: Hashable | None = None,
+    risk: float | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """Compare the headlines of sweeps by name; `initial`, `risk`, `seed` as in `headline`.
+
+    All must have been traded over the same bars and test ranges. Differences are those of
+    `compare.sharpe_difference`: both strategies drawn on the same days.
+
+    Raises `ValueError` for fewer than two sweeps and for sweeps of different ranges.
+    """
+    _check(results)
+    heads = {
+        name: headline(res, initial=initial, risk=risk, seed=seed) for name, res in results.items()
+    }
+    first, *others = heads
+    rows = {first: _row(heads[first], None)}
+    sentences = []
+    for name in others:
+        difference = sharpe_difference(
+            heads[name].selection.simulation,
+            heads[first].selection.simulation,
+            days_per_year=heads[name].days_per_year,
+            confidence=CONFIDENCE,
+            seed=seed,
+        )
+        rows[name] = _row(heads[name], difference)
+        sentences.append(_sentence(name, first, difference))
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+    return Comparison(table=table, sentences=tuple(sentences))
+
+
+def _row(head: Headline, difference: Difference | None) -> dict[str, float]:
+    row = {name: getattr(head, name) for name in FIGURES}
+    row |= dict.fromkeys(("difference", "difference_low", "difference_high"), math.nan)
+    if difference is not None:
+        row |= {
+            "difference": difference.sharpe,
+            "difference_low": difference.low,
+            "difference_high": difference.high,
+        }
+    return row | {"days": head.num_days}
+
+
+def _sentence(name: str, first: str, difference: Difference) -> str:
+    other, base = NAMES.get(name, name), NAMES.get(first, first)
+    if math.isnan(difference.sharpe):
+        return f"{_capital(other)} and {base} cannot be compared: one of them never traded."
+    better, worse = (other, base) if difference.sharpe > 0 else (base, other)
+    sign = math.copysign(1.0, difference.sharpe)
+    low, high = sorted((sign * difference.low, sign * difference.high))
+    text = f"{_capital(better)} did better than {worse} by {abs(difference.sharpe):.2f} of Sharpe"
+    if math.isnan(low):
+        return f"{text}; there are too few days for an interval."
+    text = f"{text} (90 % interval {low:.2f} to {high:.2f})"
+    return f"{text}, which may be chance: the interval holds zero." if low <= 0 else f"{text}."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _check(results: Mapping[str, SweepResult]) -> None:
+    if len(results) < 2:
+        raise ValueError(f"a comparison needs at least two sweeps, got {list(results)}")
+    (first, base), *others = results.items()
+    for name, res in others:
+        same = (
+            res.bars.symbols == base.bars.symbols
+            and res.window_bars.index.equals(base.window_bars.index)
+            and [s.test for s in res.predictions.splits]
+            == [s.test for s in base.predictions.splits]
+        )
+        if not same:
+            raise ValueError(
+                f"{name} was not traded over the bars and test ranges of {first}; compare sweeps "
+                "of the same [data], [labels] and [splits]"
+            )

@@ -1,0 +1,264 @@
+"""Baselines through the network's own splits, scale, labels, calibration and cache."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from convnext_vbt.learning import baselines
+from convnext_vbt.learning.features import Features
+from convnext_vbt.learning.fitting import fit_split, predict_range
+from convnext_vbt.learning.labels import Labels
+from convnext_vbt.learning.splits import WalkForward
+from convnext_vbt.learning.training import ModelConfig, TrainingConfig
+from convnext_vbt.learning.walkforward import walk_forward
+from convnext_vbt.market.simulated import simulated_bars
+from convnext_vbt.predictions import DOWN, STAY, UP, Split, Target
+
+T, N, F = 1200, 2, 3
+SPLIT = Split(
+    number=1, train=(100, 800), valid=(810, 900), calibration=(910, 1000), test=(1005, 1200)
+)
+KINDS = ("logistic", "boosting", "majority")
+TRAINING = TrainingConfig()
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    with threadpool_limits(1):
+        yield
+
+
+def market(*, seed=0):
+    """Labels that the last bar's features 0 and (bent) 1 tell; symbol 1 misses bars."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(T, N, F)).astype(np.float32)
+    score = values[..., 0] + np.abs(values[..., 1]) - 0.8 + 0.7 * rng.normal(size=(T, N))
+    y = np.digitize(score, [-0.7, 0.7])
+    values[:, :, 0] = 50 + 7 * values[:, :, 0]
+    absent = np.zeros((T, N), bool)
+    absent[:10] = True
+    absent[rng.choice(np.arange(50, T), 60, replace=False), 1] = True
+    values[absent] = np.nan
+    y[absent] = -1
+    y[-4:] = -1
+    end = np.minimum(np.arange(T)[:, None] + np.full((1, N), 3), T - 1)
+    features = Features(names=("a", "b", "c"), values=values, warmup=10)
+    return features, Labels(values=y, end=end, bars_per_year=8760.0)
+
+
+def fit(kind, features, labels, *, seed=0, split=SPLIT):
+    model = ModelConfig(kind=kind)
+    return fit_split(features, labels, split, model=model, training=TRAINING, seed=seed)
+
+
+def rows(features, labels, bars):
+    """Standardised, clipped features and labels of a range by hand."""
+    inside = features.values[slice(*SPLIT.train)].astype(np.float64)
+    mean, std = np.nanmean(inside, axis=0), np.nanstd(inside, axis=0)
+    x = np.clip((features.values - mean) / std, -5, 5)[slice(*bars)]
+    y = labels.values[slice(*bars)]
+    known = y >= 0
+    return x[known], y[known]
+
+
+def calibrated(proba, fitted):
+    scaled = proba ** (1 / fitted.temperature)
+    return scaled / scaled.sum(axis=-1, keepdims=True)
+
+
+def test_logistic_regression_is_scikit_learns():
+    features, labels = market()
+    fitted = fit("logistic", features, labels)
+    x, y = rows(features, labels, SPLIT.train)
+    x_valid, y_valid = rows(features, labels, SPLIT.valid)
+    models = [LogisticRegression(C=c, max_iter=1000).fit(x, y) for c in baselines.STRENGTHS]
+    losses = [
+        -m.predict_log_proba(x_valid)[np.arange(len(y_valid)), y_valid].mean() for m in models
+    ]
+    best = models[int(np.argmin(losses))]
+    assert fitted.fit.valid_loss == pytest.approx(min(losses), abs=1e-5)
+    proba = predict_range(fitted, features, *SPLIT.test)
+    x_test, _ = rows(features, labels, SPLIT.test)
+    expected = calibrated(best.predict_proba(x_test), fitted)
+    known = labels.values[slice(*SPLIT.test)] >= 0
+    np.testing.assert_allclose(proba[known], expected, atol=2e-4)
+    assert fitted.fit.learned
+    assert fitted.fit.epochs == best.n_iter_[0]
+
+
+def test_boosting_is_scikit_learns_up_to_its_best_round():
+    features, labels = market()
+    fitted = fit("boosting", features, labels)
+    x, y = rows(features, labels, SPLIT.train)
+    x_valid, y_valid = rows(features, labels, SPLIT.valid)
+    trees = HistGradientBoostingClassifier(
+        learning_rate=0.05, max_iter=fitted.fit.epochs, max_leaf_nodes=15, min_samples_leaf=100,
+        l2_regularization=1.0, early_stopping=False,
+    ).fit(x, y)  # fmt: skip
+    losses = [
+        -np.log(p[np.arange(len(y_valid)), y_valid]).mean()
+        for p in trees.staged_predict_proba(x_valid)
+    ]
+    assert np.argmin(losses) == len(losses) - 1 > 3
+    assert fitted.fit.valid_loss == pytest.approx(losses[-1], abs=1e-5)
+    x_test, _ = rows(features, labels, SPLIT.test)
+    known = labels.values[slice(*SPLIT.test)] >= 0
+    proba = predict_range(fitted, features, *SPLIT.test)[known]
+    expected = calibrated(trees.predict_proba(x_test), fitted)
+    # Rows on the very edge of a bin may fall to its other side.
+    assert (np.abs(proba - expected).max(axis=1) < 1e-4).mean() > 0.99
+
+
+def test_the_majority_says_the_training_range_s_frequencies():
+    features, labels = market()
+    fitted = fit("majority", features, labels)
+    proba = predict_range(fitted, features, *SPLIT.test)
+    _, y = rows(features, labels, SPLIT.train)
+    prior = np.bincount(y, minlength=3) / len(y)
+    present = ~np.isnan(features.values[slice(*SPLIT.test), :, 0])
+    np.testing.assert_allclose(proba[present], np.tile(prior, (present.sum(), 1)), atol=1e-6)
+    assert np.isnan(proba[~present]).all()
+    np.testing.assert_allclose(fitted.fit.prior, prior)
+    assert fitted.temperature == 1.0
+    assert not fitted.fit.learned
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_baseline_looks_at_one_bar_only(kind):
+    features, labels = market()
+    fitted = fit(kind, features, labels)
+    assert fitted.receptive_field == 1
+    whole = predict_range(fitted, features, 0, T)
+    present = ~np.isnan(features.values[..., 0])
+    np.testing.assert_array_equal(np.isfinite(whole).all(axis=2), present)
+    np.testing.assert_allclose(whole[present].sum(axis=1), 1, atol=1e-6)
+    values = features.values.copy()
+    values[:1100] = np.nan
+    values[1101:] = np.nan
+    alone = predict_range(fitted, dataclasses.replace(features, values=values), 1100, 1101)
+    np.testing.assert_allclose(alone[0], whole[1100], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_after_the_calibration_range_is_read(kind):
+    features, labels = market()
+    values, y = features.values.copy(), labels.values.copy()
+    stop = SPLIT.calibration[1]
+    values[stop:], y[stop:] = 1e6, 0
+    end = np.minimum(labels.end, T - 1)
+    other = fit(
+        kind,
+        dataclasses.replace(features, values=values),
+        Labels(values=y, end=end, bars_per_year=8760.0),
+    )
+    fitted = fit(kind, features, labels)
+    assert other.fit == fitted.fit
+    for name in ("mean", "std", "quantiles", "nonconformity"):
+        np.testing.assert_array_equal(getattr(other, name), getattr(fitted, name))
+    before = [predict_range(one, features, 0, T) for one in (other, fitted)]
+    np.testing.assert_array_equal(*before)
+
+
+@pytest.mark.parametrize("kind", ["logistic", "boosting"])
+def test_what_is_learned_comes_from_the_training_range(kind):
+    """The validation range may only choose among what was learned."""
+    features, labels = market()
+    first = fit(kind, features, labels)
+    y = labels.values.copy()
+    y[SPLIT.calibration[0] : SPLIT.calibration[1]] = STAY
+    later = fit(kind, features, dataclasses.replace(labels, values=y))
+    assert later.fit.valid_loss == first.fit.valid_loss
+    assert later.temperature != first.temperature
+    y = labels.values.copy()
+    y[300:500] = 2 - y[300:500].clip(0)
+    changed = fit(kind, features, dataclasses.replace(labels, values=y))
+    assert changed.fit.valid_loss != first.fit.valid_loss
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("classes", [(STAY,), (STAY, UP)])
+def test_a_class_that_the_training_range_lacks_is_improbable(kind, classes):
+    features, labels = market()
+    y = labels.values.copy()
+    train = y[slice(*SPLIT.train)]
+    train[(train >= 0) & ~np.isin(train, classes)] = STAY
+    fitted = fit(kind, features, dataclasses.replace(labels, values=y))
+    proba = predict_range(dataclasses.replace(fitted, temperature=1.0), features, *SPLIT.test)
+    assert np.nanmax(proba[..., DOWN]) < 0.01
+    assert np.isfinite(fitted.fit.valid_loss)
+
+
+TARGET = Target(horizon=6, halflife=5.0)
+NAMES = ("candle_body", "candle_upper_wick", "hour_sin")
+
+
+@pytest.fixture(scope="module")
+def bars():
+    return simulated_bars(seed=5, bars=820)
+
+
+def walk(bars, kind, **options):
+    from convnext_vbt.learning.features import compute_features
+    from convnext_vbt.learning.labels import labels_for
+
+    labels = labels_for(bars, TARGET)
+    seen = []
+    preds = walk_forward(
+        bars,
+        compute_features(bars, names=NAMES),
+        labels,
+        WalkForward(train=500, test=120).split(labels),
+        model=ModelConfig(kind=kind),
+        training=TRAINING,
+        target=TARGET,
+        **{"jobs": 1, "seed": 3, "progress": seen.append, **options},
+    )
+    return preds, [event.cached for event in seen]
+
+
+def assert_same(left, right):
+    for name in ("proba", "split", "quantiles", "nonconformity"):
+        np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
+    assert left.fits == right.fits
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_baseline_walks_forward_and_resumes(bars, kind, tmp_path):
+    first, cached = walk(bars, kind, directory=tmp_path)
+    assert cached == [False] * 3
+    made = np.isfinite(first.proba).all(axis=2)
+    expected = np.zeros(len(bars), bool)
+    for split in first.splits:
+        expected[slice(*split.test)] = True
+    np.testing.assert_array_equal(made[:, 0], expected)
+    assert first.receptive_field == 1
+    (tmp_path / "001.json").unlink()
+    again, cached = walk(bars, kind, directory=tmp_path)
+    assert cached == [True, False, True]
+    assert_same(again, first)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    assert_same(walk(bars, kind)[0], first)
+    torch.set_num_threads(threads)
+    assert walk(bars, "logistic" if kind == "majority" else "majority", directory=tmp_path)[1] == (
+        [False] * 3
+    )
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("logistic", True), ("boosting", False)])
+def test_predictions_can_be_made_again(bars, kind, kept, tmp_path):
+    """A longer last range needs new predictions: from what is stored, or from trees grown again."""
+    shorter, _ = walk(bars.rows(0, len(bars) - 1), kind, directory=tmp_path)
+    longer, cached = walk(bars, kind, directory=tmp_path)
+    assert cached == [True, True, kept]
+    assert longer.fits == shorter.fits
+    np.testing.assert_array_equal(longer.proba[:-1], shorter.proba)
+    assert np.isfinite(longer.proba[-1]).all()
+    assert sorted(path.suffix for path in tmp_path.glob("002.*")) == [
+        *(".json", ".parquet", ".safetensors")
+    ]
