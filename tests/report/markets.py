@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import QUANTILE_LEVELS, Predictions, Split, SplitFit, Target
+from convnext_vbt.report.page import render
 from convnext_vbt.trading.sweep import SweepResult, sweep
 
 TARGET = Target(kind="barrier", horizon=24, up=1.0, down=1.0, halflife=24.0)
@@ -104,6 +106,13 @@ def make_sweep(*, bars: Bars | None = None, splits: int = 3, **arguments: Any) -
     bars = bars or make_bars()
     given = {"threshold": THRESHOLDS, "risk": RISKS} | arguments
     return sweep(bars, make_predictions(bars, splits=splits), **given)
+
+
+def quick_render(res: SweepResult, **arguments: Any) -> str:
+    """`render` with few random draws, for tests that are not about them."""
+    selected = arguments.get("selected") or {}
+    assessment = assess(res, risk=selected.get("risk"), draws=40)
+    return render(res, **{"provenance": {}, "assessment": assessment} | arguments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnext_vbt.report import accounts
-from tests.report.markets import make_bars
+from convnext_vbt.trading.signals import Signals
+from convnext_vbt.trading.simulation import (
+    SimulationConfig,
+    fixed_brackets,
+    simulate_signals,
+)
+from tests.report.markets import make_bars, make_sweep
 
 HOURS = pd.date_range("2024-01-01 22:00", periods=6, freq="h", tz="UTC")
 EQUITY = np.array([110.0, 99.0, 104.5, 121.0, 60.5, 90.0])
@@ -57,19 +63,47 @@ def test_splits_chain_to_the_whole_return():
     assert counts[:2].tolist() == [2, 1]
 
 
-def test_buy_and_hold_buys_at_the_open_after_the_first_close():
-    bars = make_bars(bars=200)
-    equity = accounts.buy_and_hold(bars, 0, init_cash=10_000, fees=0.001, slippage=0.002)
-    price = bars.open[1, 0] * 1.002
-    units = 10_000 / (price * 1.001)
-    assert equity[0] == 10_000
-    assert units * price * 0.001 + units * price == pytest.approx(10_000)
-    close = pd.Series(bars.close[:, 0]).ffill().to_numpy()
-    np.testing.assert_allclose(equity[1:], units * close[1:])
+@pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades:UserWarning")
+def test_an_accounts_figures_are_those_of_the_sweep():
+    res = make_sweep()
+    for cell in res.metrics.index:
+        names = dict(zip(res.metrics.index.names, cell, strict=True))
+        account = accounts.Account.of(res.simulation(**names))
+        found = accounts.figures(account, res.window_bars, slippage=res.config.slippage)
+        for name, value in res.metrics.loc[cell].drop("bust").items():
+            assert found[name] == pytest.approx(float(value), rel=1e-9, nan_ok=True), name
 
 
-def test_buy_and_hold_without_costs_earns_the_market():
+def test_break_even_is_the_cost_at_which_the_same_trades_earn_nothing():
     bars = make_bars(bars=200)
-    out = accounts.benchmark(bars, 0, init_cash=1.0, fees=0.0, slippage=0.0)
-    assert out.figures["total_return"] == pytest.approx(bars.close[-1, 0] / bars.open[1, 0] - 1)
-    assert out.figures["costs"] == 0
+    never = pd.DataFrame(False, index=bars.index, columns=list(bars.symbols))
+    entries, exits = never.copy(), never.copy()
+    entries.iloc[[5, 100]] = True
+    exits.iloc[[50, 180]] = True
+    signals = Signals.from_frames(
+        entries=never, exits=never, short_entries=entries, short_exits=exits
+    )
+
+    def walk(fees):
+        config = SimulationConfig(risk=0.5, fees=fees, slippage=0.0)
+        simulation = simulate_signals(
+            bars, signals, fixed_brackets(bars), config=config, size_type="value"
+        )
+        return accounts.Account.of(simulation)
+
+    cost = accounts.break_even(walk(0.0), slippage=0.0)
+    assert cost > 0.001  # the market fell: shorts earn
+    assert walk(cost).equity[-1] == pytest.approx(10_000.0)
+    assert accounts.break_even(walk(0.001), slippage=0.0) == pytest.approx(cost)
+
+
+def test_accounts_of_several_columns_add_up():
+    bars = make_bars("A/USDT", "B/USDT", bars=1_500)
+    simulation = make_sweep(bars=bars, threshold=0.5, risk=0.01).simulation()
+    both = accounts.Account.of(simulation)
+    one, two = (accounts.Account.of(simulation, column) for column in range(2))
+    np.testing.assert_allclose(both.equity, one.equity + two.equity)
+    assert both.init_cash == 20_000
+    assert len(both.trades) == len(one.trades) + len(two.trades)
+    assert (np.diff(both.trades["entry_idx"]) >= 0).all()
+    assert [set(account.trades["col"]) for account in (one, two)] == [{0}, {1}]

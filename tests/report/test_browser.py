@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.report import formats, payload
 from convnext_vbt.report.page import write_report
 from tests.report.markets import FIXED, make_bars, make_sweep
@@ -85,7 +86,7 @@ def expected(res, name, **cell):
 
 def test_it_draws_without_a_request_or_a_complaint(browser, res, address):
     with Visit(browser, address, viewport={"width": 1400, "height": 900}) as visit:
-        assert visit.page.locator(".chart .main-svg").count() >= 4
+        assert visit.page.locator(".chart > .js-plotly-plot, .chart.js-plotly-plot").count() >= 7
         assert visit.page.locator("#chart-heatmap .heatmaplayer image").count() == 1
         for name in formats.FIGURE:
             if name in res.metrics:
@@ -93,6 +94,14 @@ def test_it_draws_without_a_request_or_a_complaint(browser, res, address):
                 assert visit.figure(name) == visit.page.text_content(
                     f'[data-figure="{name}"] .fixed'
                 )
+        head = visit.page.evaluate("document.getElementById('chart-equity').data[4].y.at(-1)")
+        assert formats.format_number(head - 1, "percent") == visit.page.text_content(
+            '[data-figure="total_return"] .headline'
+        )
+        rules = visit.page.evaluate(
+            "document.getElementById('chart-rules').data.map(trace => trace.y.length)"
+        )
+        assert rules == [4] * 4
         visit.page.click("#heatmap-details summary")
         visit.page.wait_for_selector("#heatmap-table tbody tr")
         assert visit.page.locator("#heatmap-table tbody tr").count() == 3
@@ -135,15 +144,22 @@ def test_a_click_on_the_heatmap_selects_and_the_address_remembers(browser, res, 
         assert visit.complaints == []
 
 
-def test_the_csv_holds_every_trade(browser, res, address):
+def test_the_csv_holds_every_trade_of_the_account_in_view(browser, res, address):
+    head = assess(res, risk=0.01, draws=1).headline.selection.simulation.trades
+    cell = res.simulation(**FIXED, stop_multiple=1.0, symbol="BTC/USDT").trades
     with Visit(browser, address) as visit:
-        with visit.page.expect_download() as download:
-            visit.page.click("#csv")
-        rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
-    trades = res.simulation(**FIXED, stop_multiple=1.0, symbol="BTC/USDT").trades
-    assert len(rows) == len(trades)
-    assert sum(float(row["profit"]) for row in rows) == pytest.approx(trades["pnl"].sum(), rel=1e-5)
-    assert [float(row["entry_price"]) for row in rows] == trades["entry_price"].tolist()
+        assert visit.page.text_content("#trade-count") == str(len(head))
+        for view, trades in (("headline", head), ("cell", cell)):
+            visit.page.locator("#trades .view").select_option(view)
+            with visit.page.expect_download() as download:
+                visit.page.click("#csv")
+            rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
+            assert len(rows) == len(trades)
+            assert {row["symbol"] for row in rows} == {"BTC/USDT"}
+            profit = sum(float(row["profit"]) for row in rows)
+            assert profit == pytest.approx(trades["pnl"].sum(), rel=1e-5)
+            assert [float(row["entry_price"]) for row in rows] == trades["entry_price"].tolist()
+        assert "view=cell" in visit.page.evaluate("location.hash")
 
 
 def test_a_phone_scrolls_in_one_direction_only(browser, address):
@@ -179,15 +195,27 @@ def test_a_cell_that_is_not_embedded_says_so(browser, tmp_path, monkeypatch):
         assert visit.figure("cagr") == expected(res, "cagr", **cell)
         assert re.search(r"\d+ of 32 cells have them", visit.page.text_content("#not-embedded"))
         visit.page.click("#nearest")
-        assert visit.page.is_visible("#chart-equity")
+        assert not visit.page.is_visible("#not-embedded")
         assert visit.complaints == []
 
 
 def test_both_formatters_write_the_same_text(browser, address):
     script = (Path(formats.__file__).parent / "templates" / "report.js").read_text()
     functions = re.search(r"  function fixed.*?(?=  function price)", script, re.DOTALL).group()
-    kinds = ["percent", "ratio", "count", "times", "basis_points", "money", "days"]
-    values = [0.0, -0.00004, 0.0549, -1.2345, 9.96, 12.3, 99.999, 1234.56, -98765.4321, math.nan]
+    kinds = ["percent", "ratio", "probability", "count", "times", "basis_points", "money", "days"]
+    values = [
+        0.0,
+        -0.00004,
+        0.9999,
+        0.0549,
+        -1.2345,
+        9.96,
+        12.3,
+        99.999,
+        1234.56,
+        -98765.4321,
+        math.nan,
+    ]
     with Visit(browser, address) as visit:
         for kind in kinds:
             written = visit.page.evaluate(

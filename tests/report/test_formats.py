@@ -2,7 +2,13 @@ import math
 
 import pytest
 
-from convnext_vbt.report.formats import FIGURES, format_number, level_label, level_text
+from convnext_vbt.report.formats import (
+    FIGURES,
+    format_interval,
+    format_number,
+    level_label,
+    level_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,6 +21,9 @@ from convnext_vbt.report.formats import FIGURES, format_number, level_label, lev
         (1.005, "ratio", "1.00"),
         (-2.345, "ratio", "−2.35"),
         (0.00123, "basis_points", "12.3 bp"),
+        (0.8725, "probability", "0.873"),
+        (0.99991, "probability", "> 0.999"),
+        (0.0, "probability", "< 0.001"),
         (1234.0, "count", "1,234"),
         (101.26, "times", "101.3 ×"),
         (7.0, "money", "7.00"),
@@ -32,6 +41,11 @@ def test_undefined_is_said_never_zero(value):
     assert format_number(value, "ratio") == "n/a"
     assert format_number(value, "ratio", trades=0) == "n/a (0 trades)"
     assert format_number(value, "ratio", trades=3) == "n/a"
+
+
+def test_an_interval_has_both_ends_or_none():
+    assert format_interval(-1.234, 0.5) == "−1.23 to 0.50"
+    assert format_interval(math.nan, 0.5) == "n/a"
 
 
 def test_levels_in_words():

@@ -10,7 +10,15 @@ from convnext_vbt.report import figures, payload
 from convnext_vbt.report.page import render, write_report
 from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.sweep import sweep
-from tests.report.markets import FIXED, Page, make_bars, make_predictions, make_sweep, walk_frame
+from tests.report.markets import (
+    FIXED,
+    Page,
+    make_bars,
+    make_predictions,
+    make_sweep,
+    quick_render,
+    walk_frame,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades:UserWarning")
 
@@ -90,7 +98,7 @@ def test_54_cells_over_a_year_fit_in_3_megabytes():
     res = make_sweep(
         bars=bars, splits=6, threshold=thresholds, risk=[0.0025, 0.005, 0.01, 0.015, 0.02, 0.03]
     )
-    text = render(res, selected={}, provenance={})
+    text = quick_render(res, selected={})
     assert len(res.metrics) == 54
     assert len(Page.read(text).data["series"]) == 54
     assert len(text.encode()) < 3_000_000
@@ -113,14 +121,14 @@ def test_provenance_says_how_the_numbers_came_about(page):
 
 
 def test_a_hindsight_choice_is_called_one(res):
-    assert "exploratory, chosen in hindsight" in render(res, provenance={})
+    assert "exploratory, chosen in hindsight" in quick_render(res)
 
 
 def test_the_strategys_cell_must_have_been_swept(res):
     with pytest.raises(ValueError, match=r"threshold='q0.91' was not swept; choose from \['q0.70'"):
-        render(res, selected={"threshold": "q0.91"}, provenance={})
+        quick_render(res, selected={"threshold": "q0.91"})
     with pytest.raises(ValueError, match=r"the sweep has no level \['stop'\], only"):
-        render(res, selected={"stop": 1}, provenance={})
+        quick_render(res, selected={"stop": 1})
 
 
 def test_many_cells_carry_all_figures_but_not_all_series(monkeypatch):
@@ -129,7 +137,7 @@ def test_many_cells_carry_all_figures_but_not_all_series(monkeypatch):
         threshold=["q0.60", "q0.70", "q0.80", "q0.90"], risk=[0.001 * k for k in range(1, 13)]
     )
     cell = {"threshold": "q0.80", "risk": 0.005}
-    page = Page.read(render(res, selected=cell, provenance={}))
+    page = Page.read(quick_render(res, selected=cell))
     rows = [series["row"] for series in page.data["series"]]
     assert payload.Grid.of(res.metrics).find(cell) in rows
     assert len(rows) == len(set(rows)) <= 10
@@ -140,7 +148,7 @@ def test_many_cells_carry_all_figures_but_not_all_series(monkeypatch):
 def test_text_from_outside_cannot_become_code():
     bars = make_bars("<script>alert(1)</script>")
     res = make_sweep(bars=bars, threshold="q0.90", risk=0.01)
-    text = render(
+    text = quick_render(
         res,
         title="</title><script>alert(2)</script>",
         provenance={"<b>": "<img src=x onerror=alert(3)>"},
@@ -154,11 +162,19 @@ def test_text_from_outside_cannot_become_code():
     )
 
 
+def test_names_of_rules_cannot_smuggle_markup_into_the_figures():
+    bars = make_bars('<a href="x">', "B", bars=1_500)
+    preds = make_predictions(bars)
+    own = Signals.from_frames(entries=preds.prob_up > 0.5, exits=preds.prob_up < 0.4)
+    page = Page.read(quick_render(sweep(bars, preds, signals=own, risk=0.01)))
+    assert page.data["figures"]["rules"]["layout"]["xaxis"]["ticktext"][0].startswith("&lt;a")
+
+
 def test_no_trade_renders_as_not_available():
     res = make_sweep(threshold=0.999, risk=0.01)
-    page = Page.read(render(res, selected={}, provenance={}))
+    page = Page.read(quick_render(res, selected={}))
     assert "n/a (0 trades)" in page.text
-    assert "makes no trade" in page.text
+    assert "The headline makes no trade" in page.text
     assert page.data["series"][0]["trades"]["entry"]["n"] == 0
 
 
@@ -169,7 +185,7 @@ def test_equal_probabilities_render():
     res = sweep(
         bars, replace(preds, proba=flat, quantiles=np.full((1, 1001), 1 / 3)), threshold=0.4
     )
-    assert "0.500" in render(res, provenance={})  # the AUC of knowing nothing
+    assert "0.500" in quick_render(res)  # the AUC of knowing nothing
 
 
 def test_an_account_that_goes_bust_renders():
@@ -180,7 +196,7 @@ def test_an_account_that_goes_bust_renders():
     always = Signals.from_frames(entries=preds.prob_up.notna())
     res = sweep(bars, preds, signals=always, risk=0.5, max_leverage=20.0)
     assert res.metrics["bust"].all()
-    page = Page.read(render(res, provenance={}))
+    page = Page.read(quick_render(res))
     assert "1 of 1 cells lose the whole account" in page.text
     assert page.array(page.data["series"][0]["growth"])[-1] <= 0
     figures.plot_equity(res)
@@ -190,7 +206,7 @@ def test_probabilities_without_target_or_splits_render():
     bars = make_bars(bars=1_500)
     made = make_predictions(bars)
     preds = Predictions.from_frames(prob_up=made.prob_up, prob_down=made.prob_down)
-    text = render(sweep(bars, preds, threshold=0.5, stop=0.02), provenance={})
+    text = quick_render(sweep(bars, preds, threshold=0.5, stop=0.02))
     assert "came without walk-forward splits" in text
     assert "no target" in text
 
@@ -201,7 +217,7 @@ def test_a_panel_and_a_rule_of_ones_own_render():
     own = Signals.from_frames(entries=preds.prob_up > 0.5, exits=preds.prob_up < 0.4)
     res = sweep(bars, preds, signals=own, risk=[0.01, 0.02], stop_multiple=[0.5, 1.0])
     cell = {"risk": 0.02, "symbol": "ETH/USDT"}
-    page = Page.read(render(res, selected=cell, provenance={}))
+    page = Page.read(quick_render(res, selected=cell))
     assert len(page.data["holds"]) == 2
     assert [level["name"] for level in page.data["levels"]] == ["risk", "stop_multiple", "symbol"]
     assert payload.Grid.of(res.metrics).cell(page.data["fixed"]) == cell | {"stop_multiple": 0.5}
@@ -209,10 +225,14 @@ def test_a_panel_and_a_rule_of_ones_own_render():
 
 def test_simulated_data_says_so():
     res = make_sweep(bars=make_bars("SIM/USDT", bars=1_500), threshold="q0.90", risk=0.01)
-    assert "This market is simulated." in render(res, provenance={})
+    assert "This market is simulated." in quick_render(res)
     real = make_sweep(bars=make_bars(bars=1_500), threshold="q0.90", risk=0.01)
-    assert "This market is simulated." in render(real, provenance={"Source": "simulated:seed=7"})
-    assert "This market is simulated." not in render(real, provenance={"Source": "prices.csv"})
+    assert "This market is simulated." in quick_render(
+        real, provenance={"Source": "simulated:seed=7"}
+    )
+    assert "This market is simulated." not in quick_render(
+        real, provenance={"Source": "prices.csv"}
+    )
 
 
 def test_equal_arrays_are_stored_once():

@@ -1,4 +1,4 @@
-"""What the report says of one account: daily equity, drawdowns, splits, buy-and-hold.
+"""What the report says of one account: daily equity, drawdowns, splits, key figures.
 
 Everything is computed at bar closes; only what is drawn is thinned to UTC days. Dimensions:
 T bars of the simulated window, D UTC days, S splits.
@@ -6,12 +6,54 @@ T bars of the simulated window, D UTC days, S splits.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.evidence import stats
+from convnext_vbt.evidence.headline import moments
+from convnext_vbt.evidence.window import money_returns
 from convnext_vbt.market.bars import Bars
+from convnext_vbt.trading.simulation import Simulation
+
+_CLOSED = 1
+_GAP_STOP = 4
+_SELL = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Account:
+    """One column of a simulation, or the money of all its columns together."""
+
+    index: pd.DatetimeIndex
+    equity: np.ndarray
+    """float64 (T,), at each close."""
+    held: np.ndarray
+    """bool (T,), whether any position is held at the close."""
+    orders: np.ndarray
+    trades: np.ndarray
+    """By entry; "col" is the column of the simulation."""
+    init_cash: float
+
+    @classmethod
+    def of(cls, simulation: Simulation, column: int | None = None) -> Self:
+        """Column number `column`, or all of them together."""
+        columns = slice(None) if column is None else slice(column, column + 1)
+        orders, trades = simulation.orders, simulation.trades
+        if column is not None:
+            orders, trades = orders[orders["col"] == column], trades[trades["col"] == column]
+        equity = simulation.equity[:, columns]
+        return cls(
+            index=simulation.index,
+            equity=equity.sum(axis=1),
+            held=(simulation.position[:, columns] != 0).any(axis=1),
+            orders=orders,
+            trades=trades[np.argsort(trades["entry_idx"], kind="stable")],
+            init_cash=simulation.init_cash * equity.shape[1],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,76 +149,95 @@ def split_figures(
     return returns, depths, counts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Benchmark:
-    """Buy-and-hold of one symbol: its daily account and key figures by their metric names."""
-
-    daily: Daily
-    figures: dict[str, float]
+def daily_returns(account: Account) -> np.ndarray:
+    """Returns by UTC day, (D,), the first day against the initial cash."""
+    growth = daily(account.index, account.equity, account.init_cash).growth
+    return money_returns(np.append(1.0, growth))
 
 
-def benchmark(
-    bars: Bars, column: int, *, init_cash: float, fees: float, slippage: float
-) -> Benchmark:
-    """`buy_and_hold` and its key figures, as the sweep defines them."""
-    equity = buy_and_hold(bars, column, init_cash=init_cash, fees=fees, slippage=slippage)
-    account = daily(bars.index, equity, init_cash)
-    return Benchmark(
-        daily=account, figures=_figures(bars, equity, account, init_cash, fees, slippage)
+def figures(account: Account, bars: Bars, *, slippage: float) -> dict[str, float]:
+    """Every key figure of an account, as the sweep defines them; NaN where undefined.
+
+    `bars` are those of the window. Beside the sweep's own: longest_drawdown in days, psr (that
+    the Sharpe ratio is above 0) and break_even.
+    """
+    equity, trades = account.equity, account.trades
+    closed = trades[trades["status"] == _CLOSED]
+    profits = closed["pnl"]
+    traded, costs = _traded(account.orders), _costs(account.orders, slippage)
+    growth = float(equity[-1] / account.init_cash)
+    years = len(equity) / bars.bars_per_year
+    cagr = growth ** (1.0 / years) - 1.0 if growth > 0 else -1.0
+    returns = daily_returns(account)
+    depth = float(-underwater(equity, account.init_cash).min())
+    year = math.sqrt(bars.days_per_year)
+    any_trade = len(trades) > 0
+    downside = math.sqrt(float((np.minimum(returns, 0.0) ** 2).mean()))
+    return {
+        "total_return": growth - 1.0,
+        "cagr": cagr,
+        "log_growth": math.log1p(cagr) if cagr > -1.0 else math.nan,
+        "volatility": float(returns.std(ddof=1)) * year if len(returns) > 1 else math.nan,
+        "sharpe": float(stats.sharpe_ratio(returns, bars.days_per_year)),
+        "psr": probabilistic_sharpe(returns),
+        "sortino": _ratio(float(returns.mean()) * year, downside),
+        "calmar": _ratio(cagr, depth) if any_trade else math.nan,
+        "max_drawdown": -depth,
+        "longest_drawdown": longest_drawdown_days(
+            drawdowns(equity, account.init_cash), account.index
+        ),
+        "exposure": float(account.held.mean()),
+        "turnover": traded / float(equity.mean()) / years if equity.mean() > 0 else math.nan,
+        "trades": float(len(trades)),
+        "win_rate": _ratio(float((profits > 0).sum()), len(closed)),
+        "profit_factor": _ratio(
+            float(profits[profits > 0].sum()), float(-profits[profits < 0].sum())
+        ),
+        "mean_trade": _ratio(float(closed["return"].sum()), len(closed)),
+        "costs": costs,
+        "break_even": break_even(account, slippage=slippage),
+        "capped_share": _ratio(float(trades["capped"].sum()), len(trades)),
+        "gap_stops": float((closed["reason"] == _GAP_STOP).sum()),
+    }
+
+
+def break_even(account: Account, *, slippage: float) -> float:
+    """Cost a side, as a fraction of the traded value, at which the same trades earn nothing.
+
+    Profit before all costs over traded value; negative where the trades lose even without costs,
+    NaN without an order.
+    """
+    profit = float(account.equity[-1]) - account.init_cash
+    return _ratio(profit + _costs(account.orders, slippage), _traded(account.orders))
+
+
+def probabilistic_sharpe(returns: np.ndarray) -> float:
+    """Probability that the true Sharpe ratio of these returns is above 0."""
+    skewness, kurtosis = moments(returns)
+    sharpe = stats.sharpe_ratio(returns)
+    return float(stats.probabilistic_sharpe_ratio(sharpe, 0.0, len(returns), skewness, kurtosis))
+
+
+def deflated_sharpe(returns: np.ndarray, num_trials: int, variance: float) -> float:
+    """Deflated Sharpe ratio of these returns as the best of `num_trials`."""
+    skewness, kurtosis = moments(returns)
+    sharpe = stats.sharpe_ratio(returns)
+    return float(
+        stats.deflated_sharpe_ratio(sharpe, len(returns), num_trials, variance, skewness, kurtosis)
     )
 
 
-def buy_and_hold(
-    bars: Bars, column: int, *, init_cash: float, fees: float, slippage: float
-) -> np.ndarray:
-    """Equity (T,) of buying with all the cash and holding, at the strategy's own costs.
-
-    The first bar of the window is the first with a prediction, so the purchase is filled like
-    any signal there: at the next bar's open. It is never sold: no exit costs.
-    """
-    close = pd.Series(bars.close[:, column]).ffill().to_numpy()
-    tradable = np.flatnonzero(np.isfinite(bars.open[:, column]))
-    fills = tradable[tradable >= 1]
-    equity = np.full(len(close), float(init_cash))
-    if len(fills):
-        fill = int(fills[0])
-        price = bars.open[fill, column] * (1.0 + slippage)
-        units = init_cash / (price * (1.0 + fees))
-        equity[fill:] = units * close[fill:]
-    return equity
+def _traded(orders: np.ndarray) -> float:
+    return float((orders["size"] * orders["price"]).sum())
 
 
-def _figures(
-    bars: Bars,
-    equity_T: np.ndarray,
-    account: Daily,
-    init_cash: float,
-    fees: float,
-    slippage: float,
-) -> dict[str, float]:
-    years = len(bars) / bars.bars_per_year
-    growth = np.concatenate([[1.0], account.growth])
-    returns = growth[1:] / growth[:-1] - 1.0
-    total = equity_T[-1] / init_cash
-    bought = bool((equity_T != init_cash).any())
-    depth = float(-underwater(equity_T, init_cash).min())
-    year = bars.days_per_year
-    deviation = returns.std(ddof=1) if len(returns) > 1 else np.nan
-    downside = np.sqrt((np.minimum(returns, 0.0) ** 2).mean())
-    cagr = total ** (1.0 / years) - 1.0
-    invested = init_cash / (1.0 + fees) if bought else 0.0
-    return {
-        "total_return": total - 1.0,
-        "cagr": cagr,
-        "log_growth": np.log(total) / years,
-        "volatility": deviation * np.sqrt(year),
-        "sharpe": returns.mean() / deviation * np.sqrt(year) if deviation > 0 else np.nan,
-        "sortino": returns.mean() / downside * np.sqrt(year) if downside > 0 else np.nan,
-        "calmar": cagr / depth if depth > 0 else np.nan,
-        "max_drawdown": -depth,
-        "longest_drawdown": longest_drawdown_days(drawdowns(equity_T, init_cash), bars.index),
-        "exposure": float(bought) * (len(bars) - 1) / len(bars),
-        "turnover": invested / equity_T.mean() / years,
-        "trades": float(bought),
-        "costs": invested * (fees + slippage / (1.0 + slippage)),
-    }
+def _costs(orders: np.ndarray, slippage: float) -> float:
+    """Fees, and how much worse than the market's price each fill was."""
+    side = np.where(orders["side"] == _SELL, -1.0, 1.0)
+    market = orders["price"] / (1.0 + side * slippage)
+    slipped = orders["size"] * np.abs(orders["price"] - market)
+    return float(orders["fees"].sum() + slipped.sum())
+
+
+def _ratio(above: float, below: float) -> float:
+    return above / below if below > 0 else math.nan

@@ -21,9 +21,16 @@ def is_simulated(res: SweepResult, source: str) -> bool:
     )
 
 
-def generated(res: SweepResult, simulation: Simulation, name: str, *, simulated: bool) -> list[str]:
-    """The caveats of a run; `simulation` is the cell called `name`, the strategy's or the first."""
-    out = [*_data(res, simulated), *_sweep(res), *_splits(res), *_trades(res, simulation, name)]
+def generated(
+    res: SweepResult, simulation: Simulation, name: str, *, num_rules: int, simulated: bool
+) -> list[str]:
+    """The caveats of a run; `simulation` is the account called `name`."""
+    out = [
+        *_data(res, simulated),
+        *_sweep(res, num_rules),
+        *_splits(res),
+        *_trades(res, simulation, name),
+    ]
     config = res.config
     out.append(
         f"Costs are a model: {config.fees * 1e4:g} bp of fees and {config.slippage * 1e4:g} bp of "
@@ -35,8 +42,8 @@ def generated(res: SweepResult, simulation: Simulation, name: str, *, simulated:
             "what that costs comes off the returns shown."
         )
     out.append(
-        "One history is one sample. No statistical test of the result is in this report yet: "
-        "no interval on the Sharpe ratio, no correction for the number of tries."
+        "One history is one sample. The interval, the random sides and the deflation above say "
+        "how far luck goes on these bars; none of them knows of a market that changes."
     )
     return out
 
@@ -59,7 +66,7 @@ def _data(res: SweepResult, simulated: bool) -> list[str]:
     return out
 
 
-def _sweep(res: SweepResult) -> list[str]:
+def _sweep(res: SweepResult, num_rules: int) -> list[str]:
     trades = res.metrics["trades"].to_numpy()
     thin = int((trades < THIN_TRADES).sum())
     out = []
@@ -74,9 +81,11 @@ def _sweep(res: SweepResult) -> list[str]:
     if bust:
         out.append(f"{bust:,} of {len(trades):,} cells lose the whole account.")
     if len(trades) > 1:
+        tried = f"and {num_rules:,} distinct rules on this data so far"
         out.append(
-            f"{len(trades):,} cells were tried on the same data. Those that differ in risk alone "
-            "are nearly the same bet; still, the best of them flatters what to expect next time."
+            f"{len(trades):,} cells were tried in this sweep, {tried}. The best of them is "
+            "known only in hindsight and flatters what to expect next time; the headline "
+            "does not use it."
         )
     return out
 
@@ -97,12 +106,13 @@ def _trades(res: SweepResult, simulation: Simulation, name: str) -> list[str]:
     trades = simulation.trades
     out = []
     if not len(trades):
-        return [f"The cell {name} makes no trade, so there is nothing to judge in it."]
+        return [f"{name[0].upper()}{name[1:]} makes no trade, so there is nothing to judge."]
     still_open = int((trades["status"] == 0).sum())
     if still_open:
+        are = "trade is" if still_open == 1 else "trades are"
         out.append(
-            f"{still_open} trade of {name} is still open at the end, valued at the last close "
-            "without the cost of leaving it."
+            f"{still_open} {are} still open at the end of {name}, valued at the last close "
+            "without the cost of leaving."
         )
     capped = float(np.mean(trades["capped"]))
     if capped > MANY_CAPPED:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import html
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from convnext_vbt.evidence import scores
+from convnext_vbt.evidence.window import Window
 from convnext_vbt.predictions import CLASSES, Predictions
 from convnext_vbt.report import accounts
 from convnext_vbt.report.formats import FIGURE, THIN_TRADES, Figure, level_label, level_text
@@ -46,6 +49,7 @@ RANGE_COLOURS = {
 }
 DIVERGING = ((0.0, "#cc5a00"), (0.5, MIDDLE), (1.0, "#0a6fad"))
 """Its ends stay as they are on a dark page, where the numbers inside the cells are light."""
+FILL = "rgba(0,114,178,0.16)"
 _MAX_LABELLED_CELLS = 150
 
 
@@ -151,7 +155,7 @@ def _heatmap(
             type="path", path=hatch, line={"color": MUTED, "width": 1}, layer="above", name="thin"
         )
     height = min(640, 150 + 46 * max(shown.shape[0], 3))
-    return out.update_layout(**_layout(height), dragmode=False)
+    return out.update_layout(**base_layout(height), dragmode=False)
 
 
 def _cell_text(value: float, figure: Figure) -> str:
@@ -212,7 +216,7 @@ def plot_splits(preds: Predictions) -> go.Figure:
         )
     count = len(preds.splits)
     return out.update_layout(
-        **_layout(130 + min(26 * count, 640)),
+        **base_layout(130 + min(26 * count, 640)),
         barmode="overlay",
         bargap=0.35,
         dragmode=False,
@@ -298,7 +302,7 @@ def plot_reliability(preds: Predictions, values: np.ndarray, *, bins: int = 10) 
         update(gridcolor=GRID, zeroline=False, fixedrange=True, tickformat=".2f")
     out.update_xaxes(title={"text": "predicted probability", "standoff": 6}, row=1, col=2)
     out.update_yaxes(title={"text": "observed frequency"}, row=1, col=1)
-    return out.update_layout(**_layout(330), showlegend=False, dragmode=False)
+    return out.update_layout(**base_layout(330), showlegend=False, dragmode=False)
 
 
 def plot_equity(res: SweepResult, **cell: object) -> go.Figure:
@@ -311,20 +315,23 @@ def plot_equity(res: SweepResult, **cell: object) -> go.Figure:
     if simulation.equity.shape[1] != 1:
         names = list(simulation.columns.get_level_values("symbol"))
         raise ValueError(f"one account a figure: name a symbol, one of {names}")
-    bars = res.window_bars
     symbol = str(simulation.columns.get_level_values("symbol")[0])
-    hold = accounts.buy_and_hold(
-        bars,
-        bars.symbols.index(symbol),
-        init_cash=simulation.init_cash,
-        fees=res.config.fees,
-        slippage=res.config.slippage,
-    )
-    return equity_figure(
-        accounts.daily(simulation.index, simulation.equity[:, 0], simulation.init_cash),
-        accounts.daily(simulation.index, hold, simulation.init_cash),
-        bands=split_bands(res),
-    )
+    hold = accounts.Account.of(Window(res).buy_and_hold(), res.bars.symbols.index(symbol))
+    lines = [
+        Line(name="buy and hold", account=_daily(hold), colour=MUTED, width=1.4, dash="dot"),
+        Line(
+            name="strategy",
+            account=_daily(accounts.Account.of(simulation)),
+            colour=BLUE,
+            width=1.8,
+            fill=FILL,
+        ),
+    ]
+    return equity_figure(lines, bands=split_bands(res))
+
+
+def _daily(account: accounts.Account) -> accounts.Daily:
+    return accounts.daily(account.index, account.equity, account.init_cash)
 
 
 def split_bands(res: SweepResult) -> list[tuple[int, pd.Timestamp, pd.Timestamp]]:
@@ -341,33 +348,40 @@ def split_bands(res: SweepResult) -> list[tuple[int, pd.Timestamp, pd.Timestamp]
     ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One account of an equity figure."""
+
+    name: str
+    account: accounts.Daily
+    colour: str
+    width: float
+    dash: str = "solid"
+    fill: str | None = None
+    """Colour between the drawdown and zero."""
+
+
 def equity_figure(
-    strategy: accounts.Daily,
-    hold: accounts.Daily,
-    *,
-    bands: list[tuple[int, pd.Timestamp, pd.Timestamp]],
+    lines: Sequence[Line], *, bands: list[tuple[int, pd.Timestamp, pd.Timestamp]]
 ) -> go.Figure:
-    """The two panels of `plot_equity` from daily series."""
+    """The two panels of `plot_equity`; the last line lies on top."""
     from plotly.subplots import make_subplots
 
     out = make_subplots(
         rows=2, cols=1, shared_xaxes=True, row_heights=[0.68, 0.32], vertical_spacing=0.05
     )
-    for name, account, line in (
-        ("buy and hold", hold, {"color": MUTED, "width": 1.4, "dash": "dot"}),
-        ("strategy", strategy, {"color": BLUE, "width": 1.8}),
-    ):
-        days = account.days.astype("datetime64[D]")
-        fill = (
-            {"fill": "tozeroy", "fillcolor": "rgba(0,114,178,0.16)"} if name == "strategy" else {}
-        )
+    for line in lines:
+        days = line.account.days.astype("datetime64[D]")
+        style = {"color": line.colour, "dash": line.dash}
+        fill = {"fill": "tozeroy", "fillcolor": line.fill} if line.fill else {}
         out.add_scatter(
-            x=days, y=account.growth, name=name, line=line, mode="lines",
-            hovertemplate="%{y:.4f}", row=1, col=1,
+            x=days, y=line.account.growth, name=line.name, line={**style, "width": line.width},
+            mode="lines", hovertemplate="%{y:.4f}", row=1, col=1,
         )  # fmt: skip
         out.add_scatter(
-            x=days, y=account.underwater * 100, name=name, line={**line, "width": 1.2},
-            mode="lines", showlegend=False, hovertemplate="%{y:.2f} %", row=2, col=1, **fill,
+            x=days, y=line.account.underwater * 100, name=line.name,
+            line={**style, "width": 0.7 * line.width}, mode="lines", showlegend=False,
+            hovertemplate="%{y:.2f} %", row=2, col=1, **fill,
         )  # fmt: skip
     for position, (number, begin, end) in enumerate(bands):
         if position % 2 == 0:
@@ -383,13 +397,14 @@ def equity_figure(
     out.update_yaxes(title={"text": "growth of 1"}, row=1, col=1)
     out.update_yaxes(title={"text": "below peak, %"}, rangemode="tozero", row=2, col=1)
     return out.update_layout(
-        **_layout(500),
+        **base_layout(500),
         hovermode="x unified",
         legend={"orientation": "h", "y": 1.06, "yanchor": "bottom", "x": 0},
     )
 
 
-def _layout(height: int) -> dict[str, Any]:
+def base_layout(height: int) -> dict[str, Any]:
+    """Size, margins, letters and paper of every figure."""
     return {
         "height": height,
         "template": "none",

@@ -10,7 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["percent", "ratio", "count", "times", "basis_points", "money", "days"]
+Kind = Literal[
+    "percent", "ratio", "interval", "probability", "count", "times", "basis_points", "money", "days"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,15 @@ FIGURES = (
            help="Standard deviation of daily returns, annualised."),
     Figure(name="sharpe", label="Sharpe ratio, annualised", kind="ratio", signed=True,
            help="Mean over standard deviation of daily returns, annualised, no risk-free rate."),
+    Figure(name="sharpe_interval", label="Sharpe ratio, 90 % interval", kind="interval",
+           help="Where the true ratio may well lie (stationary bootstrap of daily returns). For a "
+                "cell: at the smallest risk, which hardly changes the ratio."),
+    Figure(name="psr", label="PSR: probability of Sharpe > 0", kind="probability",
+           help="Probabilistic Sharpe ratio: for this length, skew and tails, if nothing else had "
+                "been tried."),
+    Figure(name="dsr", label="DSR: the same, deflated by all tries", kind="probability",
+           help="Deflated Sharpe ratio: the probability that the ratio is not the luck of the best "
+                "of many. The headline counts strategies; a cell counts every rule tried."),
     Figure(name="sortino", label="Sortino ratio, annualised", kind="ratio", signed=True,
            help="Like Sharpe, but only downside deviation counts as risk."),
     Figure(name="calmar", label="Calmar ratio", kind="ratio", signed=True,
@@ -58,6 +69,9 @@ FIGURES = (
            help="Mean net return of closed trades, each on its own entry value; 1 bp is 0.01 %."),
     Figure(name="costs", label="Costs paid, quote currency", kind="money",
            help="Fees and slippage, in units of the quote currency."),
+    Figure(name="break_even", label="Break-even cost a side", kind="basis_points", signed=True,
+           help="Fees and slippage together at which the same trades earn nothing; negative when "
+                "they lose even for free."),
     Figure(name="capped_share", label="Trades at the size cap", kind="percent",
            help="Entries whose size was cut by the leverage cap, so that they risk less than set."),
     Figure(name="gap_stops", label="Stops gapped through", kind="count",
@@ -100,14 +114,24 @@ def format_number(value: float | None, kind: Kind, *, trades: float | None = Non
         return _fixed(value * 100, 1 if abs(value) < 10 else 0) + " %"
     if kind == "basis_points":
         return _fixed(value * 1e4, 1) + " bp"
+    if kind == "probability" and not 0.0005 <= value <= 0.9995:  # never quite sure
+        return "> 0.999" if value > 0.5 else "< 0.001"
     digits, unit = {
         "ratio": (2, ""),
+        "probability": (3, ""),
         "count": (0, ""),
         "times": (1, " ×"),
         "money": (2 if abs(value) < 100 else 0, ""),
         "days": (1 if value < 10 else 0, " days"),
     }[kind]
     return _fixed(value, digits) + unit
+
+
+def format_interval(low: float, high: float) -> str:
+    """Both ends of an interval of ratios, or "n/a"."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "n/a"
+    return f"{_fixed(low, 2)} to {_fixed(high, 2)}"
 
 
 def _fixed(value: float, digits: int) -> str:

@@ -15,11 +15,15 @@ import pandas as pd
 
 from convnext_vbt import __version__
 from convnext_vbt.evidence import scores
+from convnext_vbt.evidence.baselines import Comparison
+from convnext_vbt.evidence.verdict import Assessment, assess
+from convnext_vbt.evidence.window import Window
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.market.bars import step_text
-from convnext_vbt.report import accounts, figures, payload, tables
+from convnext_vbt.report import accounts, cells, figures, judgement, payload, tables
 from convnext_vbt.report.caveats import generated, is_simulated
-from convnext_vbt.report.formats import FIGURE, HEATMAP_FIGURES, THIN_TRADES
+from convnext_vbt.report.evidence_section import baseline_context, evidence_context
+from convnext_vbt.report.formats import FIGURE, HEATMAP_FIGURES, THIN_TRADES, level_label
 from convnext_vbt.storage import write_text
 from convnext_vbt.trading.sweep import SweepResult
 
@@ -49,21 +53,28 @@ def write_report(
     selected: Mapping[str, Any] | None = None,
     provenance: Mapping[str, str] | None = None,
     caveats: Sequence[str] = (),
+    assessment: Assessment | None = None,
+    baselines: Comparison | None = None,
 ) -> Path:
     """Write the report of a sweep as one self-contained HTML file and give its path.
 
     `selected` is the strategy's own cell, fixed beforehand, such as
     {"threshold": "q0.90", "risk": 0.01}; levels that are left out take their first value.
     `provenance` adds lines such as a config hash and a seed, `caveats` adds warnings.
-    The same result gives the same bytes.
+    `assessment` is the evidence and the verdict; None makes it here, of this sweep alone (no
+    earlier tries count) at the strategy's own risk. `baselines` compares it with other models. The
+    same result gives the same bytes.
 
     Raises `ValueError` when `selected` is not a cell of the sweep.
     """
     path = Path(path)
     write_text(
         path,
-        render(res, title=title, selected=selected, provenance=provenance or {}, caveats=caveats),
-    )
+        render(
+            res, title=title, selected=selected, provenance=provenance or {}, caveats=caveats,
+            assessment=assessment, baselines=baselines,
+        ),
+    )  # fmt: skip
     return path
 
 
@@ -74,25 +85,32 @@ def render(
     selected: Mapping[str, Any] | None = None,
     provenance: Mapping[str, str],
     caveats: Sequence[str] = (),
+    assessment: Assessment | None = None,
+    baselines: Comparison | None = None,
 ) -> str:
     """The page of `write_report` as text."""
     grid = payload.Grid.of(res.metrics)
     fixed = None if selected is None else grid.find(selected)
+    if assessment is None:
+        assessment = assess(res, risk=None if fixed is None else grid.cell(fixed)["risk"])
     start = 0 if fixed is None else fixed
     title = title or f"Walk-forward backtest: {_symbols(res)}, {step_text(res.bars.step)}"
     simulated = is_simulated(res, str(provenance.get("Source", "")))
-    shown = res.simulation(**grid.cell(start))
-    notes = generated(res, shown, grid.name(start), simulated=simulated)
-    data, pool, context = _body(res, grid, start=start, fixed=fixed)
+    notes = generated(
+        res, assessment.headline.selection.simulation, "the headline",
+        num_rules=assessment.trials.num_rules, simulated=simulated,
+    )  # fmt: skip
+    data, pool, context = _body(res, grid, assessment, start=start, fixed=fixed)
     script = _template("report.js")
     plotly, plotly_hash = _plotly()
     template = _environment().get_template("report.html.j2")
     page: str = template.render(
         **context,
+        **baseline_context(baselines),
         title=title,
         subtitle=_subtitle(res),
         simulated=simulated,
-        facts=tables.facts(res),
+        facts=tables.facts(res, assessment.trials),
         more_facts=tables.more_facts(res, provenance),
         start_name=grid.name(start),
         fixed_name=None if fixed is None else grid.name(fixed),
@@ -114,38 +132,66 @@ def render(
 
 
 def _body(
-    res: SweepResult, grid: payload.Grid, *, start: int, fixed: int | None
+    res: SweepResult,
+    grid: payload.Grid,
+    assessment: Assessment,
+    *,
+    start: int,
+    fixed: int | None,
 ) -> tuple[dict[str, Any], payload.Pool, dict[str, Any]]:
     """The page's data, its pool of arrays and what the template shows without a script."""
     pool = payload.Pool()
     ranges = accounts.split_ranges([split.test for split in res.predictions.splits], res.window)
     rows = payload.embedded_rows(res, grid, [start])
-    series = [
-        {"row": row, **payload.cell_series(pool, res.simulation(**grid.cell(row)), ranges)}
-        for row in rows
-    ]
+    series, carried = [], {}
+    for row in rows:
+        account = accounts.Account.of(res.simulation(**grid.cell(row)))
+        series.append({"row": row, **payload.account_series(pool, account, ranges)})
+        carried[row] = cells.carried_figures(account, res, assessment.trials)
+    table = cells.table(res, carried)
+    simulation = assessment.headline.selection.simulation
+    head = accounts.Account.of(simulation)
     holds = _holds(res, grid)
-    first = holds[grid.positions[start][grid.names.index("symbol")]]
+    columns = {
+        "headline": judgement.headline_figures(res, assessment),
+        "hold": judgement.hold_figures(
+            res, holds[grid.positions[start][grid.names.index("symbol")]]
+        ),
+        "random": judgement.random_figures(res, assessment),
+    }
+    evidence, charts = evidence_context(res, grid, assessment, columns["headline"])
     model = _model(res)
     seconds = np.asarray(res.window_bars.index.as_unit("s").asi8)
-    data = payload.sweep_payload(pool, res, grid) | {
+    data = payload.sweep_payload(pool, res, grid, table) | {
         "fixed": fixed,
         "start": start,
         "series": series,
-        "holds": [payload.hold_series(pool, hold) for hold in holds],
-        "days": pool.add(first.daily.days, "i4"),
+        "headline": payload.account_series(pool, head, ranges)
+        | {"symbols": simulation.columns.get_level_values("symbol").tolist()},
+        "holds": [
+            payload.daily_series(pool, hold)
+            | {"figures": tables.figure_texts(judgement.hold_figures(res, hold))}
+            for hold in holds
+        ],
+        "days": pool.add(_days(head).days, "i4"),
         "first_bar": int(seconds[0]),
         "bars": pool.add(np.diff(seconds, prepend=seconds[0]), "i4"),
-        "figures": _figures(res, first, model),
+        "figures": _figures(res, head, model) | charts,
     }
-    longest = {row: entry["longest"] for row, entry in zip(rows, series, strict=True)}
     context = {
-        "key_rows": tables.key_rows(
-            res.metrics, start=start, fixed=fixed, hold=first.figures, longest=longest
-        ),
+        "key_rows": tables.key_rows(table, start=start, fixed=fixed, columns=columns),
+        "num_symbols": len(simulation.columns),
+        "has_rules": "rules" in charts,
+        "across_label": level_label(data["heatmap"]["across"]),
         "embedded_note": _embedded_note(len(grid), len(rows)),
     }
-    return data, pool, context | _judged(res, model)
+    entries = head.trades["entry_idx"]
+    gains, _, counts = accounts.split_figures(head.equity, entries, ranges, head.init_cash)
+    rows_of_splits = tables.split_rows(
+        res, model.scores if model else None,
+        choices=judgement.choices(assessment.headline), headline=(gains, counts),
+    )  # fmt: skip
+    return data, pool, context | evidence | _judged(res, model) | {"split_rows": rows_of_splits}
 
 
 def _judged(res: SweepResult, model: Model | None) -> dict[str, Any]:
@@ -153,8 +199,7 @@ def _judged(res: SweepResult, model: Model | None) -> dict[str, Any]:
     preds = res.predictions
     return {
         "has_splits": bool(preds.splits),
-        "split_columns": tables.SPLIT_COLUMNS,
-        "split_rows": tables.split_rows(res, model.scores if model else None),
+        "split_columns": tables.split_columns(preds),
         "failed_splits": any(not fit.learned for fit in preds.fits),
         "confusion": tables.confusion(preds, model.values) if model else None,
         "reliability_rows": tables.reliability(preds, model.values) if model else [],
@@ -171,9 +216,17 @@ def _embedded_note(cells: int, carried: int) -> str:
     )
 
 
-def _figures(res: SweepResult, hold: accounts.Benchmark, model: Model | None) -> dict[str, Any]:
+def _figures(res: SweepResult, head: accounts.Account, model: Model | None) -> dict[str, Any]:
     preds = res.predictions
-    equity = figures.equity_figure(hold.daily, hold.daily, bands=figures.split_bands(res))
+    day = _days(head)
+    lines = [
+        figures.Line(name="buy and hold", account=day, colour=figures.MUTED, width=1.3, dash="dot"),
+        figures.Line(name="selected cell", account=day, colour=figures.ORANGE, width=1.2),
+        figures.Line(
+            name="headline", account=day, colour=figures.BLUE, width=2.6, fill=figures.FILL
+        ),
+    ]
+    equity = figures.equity_figure(lines, bands=figures.split_bands(res))
     out = {
         "heatmap": payload.figure_json(figures.plot_heatmap(res), with_data=False),
         "equity": payload.figure_json(equity, with_data=False),
@@ -183,6 +236,10 @@ def _figures(res: SweepResult, hold: accounts.Benchmark, model: Model | None) ->
     if model:
         out["reliability"] = payload.figure_json(figures.plot_reliability(preds, model.values))
     return out
+
+
+def _days(account: accounts.Account) -> accounts.Daily:
+    return accounts.daily(account.index, account.equity, account.init_cash)
 
 
 def _model(res: SweepResult) -> Model | None:
@@ -195,19 +252,11 @@ def _model(res: SweepResult) -> Model | None:
     return Model(values=values, scores=scores.score_splits(preds, values))
 
 
-def _holds(res: SweepResult, grid: payload.Grid) -> list[accounts.Benchmark]:
+def _holds(res: SweepResult, grid: payload.Grid) -> list[accounts.Account]:
     """Buy-and-hold of every symbol of the sweep, in the order of its level."""
+    simulation = Window(res).buy_and_hold()
     symbols = grid.values[grid.names.index("symbol")]
-    return [
-        accounts.benchmark(
-            res.window_bars,
-            res.bars.symbols.index(symbol),
-            init_cash=res.config.init_cash,
-            fees=res.config.fees,
-            slippage=res.config.slippage,
-        )
-        for symbol in symbols
-    ]
+    return [accounts.Account.of(simulation, res.bars.symbols.index(name)) for name in symbols]
 
 
 def _symbols(res: SweepResult) -> str:

@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.report import accounts, figures
+from convnext_vbt.report import accounts, cells, figures
 from convnext_vbt.report.formats import (
     FIGURE,
     FIGURES,
     HEATMAP_FIGURES,
     THIN_TRADES,
+    format_number,
     level_label,
     level_text,
 )
-from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import SweepResult
 
 MAX_EMBEDDED = 120
@@ -155,21 +155,18 @@ def embedded_rows(res: SweepResult, grid: Grid, keep: Sequence[int]) -> list[int
     return sorted(chosen | dict.fromkeys(even))
 
 
-def cell_series(
-    pool: Pool, simulation: Simulation, ranges: list[tuple[int, int]]
+def account_series(
+    pool: Pool, account: accounts.Account, ranges: list[tuple[int, int]]
 ) -> dict[str, Any]:
-    """One cell's daily growth and underwater, splits, drawdowns and trades, as pool references."""
-    equity, cash = simulation.equity[:, 0], simulation.init_cash
-    day = accounts.daily(simulation.index, equity, cash)
-    falls = accounts.drawdowns(equity, cash)
-    trades = simulation.trades
+    """One account's daily growth and underwater, splits, drawdowns and trades, as references."""
+    equity, cash, trades = account.equity, account.init_cash, account.trades
+    day = accounts.daily(account.index, equity, cash)
+    worst = accounts.drawdowns(equity, cash)[:NUM_DRAWDOWNS]
     returns, depths, counts = accounts.split_figures(equity, trades["entry_idx"], ranges, cash)
-    worst = falls[:NUM_DRAWDOWNS]
     before = np.concatenate([[cash], equity])[trades["entry_idx"]]  # equity at the close before
     return {
         "growth": pool.add(day.growth, "f4"),
         "underwater": pool.add(day.underwater, "f4"),
-        "longest": accounts.longest_drawdown_days(falls, simulation.index),
         "splits": {
             "return": pool.add(returns, "f4"),
             "drawdown": pool.add(-depths, "f4"),
@@ -182,6 +179,7 @@ def cell_series(
             "depth": pool.add([fall.depth for fall in worst], "f4"),
         },
         "trades": {
+            "symbol": pool.add(trades["col"], "i4"),
             "entry": pool.add(trades["entry_idx"], "i4"),
             "exit": pool.add(trades["exit_idx"], "i4"),
             "side": pool.add(trades["direction"], "u1"),
@@ -198,30 +196,33 @@ def cell_series(
     }
 
 
-def hold_series(pool: Pool, hold: accounts.Benchmark) -> dict[str, object]:
-    """Buy-and-hold's daily growth, underwater and key figures; undefined is null."""
+def daily_series(pool: Pool, account: accounts.Account) -> dict[str, object]:
+    """One account's daily growth and underwater alone."""
+    day = accounts.daily(account.index, account.equity, account.init_cash)
     return {
-        "growth": pool.add(hold.daily.growth, "f4"),
-        "underwater": pool.add(hold.daily.underwater, "f4"),
-        "figures": {
-            name: value if np.isfinite(value) else None for name, value in hold.figures.items()
-        },
+        "growth": pool.add(day.growth, "f4"),
+        "underwater": pool.add(day.underwater, "f4"),
     }
 
 
-def sweep_payload(pool: Pool, res: SweepResult, grid: Grid) -> dict[str, object]:
-    """Levels, cell positions and every metric of every cell."""
+def sweep_payload(pool: Pool, res: SweepResult, grid: Grid, table: pd.DataFrame) -> dict[str, Any]:
+    """Levels, cell positions and every figure of every cell; `table` is `cells.table`."""
     across, up = figures.heatmap_axes(res.metrics)
+    number, found = cells.plateaus(
+        table, grid.positions, grid.names.index(across), grid.names.index(up)
+    )
     return {
         "rows": len(grid),
         "levels": levels(grid),
         "positions": pool.add(grid.positions.ravel(), "i4"),
         "metrics": {
-            figure.name: pool.add(res.metrics[figure.name].to_numpy(np.float64), "f8")
-            for figure in FIGURES
-            if figure.name in res.metrics
+            name: pool.add(table[name].to_numpy(np.float64), "f8")
+            for name in (*(f.name for f in FIGURES if f.name in table), *cells.RULE_COLUMNS)
         },
         "kinds": {figure.name: figure.kind for figure in FIGURES},
+        "carried": cells.CARRIED,
+        "plateau": pool.add(number, "i4"),
+        "plateaus": [plateau_text(grid, table, plateau) for plateau in found],
         "heatmap": {
             "across": across,
             "up": up,
@@ -236,6 +237,23 @@ def sweep_payload(pool: Pool, res: SweepResult, grid: Grid) -> dict[str, object]
         },
         "dark": figures.DARK,
     }
+
+
+def plateau_text(grid: Grid, table: pd.DataFrame, plateau: cells.Plateau) -> str:
+    """The plateau score of one heatmap in words."""
+    if plateau.peak < 0:
+        return f"No plateau score: no cell here has {THIN_TRADES} trades and a Sharpe ratio."
+    ratio = format_number(float(table["sharpe"].iloc[plateau.peak]), "ratio")
+    peak = f"the highest Sharpe ratio in hindsight is {ratio}, at {grid.name(plateau.peak)}"
+    if not np.isfinite(plateau.score):
+        why = "there is no cell around it" if len(grid) == 1 else "that is not above 0"
+        return f"No plateau score: {peak}; {why}."
+    kind = "a spike" if plateau.score < cells.SPIKE else "a plateau"
+    score = format_number(plateau.score, "ratio")
+    return (
+        f"Plateau score {score}, {kind}: {peak}, and the median of the cells around it is "
+        f"{score} times that. Under {cells.SPIKE:g} counts as a spike."
+    )
 
 
 def levels(grid: Grid) -> list[dict[str, object]]:

@@ -14,12 +14,14 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.evidence import scores
+from convnext_vbt.evidence.ledger import Trials
 from convnext_vbt.market.bars import step_text
 from convnext_vbt.market.gaps import find_gaps
-from convnext_vbt.predictions import CLASSES, Predictions, Split, Target
-from convnext_vbt.report.formats import FIGURES, format_number
+from convnext_vbt.predictions import CLASSES, Predictions, Split, SplitFit, Target
+from convnext_vbt.report.formats import FIGURES, Figure, format_interval, format_number
 from convnext_vbt.trading.sweep import SweepResult
 
+ABSENT = "–"
 _PACKAGES = ("convnext-vbt", "vectorbt", "torch", "numpy", "pandas", "numba", "plotly")
 
 
@@ -41,6 +43,7 @@ class Cell:
     css: str = ""
     role: str = ""
     tag: str = ""
+    help: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,7 @@ class Column:
     text: bool = False
 
 
-def facts(res: SweepResult) -> list[Fact]:
+def facts(res: SweepResult, trials: Trials) -> list[Fact]:
     """What every reader has to know: which data, which window, which costs, how it is filled."""
     bars, config, (start, stop) = res.bars, res.config, res.window
     gaps = find_gaps(bars)
@@ -90,10 +93,12 @@ def facts(res: SweepResult) -> list[Fact]:
         ),
         _label(res.predictions.target),
         Fact(
-            label="Cells tried",
-            value=f"{len(res.metrics):,}",
-            note="in this sweep alone",
-            help="The best of many tries looks good by luck alone; earlier runs are not counted.",
+            label="Tried on this data",
+            value=f"{len(res.metrics):,} cells here",
+            note=f"{_count(trials.num_runs, 'strategy', 'strategies')} and "
+            f"{_count(trials.num_rules, 'rule', 'rules')} so far",
+            help="The best of many tries looks good by luck alone. Cells that differ in risk "
+            "alone are one rule; the ledger of earlier runs counts too, if there is one.",
         ),
     ]
 
@@ -120,6 +125,10 @@ def more_facts(res: SweepResult, provenance: Mapping[str, str]) -> list[Fact]:
         Fact(label="Versions", value=versions()),
     ]
     return out
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number:,} {one if number == 1 else several}"
 
 
 def _stops(res: SweepResult) -> Fact:
@@ -192,102 +201,157 @@ def _purge_text(splits: tuple[Split, ...]) -> str:
 
 
 def key_rows(
-    metrics: pd.DataFrame,
+    cells: pd.DataFrame,
     *,
     start: int,
     fixed: int | None,
-    hold: Mapping[str, float],
-    longest: Mapping[int, float],
+    columns: Mapping[str, Mapping[str, float]],
 ) -> list[dict[str, str]]:
-    """One row a key figure: the strategy's cell, the selected one, buy-and-hold, cash.
+    """One row a key figure: headline, selected cell, the strategy file's, and `columns`.
 
-    `longest` gives the longest drawdown of the two cells in days, which the sweep does not keep.
+    `cells` is `cells.table`; `columns` has the figures of headline, hold and random by name.
     """
-
-    def text(row: int, name: str, kind: object) -> str:
-        value = longest[row] if name == "longest_drawdown" else float(metrics[name].iloc[row])
-        return format_number(value, kind, trades=float(metrics["trades"].iloc[row]))  # type: ignore[arg-type]
-
+    shown = {"selected": start} | ({} if fixed is None else {"fixed": fixed})
+    own = {name: dict(cells.iloc[row].astype(float)) for name, row in shown.items()}
     cash = dict.fromkeys(
         ("total_return", "cagr", "log_growth", "volatility", "max_drawdown", "longest_drawdown",
          "exposure", "turnover", "trades", "costs"), 0.0,
     )  # fmt: skip
+    head = columns["headline"]
     return [
         {
             "name": figure.name,
             "label": figure.label,
             "help": figure.help,
-            "fixed": "" if fixed is None else text(fixed, figure.name, figure.kind),
-            "selected": text(start, figure.name, figure.kind),
-            "hold": format_number(hold.get(figure.name), figure.kind),
-            "cash": format_number(cash.get(figure.name), figure.kind),
+            "headline": figure_text(head, figure, trades=head["trades"]),
+            **{
+                name: figure_text(values, figure, trades=values["trades"])
+                for name, values in own.items()
+            },
+            "hold": figure_text(columns["hold"], figure),
+            "cash": figure_text(cash, figure),
+            "random": figure_text(columns["random"], figure),
         }
         for figure in FIGURES
-        if figure.name in metrics or figure.name == "longest_drawdown"
     ]
+
+
+def figure_text(values: Mapping[str, float], figure: Figure, *, trades: float | None = None) -> str:
+    """One figure as text; a dash where it is not among `values`."""
+    if figure.kind == "interval":
+        if "sharpe_low" not in values:
+            return ABSENT
+        return format_interval(values["sharpe_low"], values["sharpe_high"])
+    if figure.name not in values:
+        return ABSENT
+    return format_number(values[figure.name], figure.kind, trades=trades)
+
+
+def figure_texts(values: Mapping[str, float]) -> dict[str, str]:
+    """Every key figure as text, by name."""
+    return {figure.name: figure_text(values, figure) for figure in FIGURES}
 
 
 SPLIT_COLUMNS = (
     Column(label="Split"),
     Column(label="Test from", text=True),
     Column(label="to", text=True),
-    Column(label="Bars"),
+    Column(label="Rule chosen", text=True,
+           help="By nested selection: the best one over the earlier test ranges, or the initial "
+                "one. Hover over it for the reason."),
+    Column(label="Headline return", help="Of the account that follows the chosen rules."),
+    Column(label="Headline trades", help="Trades entered in the split."),
+    Column(label="Cell’s return", help="Of the selected cell, the same rule throughout."),
+    Column(label="Cell’s drawdown", help="Maximum drawdown within the split."),
+    Column(label="Cell’s trades", help="Trades entered in the split."),
     Column(label="AUC up", help="Chance that P(UP) ranks a bar that went UP first; 0.5 is a coin."),
     Column(label="AUC down", help="The same for DOWN."),
-    Column(label="Log-loss", help="How surprised the probabilities were, in nats; low is good."),
-    Column(label="of prior", help="Log-loss of the training range's class frequencies."),
+    Column(label="Log-loss / prior’s",
+           help="How surprised the probabilities were, in nats, and how surprised the training "
+                "range’s class frequencies: the first should be the lower one."),
     Column(label="Accuracy", help="Share of bars whose most probable class came true."),
     Column(label="ECE", help="Expected calibration error: probabilities against frequencies."),
-    Column(label="Return"),
-    Column(label="Drawdown", help="Maximum drawdown within the split."),
-    Column(label="Trades", help="Trades entered in the split."),
     Column(label="Steps", help="Training steps up to the weights that were kept."),
 )  # fmt: skip
 
 
-def split_rows(res: SweepResult, table: pd.DataFrame | None) -> list[list[Cell]]:
-    """One row a split; `table` is `score_splits`, or None without labels."""
+COVERAGE = Column(
+    label="Coverage / set",
+    help="Share of bars whose outcome is in the conformal set meant to hold 90 % of them, and how "
+    "many of the three classes the set has on average.",
+)
+
+
+def split_columns(preds: Predictions) -> tuple[Column, ...]:
+    """Heads of the per-split table; conformal sets only where the predictions have them."""
+    return SPLIT_COLUMNS if preds.nonconformity is None else (*SPLIT_COLUMNS, COVERAGE)
+
+
+def split_rows(
+    res: SweepResult,
+    table: pd.DataFrame | None,
+    *,
+    choices: Mapping[int, tuple[str, str]],
+    headline: tuple[np.ndarray, np.ndarray],
+) -> list[list[Cell]]:
+    """One row a split.
+
+    `table` is `score_splits`, or None without labels; `choices` the rule of each split and why;
+    `headline` its return and trades in each.
+    """
     preds = res.predictions
     fits = {fit.number: fit for fit in preds.fits}
     rows = []
-    for split in preds.splits:
+    for split, gain, trades in zip(preds.splits, *(h.tolist() for h in headline), strict=True):
         known = table is not None and split.number in table.index
         score = dict(table.loc[split.number].items()) if known and table is not None else None
-        fit = fits.get(split.number)
-        cells = [Cell(text=str(split.number + 1)), *_test_dates(preds, split)]
-        cells += [
-            _score(score, "auc_up", 3),
-            _score(score, "auc_down", 3),
-            _score(score, "log_loss", 4, worse_than="prior_log_loss"),
-            _score(score, "prior_log_loss", 4),
-            _score(score, "accuracy", 3),
-            _score(score, "ece", 3),
-            *(Cell(text="–", role=role) for role in ("return", "drawdown", "trades")),
-        ]
-        if fit is None:
-            cells.append(Cell(text="–"))
-        elif fit.learned:
-            cells.append(Cell(text=f"{fit.epochs:,}"))
-        else:
-            cells.append(Cell(text=f"{fit.epochs:,}", tag="did not learn"))
-        rows.append(cells)
+        rule, why = choices.get(split.number, (ABSENT, "outside the window"))
+        rows.append(
+            [
+                Cell(text=str(split.number + 1)),
+                *_test_dates(preds, split),
+                Cell(text=rule, css="text", help=why),
+                Cell(text=format_number(gain, "percent"), css="bad" if gain < 0 else ""),
+                Cell(text=format_number(trades, "count")),
+                *(Cell(text=ABSENT, role=role) for role in ("return", "drawdown", "trades")),
+                _score(score, "auc_up", 3),
+                _score(score, "auc_down", 3),
+                _losses(score),
+                _score(score, "accuracy", 3),
+                _score(score, "ece", 3),
+                _steps(fits.get(split.number)),
+            ]
+        )
+        if preds.nonconformity is not None:
+            share, size = _score(score, "coverage_90", 3), _score(score, "set_size_90", 1)
+            rows[-1].append(Cell(text=f"{share.text} / {size.text}"))
     return rows
+
+
+def _steps(fit: SplitFit | None) -> Cell:
+    if fit is None:
+        return Cell(text=ABSENT)
+    return Cell(text=f"{fit.epochs:,}", tag="" if fit.learned else "did not learn")
 
 
 def _test_dates(preds: Predictions, split: Split) -> list[Cell]:
     start, stop = split.test
     return [
         Cell(text=f"{preds.index[start]:%Y-%m-%d}", css="text"),
-        Cell(text=f"{preds.index[stop - 1]:%Y-%m-%d}", css="text"),
-        Cell(text=f"{stop - start:,}"),
+        Cell(text=f"{preds.index[stop - 1]:%Y-%m-%d}", css="text", help=f"{stop - start:,} bars"),
     ]
 
 
-def _score(score: dict[Any, Any] | None, name: str, digits: int, *, worse_than: str = "") -> Cell:
+def _score(score: dict[Any, Any] | None, name: str, digits: int) -> Cell:
     if score is None or not np.isfinite(score[name]):
         return Cell(text="n/a")
-    worse = bool(worse_than) and score[name] >= score[worse_than]
-    return Cell(text=f"{score[name]:.{digits}f}", css="bad" if worse else "")
+    return Cell(text=f"{score[name]:.{digits}f}")
+
+
+def _losses(score: dict[Any, Any] | None) -> Cell:
+    own, prior = _score(score, "log_loss", 4), _score(score, "prior_log_loss", 4)
+    worse = score is not None and score["log_loss"] >= score["prior_log_loss"]
+    return Cell(text=f"{own.text} / {prior.text}", css="bad" if worse else "")
 
 
 def confusion(preds: Predictions, values: np.ndarray) -> dict[str, object]:

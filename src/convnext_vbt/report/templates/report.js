@@ -19,7 +19,7 @@
   const array = (ref) => new TYPES[ref.t](pool, ref.at, ref.n);
 
   // ---- numbers as text; formats.py is the twin ----
-    function fixed(value, digits) {
+  function fixed(value, digits) {
     const [whole, rest] = Math.abs(value).toFixed(digits).split(".");
     const text = whole.replace(/\B(?=(\d{3})+$)/g, ",") + (rest ? "." + rest : "");
     return value < 0 && /[1-9]/.test(text) ? "−" + text : text;
@@ -28,11 +28,16 @@
     if (!Number.isFinite(value)) return trades === 0 ? NA + " (0 trades)" : NA;
     if (kind === "percent") return fixed(value * 100, Math.abs(value) < 10 ? 1 : 0) + " %";
     if (kind === "basis_points") return fixed(value * 1e4, 1) + " bp";
+    if (kind === "probability") return value > 0.9995 ? "> 0.999" : value < 0.0005 ? "< 0.001" : fixed(value, 3);
     if (kind === "count") return fixed(value, 0);
     if (kind === "times") return fixed(value, 1) + " ×";
     if (kind === "money") return fixed(value, Math.abs(value) < 100 ? 2 : 0);
     if (kind === "days") return fixed(value, value < 10 ? 1 : 0) + " days";
     return fixed(value, 2);
+  }
+  function interval(row) {
+    const [low, high] = [metrics.sharpe_low[row], metrics.sharpe_high[row]];
+    return Number.isFinite(low) && Number.isFinite(high) ? fixed(low, 2) + " to " + fixed(high, 2) : NA;
   }
   function price(value) {
     const digits = value >= 1000 ? 2 : value >= 1 ? 4 : 8;
@@ -54,11 +59,12 @@
   const bars = array(data.bars); // seconds between bars; the first is since 1970
   const times = new Float64Array(bars.length);
   for (let i = 0, t = data.first_bar; i < bars.length; i++) times[i] = t += bars[i];
+  const plateau = array(data.plateau);
   const days = array(data.days);
   const milliseconds = Float64Array.from(days, (d) => d * 86400000);
   const level = Object.fromEntries(levels.map((l, i) => [l.name, i]));
 
-  const state = { at: at(data.start), metric: data.heatmap.metric, scale: "linear", order: "worst" };
+  const state = { at: at(data.start), metric: data.heatmap.metric, scale: "linear", order: "worst", view: "headline" };
   function at(row) {
     return Array.from(positions.subarray(row * levels.length, (row + 1) * levels.length));
   }
@@ -75,6 +81,7 @@
     });
     if (rowOf.has(wanted.join())) state.at = wanted;
     if (data.heatmap.metrics.some((m) => m.name === query.get("metric"))) state.metric = query.get("metric");
+    if (["headline", "cell"].includes(query.get("view"))) state.view = query.get("view");
     if (["linear", "log"].includes(query.get("scale"))) state.scale = query.get("scale");
   }
   function writeHash() {
@@ -82,6 +89,7 @@
     levels.forEach((l, i) => l.values.length > 1 && query.set(l.name, l.values[state.at[i]].key));
     query.set("metric", state.metric);
     query.set("scale", state.scale);
+    query.set("view", state.view);
     try {
       history.replaceState(null, "", "#" + query);
     } catch {
@@ -120,12 +128,13 @@
     const trades = metrics.trades[row];
     for (const line of document.querySelectorAll("[data-figure]")) {
       const name = line.dataset.figure;
-      const kind = data.kinds[name];
-      const value = name === "longest_drawdown" ? (series ? series.longest : NaN) : metrics[name][row];
-      const chosen = line.querySelector(".chosen");
-      chosen.textContent =
-        name === "longest_drawdown" && !series ? "not embedded" : number(value, kind, trades);
-      line.querySelector(".hold").textContent = number(hold.figures[name] ?? NaN, kind);
+      const absent = data.carried.includes(name) && !series;
+      line.querySelector(".chosen").textContent = absent
+        ? "not embedded"
+        : name === "sharpe_interval"
+          ? interval(row)
+          : number(metrics[name][row], data.kinds[name], trades);
+      line.querySelector(".hold").textContent = hold.figures[name];
     }
     const same = row === data.fixed;
     el("selected-name").textContent = nameOf(state.at);
@@ -145,8 +154,11 @@
     }
   }
 
+  const viewed = () => (state.view === "headline" ? data.headline : embedded.get(selected()));
   function drawDrawdowns() {
-    const series = embedded.get(selected());
+    const series = viewed();
+    for (const node of document.querySelectorAll(".whose"))
+      node.textContent = state.view === "headline" ? "Of the headline." : `Of the selected cell, ${nameOf(state.at)}.`;
     const rows = [];
     if (series) {
       const [peak, trough, end] = ["peak", "trough", "end"].map((k) => array(series.drawdowns[k]));
@@ -174,8 +186,10 @@
     for (const [name, ref] of Object.entries(series.trades)) out[name] = array(ref);
     return out;
   }
+  const symbols = () => (state.view === "headline" ? data.headline.symbols : [levels[level.symbol].values[state.at[level.symbol]].text]);
   function drawTrades() {
-    const series = embedded.get(selected());
+    const series = viewed();
+    const names = symbols();
     const trades = series ? tradesOf(series) : null;
     const count = trades ? trades.entry.length : 0;
     el("csv").disabled = !count;
@@ -187,7 +201,7 @@
       order.sort((a, b) => sign * (trades.profit[a] - trades.profit[b]) || a - b);
     }
     const rows = order.slice(0, 100).map((k) => [
-      cell(trades.side[k] ? "▼ short" : "▲ long"),
+      cell((trades.side[k] ? "▼ short" : "▲ long") + (names.length > 1 ? " " + names[trades.symbol[k]] : "")),
       cell(stamp(times[trades.entry[k]])),
       cell(trades.reason[k] ? stamp(times[trades.exit[k]]) : "–"),
       cell(fixed(trades.exit[k] - trades.entry[k], 0)),
@@ -199,20 +213,21 @@
       cell(fixed(trades.share[k] * 100, 2) + " %", trades.profit[k] < 0 ? "bad" : ""),
       cell(REASONS[trades.reason[k]] + (trades.capped[k] ? " · size capped" : ""), "text"),
     ]);
-    fill(el("trade-rows"), rows, series ? "No trades in this cell." : "Not embedded for this cell.", 11);
+    fill(el("trade-rows"), rows, series ? "No trades." : "Not embedded for this cell.", 11);
   }
   function csv() {
-    const trades = tradesOf(embedded.get(selected()));
-    const lines = ["side,entry_utc,exit_utc,bars,entry_price,exit_price,size_units,fees,net_return,profit,share_of_equity,exit_reason,size_capped"];
+    const trades = tradesOf(viewed());
+    const names = symbols().map((name) => `"${name.replace(/"/g, '""')}"`);
+    const lines = ["symbol,side,entry_utc,exit_utc,bars,entry_price,exit_price,size_units,fees,net_return,profit,share_of_equity,exit_reason,size_capped"];
     for (let k = 0; k < trades.entry.length; k++)
       lines.push([
-        trades.side[k] ? "short" : "long", stamp(times[trades.entry[k]]), stamp(times[trades.exit[k]]),
+        names[trades.symbol[k]], trades.side[k] ? "short" : "long", stamp(times[trades.entry[k]]), stamp(times[trades.exit[k]]),
         trades.exit[k] - trades.entry[k], trades.entry_price[k], trades.exit_price[k], trades.size[k], trades.fees[k],
         trades.return[k], trades.profit[k], trades.share[k], `"${REASONS[trades.reason[k]]}"`, trades.capped[k] ? "yes" : "no",
       ].join());
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
-    link.download = "trades-" + nameOf(state.at).replace(/[^\w.]+/g, "-") + ".csv";
+    link.download = "trades-" + (state.view === "headline" ? "headline" : nameOf(state.at)).replace(/[^\w.]+/g, "-") + ".csv";
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
@@ -254,7 +269,7 @@
     if (coarse) layout.dragmode = false; // a finger scrolls the page
     if (narrow)
       for (const name of Object.keys(layout).filter((key) => key.startsWith("xaxis")))
-        layout[name] = { ...layout[name], ...(layout[name].tickvals ? { tickangle: -90 } : { nticks: layout[name].tickformat ? 3 : 4, tickangle: 0 }) };
+        layout[name] = { ...layout[name], ...(layout[name].tickvals ? { tickangle: layout[name].tickvals.length > 4 ? -90 : 0 } : { nticks: layout[name].tickformat ? 3 : 4, tickangle: 0 }) };
     Plotly.react(node, traces, layout, { ...CONFIG, displayModeBar: layout.dragmode === false ? false : "hover" });
   }
 
@@ -320,7 +335,33 @@
     }
     shapes.push(...frame(state.at, { width: 3 }));
     draw("chart-heatmap", { data: [trace], layout: { ...base.layout, shapes } }, 220 + 130 * Math.max(xs.length, 2));
+    el("plateau").textContent = data.plateaus[plateau[selected()]];
     if (el("heatmap-details").open) heatmapTable(text, unit, metric);
+    drawRules();
+  }
+  // Rules beside the selected one: all its levels but the one across.
+  function drawRules() {
+    const base = data.figures.rules;
+    if (!base) return;
+    const k = level[data.heatmap.across];
+    const rows = levels[k].values.map((_, x) => rowOf.get(state.at.map((p, i) => (i === k ? x : p)).join()));
+    const xs = rows.map((_, x) => x);
+    const [low, high, ratio, count] = ["sharpe_low", "sharpe_high", "rule_sharpe", "trades"].map((n) => rows.map((row) => metrics[n][row]));
+    const hover = rows.map((row, x) =>
+      `${escape(levels[k].values[x].text)}<br>Sharpe ratio ${number(ratio[x], "ratio")}<br>90 %: ${interval(row)}`);
+    const ys = [low, high, ratio, count];
+    const traces = base.data.map((trace, i) => ({ ...trace, x: xs, y: ys[i], hovertext: i === 2 ? hover : undefined }));
+    const at = state.at[k];
+    const mark = { type: "line", x0: at, x1: at, y0: 0, y1: 1, yref: "paper", layer: "below", line: { color: data.heatmap.hatch, width: 1, dash: "dot" } };
+    draw("chart-rules", { data: traces, layout: { ...base.layout, shapes: [mark] } });
+    if (!el("rules-details").open) return;
+    const [head, body, top] = ["thead", "tbody", "tr"].map((tag) => document.createElement(tag));
+    top.append(...[levels[k].label, "Sharpe ratio", "90 % interval", "Trades"].map((t) => cell(t, "", "th")));
+    head.append(top);
+    fill(body, rows.map((row, x) => [
+      cell(levels[k].values[x].text, "row", "th"), cell(number(ratio[x], "ratio")), cell(interval(row)), cell(number(count[x], "count")),
+    ]), "", 4);
+    el("rules-table").replaceChildren(head, body);
   }
   function heatmapTable(text, unit, metric) {
     const { across, up } = data.heatmap;
@@ -330,7 +371,7 @@
     const head = document.createElement("thead");
     const body = document.createElement("tbody");
     const top = document.createElement("tr");
-    top.append(cell("", "", "th"), ...levels[level[across]].values.map((v) => cell(v.text, "", "th")));
+    top.append(cell(levels[level[up]].label, "", "th"), ...levels[level[across]].values.map((v) => cell(v.text, "", "th")));
     head.append(top);
     fill(body, text.map((line, y) => [
       cell(levels[level[up]].values[y].text, "row", "th"),
@@ -342,17 +383,14 @@
   function drawEquity() {
     const series = embedded.get(selected());
     el("not-embedded").hidden = Boolean(series);
-    el("chart-equity").hidden = !series;
-    if (!series) {
+    if (!series)
       el("not-embedded").firstElementChild.textContent =
         `The daily series, drawdowns and trades of ${nameOf(state.at)} are not in this file: ${data.series.length} of ${data.rows} cells have them.`;
-      return;
-    }
     const hold = data.holds[state.at[level.symbol]];
     const base = data.figures.equity;
-    const ys = [hold.growth, hold.underwater, series.growth, series.underwater].map(array);
-    const percent = (values) => values.map((v) => v * 100);
-    const traces = base.data.map((trace, k) => ({ ...trace, x: milliseconds, y: k % 2 ? percent(ys[k]) : ys[k] }));
+    const ys = [hold, series, data.headline].flatMap((account) =>
+      account ? [array(account.growth), array(account.underwater).map((v) => v * 100)] : [[], []]);
+    const traces = base.data.map((trace, k) => ({ ...trace, x: ys[k].length ? milliseconds : [], y: ys[k] }));
     draw("chart-equity", { data: traces, layout: { ...base.layout, yaxis: { ...base.layout.yaxis, type: state.scale } } });
     if (el("equity-details").open) equityTable(ys);
   }
@@ -360,14 +398,14 @@
     const head = document.createElement("thead");
     const body = document.createElement("tbody");
     const top = document.createElement("tr");
-    top.append(...["Month’s last day, UTC", "Growth of 1", "Below peak that day", "Buy and hold", "Below peak that day"].map((t) => cell(t, "", "th")));
+    top.append(...["Month’s last day, UTC", "Headline, growth of 1", "Below peak that day", "Selected cell", "Below peak that day", "Buy and hold", "Below peak that day"].map((t) => cell(t, "", "th")));
     head.append(top);
     const rows = [];
     for (let k = 0; k < days.length; k++) {
       if (k + 1 < days.length && day(days[k]).slice(0, 7) === day(days[k + 1]).slice(0, 7)) continue;
-      rows.push([cell(day(days[k])), cell(fixed(ys[2][k], 4)), cell(number(ys[3][k], "percent")), cell(fixed(ys[0][k], 4)), cell(number(ys[1][k], "percent"))]);
+      rows.push([cell(day(days[k])), ...[4, 2, 0].flatMap((i) => (ys[i].length ? [cell(fixed(ys[i][k], 4)), cell(number(ys[i + 1][k] / 100, "percent"))] : [cell("–"), cell("–")]))]);
     }
-    fill(body, rows, "", 5);
+    fill(body, rows, "", 7);
     el("equity-table").replaceChildren(head, body);
   }
 
@@ -379,6 +417,7 @@
     }
     el("metric").value = state.metric;
     el("scale").value = state.scale;
+    document.querySelectorAll(".view").forEach((node) => { node.value = state.view; });
     drawKey();
     drawSplits();
     drawDrawdowns();
@@ -391,6 +430,7 @@
   function select(where) {
     if (!rowOf.has(where.join())) return;
     state.at = where;
+    state.view = "cell";
     writeHash();
     show();
   }
@@ -415,11 +455,15 @@
   el("controls").addEventListener("submit", (event) => event.preventDefault());
   el("metric").addEventListener("change", () => { state.metric = el("metric").value; writeHash(); drawHeatmap(); });
   el("scale").addEventListener("change", () => { state.scale = el("scale").value; writeHash(); drawEquity(); });
+  document.querySelectorAll(".view").forEach((node) =>
+    node.addEventListener("change", () => { state.view = node.value; writeHash(); show(); }),
+  );
   el("trade-order").addEventListener("change", () => { state.order = el("trade-order").value; drawTrades(); });
   el("csv").addEventListener("click", csv);
   el("nearest").addEventListener("click", nearest);
   el("reset")?.addEventListener("click", () => select(at(data.fixed)));
   el("heatmap-details").addEventListener("toggle", drawHeatmap);
+  el("rules-details")?.addEventListener("toggle", drawRules);
   el("equity-details").addEventListener("toggle", drawEquity);
   addEventListener("hashchange", () => { readHash(); show(); });
 
@@ -441,6 +485,8 @@
     const { data: bars, layout } = data.figures.splits;
     draw("chart-splits", { data: bars, layout: { ...layout, showlegend: false, margin: { ...layout.margin, t: 8, b: 30 }, height: layout.height - 44 } });
   }
+  for (const name of ["random", "logits", "costs"])
+    if (data.figures[name]) draw("chart-" + name, data.figures[name]);
   if (data.figures.reliability) draw("chart-reliability", data.figures.reliability);
 
   const redraw = () => Object.values(drawn).forEach((again) => again());

@@ -1,0 +1,260 @@
+import html
+import math
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import kurtosis, norm, skew
+
+from convnext_vbt.evidence.baselines import compare
+from convnext_vbt.evidence.ledger import Trials
+from convnext_vbt.evidence.scores import score_splits
+from convnext_vbt.evidence.verdict import assess
+from convnext_vbt.learning.labels import labels_for
+from convnext_vbt.report import figures, judgement
+from convnext_vbt.report.formats import FIGURES, format_interval, format_number
+from convnext_vbt.report.page import render, write_report
+from convnext_vbt.trading.sweep import sweep
+from tests.report.markets import FIXED, Page, make_bars, make_sweep, quick_render
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades:UserWarning")
+TRIALS = Trials(num_runs=5, num_rules=40, variance=0.003)
+
+
+@pytest.fixture(scope="module")
+def res():
+    return make_sweep()
+
+
+@pytest.fixture(scope="module")
+def assessment(res):
+    return assess(res, risk=0.01, trials=TRIALS, draws=199)
+
+
+@pytest.fixture(scope="module")
+def page(res, assessment):
+    text = render(res, selected=FIXED, provenance={}, assessment=assessment)
+    return Page.read(text)
+
+
+def words(text):
+    """The visible text of a page, without tags."""
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text)))
+
+
+def key_table(page):
+    """The key figures as they stand on the page, by figure and column."""
+    rows = re.findall(r'<tr data-figure="(\w+)">(.*?)</tr>', page.text, re.DOTALL)
+    return {name: dict(re.findall(r'<td class="(\w+)">([^<]*)</td>', row)) for name, row in rows}
+
+
+def ledger(simulation, bars):
+    """Money at every close of all symbols together, rebuilt from the orders alone."""
+    money = np.full(len(bars), float(simulation.init_cash * len(simulation.columns)))
+    for order in simulation.orders:
+        sign = -1.0 if order["side"] else 1.0
+        close = pd.Series(bars.close[:, order["col"]]).ffill().to_numpy()
+        held = sign * order["size"] * (close - order["price"]) - order["fees"]
+        money[order["idx"] :] += held[order["idx"] :]
+    return pd.Series(money, index=bars.index)
+
+
+def test_the_verdict_comes_before_everything_else(res, assessment, page):
+    text = page.text
+    places = [text.index(f'id="{name}"') for name in ("verdict", "controls", "key", "sweep")]
+    assert places == sorted(places)
+    assert text.index('id="verdict"') < text.index('class="facts"')
+    section = words(text[places[0] : places[1]])
+    assert f"Verdict {assessment.verdict.word}" in section
+    for reason in assessment.verdict.reasons:
+        assert re.sub(r"-(?=\d)", "−", reason.text) in section
+    head = assessment.headline
+    for value in (
+        format_number(head.cagr, "percent"), format_number(head.sharpe, "ratio"),
+        format_number(head.max_drawdown, "percent"), f"{head.trades:,}",
+        f"p = {assessment.random_sides.p_value:.3f}", "N = 5 strategies",
+    ):  # fmt: skip
+        assert value in section, value
+
+
+@pytest.mark.parametrize("word", ["PASS", "INCONCLUSIVE", "FAIL"])
+def test_each_verdict_has_a_word_and_a_shape_of_its_own(res, assessment, word):
+    judged = replace(assessment, verdict=replace(assessment.verdict, word=word))
+    text = render(res, provenance={}, assessment=judged)
+    assert f'class="verdict {word.lower()}"' in text
+    shape = {"PASS": "<circle", "INCONCLUSIVE": "M24 5l21 37H3z", "FAIL": "M16 4h16"}
+    assert [name for name, mark in shape.items() if mark in text] == [word]
+
+
+def test_two_arguments_give_the_whole_page(res, tmp_path):
+    text = write_report(res, tmp_path / "report.html").read_text()
+    assert "Verdict" in words(text)
+    assert "1 strategy tried on this data" in text  # no ledger: this sweep alone
+
+
+def test_the_headline_column_equals_a_ledger_rebuilt_from_its_orders(res, assessment, page):
+    simulation, bars = assessment.headline.selection.simulation, res.window_bars
+    equity = ledger(simulation, bars)
+    day = equity.groupby(equity.index.normalize()).last()
+    returns = day / day.shift(fill_value=10_000.0) - 1
+    ratio = returns.mean() / returns.std()
+    path = np.append(10_000, equity)
+    spread = 1 - skew(returns) * ratio + (kurtosis(returns, fisher=False) - 1) / 4 * ratio**2
+    days, gamma = len(returns), 0.5772156649
+    best = (1 - gamma) * norm.ppf(1 - 1 / 5) + gamma * norm.ppf(1 - 1 / (5 * math.e))
+
+    def psr(benchmark):
+        return norm.cdf((ratio - benchmark) * math.sqrt(days - 1) / math.sqrt(spread))
+
+    orders = pd.DataFrame(simulation.orders)
+    raw = orders["price"] / np.where(orders["side"] == 1, 1 - 0.0002, 1 + 0.0002)
+    costs = (orders["fees"] + orders["size"] * (orders["price"] - raw).abs()).sum()
+    wanted = {
+        "total_return": equity.iloc[-1] / 10_000 - 1,
+        "cagr": (equity.iloc[-1] / 10_000) ** (8_760 / len(bars)) - 1,
+        "sharpe": ratio * math.sqrt(365),
+        "volatility": returns.std() * math.sqrt(365),
+        "max_drawdown": (path / np.maximum.accumulate(path) - 1).min(),
+        "psr": psr(0.0),
+        "dsr": psr(best / math.sqrt(days)),
+        "costs": costs,
+        "break_even": (equity.iloc[-1] - 10_000 + costs) / (orders["size"] * orders["price"]).sum(),
+        "trades": len(simulation.trades),
+    }
+    kinds = {figure.name: figure.kind for figure in FIGURES}
+    shown = {name: row["headline"] for name, row in key_table(page).items()}
+    for name, value in wanted.items():
+        assert shown[name] == format_number(float(value), kinds[name]), name
+    np.testing.assert_allclose(page.array(page.data["headline"]["growth"]), day / 10_000, rtol=1e-6)
+
+
+def test_the_other_columns_say_what_they_are(res, assessment, page):
+    table = key_table(page)
+    assert set(table) == {figure.name for figure in FIGURES}
+    null = assessment.random_sides
+    assert table["total_return"]["random"] == format_number(
+        np.median(null.total_returns), "percent"
+    )
+    assert table["sharpe"]["random"] == format_number(np.median(null.draws), "ratio")
+    assert table["sharpe"]["hold"] == format_number(assessment.buy_and_hold_sharpe, "ratio")
+    assert table["total_return"]["cash"] == "0.0 %"
+    own = res.metrics.droplevel("symbol").loc[("q0.90", 0.01)]
+    for column in ("fixed", "chosen"):
+        assert table["sharpe"][column] == format_number(own["sharpe"], "ratio")
+    assert table["dsr"]["hold"] == "–"
+
+
+def test_what_was_chosen_for_each_split_is_in_its_row():
+    res = make_sweep(splits=5, threshold=["q0.20", "q0.40", "q0.60", "q0.90"], risk=0.01)
+    assessment = assess(res, draws=40)
+    page = Page.read(render(res, provenance={}, assessment=assessment))
+    choices = assessment.headline.selection.choices
+    assert choices["threshold"].nunique() > 1
+    cells = re.findall(r'<td title="([^"]*)" class="text">(q0\.\d+)</td>', page.text)
+    assert [rule for _, rule in cells] == choices["threshold"].tolist()
+    for (why, _), reason in zip(cells, choices["reason"], strict=True):
+        assert why.startswith(reason)
+    chained = np.prod(1 + page.array(page.data["headline"]["splits"]["return"]).astype(float)) - 1
+    assert chained == pytest.approx(assessment.headline.total_return, abs=1e-6)
+
+
+def test_costs_are_those_of_the_same_signals_traded_again(res, assessment):
+    head = assessment.headline
+    for cost in judgement.costs(res, head):
+        again = sweep(
+            res.bars, res.predictions, signals=head.selection.signals, risk=head.risk,
+            fees=0.0005 * cost.multiple, slippage=0.0002 * cost.multiple,
+        ).metrics.iloc[0]  # fmt: skip
+        assert cost.basis_points == pytest.approx(7.0 * cost.multiple)
+        for name in ("cagr", "sharpe", "max_drawdown", "costs"):
+            assert cost.figures[name] == pytest.approx(again[name]), (cost.multiple, name)
+    doubled = judgement.costs(res, head)[2].figures["sharpe"]
+    assert doubled == pytest.approx(assessment.doubled_costs_sharpe)
+
+
+def test_both_deflations_show_their_n_v_and_sr0(assessment):
+    own, best = judgement.deflations(assessment, "q0.90")
+    assert (own.num_trials, own.variance) == (5, 1 / assessment.headline.num_days)
+    assert (best.num_trials, best.variance) == (40, 0.003)
+    gamma = 0.5772156649
+    for row in (own, best):
+        n = row.num_trials
+        unit = (1 - gamma) * norm.ppf(1 - 1 / n) + gamma * norm.ppf(1 - 1 / (n * math.e))
+        assert row.expected == pytest.approx(unit * math.sqrt(row.variance * 365))
+    assert best.sharpe == assessment.hindsight.sharpe
+
+
+def test_the_histogram_counts_every_draw(page, assessment):
+    table = page.text[page.text.index("Random sides as a table") :].partition("</table>")[0]
+    counts = re.findall(r"<td>([\d,]+)</td></tr>", table)
+    assert sum(int(count) for count in counts) == 199
+    line = page.data["figures"]["random"]["layout"]["shapes"][0]
+    assert line["x0"] == pytest.approx(assessment.random_sides.observed)
+
+
+def test_the_best_cell_is_called_what_it_is(page, assessment):
+    text = words(page.text)
+    assert "Best cell in hindsight" in text
+    assert "Nobody could have traded it" in text
+    assert "not the headline" in text
+
+
+def test_one_side_only_says_why_there_is_no_null():
+    res = make_sweep(bars=make_bars(bars=1_500), threshold="q0.80", risk=0.01, short=False)
+    text = words(quick_render(res))
+    assert "all positions are on one side" in text
+
+
+def test_a_panel_adds_its_symbols_up():
+    res = make_sweep(bars=make_bars("A/USDT", "B/USDT", bars=1_500), risk=0.01)
+    assessment = assess(res, draws=40)
+    page = Page.read(render(res, provenance={}, assessment=assessment))
+    simulation = assessment.headline.selection.simulation
+    equity = ledger(simulation, res.window_bars)
+    total = equity.iloc[-1] / 20_000 - 1
+    assert assessment.headline.total_return == pytest.approx(total)
+    assert key_table(page)["total_return"]["headline"] == format_number(total, "percent")
+    assert page.data["headline"]["symbols"] == ["A/USDT", "B/USDT"]
+    numbers = page.array(page.data["headline"]["trades"]["symbol"])
+    assert np.bincount(numbers).tolist() == np.bincount(simulation.trades["col"]).tolist()
+    assert "the money of all 2 symbols together" in page.text
+
+
+def test_baselines_stand_beside_the_network(res):
+    other = make_sweep(threshold=["q0.50", "q0.60"], risk=0.01)
+    found = compare({"convnext": res, "logistic": other}, risk=0.01)
+    text = quick_render(res, baselines=found)
+    assert html.escape(found.sentences[0]) in text
+    table = text[text.index("Table of baselines") :].partition("</table>")[0]
+    row = found.table.loc["logistic"]
+    assert "logistic regression" in table
+    for name, kind in (("cagr", "percent"), ("sharpe", "ratio"), ("difference", "ratio")):
+        assert f"<td>{format_number(row[name], kind)}</td>" in table
+    assert f"<td>{format_interval(row['difference_low'], row['difference_high'])}</td>" in table
+    assert 'id="baselines"' not in quick_render(res)
+
+
+def test_coverage_is_shown_where_there_are_conformal_sets(res):
+    preds = res.predictions
+    spread = np.tile(np.linspace(0.2, 0.8, 1001), (len(preds.splits), 1))
+    fits = tuple(replace(fit, num_scores=300) for fit in preds.fits)
+    sets = replace(preds, nonconformity=spread, fits=fits)
+    text = quick_render(replace(res, predictions=sets))
+    row = score_splits(sets, labels_for(res.bars, sets.target).values).iloc[0]
+    assert f"<td>{row['coverage_90']:.3f} / {row['set_size_90']:.1f}</td>" in text
+    assert "Coverage / set" not in quick_render(res)
+
+
+def test_the_trials_of_the_ledger_are_named(page):
+    assert "5 strategies and 40 rules so far" in page.text
+    assert "40 distinct rules on this data" in page.text
+
+
+def test_buy_and_hold_of_the_equity_figure_is_at_the_strategys_costs():
+    res = make_sweep(threshold="q0.90", risk=0.01)
+    drawn = figures.plot_equity(res).data[0].y[-1]
+    bars = res.window_bars
+    price = bars.open[1, 0] * (1 + 0.0002)
+    assert drawn == pytest.approx(bars.close[-1, 0] / price / (1 + 0.0005))
