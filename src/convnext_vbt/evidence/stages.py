@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from convnext_vbt.evidence.selection import Selection, nested_selection
 from convnext_vbt.market.bars import Bars
-from convnext_vbt.predictions import Predictions
+from convnext_vbt.predictions import Predictions, Split
 from convnext_vbt.trading.sweep import SweepResult
 
 
@@ -26,3 +29,32 @@ class Stages:
     predict: Callable[[Bars, Any, Any, Any], Predictions]
     """From bars, features, labels and splits: every split trained, and predicted out of sample."""
     sweep: Callable[[Bars, Predictions], SweepResult]
+
+
+def no_parts(fitted: Any) -> Mapping[str, Mapping[str, np.ndarray]]:  # noqa: ARG001
+    """Of a learner that cannot be looked into; it is judged by what it predicts."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditStages:
+    """The same with training taken apart, so that one split can be trained and asked alone.
+
+    Features are an array (T, ...), or have one as `values` (and the names of its last axis as
+    `names`). Labels have `values` as in `Stages` and `end`, int64 (T, N), the bar at whose close
+    each is known.
+    """
+
+    features: Callable[[Bars], Any]
+    labels: Callable[[Bars], Any]
+    splits: Callable[[Any], Sequence[Split]]
+    """From labels."""
+    fit: Callable[[Bars, Any, Any, Split], Any]
+    """From bars, features, labels and one split: whatever predicts that split."""
+    forecast: Callable[[Bars, Any, Sequence[Split], Sequence[Any]], Predictions]
+    """From bars, features, splits and what was fitted on each of them."""
+    sweep: Callable[[Bars, Predictions], SweepResult]
+    parts: Callable[[Any], Mapping[str, Mapping[str, np.ndarray]]] = no_parts
+    """What a fit consists of, in the order in which it is made: {"weights": {name: array}, ...}."""
+    select: Callable[..., Selection] = nested_selection
+    """From a sweep, with `initial` and `risk`: the account that the headline speaks of."""

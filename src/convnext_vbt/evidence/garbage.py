@@ -1,0 +1,73 @@
+"""Futures that never were: bars that go on in a wild market of their own.
+
+Dimensions: T bars, N symbols, M later bars that one symbol has.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from convnext_vbt.market.bars import FIELDS, Bars
+
+JUMP = math.log(1.5)
+"""How far, up or down, the level jumps where the garbage begins."""
+WILDER = 3.0
+"""Times the market's own volatility."""
+VOLATILITY_RANGE = (1e-4, 0.05)
+"""Kept to per bar, so that a long future neither stands still nor leaves what floats can hold."""
+
+
+def garbage_after(bars: Bars, bar: int, *, keep_open: bool = False, seed: int = 0) -> Bars:
+    """The bars up to `bar` untouched, and another market after it, of the same shape.
+
+    Each symbol's level jumps by half up or a third down and goes on as a random walk of three times
+    its volatility, with volumes in random order and scaled at random. Times and missing bars stay:
+    they are the calendar's. With `keep_open` the open of the very next bar stays too, which is all
+    that is known when it is filled. The same arguments give the same garbage.
+
+    Raises `ValueError` unless at least one bar comes after `bar`.
+    """
+    if not 0 <= bar < len(bars) - 1:
+        raise ValueError(f"bar must lie in [0, {len(bars) - 1}) to have a future, got {bar}")
+    fields = {name: getattr(bars, name).copy() for name in FIELDS}
+    for n in range(len(bars.symbols)):
+        rng = np.random.default_rng([seed, bar, n, keep_open])
+        rows = np.flatnonzero(bars.present[:, n])
+        known, later = rows[rows <= bar], rows[rows > bar]
+        if not len(later):
+            continue
+        before = bars.close[known[-1], n] if len(known) else bars.open[later[0], n]
+        first_open = bars.open[bar + 1, n] if keep_open and later[0] == bar + 1 else None
+        walk = _walk(rng, len(later), before, _volatility(bars.close[rows, n]), first_open)
+        volume = rng.permutation(bars.volume[later, n]) * np.exp(rng.standard_normal(len(later)))
+        for name, values in zip(FIELDS, (*walk, volume), strict=True):
+            fields[name][later, n] = values
+    return replace(bars, **fields)
+
+
+def _volatility(close: np.ndarray) -> float:
+    usual = float(np.diff(np.log(close)).std()) if len(close) > 1 else 0.0
+    return float(np.clip(WILDER * usual, *VOLATILITY_RANGE))
+
+
+def _walk(
+    rng: np.random.Generator, count: int, before: float, sigma: float, first_open: float | None
+) -> tuple[np.ndarray, ...]:
+    """Open, high, low, close, (M,) each, after a close of `before`."""
+    gaps = 0.1 * sigma * rng.standard_normal(count)
+    inside = sigma * rng.standard_normal(count)
+    jump = JUMP if rng.random() < 0.5 else -JUMP
+    if first_open is None:
+        gaps[0] += jump
+    else:
+        gaps[0] = math.log(first_open / before)
+        inside[0] += jump
+    path = math.log(before) + np.cumsum(gaps + inside)
+    open_, close = np.exp(path - inside), np.exp(path)
+    if first_open is not None:
+        open_[0] = first_open
+    reach = np.exp(0.5 * sigma * np.abs(rng.standard_normal((2, count))))
+    return open_, np.maximum(open_, close) * reach[0], np.minimum(open_, close) / reach[1], close

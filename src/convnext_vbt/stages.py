@@ -1,0 +1,217 @@
+"""A strategy file's stages as plain functions of bars, for the audit and the nulls that retrain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convnext_vbt.config import Config, ConfigError
+from convnext_vbt.evidence.audit import NUM_RANDOM_BARS, audit
+from convnext_vbt.evidence.audit_report import AuditReport
+from convnext_vbt.evidence.stages import AuditStages, Stages
+from convnext_vbt.learning.features import Features, compute_features
+from convnext_vbt.learning.fitting import FittedSplit
+from convnext_vbt.learning.labels import Labels, labels_for
+from convnext_vbt.learning.splits import Splits
+from convnext_vbt.learning.walkforward import (
+    SplitDone,
+    available_cores,
+    fit_alone,
+    forecast,
+    walk_forward,
+)
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.predictions import Predictions, Split
+from convnext_vbt.trading.signals import Signals
+from convnext_vbt.trading.sweep import SweepResult, sweep
+from convnext_vbt.userfile import load_function
+
+
+def audit_strategy(
+    config: Config,
+    bars: Bars,
+    *,
+    num_random_bars: int = NUM_RANDOM_BARS,
+    jobs: int | None = None,
+) -> AuditReport:
+    """The causality audit of a strategy on these bars, on the CPU; see `evidence.audit.audit`.
+
+    `jobs` splits are trained side by side; default: the cores there are.
+    """
+    return audit(
+        bars,
+        audit_stages(config),
+        seed=config.seed,
+        num_random_bars=num_random_bars,
+        initial=config.initial_threshold,
+        risk=config.trading.risk,
+        jobs=jobs or available_cores(),
+    )
+
+
+def run_stages(config: Config, *, jobs: int | None = None) -> Stages:
+    """The stages with training in one piece: all splits side by side."""
+    return Stages(
+        features=partial(make_features, config),
+        labels=partial(labels_for, target=config.labels),
+        splits=config.splits.split,
+        predict=partial(_predict, config, jobs),
+        sweep=partial(make_sweep, config),
+    )
+
+
+def audit_stages(config: Config) -> AuditStages:
+    """The stages with training taken apart, every one of them what a run itself goes through."""
+    return AuditStages(
+        features=partial(make_features, config),
+        labels=partial(labels_for, target=config.labels),
+        splits=config.splits.split,
+        fit=partial(_fit, config),
+        forecast=partial(_forecast, config),
+        sweep=partial(make_sweep, config),
+        parts=_parts,
+    )
+
+
+def make_features(config: Config, bars: Bars) -> Features:
+    """The features of `[features]`."""
+    section = config.features
+    return compute_features(
+        bars,
+        names=section.names,
+        function=None if section.file is None else load_function(section.file),
+        extend=section.extend,
+    )
+
+
+def make_sweep(config: Config, bars: Bars, predictions: Predictions) -> SweepResult:
+    """The sweep of `[sweep]`, the strategy's own cell always among its cells."""
+    rule, trading, lists = config.rule, config.trading, config.sweep
+    signals = None
+    if rule.file is not None:
+        signals = load_function(rule.file)(predictions, bars)
+        if not isinstance(signals, Signals):
+            raise ConfigError(
+                f"{rule.file} must return convnext_vbt.Signals, got {type(signals).__name__}"
+            )
+    return sweep(
+        bars,
+        predictions,
+        threshold=with_own(lists.threshold, rule.threshold),
+        risk=with_own(lists.risk, trading.risk),
+        stop_multiple=_scalar_or_list(lists.stop_multiple),
+        take_profit_multiple=_scalar_or_list(lists.take_profit_multiple),
+        hysteresis=rule.hysteresis if lists.hysteresis is None else list(lists.hysteresis),
+        short=rule.short,
+        short_threshold=rule.short_threshold,
+        floor=rule.floor,
+        full=rule.full,
+        abstain=rule.abstain,
+        stop=trading.stop,
+        take_profit=trading.take_profit,
+        max_holding=trading.max_holding,
+        fees=trading.fees,
+        slippage=trading.slippage,
+        max_leverage=trading.max_leverage,
+        init_cash=trading.init_cash,
+        signals=signals,
+    )
+
+
+def with_own(values: Sequence[Any], own: Any) -> list[Any]:
+    """A swept list, the strategy's own value among it."""
+    return [*values] if own in values else [*values, own]
+
+
+def _scalar_or_list(values: Sequence[float]) -> float | list[float]:
+    return values[0] if len(values) == 1 else list(values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prepared:
+    """What the learning half makes of the bars before any training."""
+
+    bars: Bars
+    features: Features
+    labels: Labels
+    splits: Splits
+
+
+def prepare(config: Config, bars: Bars) -> Prepared:
+    """Features, labels and splits of these bars."""
+    labels = labels_for(bars, config.labels)
+    return Prepared(
+        bars=bars,
+        features=make_features(config, bars),
+        labels=labels,
+        splits=config.splits.split(labels),
+    )
+
+
+def walk(
+    config: Config,
+    prepared: Prepared,
+    *,
+    directory: Path | None = None,
+    siblings: Sequence[Path] = (),
+    jobs: int | None = None,
+    device: str = "auto",
+    progress: Callable[[SplitDone], None] | None = None,
+) -> Predictions:
+    """Every split trained and predicted: `learning.walkforward.walk_forward` by this strategy."""
+    return walk_forward(
+        prepared.bars,
+        prepared.features,
+        prepared.labels,
+        prepared.splits,
+        model=config.model,
+        training=config.training,
+        target=config.labels,
+        seed=config.seed,
+        directory=directory,
+        siblings=siblings,
+        jobs=jobs,
+        device=device,
+        progress=progress,
+    )
+
+
+def _predict(
+    config: Config, jobs: int | None, bars: Bars, features: Features, labels: Labels, splits: Splits
+) -> Predictions:
+    prepared = Prepared(bars=bars, features=features, labels=labels, splits=splits)
+    return walk(config, prepared, jobs=jobs)
+
+
+def _fit(config: Config, bars: Bars, features: Features, labels: Labels, split: Split) -> Any:  # noqa: ARG001
+    return fit_alone(
+        features, labels, split, model=config.model, training=config.training, seed=config.seed
+    )
+
+
+def _forecast(
+    config: Config,
+    bars: Bars,
+    features: Features,
+    splits: Sequence[Split],
+    fits: Sequence[FittedSplit],
+) -> Predictions:
+    return forecast(bars, features, splits, fits, target=config.labels)
+
+
+def _parts(fitted: FittedSplit) -> Mapping[str, Mapping[str, np.ndarray]]:
+    learned = {} if fitted.predictor is None else fitted.predictor.tensors()
+    return {
+        "standardisation": {"mean": fitted.mean, "deviation": fitted.std},
+        "weights": {name: value.numpy() for name, value in learned.items()},
+        "calibration": {
+            "temperature": np.array(fitted.temperature),
+            "quantiles of confidence": fitted.quantiles,
+            "conformal scores": fitted.nonconformity,
+        },
+    }

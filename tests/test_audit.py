@@ -1,0 +1,122 @@
+"""The audit of whole strategies: the real stages, and a user's own code in them."""
+
+import json
+import tomllib
+
+import pytest
+from typer.testing import CliRunner
+
+from convnext_vbt.cli import app
+from convnext_vbt.config import parse_config
+from convnext_vbt.market.sources import load_bars
+from convnext_vbt.pipeline import walk_forward
+from convnext_vbt.stages import audit_stages, audit_strategy, run_stages
+from tests.strategies import TINY, write_tiny
+
+FEATURES = """
+import numpy as np
+import convnext_vbt as cv
+
+def honest(bars):
+    mean = bars.frame("close").rolling(5, min_periods=1).mean()
+    return features(mean, bars)
+
+def centred(bars):
+    mean = bars.frame("close").rolling(5, center=True, min_periods=1).mean()
+    return features(mean, bars)
+
+def features(mean, bars):
+    from convnext_vbt.learning.features import Features
+    values = (mean.to_numpy() / bars.close - 1.0)[:, :, None].astype(np.float32)
+    return Features(names=("distance",), values=values, warmup=0)
+"""
+RULES = """
+import convnext_vbt as cv
+
+def honest(preds, bars):
+    up = preds.prob_up > preds.prob_down
+    return cv.Signals.from_frames(entries=up, exits=~up, short_entries=~up, short_exits=up)
+
+def hindsight(preds, bars):
+    rises = bars.frame("close").diff().shift(-1) > 0
+    return cv.Signals.from_frames(entries=rises, exits=~rises)
+"""
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
+
+
+def tiny(**sections):
+    document = tomllib.loads(TINY)
+    for name, keys in sections.items():
+        document[name] = document.get(name, {}) | keys
+    return parse_config(document)
+
+
+def examine(config):
+    return audit_strategy(config, load_bars(config.data.source), num_random_bars=2, jobs=1)
+
+
+def test_the_real_stages_pass_and_every_one_was_compared():
+    report = examine(tiny())
+    assert report.passed, report.lines()
+    assert report.stages[4:8] == ("standardisation", "weights", "calibration", "retrained split")
+    assert all(made > 0 for made, _ in report.counts().values())
+    assert all(late.prediction_move <= 1e-5 for late in report.late_starts)
+
+
+def test_a_baseline_that_shows_no_weights_passes_too():
+    report = examine(tiny(model={"kind": "boosting"}))
+    assert report.passed, report.lines()
+    assert report.counts()["retrained split"][0] == 3
+
+
+def test_what_is_audited_is_what_a_run_does():
+    config = tiny()
+    bars = load_bars(config.data.source)
+    stages = audit_stages(config)
+    features, labels = stages.features(bars), stages.labels(bars)
+    splits = stages.splits(labels)
+    fits = [stages.fit(bars, features, labels, split) for split in splits]
+    preds = stages.forecast(bars, features, splits, fits)
+    once = run_stages(config, jobs=1).predict(bars, features, labels, splits)
+    again = walk_forward(bars, config, jobs=1)
+    for other in (once, again):
+        assert preds.proba.tobytes() == other.proba.tobytes()
+        assert preds.quantiles.tobytes() == other.quantiles.tobytes()
+        assert preds.fits == other.fits
+
+
+def test_a_users_own_feature_function_is_audited(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(FEATURES)
+    for name, passes in (("honest", True), ("centred", False)):
+        section = {"file": f"{path}:{name}", "names": None, "extend": False}
+        report = examine(tiny(features=section))
+        assert report.passed == passes
+    assert report.first.stage == "features"
+    assert "distance of SIM/USDT is " in report.first.difference.text
+
+
+def test_a_users_own_rule_is_audited(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(RULES)
+    for name, passes in (("honest", True), ("hindsight", False)):
+        report = examine(tiny(rule={"file": f"{path}:{name}"}))
+        assert report.passed == passes
+    assert report.first.stage == "signals"
+
+
+def test_the_command_prints_every_stage_and_exits_with_5_at_a_leak(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(RULES)
+    command = ["audit", str(write_tiny(tmp_path)), "--jobs", "1"]
+    clean = CliRunner().invoke(app, command)
+    leak = CliRunner().invoke(app, [*command, "--json", "--set", "rule.file=mine.py:hindsight"])
+    assert clean.exit_code == 0
+    assert clean.stdout.splitlines()[0].startswith("features ")
+    assert clean.stdout.splitlines()[-1].startswith("no leak: ")
+    assert leak.exit_code == 5
+    facts = json.loads(leak.stdout)
+    assert not facts["passed"]
+    assert facts["first"]["stage"] == "signals"
