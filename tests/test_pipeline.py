@@ -13,6 +13,7 @@ from convnext_vbt.userfile import UserCodeError
 from tests.strategies import TINY, write_tiny
 
 FILES = {
+    "baselines",
     "config.toml",
     "manifest.json",
     "metrics.json",

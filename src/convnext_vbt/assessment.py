@@ -7,11 +7,13 @@ frozen into the run's manifest, so that the same run always gives the same page.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+import warnings
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from convnext_vbt.config import Config
+from convnext_vbt.evidence.baselines import Comparison, compare
 from convnext_vbt.evidence.headline import Headline, headline
 from convnext_vbt.evidence.ledger import (
     DataSet,
@@ -21,8 +23,12 @@ from convnext_vbt.evidence.ledger import (
     rule_entries,
     run_entry,
 )
+from convnext_vbt.evidence.nulls import Null
+from convnext_vbt.evidence.retraining import bootstrapped_bars_null, shuffled_labels_null
 from convnext_vbt.evidence.verdict import Assessment, assess
+from convnext_vbt.learning.training import ModelConfig
 from convnext_vbt.rundir import read_json, update_manifest
+from convnext_vbt.stages import make_sweep, prepare, run_stages, walk
 from convnext_vbt.storage import sha256_json
 from convnext_vbt.summary import plain
 from convnext_vbt.trading.sweep import SweepResult
@@ -30,26 +36,113 @@ from convnext_vbt.trading.sweep import SweepResult
 _SHARED_BY_RULES = ("threshold", "hysteresis")
 
 
-def assess_run(directory: Path, config: Config, result: SweepResult) -> Assessment:
-    """Headline, verdict and all that they rest on; enters the ledger once for each run."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """All that speaks for a run or against it."""
+
+    assessment: Assessment
+    baselines: Comparison
+    retrained: dict[str, Null]
+    """By name; empty unless `evidence = "full"`."""
+    sharpe_by_seed: list[float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The part of metrics.json that this is."""
+        rows = self.baselines.table.reset_index().to_dict("records")
+        nulls = {
+            name: {"p_value": null.p_value, "reason": null.reason, "draws": list(null.draws)}
+            for name, null in self.retrained.items()
+        }
+        facts: dict[str, Any] = plain(
+            {
+                "baselines": {"models": rows, "sentences": self.baselines.sentences},
+                "retrained_nulls": nulls,
+                "sharpe_by_seed": self.sharpe_by_seed,
+            }
+        )
+        return self.assessment.to_dict() | facts
+
+
+def gather_evidence(
+    directory: Path, config: Config, result: SweepResult, *, jobs: int | None = None
+) -> Evidence:
+    """Headline, verdict, baselines and nulls of a run; enters the ledger once for each run."""
     head = headline(
         result,
-        initial=_initial(config),
+        initial=config.initial_threshold,
         risk=config.trading.risk,
         seed=config.seed,
     )
     trials = _frozen_trials(directory)
     if trials is None:
         trials = _enter(directory, config, result, head)
-    return assess(result, head, trials=trials, seed=config.seed)
+    full = config.evidence == "full"
+    return Evidence(
+        assessment=assess(result, head, trials=trials, seed=config.seed),
+        baselines=compare_baselines(directory, config, result, jobs=jobs),
+        retrained=retrain_nulls(config, result, head, jobs=jobs) if full else {},
+        sharpe_by_seed=sharpe_by_seed(config, result),
+    )
 
 
-def _initial(config: Config) -> float | str | None:
-    """The threshold to begin with; a user's own rule has levels of its own."""
-    if config.rule.file is not None:
-        return config.selection.initial
-    initial = config.selection.initial
-    return config.rule.threshold if initial is None else initial
+def compare_baselines(
+    directory: Path, config: Config, result: SweepResult, *, jobs: int | None = None
+) -> Comparison:
+    """The run against simpler models on its own splits, labels and portfolio code.
+
+    Their splits are kept in `baselines/<kind>/`. With `evidence = "full"` boosting joins them.
+    """
+    kinds = ("majority", "logistic", *(("boosting",) if config.evidence == "full" else ()))
+    results: dict[str, SweepResult] = {config.model.kind: result}
+    prepared = prepare(config, result.bars)
+    for kind in kinds:
+        if kind == config.model.kind:
+            continue
+        other = config.model_copy(update={"model": ModelConfig(kind=kind)})
+        folder = Path("baselines") / kind
+        neighbours = (path for path in directory.parent.glob(f"*/{folder}"))
+        predictions = walk(
+            other,
+            prepared,
+            directory=directory / folder,
+            siblings=sorted(path for path in neighbours if path != directory / folder),
+            jobs=jobs,
+        )
+        with warnings.catch_warnings():  # few trades are told of the run itself
+            warnings.simplefilter("ignore", UserWarning)
+            results[kind] = make_sweep(other, result.bars, predictions)
+    return compare(
+        results, initial=config.initial_threshold, risk=config.trading.risk, seed=config.seed
+    )
+
+
+def retrain_nulls(
+    config: Config, result: SweepResult, head: Headline, *, jobs: int | None = None
+) -> dict[str, Null]:
+    """The nulls that train again, each draw a whole walk-forward; for `evidence = "full"`."""
+    stages = run_stages(config, jobs=jobs)
+    initial, risk = config.initial_threshold, config.trading.risk
+    return {
+        "shuffled_labels": shuffled_labels_null(
+            result.bars, stages, observed=head.sharpe, initial=initial, risk=risk, seed=config.seed
+        ),
+        "bootstrapped_bars": bootstrapped_bars_null(
+            result.bars, stages, observed=head.sharpe, block_bars=config.labels.horizon / 4,
+            initial=initial, risk=risk, seed=config.seed,
+        ),
+    }  # fmt: skip
+
+
+def sharpe_by_seed(config: Config, result: SweepResult) -> list[float]:
+    """Headline Sharpe ratios of the ensemble's networks, each alone; empty for a single one."""
+    sharpes = []
+    for member in result.predictions.members:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            alone = make_sweep(config, result.bars, member)
+        initial, risk = config.initial_threshold, config.trading.risk
+        sharpes.append(headline(alone, initial=initial, risk=risk, seed=config.seed).sharpe)
+    return sharpes
 
 
 def _enter(directory: Path, config: Config, result: SweepResult, head: Headline) -> Trials:

@@ -218,6 +218,28 @@ def gate(
 
 
 @app.command()
+def audit(
+    strategy: Strategy,
+    overrides: Overrides = None,
+    jobs: Jobs = None,
+    as_json: Json = False,
+) -> None:
+    """Replace the future by garbage; exit 5 if anything before it changes."""
+    with _exit_codes():
+        from convnext_vbt.config import load_config
+
+        config = load_config(strategy, overrides or [])
+        from convnext_vbt.pipeline import read_bars
+        from convnext_vbt.stages import audit_strategy
+
+        typer.echo("auditing: every split is trained twice ...", err=True)
+        found = audit_strategy(config, read_bars(config), jobs=jobs)
+        typer.echo(json.dumps(found.to_dict()) if as_json else "\n".join(found.lines()))
+    if not found.passed:
+        raise typer.Exit(5)
+
+
+@app.command()
 def runs(out: Out = Path("reports"), as_json: Json = False) -> None:
     """List the runs in a folder."""
     with _exit_codes():
@@ -332,6 +354,8 @@ def _summary(done: Run) -> None:
     typer.echo(f"own cell: {_cell_text(own['cell'])}")
     if best is not None:
         typer.echo(f"best of {metrics['cells']} cells in hindsight: {_cell_text(best['cell'])}")
+    for sentence in metrics["baselines"]["sentences"]:
+        typer.echo(sentence)
     thin = metrics["cells_under_30_trades"]
     if thin:
         typer.echo(

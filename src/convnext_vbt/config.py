@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -100,6 +100,8 @@ class Config(BaseModel):
 
     name: str = "strategy"
     seed: int = 0
+    evidence: Literal["fast", "full"] = "fast"
+    """"full" adds boosting and the nulls that retrain: about twenty times the work of a run."""
     data: DataSection = DataSection()
     features: FeaturesSection = FeaturesSection()
     labels: Target = Target()
@@ -114,6 +116,13 @@ class Config(BaseModel):
     def to_toml(self) -> str:
         """The resolved configuration as TOML text; keys that are None are left out."""
         return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+
+    @property
+    def initial_threshold(self) -> float | str | None:
+        """The threshold that nested selection begins with; a user's own rule may have none."""
+        if self.selection.initial is not None or self.rule.file is not None:
+            return self.selection.initial
+        return self.rule.threshold
 
     @property
     def sha256(self) -> str:

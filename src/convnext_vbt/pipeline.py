@@ -18,14 +18,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.assessment import assess_run
+from convnext_vbt.assessment import gather_evidence
 from convnext_vbt.config import Config, ConfigError, DataSection, load_config, parse_config
-from convnext_vbt.learning.features import Features, compute_features
-from convnext_vbt.learning.labels import Labels, labels_for
-from convnext_vbt.learning.splits import Splits
+from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.learning.training import resolve_device
 from convnext_vbt.learning.walkforward import SplitDone, available_cores
-from convnext_vbt.learning.walkforward import walk_forward as _walk_forward
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.gaps import find_gaps
 from convnext_vbt.market.sources import load_bars
@@ -42,23 +39,12 @@ from convnext_vbt.rundir import (
     versions,
     write_manifest,
 )
+from convnext_vbt.stages import make_sweep, prepare, walk, with_own
 from convnext_vbt.storage import write_json, write_text, write_with
 from convnext_vbt.summary import plain, strategy_cell, summarize
-from convnext_vbt.trading.signals import Signals
-from convnext_vbt.trading.sweep import SweepResult, sweep
-from convnext_vbt.userfile import load_function
+from convnext_vbt.trading.sweep import SweepResult
 
 logger = logging.getLogger("convnext_vbt")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Stages:
-    """What the left half makes of the bars before any training."""
-
-    bars: Bars
-    features: Features
-    labels: Labels
-    splits: Splits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,15 +84,9 @@ def run(
         logger.info("%s: %r, %d splits", directory.name, stages.bars, len(stages.splits))
         write_text(directory / "config.toml", config.to_toml())
         write_manifest(directory, config, bars, stages.splits)
-        predictions = _walk_forward(
-            bars,
-            stages.features,
-            stages.labels,
-            stages.splits,
-            model=config.model,
-            training=config.training,
-            target=config.labels,
-            seed=config.seed,
+        predictions = walk(
+            config,
+            stages,
             directory=directory / "splits",
             siblings=sorted(p for p in directory.parent.glob("*/splits") if p.parent != directory),
             jobs=jobs,
@@ -114,7 +94,7 @@ def run(
             progress=progress,
         )
         predictions.save(directory / "predictions.parquet")
-        return _finish(directory, config, bars, predictions)
+        return _finish(directory, config, bars, predictions, jobs=jobs)
 
 
 def walk_forward(
@@ -137,21 +117,9 @@ def walk_forward(
         config = load_config(config)
     elif not isinstance(config, Config):
         config = parse_config(dict(config))
+    folder = None if directory is None else Path(directory)
     stages = prepare(config, bars)
-    return _walk_forward(
-        bars,
-        stages.features,
-        stages.labels,
-        stages.splits,
-        model=config.model,
-        training=config.training,
-        target=config.labels,
-        seed=config.seed,
-        directory=None if directory is None else Path(directory),
-        jobs=jobs,
-        device=device,
-        progress=progress,
-    )
+    return walk(config, stages, directory=folder, jobs=jobs, device=device, progress=progress)
 
 
 def resweep(directory: str | Path, lists: Mapping[str, Sequence[Any]] | None = None) -> Run:
@@ -227,62 +195,15 @@ def read_bars(config: Config) -> Bars:
     return bars.rows(*edges)
 
 
-def prepare(config: Config, bars: Bars) -> Stages:
-    """Features, labels and splits of these bars."""
-    section = config.features
-    features = compute_features(
-        bars,
-        names=section.names,
-        function=None if section.file is None else load_function(section.file),
-        extend=section.extend,
-    )
-    labels = labels_for(bars, config.labels)
-    return Stages(bars=bars, features=features, labels=labels, splits=config.splits.split(labels))
-
-
-def make_sweep(config: Config, bars: Bars, predictions: Predictions) -> SweepResult:
-    """The sweep of `[sweep]`, the strategy's own cell always among its cells."""
-    rule, trading, lists = config.rule, config.trading, config.sweep
-    signals = None
-    if rule.file is not None:
-        signals = load_function(rule.file)(predictions, bars)
-        if not isinstance(signals, Signals):
-            raise ConfigError(
-                f"{rule.file} must return convnext_vbt.Signals, got {type(signals).__name__}"
-            )
-    return sweep(
-        bars,
-        predictions,
-        threshold=_with(lists.threshold, rule.threshold),
-        risk=_with(lists.risk, trading.risk),
-        stop_multiple=_scalar_or_list(lists.stop_multiple),
-        take_profit_multiple=_scalar_or_list(lists.take_profit_multiple),
-        hysteresis=rule.hysteresis if lists.hysteresis is None else list(lists.hysteresis),
-        short=rule.short,
-        short_threshold=rule.short_threshold,
-        floor=rule.floor,
-        full=rule.full,
-        stop=trading.stop,
-        take_profit=trading.take_profit,
-        max_holding=trading.max_holding,
-        fees=trading.fees,
-        slippage=trading.slippage,
-        max_leverage=trading.max_leverage,
-        init_cash=trading.init_cash,
-        signals=signals,
-    )
-
-
-def _with(values: Sequence[Any], own: Any) -> list[Any]:
-    return [*values] if own in values else [*values, own]
-
-
-def _scalar_or_list(values: Sequence[float]) -> float | list[float]:
-    return values[0] if len(values) == 1 else list(values)
-
-
-def _finish(directory: Path, config: Config, bars: Bars, predictions: Predictions) -> Run:
-    """Sweep the predictions and write everything that follows from them."""
+def _finish(
+    directory: Path,
+    config: Config,
+    bars: Bars,
+    predictions: Predictions,
+    *,
+    jobs: int | None = None,
+) -> Run:
+    """Sweep the predictions, judge them, and write everything that follows."""
     result = make_sweep(config, bars, predictions)
     selected = strategy_cell(config, result)
     table = result.metrics.reset_index()
@@ -292,8 +213,8 @@ def _finish(directory: Path, config: Config, bars: Bars, predictions: Prediction
     write_with(directory / "sweep.parquet", lambda path: table.to_parquet(path, index=False))
     orders = result.simulation(**selected).orders_frame()
     write_with(directory / "orders.parquet", lambda path: orders.to_parquet(path, index=False))
-    assessment = assess_run(directory, config, result)
-    metrics = assessment.to_dict() | summarize(config, result)
+    evidence = gather_evidence(directory, config, result, jobs=jobs)
+    metrics = evidence.to_dict() | summarize(config, result)
     write_json(directory / "metrics.json", metrics)
     write_report(
         result,
@@ -301,6 +222,8 @@ def _finish(directory: Path, config: Config, bars: Bars, predictions: Prediction
         title=config.name,
         selected=selected,
         provenance=_provenance(config, bars),
+        assessment=evidence.assessment,
+        baselines=evidence.baselines,
     )
     update_manifest(directory, finished=True, cells=len(table))
     logger.info("report: %s", directory / "report.html")
@@ -326,8 +249,8 @@ def plan(config: Config, *, out: str | Path = "reports", jobs: int | None = None
     refuse_other_data(directory, bars)
     stages = prepare(config, bars)
     first, lists = stages.splits[0], config.sweep
-    cells = len(_with(lists.threshold, config.rule.threshold)) * len(
-        _with(lists.risk, config.trading.risk)
+    cells = len(with_own(lists.threshold, config.rule.threshold)) * len(
+        with_own(lists.risk, config.trading.risk)
     )
     for multiples in (lists.stop_multiple, lists.take_profit_multiple, lists.hysteresis or (0,)):
         cells *= len(multiples)
