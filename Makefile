@@ -25,8 +25,8 @@ format: .venv/.development
 	$(BIN)/ruff format .
 
 bench: .venv/.development
-	for name in $$(cd benchmarks && ls *.py | grep -v -e __init__ -e timing); do \
-		$(BIN)/python -m benchmarks.$${name%.py} --quick || exit 1; done
+	for name in prediction training features labels sweep statistics; do \
+		$(BIN)/python -m benchmarks.$$name --quick || exit 1; done
 
 .venv/.runtime: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed"; exit 1; }

@@ -93,10 +93,18 @@ def test_what_is_no_toml_is_refused(tmp_path, raw):
 def test_overrides_are_toml_values_or_plain_text(tmp_path):
     path = strategy(tmp_path, "[splits]\ntrain = 10")
     config = load_config(
-        path, ["splits.train=20", "data.source=a/b.csv", "sweep.risk=[0.01]", "rule.short=false"]
+        path,
+        [
+            "splits.train=20",
+            "data.start=2021-01-01",
+            "data.source=a/b.csv",
+            "sweep.risk=[0.01]",
+            "rule.short=false",
+        ],
     )
     assert config.splits.train == 20
     assert config.data.source == "a/b.csv"
+    assert config.data.start == "2021-01-01"
     assert config.sweep.risk == (0.01,)
     assert config.rule.short is False
 

@@ -12,6 +12,7 @@ import math
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from datetime import date, time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -212,6 +213,8 @@ def _apply(document: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text  # a bare word or a path
+    if isinstance(value, (date, time)):
+        value = text  # no key takes a TOML date; those that take one take its text
     section = document
     for part in parts[:-1]:
         section = section.setdefault(part, {})

@@ -64,7 +64,7 @@ def test_the_whole_tail_goes_from_the_first_label_that_reaches_the_next_range():
     assert walk.split(just)[0].train == (0, 29)
 
 
-def test_any_symbol_purges_for_all_but_a_row_without_label_purges_nothing():
+def test_any_symbol_purges_for_all_and_so_does_a_row_without_label():
     quick = labels_of(100, 1, num_symbols=2)
     end, values = quick.end.copy(), quick.values.copy()
     end[10, 1] = 35
@@ -73,7 +73,7 @@ def test_any_symbol_purges_for_all_but_a_row_without_label_purges_nothing():
     assert walk.split(slow)[0].train == (0, 10)
     values[10, 1] = NO_LABEL
     unknown = Labels(values=values, end=end, bars_per_year=8760)
-    assert walk.split(unknown)[0].train == (0, 29)
+    assert walk.split(unknown)[0].train == (0, 10)
 
 
 def test_durations_are_shares_of_the_markets_own_year():

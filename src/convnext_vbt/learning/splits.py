@@ -67,9 +67,9 @@ class WalkForward:
                 f"splits.train + splits.test need {train:,} + {test:,} bars, but there are only "
                 f"{num_bars:,}; shorten splits.train or splits.test, or load more bars"
             )
-        labelled = labels.values != NO_LABEL
-        reach = np.where(labelled, labels.end, -1).max(axis=1)
-        counts = labelled.sum(axis=1)
+        # Ends of unlabelled rows count too: that a label is ambiguous is known only at its end.
+        reach = labels.end.max(axis=1)
+        counts = (labels.values != NO_LABEL).sum(axis=1)
         return Splits(
             self._one(number, start, min(start + test, num_bars), train, reach, counts)
             for number, start in enumerate(range(train, num_bars, test))
