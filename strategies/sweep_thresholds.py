@@ -16,7 +16,8 @@ def main() -> None:
     result = cv.sweep(bars, preds, threshold=thresholds, risk=[0.0025, 0.005, 0.01, 0.02])
 
     print(result.metrics[["total_return", "sharpe", "max_drawdown", "trades"]].round(3))
-    print(result.portfolio(threshold="q0.90", risk=0.01))  # a native vbt.Portfolio
+    portfolio = result.portfolio(threshold="q0.90", risk=0.01)  # a native vbt.Portfolio
+    print(portfolio.trades.records_readable.tail())
     print(cv.write_report(result, Path("reports/sweep_thresholds/report.html")))
 
 

@@ -301,3 +301,15 @@ def test_the_headline_and_the_verdict_are_in_the_metrics(done):
     choices = done.metrics["headline"]["choices"]
     assert [choice["split"] for choice in choices] == [0, 1, 2]
     assert choices[0]["threshold"] == "q0.50"  # the rule's own until two test ranges are past
+
+
+def test_full_evidence_trains_the_nulls_and_boosting_too(tmp_path):
+    changes = ["evidence=full", "training.ensemble=2", "splits.test=700"]
+    done = pipeline.run(load_config(write_tiny(tmp_path), changes), out=tmp_path / "out", jobs=1)
+    kinds = [row["model"] for row in done.metrics["baselines"]["models"]]
+    assert kinds == ["convnext", "majority", "logistic", "boosting"]
+    assert len(done.metrics["sharpe_by_seed"]) == 2
+    assert set(done.metrics["retrained_nulls"]) == {"shuffled_labels", "bootstrapped_bars"}
+    said = done.metrics["sentences"]
+    assert said[0].startswith("The 2 networks of the ensemble would have had headline Sharpe")
+    assert all(sentence in done.report.read_text() for sentence in said)

@@ -46,6 +46,22 @@ class Evidence:
     """By name; empty unless `evidence = "full"`."""
     sharpe_by_seed: list[float]
 
+    def sentences(self) -> list[str]:
+        """What the single networks and the retrained nulls say, in words."""
+        said = []
+        if self.sharpe_by_seed:
+            each = ", ".join(f"{sharpe:.2f}" for sharpe in self.sharpe_by_seed)
+            said.append(
+                f"The {len(self.sharpe_by_seed)} networks of the ensemble would have had headline "
+                f"Sharpe ratios of {each} alone; together {self.assessment.headline.sharpe:.2f}."
+            )
+        for name, null in self.retrained.items():
+            said.append(
+                f"Trained again {len(null.draws)} times on {name.replace('_', ' ')}, the strategy "
+                f"did as well with p = {null.p_value:.2f} (median Sharpe {null.median_sharpe:.2f})."
+            )
+        return said
+
     def to_dict(self) -> dict[str, Any]:
         """The part of metrics.json that this is."""
         rows = self.baselines.table.reset_index().to_dict("records")
@@ -58,6 +74,7 @@ class Evidence:
                 "baselines": {"models": rows, "sentences": self.baselines.sentences},
                 "retrained_nulls": nulls,
                 "sharpe_by_seed": self.sharpe_by_seed,
+                "sentences": self.sentences(),
             }
         )
         return self.assessment.to_dict() | facts

@@ -354,7 +354,7 @@ def _summary(done: Run) -> None:
     typer.echo(f"own cell: {_cell_text(own['cell'])}")
     if best is not None:
         typer.echo(f"best of {metrics['cells']} cells in hindsight: {_cell_text(best['cell'])}")
-    for sentence in metrics["baselines"]["sentences"]:
+    for sentence in (*metrics["baselines"]["sentences"], *metrics["sentences"]):
         typer.echo(sentence)
     thin = metrics["cells_under_30_trades"]
     if thin:

@@ -224,6 +224,7 @@ def _finish(
         provenance=_provenance(config, bars),
         assessment=evidence.assessment,
         baselines=evidence.baselines,
+        caveats=evidence.sentences(),
     )
     update_manifest(directory, finished=True, cells=len(table))
     logger.info("report: %s", directory / "report.html")
