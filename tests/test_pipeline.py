@@ -233,6 +233,7 @@ def test_a_plan_writes_nothing(tmp_path):
     assert plan["splits"] == 3
     assert plan["cells"] == 4
     assert plan["finished"] == 0
+    assert 0 < plan["minutes"] < 1
     assert not (tmp_path / "reports").exists()
 
 

@@ -21,7 +21,7 @@ import pandas as pd
 from convnext_vbt.assessment import gather_evidence
 from convnext_vbt.config import Config, ConfigError, DataSection, load_config, parse_config
 from convnext_vbt.learning.labels import labels_for
-from convnext_vbt.learning.training import resolve_device
+from convnext_vbt.learning.training import resolve_device, training_flops
 from convnext_vbt.learning.walkforward import SplitDone, available_cores
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.gaps import find_gaps
@@ -45,6 +45,9 @@ from convnext_vbt.summary import plain, strategy_cell, summarize
 from convnext_vbt.trading.sweep import SweepResult
 
 logger = logging.getLogger("convnext_vbt")
+
+FLOPS_A_SECOND = 9e10
+"""What one core of a server of 2024 trains at, for the estimate of a dry run and nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -255,11 +258,18 @@ def plan(config: Config, *, out: str | Path = "reports", jobs: int | None = None
     )
     for multiples in (lists.stop_multiple, lists.take_profit_multiple, lists.hysteresis or (0,)):
         cells *= len(multiples)
+    finished = len(list((directory / "splits").glob("*.json")))
+    side_by_side = min(jobs or available_cores(), len(stages.splits))
+    seconds = 1.0  # a baseline's
+    if config.model.kind == "convnext":
+        flops = training_flops(config.model, config.training, len(stages.features.names))
+        seconds = flops / FLOPS_A_SECOND
     return {
         "directory": str(directory),
         "splits": len(stages.splits),
-        "finished": len(list((directory / "splits").glob("*.json"))),
-        "jobs": min(jobs or available_cores(), len(stages.splits)),
+        "finished": finished,
+        "jobs": side_by_side,
+        "minutes": seconds * (len(stages.splits) - finished) / side_by_side / 60,
         "train": first.calibration[1] - first.train[0],
         "test": first.test[1] - first.test[0],
         "purge": config.labels.horizon,

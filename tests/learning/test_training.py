@@ -365,3 +365,17 @@ def test_a_gpu_predicts_what_the_cpu_does():
     on_gpu = replace(fitted, predictor=replace(fitted.predictor, device="cuda"))
     gpu = predict_range(on_gpu, features, 905, 1000)
     np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-3)
+
+
+def test_training_flops_count_what_a_forward_and_backward_pass_multiply():
+    """Against torch's own count, which leaves out norms and activations."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from convnext_vbt.learning.training import build_network, training_flops
+
+    model, training = ModelConfig(), TrainingConfig(steps=1, segments=1, segment_bars=512)
+    net = build_network(model, 30)
+    with FlopCounterMode(display=False) as counter:
+        net.forward_valid(torch.zeros(1, 30, 512 + net.receptive_field - 1)).sum().backward()
+    counted = counter.get_total_flops()
+    assert counted < training_flops(model, training, 30) < 2 * counted

@@ -170,6 +170,19 @@ def build_network(model: ModelConfig, num_features: int) -> ConvNeXt1d:
         )
 
 
+def training_flops(model: ModelConfig, training: TrainingConfig, num_features: int) -> float:
+    """Floating-point operations that training one split takes at most, early stopping aside.
+
+    Six an input bar and parameter (forward, and backward twice that), because the dense network
+    holds one token a bar at every stage.
+    """
+    with torch.random.fork_rng(devices=[]):
+        net = build_network(model, num_features)
+    parameters: int = sum(p.numel() for p in net.parameters())
+    bars: int = training.segments * (training.segment_bars + net.receptive_field - 1)
+    return 6.0 * parameters * bars * training.steps * training.ensemble
+
+
 def restore_networks(
     model: ModelConfig, num_features: int, tensors: Mapping[str, Tensor], device: str
 ) -> Networks:
