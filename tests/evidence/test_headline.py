@@ -8,6 +8,7 @@ from scipy import stats as scipy_stats
 from convnext_vbt.evidence import stats
 from convnext_vbt.evidence.headline import _splits, headline
 from convnext_vbt.evidence.selection import Selection, daily_returns
+from convnext_vbt.trading.brackets import DISTANCES, Brackets
 from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.simulation import ORDER_DTYPE, TRADE_DTYPE, Simulation
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
@@ -97,6 +98,7 @@ def test_a_position_that_leaves_at_the_open_of_a_split_was_traded_in_it():
     selection = Selection(
         choices=pd.DataFrame(),
         signals=Signals.from_frames(entries=pd.DataFrame({"A": [False] * 12}, index=index)),
+        brackets=Brackets(**dict.fromkeys(DISTANCES, np.full((12, 1), np.nan))),
         simulation=account,
         test_ranges={0: (0, 5), 1: (5, 8), 2: (8, 10), 3: (10, 12)},
     )

@@ -17,7 +17,7 @@ from convnext_vbt.evidence.nulls import (
 )
 from convnext_vbt.evidence.selection import nested_selection
 from convnext_vbt.evidence.stats import sharpe_ratio
-from convnext_vbt.evidence.window import Window, daily_returns
+from convnext_vbt.evidence.window import daily_returns
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.trading import kernel
@@ -87,8 +87,7 @@ def plain_growth(result, selection, is_long):
 
     Where a bar is missing, whoever is to leave at its open leaves at the next one that is there.
     """
-    market = Window(result)
-    bars, brackets = market.bars, market.brackets
+    bars, brackets = result.window_bars, selection.brackets.rows(*result.window)
     first, high, low, close = (getattr(bars, f)[:, 0] for f in FIELDS[:4])
     trades, sizes = selection.simulation.trades, selection.signals.rows(*result.window).size[:, 0]
     money = 1.0

@@ -230,3 +230,32 @@ def test_daily_returns_of_a_worked_account():
     np.testing.assert_allclose(daily_returns(simulation), [0.1, 0.0, -1.0, 0.0])
     np.testing.assert_allclose(daily_returns(simulation, 1), [0.0])
     assert daily_returns(simulation, 0).shape == (0,)
+
+
+def test_swept_stop_multiples_are_chosen_with_the_rule(result):
+    bars, preds, multiples = result.bars, result.predictions, [0.4, 1.0, 2.5]
+    swept = make_sweep(bars, preds, stop_multiple=multiples)
+    chosen = nested_selection(swept)
+    alone = {m: make_sweep(bars, preds, stop_multiple=m) for m in multiples}
+    assert list(chosen.choices["stop_multiple"][:2]) == [1.0, 1.0]  # the usual one to begin with
+    for split in preds.splits[2:]:
+        records = {}
+        for multiple, single in alone.items():
+            for rule in THRESHOLDS:
+                account = single.simulation(threshold=rule)
+                start = split.test[0] - single.window[0]
+                closed = account.trades["exit_idx"][account.trades["status"] == 1]
+                returns = daily_returns(account, start)
+                if (closed < start).sum() >= 30:
+                    records[rule, multiple] = returns.mean() / returns.std(ddof=1)
+        row = chosen.choices.loc[split.number]
+        assert (row["threshold"], row["stop_multiple"]) == max(records, key=records.__getitem__)
+        assert row["candidates"] == len(records)
+        rows = slice(*split.test)
+        np.testing.assert_array_equal(
+            chosen.brackets.stop_long[rows],
+            result.brackets.stop_long[rows] * row["stop_multiple"],
+        )
+    assert chosen.choices["stop_multiple"].nunique() > 1  # else nothing was put to the test
+    one = nested_selection(make_sweep(bars, preds, stop_multiple=[1.0]))
+    np.testing.assert_array_equal(one.simulation.equity, nested_selection(result).simulation.equity)

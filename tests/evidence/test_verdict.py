@@ -150,7 +150,9 @@ def test_assess_puts_the_parts_together(result):
     assert replace(found.headline, selection=head.selection) == head
     null = random_sides_null(result, head.selection, risk=0.05, draws=60, seed=3)
     np.testing.assert_array_equal(found.random_sides.draws, null.draws)
-    doubled = Window(result).simulate(head.selection.signals, risk=0.05, cost_multiple=2.0)
+    doubled = Window(result).simulate(
+        head.selection.signals, head.selection.brackets, risk=0.05, cost_multiple=2.0
+    )
     assert found.doubled_costs_sharpe == sharpe_ratio(daily_returns(doubled), 365)
     assert null.observed == pytest.approx(head.sharpe)
     assert found.hindsight.num_trials == 40
@@ -179,7 +181,8 @@ def test_without_a_ledger_the_sweep_itself_is_all_that_was_tried(result):
 def test_doubled_costs_trade_the_same_signals(result):
     found = assess(result, draws=20)
     dear = make_sweep(result.bars, result.predictions, fees=0.001, slippage=0.0004)
-    account = Window(dear).simulate(found.headline.selection.signals)
+    chosen = found.headline.selection
+    account = Window(dear).simulate(chosen.signals, chosen.brackets)
     assert found.doubled_costs_sharpe == sharpe_ratio(daily_returns(account), 365)
     assert found.doubled_costs_sharpe < found.headline.sharpe
 

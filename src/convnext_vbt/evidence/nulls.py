@@ -153,11 +153,12 @@ class _SideAccounts:
     def __init__(self, res: SweepResult, selection: Selection, risk: float | None) -> None:
         window = Window(res)
         signals = selection.signals.rows(*res.window)
-        self.inputs = kernel_inputs(window.bars, signals, window.brackets)
+        own = selection.brackets.rows(*res.window)
+        self.inputs = kernel_inputs(window.bars, signals, own)
         present_TN = window.bars.present[:, self.inputs.symbols]
         self.positions = _positions(selection.simulation.trades, present_TN)
         # Holding limits are among the exits that are kept.
-        brackets = replace(window.brackets, max_holding=None)
+        brackets = replace(own, max_holding=None)
         self.terms = kernel_terms(window.config, brackets, "risk")
         self.risk = window.config.risk if risk is None else risk
 

@@ -1,15 +1,16 @@
 """Nested selection: at every split the rule that had done best by then, traded as one strategy.
 
 No rule is judged on the ranges that it was chosen with, so the joined account is a result that
-could have been had. Only the rule is selected (its threshold, and its exit level where a list of
-hystereses was swept), never the risk.
+could have been had. Only the rule is selected: its threshold, and exit level, stop and take-profit
+multiple where a list of them was swept; never the risk.
 Dimensions: T bars, W bars of the simulated window, N symbols, R rules, K splits.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ import pandas as pd
 from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.window import Window, daily_returns
 from convnext_vbt.predictions import Predictions, Range
+from convnext_vbt.trading.brackets import Brackets
 from convnext_vbt.trading.signals import LEVELS, Signals
 from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import SweepResult
@@ -24,6 +26,8 @@ from convnext_vbt.trading.sweep import SweepResult
 FEWEST_TRADES = 30
 FEWEST_RANGES = 2
 USUAL_THRESHOLD = "q0.90"
+MULTIPLES = ("stop_multiple", "take_profit_multiple")
+USUAL_MULTIPLE = 1.0
 CLOSED = 1
 
 REASONS = (
@@ -41,6 +45,8 @@ class Selection:
     """One row a split (index "split"); the columns are those of `nested_selection`."""
     signals: Signals
     """The chosen columns joined: all T bars, one column a symbol, nothing outside test ranges."""
+    brackets: Brackets
+    """Their stops and take-profits at the multiples chosen, on all T bars."""
     simulation: Simulation
     """The joined signals over the sweep's window. A position that is open when the rule changes
     carries over under its own stop."""
@@ -60,23 +66,25 @@ def nested_selection(
     it) or the tuple of all the rule's levels; None takes "q0.90" if that was swept, else the
     middle rule. Accounts of several symbols are added up.
 
-    Rules are compared at the sweep's reference risk and first bracket multiples; the joined
-    signals are traded at `risk` (None: the reference risk) and the same multiples.
+    Swept stop and take-profit multiples are selected with the rule; until then they are 1, or the
+    first of their list. Rules are compared at the sweep's reference risk; the joined signals are
+    traded at `risk` (None: the reference risk).
 
-    `choices` has the rule's levels ("threshold", ...), then sharpe (annual) and trades of the
-    chosen rule up to that close (NaN and 0 for the first split, which nothing precedes),
-    candidates (rules that qualified) and reason.
+    `choices` has the rule's levels ("threshold", ..., and the multiples of which several were
+    swept), then sharpe (annual) and trades of the chosen rule up to that close (NaN and 0 for the
+    first split, which nothing precedes), candidates (rules that qualified) and reason.
 
     Raises `ValueError` when `initial` is not among the rules.
     """
     window = Window(res)
-    rules, columns_RN = _rules(res.signals)
+    rules, columns_RN, multiples_R2 = _candidates(res)
     first = _initial(rules, initial)
     ranges = _test_ranges(res.predictions, res.window)
     starts = [start for start, _ in ranges.values()]
-    sharpe_RK, trades_RK = _track_records(res, window, columns_RN, starts)
+    sharpe_RK, trades_RK = _track_records(res, window, columns_RN, multiples_R2, starts)
     chosen, reasons = _choose(sharpe_RK, trades_RK, _heights(rules), first)
     signals = _join(res, columns_RN, ranges, chosen)
+    brackets = _join_brackets(res, multiples_R2, ranges, chosen)
     rows = np.arange(len(starts))
     choices = (
         rules[chosen]
@@ -91,9 +99,29 @@ def nested_selection(
     return Selection(
         choices=choices.set_index(pd.Index(ranges, name="split")),
         signals=signals,
-        simulation=window.simulate(signals, risk=risk),
+        brackets=brackets,
+        simulation=window.simulate(signals, brackets, risk=risk),
         test_ranges=ranges,
     )
+
+
+def _candidates(res: SweepResult) -> tuple[pd.Index, np.ndarray, np.ndarray]:
+    """Every rule at every bracket multiple: levels, columns (R, N), both multiples (R, 2).
+
+    The usual multiples come first, so that a threshold alone names its rule with them.
+    """
+    rules, columns_RN = _rules(res.signals)
+    swept = [sorted(res.grid[name], key=lambda m: m != USUAL_MULTIPLE) for name in MULTIPLES]
+    points = np.array(list(itertools.product(*swept)))
+    levels = rules.repeat(len(points)).to_frame(index=False)
+    multiples_R2 = np.tile(points, (len(rules), 1))
+    for name, values, column in zip(MULTIPLES, swept, multiples_R2.T, strict=True):
+        if len(values) > 1:
+            levels[name] = column
+    joined = (
+        pd.Index(levels.iloc[:, 0]) if levels.shape[1] == 1 else pd.MultiIndex.from_frame(levels)
+    )
+    return joined, columns_RN.repeat(len(points), axis=0), multiples_R2
 
 
 def _rules(signals: Signals) -> tuple[pd.Index, np.ndarray]:
@@ -145,13 +173,18 @@ def _test_ranges(preds: Predictions, window: Range) -> dict[int, Range]:
 
 
 def _track_records(
-    res: SweepResult, window: Window, columns_RN: np.ndarray, starts: list[int]
+    res: SweepResult,
+    window: Window,
+    columns_RN: np.ndarray,
+    multiples_R2: np.ndarray,
+    starts: list[int],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Annual Sharpe ratio and closed trades of each rule on bars [0, start), (R, K) both."""
     sharpe_RK = np.full((len(columns_RN), len(starts)), np.nan)
     trades_RK = np.zeros((len(columns_RN), len(starts)), dtype=np.int64)
-    for r, columns in enumerate(columns_RN):
-        simulation = window.simulate(res.signals.take(columns[columns >= 0]))
+    for r, (columns, (stop, target)) in enumerate(zip(columns_RN, multiples_R2, strict=True)):
+        brackets = res.brackets.scaled(stop=stop, take_profit=target)
+        simulation = window.simulate(res.signals.take(columns[columns >= 0]), brackets)
         trades = simulation.trades
         exits = trades["exit_idx"][trades["status"] == CLOSED]
         for k, start in enumerate(starts):
@@ -195,3 +228,19 @@ def _join(
             values[rows, there] = getattr(res.signals, name)[rows][:, columns_RN[rule, there]]
     columns = pd.MultiIndex.from_arrays([symbols], names=["symbol"])
     return Signals(index=res.signals.index, columns=columns, **joined)
+
+
+def _join_brackets(
+    res: SweepResult, multiples_R2: np.ndarray, ranges: dict[int, Range], chosen: np.ndarray
+) -> Brackets:
+    multiples_T2 = np.ones((len(res.signals.index), 2))
+    for rule, (start, stop) in zip(chosen, ranges.values(), strict=True):
+        multiples_T2[start + res.window[0] : stop + res.window[0]] = multiples_R2[rule]
+    stop_T1, target_T1 = multiples_T2[:, :1], multiples_T2[:, 1:]
+    return replace(
+        res.brackets,
+        stop_long=res.brackets.stop_long * stop_T1,
+        stop_short=res.brackets.stop_short * stop_T1,
+        take_profit_long=res.brackets.take_profit_long * target_T1,
+        take_profit_short=res.brackets.take_profit_short * target_T1,
+    )

@@ -213,7 +213,8 @@ def assess(
     def sharpe(account: Simulation) -> float:
         return float(sharpe_ratio(daily_returns(account), year))
 
-    doubled = window.simulate(head.selection.signals, risk=head.risk, cost_multiple=2.0)
+    chosen = head.selection
+    doubled = window.simulate(chosen.signals, chosen.brackets, risk=head.risk, cost_multiple=2.0)
     null = random_sides_null(res, head.selection, risk=head.risk, draws=draws, seed=seed)
     holding, costly = sharpe(window.buy_and_hold()), sharpe(doubled)
     facts = Facts(

@@ -20,10 +20,9 @@ from convnext_vbt.trading.sweep import SweepResult
 
 
 class Window:
-    """Bars, brackets (at the sweep's first multiples) and costs of a sweep, cut to its window."""
+    """Bars and costs of a sweep, cut to its window, to trade other signals in."""
 
     bars: Bars
-    brackets: Brackets
     config: SimulationConfig
     """At the sweep's reference risk."""
 
@@ -31,16 +30,16 @@ class Window:
         self._range = res.window
         self.config = res.config
         self.bars = res.window_bars
-        first = {name: values[0] for name, values in res.grid.items()}
-        scaled = res.brackets.scaled(
-            stop=first["stop_multiple"], take_profit=first["take_profit_multiple"]
-        )
-        self.brackets = scaled.rows(*res.window)
 
     def simulate(
-        self, signals: Signals, *, risk: float | None = None, cost_multiple: float = 1.0
+        self,
+        signals: Signals,
+        brackets: Brackets,
+        *,
+        risk: float | None = None,
+        cost_multiple: float = 1.0,
     ) -> Simulation:
-        """Trade these columns, given on all bars of the sweep, in the window.
+        """Trade these columns and brackets, given on all bars of the sweep, in the window.
 
         `risk` None is the reference risk; fees and slippage are times `cost_multiple`.
         """
@@ -50,7 +49,8 @@ class Window:
             fees=self.config.fees * cost_multiple,
             slippage=self.config.slippage * cost_multiple,
         )
-        return simulate_signals(self.bars, signals.rows(*self._range), self.brackets, config=config)
+        signals, brackets = signals.rows(*self._range), brackets.rows(*self._range)
+        return simulate_signals(self.bars, signals, brackets, config=config)
 
     def buy_and_hold(self) -> Simulation:
         """Each symbol bought with all its cash at the first open that a signal can reach.

@@ -227,7 +227,10 @@ def costs(res: SweepResult, head: Headline) -> list[Costs]:
     out = []
     for multiple in COST_MULTIPLES:
         simulation = window.simulate(
-            head.selection.signals, risk=head.risk, cost_multiple=float(multiple)
+            head.selection.signals,
+            head.selection.brackets,
+            risk=head.risk,
+            cost_multiple=float(multiple),
         )
         account = accounts.Account.of(simulation)
         found = accounts.figures(account, res.window_bars, slippage=config.slippage * multiple)
