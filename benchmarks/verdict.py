@@ -195,10 +195,11 @@ def report(found: list[Record], progress: str) -> None:
     """One line a verdict."""
     for record in found:
         sharpe = "n/a" if record["sharpe"] is None else f"{record['sharpe']:.2f}"
-        reasons = ", ".join(record["unmet"]) or "all conditions met"
+        unmet = ", ".join(record["unmet"])
+        reasons = f"not met: {unmet}" if unmet else "all conditions met"
         print(
             f"[{progress}] {record['cell']}, seed {record['seed']}: {record['word']}, "
-            f"Sharpe {sharpe}, {record['trades']} trades; not met: {reasons}",
+            f"Sharpe {sharpe}, {record['trades']} trades; {reasons}",
             flush=True,
         )
 
