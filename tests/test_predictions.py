@@ -225,7 +225,8 @@ def test_a_file_comes_back_bit_for_bit(tmp_path, changes):
     preds = predictions(**changes)
     preds.save(tmp_path / "p.parquet")
     assert same(Predictions.load(tmp_path / "p.parquet"), preds)
-    assert [file.name for file in tmp_path.iterdir()] == ["p.parquet"]
+    files = ["p.members.parquet", "p.parquet"] if preds.members else ["p.parquet"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == files
 
 
 def test_a_nan_of_another_bit_pattern_is_the_same_nan(tmp_path):
@@ -402,3 +403,20 @@ def test_frames_that_are_no_probabilities_are_refused(up, down, kind, message):
 def test_pickled_predictions_are_the_same():
     preds = predictions()
     assert same(pickle.loads(pickle.dumps(preds)), preds)  # noqa: S301
+
+
+def test_the_networks_of_an_ensemble_lie_in_a_file_of_their_own(tmp_path):
+    path = tmp_path / "predictions.parquet"
+    whole = predictions(members=(predictions(proba=predictions().proba[:, :, ::-1]), predictions()))
+    whole.save(path)
+    plain = ["timestamp", "symbol", "split", "prob_down", "prob_stay", "prob_up"]
+    assert list(pd.read_parquet(path).columns) == plain
+    assert same(Predictions.load(path), whole)
+    members = tmp_path / "predictions.members.parquet"
+    raw = members.read_bytes()
+    members.write_bytes(raw[: len(raw) // 2])
+    with pytest.raises(ValueError, match=r"predictions\.parquet is damaged"):
+        Predictions.load(path)
+    members.unlink()
+    with pytest.raises(ValueError, match=r"predictions\.members\.parquet"):
+        Predictions.load(path)

@@ -2,7 +2,9 @@
 
 One row a prediction, so that any tool reads them. What rows cannot say (bars without a
 prediction, the splits, their fits and quantiles, the target) is JSON in the key-value metadata,
-beside a digest over header and values: a file that is not what was written is refused.
+beside a digest over header and values: a file that is not what was written is refused. What the
+networks of an ensemble say one by one lies in a second file, NAME.members.parquet, under the same
+digest.
 """
 
 from __future__ import annotations
@@ -43,22 +45,30 @@ def write(predictions: Predictions, path: Path) -> None:
     symbols = pa.DictionaryArray.from_arrays(
         pa.array(columns, pa.int32()), pa.array(predictions.symbols, pa.string())
     )
-    probabilities = {
-        name: pa.array(one.proba[made][:, k])
-        for m, one in enumerate((predictions, *predictions.members))
-        for k, name in enumerate(_columns(m))
+    key = {
+        "timestamp": pa.array(predictions.index[rows]),
+        "symbol": symbols,
+        "split": pa.array(predictions.split[made]),
     }
-    table = pa.table(
-        {
-            "timestamp": pa.array(predictions.index[rows]),
-            "symbol": symbols,
-            "split": pa.array(predictions.split[made]),
-            **probabilities,
-        }
-    )
+    tables = [
+        {name: pa.array(one.proba[made][:, k]) for k, name in enumerate(_columns(m))}
+        for m, one in enumerate((predictions, *predictions.members))
+    ]
+    if predictions.members:
+        members = {name: column for each in tables[1:] for name, column in each.items()}
+        _write(pa.table(key | members), _members_path(path))
+    table = pa.table(key | tables[0])
     header = json.dumps(_header(predictions), sort_keys=True)
     table = table.replace_schema_metadata({HEADER: header, DIGEST: _digest(header, predictions)})
+    _write(table, path)
+
+
+def _write(table: Any, path: Path) -> None:
     write_with(path, lambda temporary: pq.write_table(table, temporary, write_page_checksum=True))
+
+
+def _members_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.members.parquet")
 
 
 def read(path: Path) -> Predictions:
@@ -77,7 +87,10 @@ def read(path: Path) -> Predictions:
     if found != FORMAT:
         raise ValueError(f"{path} has predictions format {found}, not {FORMAT}; {REMEDY}")
     try:
-        predictions = _predictions(table, fields)
+        tables = [table]
+        if len(fields["fitted"]) > 1:
+            tables.append(pq.read_table(_members_path(path), page_checksum_verification=True))
+        predictions = _predictions(tables, fields)
         intact = _digest(header, predictions) == table.schema.metadata[DIGEST].decode()
     except DAMAGE as error:
         raise ValueError(f"{path} is damaged ({_line(error)}); {REMEDY}") from error
@@ -103,7 +116,8 @@ def _header(predictions: Predictions) -> dict[str, Any]:
     }
 
 
-def _predictions(table: Any, fields: dict[str, Any]) -> Predictions:
+def _predictions(tables: list[Any], fields: dict[str, Any]) -> Predictions:
+    table = tables[0]
     times = np.cumsum(_unpack(fields["index"], np.int64))
     index = pd.DatetimeIndex(times.astype("datetime64[ns]")).tz_localize("UTC")
     symbols = tuple(fields["symbols"])
@@ -116,7 +130,7 @@ def _predictions(table: Any, fields: dict[str, Any]) -> Predictions:
     def one(m: int, members: tuple[Predictions, ...] = ()) -> Predictions:
         proba = np.full((*split.shape, 3), np.nan, dtype=np.float32)
         for k, name in enumerate(_columns(m)):
-            proba[rows, columns, k] = table[name].to_numpy()
+            proba[rows, columns, k] = tables[min(m, 1)][name].to_numpy()
         fitted = fields["fitted"][m]
         return Predictions(
             index=index,
