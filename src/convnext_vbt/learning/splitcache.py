@@ -1,0 +1,212 @@
+"""What is kept of one split on disk: weights, predictions and the record that vouches for both.
+
+Weights are keyed by a hash of everything that shaped them, predictions by that and the rows they
+were made from. Dimensions: T bars, N symbols, F features, K = 3 classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+import convnext_vbt
+from convnext_vbt.learning.features import Features
+from convnext_vbt.learning.fitting import FittedSplit, restore
+from convnext_vbt.learning.labels import Labels
+from convnext_vbt.learning.training import (
+    ModelConfig,
+    Networks,
+    TrainingConfig,
+)
+from convnext_vbt.predictions import Split, SplitFit
+from convnext_vbt.storage import sha256_file, sha256_json, write_bytes, write_json, write_with
+
+FORMAT = 2
+_ARRAYS = ("mean", "std", "quantiles", "nonconformity")
+_WEIGHTS = "model."
+_PROBABILITIES = ("prob_down", "prob_stay", "prob_up")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitTask:
+    """All that a worker needs for one split; plain data, so it travels to another process."""
+
+    split: Split
+    index: pd.DatetimeIndex
+    symbols: tuple[str, ...]
+    features: Features
+    labels: Labels
+    model: ModelConfig
+    training: TrainingConfig
+    seed: int
+    device: str
+    directory: Path | None
+    siblings: tuple[Path, ...]
+
+
+def fit_key_of(task: SplitTask) -> str:
+    """Hash of everything that shapes the weights: inputs by content, not by their recipe."""
+    stop = task.split.calibration[1]
+    content = hashlib.sha256(task.features.values[:stop].tobytes())
+    content.update(task.labels.values[:stop].tobytes())
+    return sha256_json(
+        {
+            "content": content.hexdigest(),
+            "features": task.features.names,
+            "symbols": task.symbols,
+            "split": {k: v for k, v in asdict(task.split).items() if k != "test"},
+            "model": asdict(task.model),
+            "training": asdict(task.training),
+            "seed": task.seed,
+            "device": task.device,
+            "code": _code_hash(),
+            "versions": [convnext_vbt.__version__, torch.__version__, version("scikit-learn")],
+        }
+    )
+
+
+def predict_key_of(task: SplitTask, fit_key: str) -> str:
+    """Hash of the weights' key and the rows that are predicted."""
+    start, stop = task.split.test
+    digest = hashlib.sha256(fit_key.encode())
+    digest.update(np.array([start, stop]).tobytes())
+    digest.update(task.index.asi8[start:stop].tobytes())
+    digest.update(task.features.values[:stop].tobytes())
+    return digest.hexdigest()
+
+
+@cache
+def _code_hash() -> str:
+    """Hash of the learning half's own source, so that no edit meets a stale cache."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _paths(folder: Path, number: int) -> tuple[Path, Path, Path]:
+    return tuple(folder / f"{number:03d}.{kind}" for kind in ("safetensors", "parquet", "json"))  # type: ignore[return-value]
+
+
+def save_split(
+    folder: Path,
+    task: SplitTask,
+    fitted: FittedSplit,
+    proba: np.ndarray,
+    fit_key: str,
+    predict_key: str,
+) -> None:
+    """Write weights, predictions and, last, the record with their hashes."""
+    weights, table, record = _paths(folder, task.split.number)
+    learned = {} if fitted.predictor is None else fitted.predictor.tensors()
+    tensors = {_WEIGHTS + name: value for name, value in learned.items()}
+    everyone = (fitted, *fitted.members)
+    tensors |= {
+        f"{name}.{m}": torch.from_numpy(np.array(getattr(one, name)))
+        for m, one in enumerate(everyone)
+        for name in _ARRAYS
+    }
+    write_bytes(weights, save_tensors(tensors))
+    start, stop = task.split.test
+    rows, columns = np.indices((stop - start, len(task.symbols))).reshape(2, -1)
+    frame = pa.table(
+        {
+            "timestamp": pa.array(task.index[start:stop][rows]),
+            "symbol": pa.array(np.array(task.symbols, dtype=object)[columns]).dictionary_encode(),
+            **{
+                name: pa.array(proba[m, :, :, k].ravel())
+                for m in range(len(everyone))
+                for k, name in enumerate(_columns(m))
+            },
+        }
+    )
+    write_with(table, lambda temporary: pq.write_table(frame, temporary))
+    facts = {
+        "format": FORMAT,
+        "split": asdict(task.split),
+        "fits": [asdict(one.fit) for one in everyone],
+        "receptive_field": fitted.receptive_field,
+        "fit_key": fit_key,
+        "predict_key": predict_key,
+        "sha256": {path.name: sha256_file(path) for path in (weights, table)},
+    }
+    write_json(record, facts | {"digest": sha256_json(facts)})
+
+
+def load_split(
+    folder: Path, task: SplitTask, fit_key: str, predict_key: str, notes: list[str]
+) -> tuple[FittedSplit | None, np.ndarray | None]:
+    """A split's weights and predictions from a folder, each only if it is just what is asked."""
+    weights, table, path = _paths(folder, task.split.number)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record.pop("digest") != sha256_json(record):
+            raise ValueError("its contents do not match their digest")
+        if record["format"] != FORMAT or record["fit_key"] != fit_key:
+            return None, None
+        for file in (weights, table):
+            if sha256_file(file) != record["sha256"][file.name]:
+                raise ValueError(f"{file.name} does not match its hash")
+        fitted = _fitted(task, record, load_tensors(weights.read_bytes()))
+        if record["predict_key"] != predict_key:
+            return (None if fitted.predictor is None else fitted), None
+        frame = pq.read_table(table)
+        shape = (-1, len(task.symbols))
+        proba = np.stack(
+            [
+                np.stack([frame[name].to_numpy().reshape(shape) for name in _columns(m)], axis=2)
+                for m in range(len(record["fits"]))
+            ]
+        )
+    except FileNotFoundError:
+        return None, None
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, SafetensorError) as error:
+        notes.append(f"{path} is damaged ({error}); split {task.split.number} is computed again")
+        return None, None
+    return fitted, proba
+
+
+def _fitted(
+    task: SplitTask, record: dict[str, Any], tensors: dict[str, torch.Tensor]
+) -> FittedSplit:
+    learned = {
+        name.removeprefix(_WEIGHTS): value
+        for name, value in tensors.items()
+        if name.startswith(_WEIGHTS)
+    }
+    predictor = restore(task.model, len(task.features.names), learned, task.device)
+    alone = predictor.members() if isinstance(predictor, Networks) else ()
+    fits = [SplitFit(**{**fit, "prior": tuple(fit["prior"])}) for fit in record["fits"]]
+    whole, *members = (
+        FittedSplit(
+            predictor=predictor if m == 0 else alone[m - 1],
+            temperature=fit.temperature,
+            fit=fit,
+            receptive_field=record["receptive_field"],
+            mean=tensors[f"mean.{m}"].numpy(),
+            std=tensors[f"std.{m}"].numpy(),
+            quantiles=tensors[f"quantiles.{m}"].numpy(),
+            nonconformity=tensors[f"nonconformity.{m}"].numpy(),
+        )
+        for m, fit in enumerate(fits)
+    )
+    return replace(whole, members=tuple(members))
+
+
+def _columns(m: int) -> list[str]:
+    """Names of the probabilities: the ensemble's, or with "_1" and so on a member's."""
+    return [f"{name}_{m}" if m else name for name in _PROBABILITIES]
