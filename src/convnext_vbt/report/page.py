@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +19,12 @@ from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.market.bars import step_text
 from convnext_vbt.report import accounts, cells, figures, judgement, payload, tables
 from convnext_vbt.report.caveats import generated, is_simulated
+from convnext_vbt.report.document import markup, render_document
 from convnext_vbt.report.evidence_section import baseline_context, evidence_context
 from convnext_vbt.report.formats import FIGURE, HEATMAP_FIGURES, THIN_TRADES, level_label
 from convnext_vbt.storage import write_text
 from convnext_vbt.trading.sweep import SweepResult
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _NO_TARGET = (
     "These predictions do not say what their probabilities speak of (no target), so they cannot be "
     "compared with what came true."
@@ -101,10 +98,11 @@ def render(
         num_rules=assessment.trials.num_rules, simulated=simulated,
     )  # fmt: skip
     data, pool, context = _body(res, grid, assessment, start=start, fixed=fixed)
-    script = _template("report.js")
-    plotly, plotly_hash = _plotly()
-    template = _environment().get_template("report.html.j2")
-    page: str = template.render(
+    return render_document(
+        "report.html.j2",
+        script="report.js",
+        data=data,
+        pool=markup(pool.text()),
         **context,
         **baseline_context(baselines),
         title=title,
@@ -121,14 +119,7 @@ def render(
         quote=tables.quote_currency(res.bars.symbols),
         caveats=[*caveats, *notes],
         signature=f"Written by convnext-vbt {__version__}.",
-        css=_markup(_template("report.css")),
-        policy=_policy(script, plotly_hash),
-        data=_markup(payload.json_text(data)),
-        pool=_markup(pool.text()),
-        plotly=_markup(plotly),
-        script=_markup(script),
     )
-    return page
 
 
 def _body(
@@ -280,50 +271,3 @@ def _sweep_lead(grid: payload.Grid) -> str:
         if len(values) > 1
     ]
     return f"{' × '.join(sizes) or 'One cell'}, each an account of its own on the same bars."
-
-
-def _environment() -> Any:
-    import jinja2
-
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
-def _template(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def _markup(text: str) -> Any:
-    import markupsafe
-
-    return markupsafe.Markup(text)  # our own files, base64, or JSON escaped by json_text
-
-
-@functools.cache
-def _plotly() -> tuple[str, str]:
-    """plotly.js, compressed, and the hash under which the page's policy lets it run."""
-    import plotly.offline
-
-    source = plotly.offline.get_plotlyjs().encode()
-    return payload.packed(source), _sha256(source)
-
-
-def _policy(script: str, plotly_hash: str) -> str:
-    """Nothing is fetched, and no script runs but the page's own and plotly's.
-
-    Plotly sets styles inline and makes its images from data and blob addresses.
-    """
-    return (
-        f"default-src 'none'; script-src '{_sha256(script.encode())}' '{plotly_hash}'; "
-        "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _sha256(data: bytes) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(data).digest()).decode()

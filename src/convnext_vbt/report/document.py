@@ -1,0 +1,85 @@
+"""What makes a page one self-contained file: templates, plotly.js and the policy around them."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from convnext_vbt.report import payload
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render_document(template: str, *, script: str, data: dict[str, Any], **context: Any) -> str:
+    """The page of a template as text, its script, style sheet, data and plotly.js inside it.
+
+    `template` and `script` are files of `templates/`; `data` is JSON for the script; a `context`
+    value is escaped unless it is `markup`.
+    """
+    source = template_text(script)
+    plotly, plotly_hash = _plotly()
+    page: str = (
+        _environment()
+        .get_template(template)
+        .render(
+            **context,
+            css=markup(template_text("report.css")),
+            policy=_policy(source, plotly_hash),
+            data=markup(payload.json_text(data)),
+            plotly=markup(plotly),
+            script=markup(source),
+        )
+    )
+    return page
+
+
+def template_text(name: str) -> str:
+    """A file of `templates/`."""
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def markup(text: str) -> Any:
+    """Text that goes into a page as it is: our own files, base64, or JSON of `json_text`."""
+    import markupsafe
+
+    return markupsafe.Markup(text)
+
+
+def _environment() -> Any:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+@functools.cache
+def _plotly() -> tuple[str, str]:
+    """plotly.js, compressed, and the hash under which the page's policy lets it run."""
+    import plotly.offline
+
+    source = plotly.offline.get_plotlyjs().encode()
+    return payload.packed(source), _sha256(source)
+
+
+def _policy(script: str, plotly_hash: str) -> str:
+    """Nothing is fetched, and no script runs but the page's own and plotly's.
+
+    Plotly sets styles inline and makes its images from data and blob addresses.
+    """
+    return (
+        f"default-src 'none'; script-src '{_sha256(script.encode())}' '{plotly_hash}'; "
+        "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _sha256(data: bytes) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(data).digest()).decode()
