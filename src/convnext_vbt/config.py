@@ -35,8 +35,9 @@ class ConfigError(ValueError):
 class DataSection:
     """`[data]`: where the bars come from."""
 
-    source: str = "simulated"
-    """A path from the working directory, "simulated", "simulated:seed=7,edge=0" or "sp500"."""
+    source: str | tuple[str, ...] = "simulated"
+    """A path from the working directory, "simulated", "simulated:seed=7,edge=0" or "sp500"; a list
+    of them is a panel, traded on one account."""
     start: str | None = None
     """First bar used, a UTC date or time; everything if absent."""
     end: str | None = None

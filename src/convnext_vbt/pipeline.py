@@ -237,8 +237,9 @@ def _finish(
 
 
 def _provenance(config: Config, bars: Bars) -> dict[str, str]:
+    source = config.data.source
     return {
-        "Source": config.data.source,
+        "Source": source if isinstance(source, str) else ", ".join(source),
         "Data SHA-256": bars.fingerprint()[:16],
         "Strategy SHA-256": config.sha256[:16],
         "Seed": str(config.seed),

@@ -32,7 +32,8 @@ def garbage_after(bars: Bars, bar: int, *, keep_open: bool = False, seed: int = 
     """
     if not 0 <= bar < len(bars) - 1:
         raise ValueError(f"bar must lie in [0, {len(bars) - 1}) to have a future, got {bar}")
-    fields = {name: getattr(bars, name).copy() for name in FIELDS}
+    names = (*FIELDS, *(() if bars.funding is None else ("funding",)))
+    fields = {name: getattr(bars, name).copy() for name in names}
     for n in range(len(bars.symbols)):
         rng = np.random.default_rng([seed, bar, n, keep_open])
         rows = np.flatnonzero(bars.present[:, n])
@@ -45,6 +46,8 @@ def garbage_after(bars: Bars, bar: int, *, keep_open: bool = False, seed: int = 
         volume = rng.permutation(bars.volume[later, n]) * np.exp(rng.standard_normal(len(later)))
         for name, values in zip(FIELDS, (*walk, volume), strict=True):
             fields[name][later, n] = values
+        if bars.funding is not None:
+            fields["funding"][later, n] = rng.permutation(-bars.funding[later, n])
     return replace(bars, **fields)
 
 

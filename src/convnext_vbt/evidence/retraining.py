@@ -108,7 +108,8 @@ def bootstrapped_bars(bars: Bars, block_bars: float, rng: np.random.Generator) -
     steps = np.where(np.isnan(moves["close"]), 1.0, moves["close"])
     level = np.cumprod(np.vstack([before[:1], steps[:-1]]), axis=0)
     prices = {name: move * level for name, move in moves.items()}
-    return replace(bars, volume=bars.volume[rows], **prices)
+    funding = None if bars.funding is None else bars.funding[rows]
+    return replace(bars, volume=bars.volume[rows], funding=funding, **prices)
 
 
 def _retrained(

@@ -6,7 +6,7 @@ Dimensions: T bars, N symbols.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -14,6 +14,10 @@ import numpy as np
 import pandas as pd
 
 FIELDS = ("open", "high", "low", "close", "volume")
+FUNDING_NAMES = ("funding", "funding_rate")
+"""Columns of a frame that hold funding rates, in any case."""
+MOST_FUNDING = 0.1
+"""A rate per bar beyond this is surely meant in percent."""
 
 ALWAYS_OPEN = 365
 WEEKDAYS_ONLY = 252
@@ -42,6 +46,10 @@ class Bars:
     """The usual distance between two bars (the most frequent one)."""
     days_per_year: int = 0
     """365 for a market that is open at weekends, else 252; 0 reads it off the index."""
+    funding: np.ndarray | None = None
+    """Funding rate due at each bar's open, float64 (T, N), a fraction of the notional: 0.0001 is
+    1 bp, paid by who is long then to who is short. NaN or 0 where none is due, None for no such
+    market."""
 
     def __post_init__(self) -> None:
         _check_index(self.index)
@@ -61,6 +69,8 @@ class Bars:
                 )
             values.flags.writeable = False
             object.__setattr__(self, field, values)
+        if self.funding is not None:
+            object.__setattr__(self, "funding", _checked_funding(self))
         _check_values(self)
         if self.days_per_year == 0:
             object.__setattr__(self, "days_per_year", _days_per_year(self.index, self.step))
@@ -71,7 +81,8 @@ class Bars:
     def from_frame(cls, frame: pd.DataFrame, *, symbol: str = "asset") -> Self:
         """Bars of one symbol from a frame with open, high, low, close, volume columns (any case).
 
-        The index holds bar OPEN times; without a time zone it is taken as UTC.
+        The index holds bar OPEN times; without a time zone it is taken as UTC. A column funding or
+        funding_rate becomes `funding`.
         """
         return cls.from_frames({symbol: frame})
 
@@ -85,13 +96,54 @@ class Bars:
         for table in tables.values():
             index = index.union(table.index)
         index = pd.DatetimeIndex(index).as_unit("ns")
+        with_funding = any("funding" in table for table in tables.values())
         arrays: dict[str, Any] = {
             field: np.column_stack(
-                [table[field].reindex(index).to_numpy(np.float64) for table in tables.values()]
+                [
+                    table.reindex(index=index, columns=[field]).to_numpy(np.float64)[:, 0]
+                    for table in tables.values()
+                ]
             )
-            for field in FIELDS
+            for field in (*FIELDS, *(("funding",) if with_funding else ()))
         }
         return cls(index=index, symbols=tuple(tables), step=_modal_step(index), **arrays)
+
+    @classmethod
+    def join(cls, parts: Sequence[Bars]) -> Self:
+        """One panel of several bars: all their times, NaN rows where a symbol has no bar.
+
+        Raises `ValueError` where bar sizes differ, a symbol comes twice or nothing is given.
+        """
+        if not parts:
+            raise ValueError("there is nothing to join; pass a list of Bars")
+        _check_parts(parts)
+        if len(parts) == 1:
+            return cls(**{slot.name: getattr(parts[0], slot.name) for slot in fields(cls)})
+        index = parts[0].index
+        for part in parts[1:]:
+            index = index.union(part.index)
+        rows = [index.get_indexer(part.index) for part in parts]
+
+        def joined(name: str) -> np.ndarray:
+            out = np.full((len(index), sum(len(part.symbols) for part in parts)), np.nan)
+            column = 0
+            for part, where in zip(parts, rows, strict=True):
+                values = getattr(part, name)
+                if values is not None:
+                    out[where, column : column + len(part.symbols)] = values
+                column += len(part.symbols)
+            return out
+
+        calendars = {part.days_per_year for part in parts}
+        arrays: dict[str, Any] = {field: joined(field) for field in FIELDS}
+        return cls(
+            index=pd.DatetimeIndex(index),
+            symbols=tuple(symbol for part in parts for symbol in part.symbols),
+            step=parts[0].step,
+            days_per_year=calendars.pop() if len(calendars) == 1 else 0,
+            funding=joined("funding") if any(p.funding is not None for p in parts) else None,
+            **arrays,
+        )
 
     def __len__(self) -> int:
         return len(self.index)
@@ -126,6 +178,7 @@ class Bars:
                 *(getattr(self, field)[start:stop] for field in FIELDS),
                 self.step,
                 self.days_per_year,
+                None if self.funding is None else self.funding[start:stop],
             ]
         )
         return part
@@ -144,6 +197,8 @@ class Bars:
         digest.update(np.ascontiguousarray(self.index.asi8[:stop]).tobytes())
         for field in FIELDS:
             digest.update(getattr(self, field)[:stop].tobytes())
+        if self.funding is not None:
+            digest.update(self.funding[:stop].tobytes())
         return digest.hexdigest()
 
     def __setstate__(self, state: list[Any]) -> None:
@@ -205,6 +260,40 @@ def _twice(table: pd.DataFrame | None, row: int) -> str:
     )
 
 
+def _check_parts(parts: Sequence[Bars]) -> None:
+    first = parts[0]
+    seen: set[str] = set()
+    for part in parts:
+        if part.step != first.step:
+            raise ValueError(
+                f"{', '.join(part.symbols)} has bars of {step_text(part.step)}, "
+                f"{', '.join(first.symbols)} of {step_text(first.step)}; join bars of one size"
+            )
+        twice = seen.intersection(part.symbols)
+        if twice:
+            raise ValueError(f"symbol {min(twice)} comes twice; give each symbol's bars once")
+        seen.update(part.symbols)
+
+
+def _checked_funding(bars: Bars) -> np.ndarray:
+    """The rates, C-ordered and read-only. Raises `ValueError` for what cannot be one."""
+    values = np.array(bars.funding, dtype=np.float64, order="C")
+    if values.shape != bars.close.shape:
+        raise ValueError(
+            f"funding must have shape {bars.close.shape} (bars, symbols), got {values.shape}"
+        )
+    wrong = np.abs(values) >= MOST_FUNDING
+    if wrong.any():
+        row, column = (int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"{bars.symbols[column]}, row {row} ({bars.index[row]}), funding: a rate per bar must "
+            f"lie within {MOST_FUNDING:g} of 0, got {values[row, column]:g}; it is a fraction of "
+            f"the notional, 0.0001 for 0.01 %; {int(wrong.sum())} such value(s) in all"
+        )
+    values.flags.writeable = False
+    return values
+
+
 def _check_values(bars: Bars) -> None:
     missing = np.isnan(bars.open)
     for field in FIELDS:
@@ -260,11 +349,14 @@ def _ohlcv_columns(frame: pd.DataFrame, symbol: str) -> pd.DataFrame:
             f"{symbol}: column(s) {', '.join(absent)} not found among "
             f"{', '.join(map(str, frame.columns))}; bars need {', '.join(FIELDS)}"
         )
-    twice = [field for field in FIELDS if names.count(field) > 1]
+    rates = [name for name in FUNDING_NAMES if name in names]
+    wanted = [*FIELDS, *rates]
+    twice = [field for field in wanted if names.count(field) > 1] or rates[1:]
     if twice:
         raise ValueError(f"{symbol}: column {twice[0]} is there twice; keep the right one")
-    table = frame.iloc[:, [names.index(field) for field in FIELDS]].set_axis(list(FIELDS), axis=1)
-    for field in FIELDS:
+    fields_there = [*FIELDS, *("funding" for _ in rates)]
+    table = frame.iloc[:, [names.index(field) for field in wanted]].set_axis(fields_there, axis=1)
+    for field in fields_there:
         if not pd.api.types.is_numeric_dtype(table[field]):
             raise ValueError(
                 f"{symbol}: column {field} is not numeric (dtype {table[field].dtype}); "

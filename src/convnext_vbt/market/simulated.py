@@ -39,7 +39,9 @@ FOOTPRINT = 0.45
 """What regime +1 adds to the log volume of a bar that rises far; falls lose as much."""
 
 
-def simulated_bars(*, seed: int = 0, edge: float = 1.0, bars: int = 17_520) -> Bars:
+def simulated_bars(
+    *, seed: int = 0, edge: float = 1.0, bars: int = 17_520, symbol: str = SYMBOL
+) -> Bars:
     """Hourly bars of a simulated market from 2022-01-01 UTC; 17,520 of them are two years.
 
     `edge` scales the planted drift that the module's docstring describes: 1 is plain to see for
@@ -65,7 +67,7 @@ def simulated_bars(*, seed: int = 0, edge: float = 1.0, bars: int = 17_520) -> B
     volume = np.round(MEDIAN_VOLUME * np.exp(path[:, 4:]), 3)
     return Bars(
         index=pd.date_range(START, periods=bars, freq=STEP, unit="ns"),
-        symbols=(SYMBOL,),
+        symbols=(symbol,),
         open=prices[:, 0:1],
         high=prices[:, 1:2],
         low=prices[:, 2:3],

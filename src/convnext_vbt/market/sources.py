@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ THERE_ARE = (
 )
 
 
-def load_bars(source: str | Path) -> Bars:
-    """Bars from a path or from a named source.
+def load_bars(source: str | Path | Sequence[str | Path]) -> Bars:
+    """Bars from a path or from a named source; from a list of them, one panel (`Bars.join`).
 
     - a path to a CSV, CSV.gz or Parquet file in the plain layout (`market.files`), `~` allowed;
-    - `"simulated"` or `"simulated:seed=7,edge=0,bars=17520"`: hourly bars of a simulated market
-      with a planted edge (`market.simulated`);
+    - `"simulated"` or `"simulated:seed=7,edge=0,bars=17520,symbol=SIM7/USDT"`: hourly bars of a
+      simulated market with a planted edge (`market.simulated`);
     - `"sp500"`: real daily S&P 500 bars, 1999 to 2018, which the `arch` package carries.
 
     A named source wins over a file of the same name; write `./sp500` for the file.
@@ -34,6 +34,8 @@ def load_bars(source: str | Path) -> Bars:
     >>> load_bars("simulated:bars=48")
     Bars(SIM/USDT: 48 bars of 1h, 2022-01-01 00:00 to 2022-01-02 23:00 UTC)
     """
+    if not isinstance(source, (str, Path)):
+        return Bars.join([load_bars(one) for one in source])
     if isinstance(source, Path):
         return read_bars(source)
     name, _, options = source.partition(":")
@@ -57,7 +59,7 @@ def _is_path(source: str) -> bool:
 
 
 def _simulated_options(text: str) -> dict[str, Any]:
-    kinds = {"seed": int, "edge": float, "bars": int}
+    kinds: dict[str, type] = {"seed": int, "edge": float, "bars": int, "symbol": str}
     options: dict[str, Any] = {}
     for part in filter(None, (item.strip() for item in text.split(","))):
         key, _, value = (item.strip() for item in part.partition("="))
