@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 
 import numba
 import numpy as np
@@ -99,6 +100,7 @@ def main() -> None:
         lambda: talib_features(bars),
         lambda: compute_features(panel),
         repeats=repeats,
+        clock=time.process_time,
     )
     threads = min(2, numba.config.NUMBA_NUM_THREADS)
     numba.set_num_threads(threads)

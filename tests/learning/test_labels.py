@@ -174,11 +174,11 @@ def test_wider_barriers_are_touched_less():
 def test_compiled_and_plain_kernels_agree(kernel):
     bars = random_panel(num_bars=300, num_symbols=2, seed=5)
     rows, fields = present_bars(bars, 1)
-    width = ewma_volatility(bars, halflife=HALFLIFE)[rows, 1] * math.sqrt(6)
+    width = ewma_volatility(bars, halflife=HALFLIFE) * math.sqrt(6)
     results = []
     for function in (kernel, kernel.py_func):
-        label, end = np.full(len(rows), NO_LABEL, dtype=np.int8), np.zeros(len(rows), np.int64)
-        function(fields, width, 6, 1.0, 1.0, rows, label, end)
+        label, end = np.full((300, 2), NO_LABEL, dtype=np.int8), np.zeros((300, 2), np.int64)
+        function(fields, rows, 1, width, 6, 1.0, 1.0, label, end)
         results.append((label, end))
     np.testing.assert_array_equal(results[0][0], results[1][0])
     np.testing.assert_array_equal(results[0][1], results[1][1])

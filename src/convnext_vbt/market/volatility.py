@@ -30,27 +30,28 @@ def ewma_volatility(bars: Bars, *, halflife: float) -> np.ndarray:
     if not 0.1 <= halflife < math.inf:
         raise ValueError(f"halflife must be finite and at least 0.1 bars, got {halflife}")
     decay = 0.5 ** (1.0 / halflife)
-    sigma: np.ndarray = ewma_volatility_nb(bars.close, decay, decay_warmup(decay))
+    # numpy's logarithm is vectorised, numba's is not
+    sigma: np.ndarray = ewma_volatility_nb(np.log(bars.close), decay, decay_warmup(decay))
     return sigma
 
 
 @njit(cache=True)
-def ewma_volatility_nb(close: np.ndarray, decay: float, warmup: int) -> np.ndarray:
-    """Kernel of `ewma_volatility`: close (T, N), NaN where a bar is absent."""
-    out = np.full(close.shape, np.nan)
-    for n in range(close.shape[1]):
+def ewma_volatility_nb(log_close: np.ndarray, decay: float, warmup: int) -> np.ndarray:
+    """Kernel of `ewma_volatility`: log closes (T, N), NaN where a bar is absent."""
+    out = np.full(log_close.shape, np.nan)
+    for n in range(log_close.shape[1]):
         last = np.nan
         variance = 0.0
         seen = 0
-        for t in range(close.shape[0]):
-            price = close[t, n]
-            if np.isnan(price):
+        for t in range(log_close.shape[0]):
+            value = log_close[t, n]
+            if np.isnan(value):
                 continue
             if not np.isnan(last):
-                r = np.log(price / last)
-                variance = r * r if seen == 0 else decay * variance + (1.0 - decay) * r * r
+                r = value - last
+                variance = r * r if seen == 0 else decay * variance + (1.0 - decay) * (r * r)
                 seen += 1
                 if seen > warmup:
                     out[t, n] = np.sqrt(variance)
-            last = price
+            last = value
     return out
