@@ -19,6 +19,7 @@ import typer
 if TYPE_CHECKING:
     from convnext_vbt.learning.walkforward import SplitDone
     from convnext_vbt.pipeline import Run
+    from convnext_vbt.report.compare import RunComparison
 
 app = typer.Typer(
     name="convnext-vbt",
@@ -257,6 +258,42 @@ def runs(out: Out = Path("reports"), as_json: Json = False) -> None:
 
 
 @app.command()
+def compare(
+    directories: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN RUN ...",
+            help="Run directories; the others against the first.",
+            show_default=False,
+        ),
+    ],
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Even on different data or costs; the page says so.")
+    ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="File to write; default: beside the first run.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+    open_report: Open = False,
+) -> None:
+    """Compare finished runs over the time that all of them were out of sample."""
+    with _exit_codes():
+        from convnext_vbt.comparison import compare_directories, linked, page_path
+        from convnext_vbt.report.compare_page import comparison_dict, write_comparison
+
+        found = compare_directories(directories, anyway=anyway)
+        page = page or page_path(directories)
+        write_comparison(linked(found, directories, page), page)
+        if as_json:
+            typer.echo(json.dumps({"page": str(page), **comparison_dict(found)}))
+        else:
+            _comparison(found, page)
+        if open_report:
+            typer.launch(page.resolve().as_uri())
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """Print versions, device and engine, for a bug report."""
     with _exit_codes():
@@ -366,6 +403,30 @@ def _summary(done: Run) -> None:
     if unlearned:
         typer.echo(f"splits that did not learn: {', '.join(unlearned)}")
     typer.echo(f"report: {done.report}")
+
+
+def _comparison(found: RunComparison, page: Path) -> None:
+    from convnext_vbt.report.compare_page import difference_texts, figure_texts
+
+    typer.echo(f"out of sample in all of them from {found.first:%Y-%m-%d} to {found.last:%Y-%m-%d}")
+    for text in found.unequal:
+        typer.secho(f"not on equal terms: {text}", fg="yellow")
+    header = ("run", "CAGR", "Sharpe", "90 % interval", "drawdown", "trades", "difference", "90 %")
+    rows = []
+    for row in (*found.rows, *(() if found.hold is None else (found.hold,))):
+        texts = figure_texts(row)
+        shown = ("cagr", "sharpe", "sharpe_interval", "max_drawdown", "trades")
+        rows.append((row.name, *(texts[name] for name in shown), *difference_texts(row)))
+    _table(header, rows)
+    for sentence in found.sentences:
+        typer.echo(sentence)
+    if found.settings:
+        names = [one.name for one in found.contenders]
+        _table(("set differently", *names), [
+            (key, *(one.settings.get(key, "not set") for one in found.contenders))
+            for key in found.settings
+        ])  # fmt: skip
+    typer.echo(f"page: {page}")
 
 
 def _verdict(verdict: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from convnext_vbt.evidence.compare import Difference, sharpe_difference
+from convnext_vbt.evidence.compare import Difference, difference_sentence, sharpe_difference
 from convnext_vbt.evidence.headline import CONFIDENCE, Headline, headline
 from convnext_vbt.trading.sweep import SweepResult
 
@@ -83,20 +83,7 @@ def _row(head: Headline, difference: Difference | None) -> dict[str, float]:
 
 
 def _sentence(name: str, first: str, difference: Difference) -> str:
-    other, base = NAMES.get(name, name), NAMES.get(first, first)
-    if math.isnan(difference.sharpe):
-        return f"{_capital(other)} and {base} cannot be compared: one of them never traded."
-    better, worse = (other, base) if difference.sharpe > 0 else (base, other)
-    sign = math.copysign(1.0, difference.sharpe)
-    low, high = sorted((sign * difference.low, sign * difference.high))
-    text = f"{_capital(better)} did better than {worse} by {abs(difference.sharpe):.2f} of Sharpe"
-    if math.isnan(low):
-        return f"{text}; there are too few days for an interval."
-    text = f"{text} (90 % interval {low:.2f} to {high:.2f})"
-    return f"{text}, which may be chance: the interval holds zero." if low <= 0 else f"{text}."
-
-
-def _capital(text: str) -> str:
+    text = difference_sentence(NAMES.get(name, name), NAMES.get(first, first), difference)
     return text[:1].upper() + text[1:]
 
 

@@ -32,7 +32,25 @@ def sharpe_difference(
     confidence: float = 0.90,
     seed: int = 0,
 ) -> Difference:
-    """Paired stationary bootstrap of the daily returns of two accounts on their common UTC days.
+    """`returns_difference` of the daily returns of two accounts, each over its whole length."""
+    return returns_difference(
+        _by_day(first),
+        _by_day(second),
+        days_per_year=days_per_year,
+        confidence=confidence,
+        seed=seed,
+    )
+
+
+def returns_difference(
+    first: pd.Series,
+    second: pd.Series,
+    *,
+    days_per_year: int,
+    confidence: float = 0.90,
+    seed: int = 0,
+) -> Difference:
+    """Paired stationary bootstrap of two series of UTC-day returns on their common days.
 
     Both are drawn on the same days, so what moves the whole market cancels out. Percentile
     interval, 2,000 draws, the mean block that of `stats.sharpe_confidence_interval`. NaN where
@@ -40,7 +58,7 @@ def sharpe_difference(
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence:g}")
-    pair = pd.concat([_by_day(first), _by_day(second)], axis=1, join="inner").to_numpy()
+    pair = pd.concat([first, second], axis=1, join="inner").to_numpy()
     year = math.sqrt(days_per_year)
     found = _difference(pair) * year
     low = high = math.nan
@@ -52,6 +70,22 @@ def sharpe_difference(
         if np.isfinite(draws).all():
             low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Difference(sharpe=found, low=float(low), high=float(high), num_days=len(pair))
+
+
+def difference_sentence(other: str, base: str, difference: Difference) -> str:
+    """What a difference (`other` less `base`) says, a sentence that opens with either name."""
+    if math.isnan(difference.sharpe):
+        return f"{other} and {base} cannot be compared: one of them never traded."
+    if difference.sharpe == 0.0:
+        return f"{other} and {base} have the same Sharpe ratio."
+    better, worse = (other, base) if difference.sharpe > 0 else (base, other)
+    sign = math.copysign(1.0, difference.sharpe)
+    low, high = sorted((sign * difference.low, sign * difference.high))
+    text = f"{better} did better than {worse} by {abs(difference.sharpe):.2f} of Sharpe"
+    if math.isnan(low):
+        return f"{text}; there are too few days for an interval."
+    text = f"{text} (90 % interval {low:.2f} to {high:.2f})"
+    return f"{text}, which may be chance: the interval holds zero." if low <= 0 else f"{text}."
 
 
 def _difference(returns_D2: np.ndarray) -> float:
