@@ -218,6 +218,59 @@ def gate(
         raise typer.Exit(5)
 
 
+@app.command("signal")
+def live_signal(
+    directory: RunDirectory,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Fresh bars: sources as in [data]; default: the run's own."),
+    ] = None,
+    equity: Annotated[
+        float | None, typer.Option(help="Money there is; default: the strategy's init_cash.")
+    ] = None,
+    position: Annotated[
+        list[str] | None,
+        typer.Option(help="Units held now, -0.2 when short; SYMBOL=UNITS for each of several."),
+    ] = None,
+    entered: Annotated[
+        str | None, typer.Option(help="Open time (UTC) of the bar the position was filled in.")
+    ] = None,
+    lot: Annotated[float | None, typer.Option(help="Sizes are multiples of it.")] = None,
+    tick: Annotated[float | None, typer.Option(help="Prices are multiples of it.")] = None,
+    min_notional: Annotated[float | None, typer.Option(help="Least worth of an entry.")] = None,
+    symbol: Annotated[
+        str | None, typer.Option(help="The run's name for the symbol of --data.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="Decide as at this time (UTC): a replay of the past.")
+    ] = None,
+    keep_on: Annotated[bool, typer.Option("--watch", help="Again at every bar close.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say BUY, SELL or WAIT for the last finished bar; never places an order."""
+    with _exit_codes():
+        from convnext_vbt.config import ConfigError
+        from convnext_vbt.live import desk, text, watch
+
+        place = desk.open_desk(
+            directory, source=data or [], symbol=symbol, equity=equity, positions=position or [],
+            entered=entered, limits=desk.Limits(lot=lot, tick=tick, min_notional=min_notional),
+        )  # fmt: skip
+        if keep_on and as_of is not None:
+            raise ConfigError("--watch looks at the clock and --as-of at the past; give one")
+        moments = (
+            watch.watch(place, tell=lambda problem: typer.echo(problem, err=True))
+            if keep_on
+            else [place.look(desk.time_of(as_of, "--as-of"))]
+        )
+        for decisions, notes in moments:
+            if as_json:
+                typer.echo(json.dumps(text.to_dict(decisions) | {"notes": notes}))
+            else:
+                typer.echo("\n".join(text.lines(decisions, notes)))
+            sys.stdout.flush()
+
+
 @app.command()
 def audit(
     strategy: Strategy,

@@ -43,6 +43,7 @@ from convnext_vbt.stages import make_sweep, prepare, walk, with_own
 from convnext_vbt.storage import write_json, write_text, write_with
 from convnext_vbt.summary import plain, strategy_cell, summarize
 from convnext_vbt.trading.sweep import SweepResult
+from convnext_vbt.userfile import code_sha256
 
 logger = logging.getLogger("convnext_vbt")
 
@@ -229,7 +230,8 @@ def _finish(
         baselines=evidence.baselines,
         caveats=evidence.sentences(),
     )
-    update_manifest(directory, finished=True, cells=len(table))
+    code = code_sha256(config.rule.file)
+    update_manifest(directory, finished=True, cells=len(table), rule_code=code)
     logger.info("report: %s", directory / "report.html")
     return Run(
         directory=directory, config=config, predictions=predictions, result=result, metrics=metrics

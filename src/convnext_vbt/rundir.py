@@ -22,6 +22,7 @@ from convnext_vbt.learning.splits import Splits
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.gaps import find_gaps
 from convnext_vbt.storage import write_json
+from convnext_vbt.userfile import code_sha256
 
 logger = logging.getLogger("convnext_vbt")
 
@@ -81,6 +82,7 @@ def write_manifest(directory: Path, config: Config, bars: Bars, splits: Splits) 
                 "missing_bars": int(gaps["missing"].sum()),
             },
             "versions": versions(),
+            "features_code": code_sha256(config.features.file),
             "trials": frozen,
             "splits": [asdict(split) for split in splits],
         },

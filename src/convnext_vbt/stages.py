@@ -92,13 +92,7 @@ def make_features(config: Config, bars: Bars) -> Features:
 def make_sweep(config: Config, bars: Bars, predictions: Predictions) -> SweepResult:
     """The sweep of `[sweep]`, the strategy's own cell always among its cells."""
     rule, trading, lists = config.rule, config.trading, config.sweep
-    signals = None
-    if rule.file is not None:
-        signals = load_function(rule.file)(predictions, bars)
-        if not isinstance(signals, Signals):
-            raise ConfigError(
-                f"{rule.file} must return convnext_vbt.Signals, got {type(signals).__name__}"
-            )
+    signals = None if rule.file is None else own_signals(rule.file, predictions, bars)
     return sweep(
         bars,
         predictions,
@@ -121,6 +115,14 @@ def make_sweep(config: Config, bars: Bars, predictions: Predictions) -> SweepRes
         init_cash=trading.init_cash,
         signals=signals,
     )
+
+
+def own_signals(file: str, predictions: Predictions, bars: Bars) -> Signals:
+    """What the user's own rule, "mine.py:function", says."""
+    signals = load_function(file)(predictions, bars)
+    if not isinstance(signals, Signals):
+        raise ConfigError(f"{file} must return convnext_vbt.Signals, got {type(signals).__name__}")
+    return signals
 
 
 def with_own(values: Sequence[Any], own: Any) -> list[Any]:

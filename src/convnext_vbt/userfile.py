@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from convnext_vbt.storage import sha256_file
+
 
 class UserCodeError(ValueError):
     """The user's own file cannot be loaded, or its function raised."""
@@ -44,6 +46,14 @@ def load_function(reference: str) -> Callable[..., Any]:
         return _told(path, reference, lambda: function(*args))
 
     return wrapped
+
+
+def code_sha256(reference: str | None) -> str | None:
+    """SHA-256 of the file that "mine.py:function" names; None for no function, or no file."""
+    if reference is None:
+        return None
+    path = Path(reference.rpartition(":")[0]).expanduser()
+    return sha256_file(path) if path.is_file() else None
 
 
 def _told(path: Path, what: str, call: Callable[[], Any]) -> Any:

@@ -21,6 +21,7 @@ from convnext_vbt.learning.segments import Segments, Series, pack, scale
 from convnext_vbt.learning.training import (
     NUM_CLASSES,
     ModelConfig,
+    Networks,
     TrainingConfig,
     build_network,
     fit_networks,
@@ -154,6 +155,28 @@ def predict_range(fitted: FittedSplit, features: Features, start: int, stop: int
         held = HeldOut(series=[one], rows=[rows], y=torch.empty(0))
         proba = (fitted.predictor.log_proba(held) / fitted.temperature).softmax(1)
         out[one.bars[slice(*rows)] - start, n] = proba.numpy()
+    return out
+
+
+def predict_last(fitted: FittedSplit, features: Features) -> np.ndarray:
+    """Probabilities of DOWN, STAY, UP at the last bar alone, float32 (N, 3), as `predict_range`.
+
+    One pass of the network over the receptive field: a live decision.
+    """
+    assert fitted.predictor is not None
+    num_bars = len(features.values)
+    reach = fitted.receptive_field
+    out = np.full((features.values.shape[1], NUM_CLASSES), np.nan, dtype=np.float32)
+    for n, one in enumerate(pack(features, fitted.mean, fitted.std, num_bars)):
+        start, stop = one.predictable((num_bars - 1, num_bars), reach)
+        if start == stop:
+            continue
+        if isinstance(fitted.predictor, Networks):
+            log_proba = fitted.predictor.log_proba_last(one.values[None, :, stop - reach : stop])
+        else:
+            held = HeldOut(series=[one], rows=[(start, stop)], y=torch.empty(0))
+            log_proba = fitted.predictor.log_proba(held)
+        out[n] = (log_proba[0] / fitted.temperature).softmax(0).numpy()
     return out
 
 

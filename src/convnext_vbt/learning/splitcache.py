@@ -38,6 +38,8 @@ from convnext_vbt.storage import sha256_file, sha256_json, write_bytes, write_js
 FORMAT = 2
 _ARRAYS = ("mean", "std", "quantiles", "nonconformity")
 _WEIGHTS = "model."
+_DAMAGE = (OSError, KeyError, TypeError, AttributeError, ValueError, SafetensorError)
+"""What reading a damaged file can raise."""
 _PROBABILITIES = ("prob_down", "prob_stay", "prob_up")
 
 
@@ -140,6 +142,8 @@ def save_split(
         "split": asdict(task.split),
         "fits": [asdict(one.fit) for one in everyone],
         "receptive_field": fitted.receptive_field,
+        "features": list(task.features.names),
+        "warmup": task.features.warmup,
         "fit_key": fit_key,
         "predict_key": predict_key,
         "sha256": {path.name: sha256_file(path) for path in (weights, table)},
@@ -153,15 +157,13 @@ def load_split(
     """A split's weights and predictions from a folder, each only if it is just what is asked."""
     weights, table, path = _paths(folder, task.split.number)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record.pop("digest") != sha256_json(record):
-            raise ValueError("its contents do not match their digest")
+        record = _record(path)
         if record["format"] != FORMAT or record["fit_key"] != fit_key:
             return None, None
         for file in (weights, table):
-            if sha256_file(file) != record["sha256"][file.name]:
-                raise ValueError(f"{file.name} does not match its hash")
-        fitted = _fitted(task, record, load_tensors(weights.read_bytes()))
+            _check_hash(file, record)
+        tensors = load_tensors(weights.read_bytes())
+        fitted = _fitted(task.model, len(task.features.names), task.device, record, tensors)
         if record["predict_key"] != predict_key:
             return (None if fitted.predictor is None else fitted), None
         frame = pq.read_table(table)
@@ -174,21 +176,70 @@ def load_split(
         )
     except FileNotFoundError:
         return None, None
-    except (OSError, KeyError, TypeError, AttributeError, ValueError, SafetensorError) as error:
+    except _DAMAGE as error:
         notes.append(f"{path} is damaged ({error}); split {task.split.number} is computed again")
         return None, None
     return fitted, proba
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KeptSplit:
+    """What a split learned, and the features that it learned from."""
+
+    fitted: FittedSplit
+    features: tuple[str, ...]
+    warmup: int
+
+
+def read_split(folder: Path, number: int, model: ModelConfig) -> KeptSplit:
+    """What is kept of a split, on the CPU, for bars that came after the run.
+
+    Its files are only checked against their own hashes: whether the features still mean what they
+    did in training is for the caller to find out. Raises `ValueError` for a missing or damaged file
+    and for a model that is not kept (boosting).
+    """
+    weights, _, path = _paths(folder, number)
+    try:
+        record = _record(path)
+        if record["format"] != FORMAT:
+            raise ValueError(f"format {record['format']}, this version reads {FORMAT}")
+        _check_hash(weights, record)
+        names, warmup = tuple(record["features"]), int(record["warmup"])
+        fitted = _fitted(model, len(names), "cpu", record, load_tensors(weights.read_bytes()))
+    except FileNotFoundError as error:
+        raise ValueError(f"{error.filename} is not there") from error
+    except _DAMAGE as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+    if fitted.predictor is None:
+        raise ValueError(f"a {model.kind} model is not kept on disk")
+    return KeptSplit(fitted=fitted, features=names, warmup=warmup)
+
+
+def _record(path: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if record.pop("digest") != sha256_json(record):
+        raise ValueError("its contents do not match their digest")
+    return record
+
+
+def _check_hash(file: Path, record: dict[str, Any]) -> None:
+    if sha256_file(file) != record["sha256"][file.name]:
+        raise ValueError(f"{file.name} does not match its hash")
+
+
 def _fitted(
-    task: SplitTask, record: dict[str, Any], tensors: dict[str, torch.Tensor]
+    model: ModelConfig,
+    num_features: int,
+    device: str,
+    record: dict[str, Any],
+    tensors: dict[str, torch.Tensor],
 ) -> FittedSplit:
     learned = {
         name.removeprefix(_WEIGHTS): value
         for name, value in tensors.items()
         if name.startswith(_WEIGHTS)
     }
-    predictor = restore(task.model, len(task.features.names), learned, task.device)
+    predictor = restore(model, num_features, learned, device)
     alone = predictor.members() if isinstance(predictor, Networks) else ()
     fits = [SplitFit(**{**fit, "prior": tuple(fit["prior"])}) for fit in record["fits"]]
     whole, *members = (

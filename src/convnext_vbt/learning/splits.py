@@ -61,7 +61,7 @@ class WalkForward:
         """The splits of the bars that `labels` belongs to."""
         num_bars = len(labels.values)
         train = _bars_in(self.train, labels.bars_per_year, "splits.train")
-        test = _bars_in(self.test, labels.bars_per_year, "splits.test")
+        test = self.test_bars(labels.bars_per_year)
         if train + test > num_bars:
             raise ValueError(
                 f"splits.train + splits.test need {train:,} + {test:,} bars, but there are only "
@@ -74,6 +74,10 @@ class WalkForward:
             self._one(number, start, min(start + test, num_bars), train, reach, counts)
             for number, start in enumerate(range(train, num_bars, test))
         )
+
+    def test_bars(self, bars_per_year: float) -> int:
+        """Length of a whole test range: after so many bars a network gives way to the next one."""
+        return _bars_in(self.test, bars_per_year, "splits.test")
 
     def as_sklearn(self, labels: Labels) -> list[tuple[np.ndarray, np.ndarray]]:
         """`split(labels).as_sklearn(labels)`: what scikit-learn takes as `cv`."""

@@ -1,0 +1,72 @@
+"""What a decision is sized for: the money, the position that is held, what the exchange takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+import pandas as pd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What there is now. Raises `ValueError` for an equity that is not positive."""
+
+    equity: float
+    """Cash and position, at the last close."""
+    position: float = 0.0
+    """Units held, negative when short."""
+    entered: pd.Timestamp | None = None
+    """Open time of the bar in which the position was filled; None: not known."""
+    price: float | None = None
+    """What equity, sizes and levels are reckoned at; None: the last close."""
+
+    def __post_init__(self) -> None:
+        if not (self.equity > 0 and math.isfinite(self.equity)):
+            raise ValueError(f"equity must be positive and finite, got {self.equity:g}")
+        if not math.isfinite(self.position):
+            raise ValueError(f"position must be a number of units, got {self.position}")
+
+    @property
+    def side(self) -> int:
+        """1 long, -1 short, 0 flat."""
+        return int(self.position > 0) - int(self.position < 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the exchange takes; None is no limit. Raises `ValueError` for one not positive."""
+
+    lot: float | None = None
+    """Entries are whole multiples of it, rounded down."""
+    tick: float | None = None
+    """Prices are whole multiples of it; stop and take-profit are rounded towards the entry, so
+    that no more is lost than was meant."""
+    min_notional: float | None = None
+    """An entry worth less is not made."""
+
+    def __post_init__(self) -> None:
+        for name in ("lot", "tick", "min_notional"):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise ValueError(f"{name.replace('_', '-')} must be positive, got {value:g}")
+
+    def units(self, units: float) -> float:
+        """A size that can be ordered."""
+        return _multiple(units, self.lot, up=False)
+
+    def level(self, price: float, *, up: bool) -> float:
+        """A price that can be ordered, rounded up or down."""
+        return _multiple(price, self.tick, up=up)
+
+
+def _multiple(value: float, unit: float | None, *, up: bool) -> float:
+    """The next whole multiple of a unit, in decimals: 0.3 is 3 x 0.1."""
+    if unit is None:
+        return value
+    size = Decimal(repr(float(unit)))
+    count = (Decimal(repr(float(value))) / size).to_integral_value(
+        ROUND_CEILING if up else ROUND_FLOOR
+    )
+    return float(count * size)

@@ -1,0 +1,344 @@
+"""From a finished run and bars to what to do at the next open, as the backtest would do it.
+
+Rule, exits, stops and sizes are those of `trading`. Dimensions: N symbols, K = 3 classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.live.account import Account, Limits
+from convnext_vbt.live.clock import when
+from convnext_vbt.live.entry import Entry, size_entry
+from convnext_vbt.live.reasons import (
+    SIDES,
+    confidence_reasons,
+    own_rule_reason,
+    size_reasons,
+    volatility_reason,
+)
+from convnext_vbt.live.trained import (
+    Trained,
+    one_bar,
+    predict_now,
+    predict_since,
+    recent,
+)
+from convnext_vbt.market.bars import ALWAYS_OPEN, Bars
+from convnext_vbt.market.gaps import find_gaps
+from convnext_vbt.market.volatility import ewma_volatility
+from convnext_vbt.predictions import DOWN, STAY, UP, Predictions, Split
+from convnext_vbt.rundir import DataError
+from convnext_vbt.stages import own_signals
+from convnext_vbt.trading import kernel
+from convnext_vbt.trading.brackets import Brackets
+from convnext_vbt.trading.signals import LEVELS, Signals, confidence_signals
+from convnext_vbt.trading.simulation import signal_codes
+from convnext_vbt.trading.sweep import rule_brackets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to do in one symbol at the next open."""
+
+    symbol: str
+    bar: pd.Timestamp
+    """Open time of the last finished bar, on which it rests."""
+    known: pd.Timestamp
+    """When that bar closed. The next open is then, or when the market opens again."""
+    action: Literal["BUY", "SELL", "WAIT"]
+    step: str
+    """"enter long", "exit long", "reverse to short", "hold long", "stay out" and the like."""
+    units: float
+    """To be bought or sold; of a reversal, what closes and what opens together."""
+    target: float
+    """Units to be held afterwards, negative when short."""
+    prob_down: float
+    prob_stay: float
+    prob_up: float
+    entry: Entry | None
+    leave_after: int | None
+    """Bars after which the position ends, unless its side is still signalled then."""
+    leave_at: pd.Timestamp | None
+    """The open at which that is, on a market that never closes."""
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decisions:
+    """Every symbol's decision at one close."""
+
+    run: str
+    verdict: str
+    """What the backtest came to: PASS, INCONCLUSIVE or FAIL."""
+    bar: pd.Timestamp
+    split: int
+    """Number of the split whose network it is, from 0."""
+    rule: dict[str, Any]
+    """Levels of the rule that nested selection chose for it."""
+    why_rule: str
+    decisions: tuple[Decision, ...]
+    missing: dict[str, str]
+    """Symbols without a decision, and why."""
+    difference: float | None
+    """Largest difference of a probability from the backtest's, at the last bar that both have."""
+
+
+def decide(
+    trained: Trained,
+    bars: Bars,
+    accounts: Mapping[str, Account],
+    *,
+    limits: Limits | None = None,
+    difference: float | None = None,
+) -> Decisions:
+    """What to do at the open after the last of these bars.
+
+    `bars` are finished and of the run's market. Each symbol is an account of its own, as in the
+    backtest. No more than `Trained.history` bars are needed, and a rule of the user's own is given
+    all there are. `difference` is what `difference_from_backtest` found. Raises `DataError` when
+    not a single symbol has a prediction.
+    """
+    split = trained.split_of(bars)
+    proba_NK = predict_now(trained, split, bars)
+    missing = {
+        name: _why_missing(trained, split, bars, n)
+        for n, name in enumerate(bars.symbols)
+        if np.isnan(proba_NK[n]).any()
+    }
+    if len(missing) == len(bars.symbols):
+        raise DataError("; ".join(f"{name}: {why}" for name, why in missing.items()))
+    preds = one_bar(trained, split, bars, proba_NK)
+    cut = recent(bars, trained.history(trained.kept(split)))
+    moment = _Moment(
+        trained=trained,
+        bars=cut,
+        preds=preds,
+        levels=trained.rule(split),
+        signals=_signals(trained, split, bars, preds),
+        brackets=_brackets(trained, split, cut, preds),
+        limits=limits or Limits(),
+    )
+    return Decisions(
+        run=trained.directory.name,
+        verdict=trained.verdict,
+        bar=bars.index[-1],
+        split=split.number,
+        rule=moment.levels,
+        why_rule=trained.choices[split.number]["reason"],
+        decisions=tuple(
+            _decision(moment, n, accounts[name])
+            for n, name in enumerate(bars.symbols)
+            if name not in missing
+        ),
+        missing=missing,
+        difference=difference,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Moment:
+    """All symbols at the last close."""
+
+    trained: Trained
+    bars: Bars
+    """The history that was read."""
+    preds: Predictions
+    """Of the last bar alone, as signals and brackets are."""
+    levels: dict[str, Any]
+    signals: Signals
+    """One column a symbol."""
+    brackets: Brackets
+    limits: Limits
+
+
+def _signals(trained: Trained, split: Split, bars: Bars, preds: Predictions) -> Signals:
+    """The chosen rule at the last bar, one column a symbol."""
+    rule, levels = trained.config.rule, trained.rule(split)
+    if rule.file is None:
+        return confidence_signals(
+            preds,
+            bars.rows(len(bars) - 1, len(bars)),
+            threshold=levels["threshold"],
+            hysteresis=levels.get("hysteresis", rule.hysteresis),
+            short=rule.short,
+            short_threshold=rule.short_threshold,
+            floor=rule.floor,
+            full=rule.full,
+            abstain=rule.abstain,
+        )
+    signals = own_signals(rule.file, predict_since(trained, split, bars), bars)
+    chosen = np.ones(len(signals.columns), dtype=bool)
+    for name in signals.rule_levels:
+        chosen &= signals.columns.get_level_values(name).astype(str) == str(levels.get(name))
+    columns = np.flatnonzero(chosen)
+    found = signals.symbols[columns].get_indexer(pd.Index(bars.symbols))
+    if (found < 0).any():
+        raise DataError(
+            f"{rule.file} has no column {levels} of {bars.symbols[int((found < 0).argmax())]}; "
+            "run the strategy again"
+        )
+    return signals.take(columns[found]).rows(len(bars) - 1, len(bars))
+
+
+def _brackets(trained: Trained, split: Split, bars: Bars, preds: Predictions) -> Brackets:
+    """Stops and take-profits at the last bar, at the multiples that were chosen."""
+    lists, levels = trained.config.sweep, trained.rule(split)
+    return (
+        rule_brackets(bars, preds, trained.config.trading)
+        .scaled(
+            stop=levels.get("stop_multiple", lists.stop_multiple[0]),
+            take_profit=levels.get("take_profit_multiple", lists.take_profit_multiple[0]),
+        )
+        .rows(len(bars) - 1, len(bars))
+    )
+
+
+def _decision(moment: _Moment, n: int, account: Account) -> Decision:
+    bars, trading = moment.bars, moment.trained.config.trading
+    code = int(signal_codes(moment.signals)[0, n])
+    price = float(bars.close[-1, n]) if account.price is None else account.price
+    held = _bars_held(bars, n, account)
+    ends = _why_it_ends(account, code, held, moment.brackets.max_holding)
+    stays = account.side != 0 and ends == kernel.NONE
+    equity = account.equity
+    if ends != kernel.NONE:
+        equity -= _cost_of_closing(account, price, trading.fees, trading.slippage)
+    opens = None
+    if not stays and code & (kernel.ENTER_LONG | kernel.ENTER_SHORT):
+        opens = size_entry(
+            bars,
+            n,
+            moment.signals,
+            moment.brackets,
+            price=price,
+            config=replace(trading, init_cash=equity),
+            limits=moment.limits,
+        )
+    entry = opens if isinstance(opens, Entry) else None
+    target = account.position if stays else 0.0 if entry is None else entry.side * entry.units
+    change = target - account.position
+    limit = moment.brackets.max_holding
+    around_the_clock = bars.days_per_year == ALWAYS_OPEN
+    due = None if entry is None or limit is None else bars.index[-1] + (limit + 1) * bars.step
+    return Decision(
+        symbol=bars.symbols[n],
+        bar=bars.index[-1],
+        known=bars.index[-1] + bars.step,
+        action="WAIT" if change == 0 else "BUY" if change > 0 else "SELL",
+        step=_step(account.side, ends, entry),
+        units=abs(change),
+        target=target,
+        prob_down=float(moment.preds.proba[0, n, DOWN]),
+        prob_stay=float(moment.preds.proba[0, n, STAY]),
+        prob_up=float(moment.preds.proba[0, n, UP]),
+        entry=entry,
+        leave_after=None if entry is None else limit,
+        leave_at=due if around_the_clock else None,
+        reasons=tuple(_reasons(moment, n, account, ends, opens)),
+        warnings=tuple(_warnings(moment, n, account, held)),
+    )
+
+
+def _why_it_ends(account: Account, code: int, held: int | None, limit: int | None) -> int:
+    """The kernel's own reason why a position ends at the next open; its stops rest elsewhere.
+
+    A position that is older than the limit was kept on because its side was still signalled, and
+    its clock started again.
+    """
+    if account.side == 0:
+        return kernel.NONE
+    is_due = limit is not None and held is not None and held > 0 and held % limit == 0
+    never = account.side * math.inf
+    reason: int = kernel.reason_at_open_nb.py_func(
+        float(account.side), 1.0, -never, never, code, is_due
+    )
+    return reason
+
+
+def _bars_held(bars: Bars, n: int, account: Account) -> int | None:
+    """The symbol's bars since the fill, that one included; None where it is not known."""
+    if account.side == 0 or account.entered is None or account.entered < bars.index[0]:
+        return None
+    return int(bars.present[bars.index >= account.entered, n].sum())
+
+
+def _cost_of_closing(account: Account, price: float, fees: float, slippage: float) -> float:
+    """Slippage and fee of closing the position, against its worth at `price`."""
+    worth = abs(account.position) * price
+    return worth * slippage + worth * (1.0 - account.side * slippage) * fees
+
+
+def _step(side: int, ends: int, entry: Entry | None) -> str:
+    if side == 0:
+        return "stay out" if entry is None else f"enter {SIDES[entry.side]}"
+    if ends == kernel.NONE:
+        return f"hold {SIDES[side]}"
+    return f"exit {SIDES[side]}" if entry is None else f"reverse to {SIDES[entry.side]}"
+
+
+def _reasons(
+    moment: _Moment, n: int, account: Account, ends: int, opens: Entry | str | None
+) -> list[str]:
+    rule, trading = moment.trained.config.rule, moment.trained.config.trading
+    row = {name: getattr(moment.signals, name)[0, n].item() for name in (*LEVELS, "size")}
+    if rule.file is None:
+        said = confidence_reasons(moment.preds, n, rule, moment.levels, account.side)
+    else:
+        said = [own_rule_reason(rule.file, row)]
+    if ends == kernel.MAX_HOLDING:
+        said.append(f"it was held for {moment.brackets.max_holding} bars, as long as it may be")
+    if isinstance(opens, str):
+        said.append(f"no entry: {opens}")
+    if isinstance(opens, Entry):
+        said += size_reasons(opens, row["size"], trading.risk)
+    if trading.stop is None:
+        labels = moment.trained.config.labels
+        sigma = ewma_volatility(moment.bars, halflife=labels.halflife)[-1, n]
+        said.append(volatility_reason(sigma * math.sqrt(labels.horizon), labels))
+    return said
+
+
+def _warnings(moment: _Moment, n: int, account: Account, held: int | None) -> list[str]:
+    limit = moment.brackets.max_holding
+    said = _gaps(moment.bars, n)
+    if account.side and limit is not None and account.entered is None:
+        said.append(
+            f"a position ends after {limit} bars unless its side is still signalled; give "
+            "--entered, the open time of the bar it was filled in, to have that checked"
+        )
+    if held is not None and limit is not None and held > limit and held % limit:
+        said.append(f"held for {held} bars: past {limit} it should have been signalled again")
+    return said
+
+
+def _gaps(bars: Bars, n: int) -> list[str]:
+    if bars.present[:, n].all() and (np.diff(bars.index.asi8) == bars.step.value).all():
+        return []
+    gaps = find_gaps(bars)
+    gaps = gaps[gaps["symbol"] == bars.symbols[n]]
+    told = (
+        f"{len(gaps)} gap(s), {int(gaps['missing'].sum())} bars missing, in the {len(bars):,} bars "
+        "of history: the backtest would step over them just so"
+    )
+    return [told] if len(gaps) else []
+
+
+def _why_missing(trained: Trained, split: Split, bars: Bars, n: int) -> str:
+    kept, present = trained.kept(split), bars.present[:, n]
+    if not present[-1]:
+        return f"no bar at {when(bars.index[-1])}"
+    if np.isnan(kept.fitted.mean[n]).any():
+        return "hardly a bar in the training range, so the network has no scale for it"
+    return (
+        f"{int(present.sum()):,} bars are there and {trained.history(kept):,} are needed (warm-up "
+        f"of the features {kept.warmup:,}, receptive field {kept.fitted.receptive_field:,}); load "
+        "more history"
+    )

@@ -1,0 +1,110 @@
+"""Where live bars come from and what is decided for: the words of the command line made plain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from convnext_vbt.config import Config, ConfigError, DataSection
+from convnext_vbt.live.account import Account, Limits
+from convnext_vbt.live.clock import check_fresh, finished_bars, utc_now
+from convnext_vbt.live.decision import Decisions, decide
+from convnext_vbt.live.trained import Trained, difference_from_backtest, open_trained, same_market
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.pipeline import read_bars
+
+__all__ = ["Desk", "Limits", "open_desk", "time_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Desk:
+    """A run, a source of bars, and the account of each symbol."""
+
+    trained: Trained
+    source: str | tuple[str, ...]
+    symbol: str | None
+    """The run's name for the only symbol of the source; None: the source's names are the run's."""
+    accounts: Mapping[str, Account]
+    limits: Limits
+
+    def bars(self, now: pd.Timestamp, *, replay: bool = False) -> tuple[Bars, list[str]]:
+        """The finished bars of the source, read anew, and notes on those that are not."""
+        bars = read_bars(Config(data=DataSection(source=self.source)))
+        return finished_bars(same_market(self.trained, bars, self.symbol), now, replay=replay)
+
+    def decide(self, bars: Bars, now: pd.Timestamp) -> Decisions:
+        """The decision at the close of the last of these bars, unless it is stale."""
+        check_fresh(bars, now)
+        difference = difference_from_backtest(self.trained, bars)
+        return decide(self.trained, bars, self.accounts, limits=self.limits, difference=difference)
+
+    def look(self, as_of: pd.Timestamp | None) -> tuple[Decisions, list[str]]:
+        """The decision now, or as it would have been at a time of the past."""
+        now = utc_now() if as_of is None else as_of
+        bars, notes = self.bars(now, replay=as_of is not None)
+        return self.decide(bars, now), notes
+
+
+def open_desk(
+    directory: str | Path,
+    *,
+    source: Sequence[str] = (),
+    symbol: str | None = None,
+    equity: float | None = None,
+    positions: Sequence[str] = (),
+    entered: str | None = None,
+    limits: Limits | None = None,
+) -> Desk:
+    """Read the run; without `source` its own, without `equity` its strategy's initial cash.
+
+    `positions` are "0.5" for a run of one symbol, else "SYMBOL=0.5" for each that is held.
+    """
+    trained = open_trained(directory)
+    config, symbols = trained.config, trained.predictions.symbols
+    held = _positions(positions, symbols)
+    since = time_of(entered, "--entered")
+    return Desk(
+        trained=trained,
+        source=tuple(source) if len(source) > 1 else source[0] if source else config.data.source,
+        symbol=symbol,
+        accounts={
+            name: Account(
+                equity=config.trading.init_cash if equity is None else equity,
+                position=held.get(name, 0.0),
+                entered=since if name in held else None,
+            )
+            for name in symbols
+        },
+        limits=limits or Limits(),
+    )
+
+
+def time_of(text: str | None, option: str) -> pd.Timestamp | None:
+    """A time on the command line, UTC unless it says otherwise; None stays None."""
+    if text is None:
+        return None
+    time = pd.to_datetime(text, errors="coerce")
+    if not isinstance(time, pd.Timestamp):  # NaT is none
+        raise ConfigError(f"{option} {text!r} is not a time such as 2025-01-31T12:00")
+    return time.tz_localize("UTC") if time.tz is None else time.tz_convert("UTC")
+
+
+def _positions(texts: Sequence[str], symbols: tuple[str, ...]) -> dict[str, float]:
+    held = {}
+    for text in texts:
+        name, equals, units = text.rpartition("=")
+        if not equals and len(symbols) == 1:
+            name = symbols[0]
+        if name not in symbols:
+            raise ConfigError(
+                f"--position {text!r}: the run trades {', '.join(symbols)}; write "
+                + ("+0.5 or -0.2 units" if len(symbols) == 1 else f"{symbols[0]}=0.5 for each held")
+            )
+        try:
+            held[name] = float(units)
+        except ValueError:
+            raise ConfigError(f"--position {text!r}: {units!r} is not a number of units") from None
+    return held

@@ -1,0 +1,93 @@
+"""Why a decision is what it is, in plain words and with the numbers that it turned on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from convnext_vbt.live.entry import Entry
+from convnext_vbt.predictions import DOWN, QUANTILE_LEVELS, UP, Predictions, Target
+from convnext_vbt.trading.signals import RuleConfig, Threshold, parse_threshold
+
+SIDES = {1: "long", -1: "short"}
+
+
+def confidence_reasons(
+    preds: Predictions, n: int, rule: RuleConfig, levels: Mapping[str, Any], side: int
+) -> list[str]:
+    """What the confidence rule saw at the one bar of `preds` in symbol n, being on `side`."""
+    up, down = float(preds.proba[0, n, UP]), float(preds.proba[0, n, DOWN])
+    threshold = levels["threshold"]
+    short = threshold if rule.short_threshold is None else rule.short_threshold
+    theta, theta_down = _value(preds, n, threshold), _value(preds, n, short)
+    said = [_confidence(preds, n, max(up, down), "UP" if up >= down else "DOWN")]
+    if up >= theta and up > down:
+        said.append(f"P(UP) {up:.3f} reaches the threshold, {_threshold(theta, threshold)}")
+    elif down >= theta_down and down > up:
+        off = "" if rule.short else "; shorts are off, so it only ends a long"
+        said.append(
+            f"P(DOWN) {down:.3f} reaches the threshold, {_threshold(theta_down, short)}{off}"
+        )
+    else:
+        each = f"P(UP) {up:.3f} and P(DOWN) {down:.3f}"
+        at = _threshold(theta, threshold)
+        if rule.short_threshold is not None:
+            at += f" for UP and {_threshold(theta_down, short)} for DOWN"
+        said.append(f"{each} stay under the threshold, {at}" if up != down else f"{each} tie")
+    if side:
+        own, level = (up, theta) if side > 0 else (down, theta_down)
+        leave = level - float(levels.get("hysteresis", rule.hysteresis))
+        state = "is not under" if own >= np.float32(leave) else "fell under"
+        word = "UP" if side > 0 else "DOWN"
+        said.append(f"a {SIDES[side]} ends under P({word}) {leave:.3f}: {own:.3f} {state} it")
+    if rule.abstain is not None:
+        both = preds.conformal_sets(rule.abstain)[0, n, [DOWN, UP]]
+        if both[0] == both[1]:
+            what = "both UP and DOWN" if both[0] else "neither UP nor DOWN"
+            said.append(f"no entry: the conformal set of {rule.abstain:.0%} holds {what}")
+    return said
+
+
+def size_reasons(entry: Entry, share: float, risk: float) -> list[str]:
+    """How an entry came to its size; `share` is what the rule gives of the full stake."""
+    said = [f"it earns {share:.0%} of the full stake: {share * risk:.2%} of the equity at risk"]
+    if entry.capped:
+        said.append("the leverage cap keeps the position smaller than that")
+    return said
+
+
+def volatility_reason(width: float, target: Target) -> str:
+    """What a stop of `width`, the label's own barrier, says of the market."""
+    return (
+        f"volatility: over {target.horizon} bars the price moves by about {width:.2%}; "
+        "stop and take-profit are multiples of it"
+    )
+
+
+def own_rule_reason(file: str, signals: Mapping[str, Any]) -> str:
+    """What a rule of the user's own says."""
+    on = [name.replace("_", " ") for name, value in signals.items() if value is True]
+    size = f", size {signals['size']:g}" if signals["size"] else ""
+    return f"the rule {file} signals {', '.join(on) or 'nothing'}{size}"
+
+
+def _confidence(preds: Predictions, n: int, confidence: float, word: str) -> str:
+    """How rare a confidence is, by the calibration range of the bar's own split."""
+    text = f"the likelier side is {word}, {confidence:.3f}"
+    if preds.quantiles is None:
+        return text
+    numbers = [split.number for split in preds.splits]
+    row = preds.quantiles[numbers.index(int(preds.split[0, n]))]
+    below = QUANTILE_LEVELS[min(int(np.searchsorted(row, confidence)), len(row) - 1)]
+    return f"{text}: surer than on {below:.0%} of the calibration bars"
+
+
+def _value(preds: Predictions, n: int, threshold: Threshold) -> float:
+    kind, value = parse_threshold(threshold)
+    return float(preds.confidence_quantile(value)[0, n]) if kind == "quantile" else value
+
+
+def _threshold(value: float, threshold: Threshold) -> str:
+    return f"{value:.3f} ({threshold})" if isinstance(threshold, str) else f"{value:.3f}"

@@ -1,0 +1,84 @@
+"""Decisions for a person to read, and for a program."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from convnext_vbt.live.clock import when
+from convnext_vbt.live.decision import Decision, Decisions
+from convnext_vbt.predictions import CLASSES
+from convnext_vbt.summary import plain
+
+NOT_AN_ORDER = "This is a decision, not an order: nothing was sent to any exchange."
+
+
+def to_dict(decisions: Decisions) -> dict[str, Any]:
+    """JSON's own types; times as ISO 8601, None where there is nothing."""
+    facts: dict[str, Any] = plain(_iso(asdict(decisions)))
+    return facts | {"note": NOT_AN_ORDER}
+
+
+def lines(decisions: Decisions, notes: list[str]) -> list[str]:
+    """What is printed: each symbol's decision first, then why, then what to be careful of."""
+    out = []
+    for one in decisions.decisions:
+        out += [f"{one.symbol} · bar of {when(one.bar)}, closed {one.known:%H:%M}", *_action(one)]
+        out += _indented("why", one.reasons)
+        out += _indented("careful", one.warnings)
+    rule = ", ".join(f"{name} {value}" for name, value in decisions.rule.items())
+    agrees = (
+        "these bars do not reach back to the backtest: not compared with it"
+        if decisions.difference is None
+        else f"agrees with the backtest to {decisions.difference:.0e} where both have predictions"
+    )
+    run = [
+        f"{decisions.run}: its backtest's verdict is {decisions.verdict}",
+        f"network of split {decisions.split + 1}, rule {rule} ({decisions.why_rule})",
+        agrees,
+    ]
+    out += _indented("run", run)
+    out += _indented("no decision", [f"{name}: {why}" for name, why in decisions.missing.items()])
+    out += _indented("note", notes)
+    return [*out, NOT_AN_ORDER]
+
+
+def _action(one: Decision) -> list[str]:
+    amount = f" {one.units:.8g}" if one.units else ""
+    probabilities = zip(CLASSES, (one.prob_down, one.prob_stay, one.prob_up), strict=True)
+    out = [
+        f"{one.action}{amount}: {one.step}, at the next open; target {one.target:+.8g}",
+        "  " + "  ".join(f"{name} {p:.1%}" for name, p in probabilities),
+    ]
+    entry = one.entry
+    if entry is None:
+        return out
+    stop = "none" if entry.stop is None else f"{entry.stop:,.8g}"
+    target = "none" if entry.take_profit is None else f"{entry.take_profit:,.8g}"
+    far = "" if entry.take_profit_distance is None else f" ({entry.take_profit_distance:.2%} away)"
+    out += [
+        f"  size          {entry.units:.8g} units, {entry.notional:,.2f} at {entry.price:,.8g}",
+        f"  stop          {stop} ({entry.stop_distance:.2%} away; it moves with the fill)",
+        f"  take-profit   {target}{far}",
+        f"  money at risk {entry.money_at_risk:,.2f}, {entry.risk:.2%} of equity, costs included",
+    ]
+    if one.leave_after is not None:
+        at = "" if one.leave_at is None else f", at {when(one.leave_at)},"
+        out.append(
+            f"  leave         after {one.leave_after} bars{at} unless its side is signalled then"
+        )
+    return out
+
+
+def _indented(title: str, said: list[str] | tuple[str, ...]) -> list[str]:
+    return [f"  {title if i == 0 else '':<13} {line}" for i, line in enumerate(said)]
+
+
+def _iso(value: Any) -> Any:
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {key: _iso(item) for key, item in value.items()}
+    return [_iso(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,33 @@
+import warnings
+
+import pytest
+
+from convnext_vbt import pipeline
+from convnext_vbt.config import load_config
+from convnext_vbt.live.trained import open_trained
+from tests.strategies import write_tiny
+
+CHANGES = (
+    ("steps = 4", "steps = 4\nensemble = 2"),
+    ("[sweep]", "[sweep]\nstop_multiple = [1.0, 0.5]"),
+    ("horizon = 6", "horizon = 4"),
+)
+
+
+@pytest.fixture(scope="package")
+def finished(tmp_path_factory):
+    """A finished run of two networks, 1,200 simulated hours from 2022-01-01 on."""
+    home = tmp_path_factory.mktemp("live")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # few trades a cell
+        return pipeline.run(load_config(write_tiny(home, *CHANGES)), out=home, jobs=1)
+
+
+@pytest.fixture(scope="package")
+def trained(finished):
+    return open_trained(finished.directory)
+
+
+@pytest.fixture(scope="package")
+def bars(finished):
+    return finished.result.bars
