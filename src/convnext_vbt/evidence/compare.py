@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.evidence.stats import FEWEST_PERIODS, NUM_DRAWS, _block_length, sharpe_ratio
+from convnext_vbt.evidence.stats import FEWEST_PERIODS, bootstrap_sharpes, sharpe_ratio
 from convnext_vbt.evidence.window import daily_returns
 from convnext_vbt.trading.simulation import Simulation
 
@@ -63,10 +63,8 @@ def returns_difference(
     found = _difference(pair) * year
     low = high = math.nan
     if len(pair) >= FEWEST_PERIODS and math.isfinite(found):
-        from arch.bootstrap import StationaryBootstrap
-
-        bootstrap = StationaryBootstrap(_block_length(pair), pair, seed=seed)
-        draws = bootstrap.apply(_difference, reps=NUM_DRAWS)[:, 0] * year
+        sharpes = bootstrap_sharpes(pair, seed=seed)
+        draws = (sharpes[:, 0] - sharpes[:, 1]) * year
         if np.isfinite(draws).all():
             low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Difference(sharpe=found, low=float(low), high=float(high), num_days=len(pair))

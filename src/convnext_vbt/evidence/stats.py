@@ -39,6 +39,9 @@ FEWEST_PERIODS = 20
 _NO_VARIANCE = 1e-12
 """A standard deviation below this share of the largest return is rounding, not variation."""
 
+_NUMBERS_AT_ONCE = 1_000_000
+"""Returns that the bootstrap holds in memory at a time."""
+
 FloatOrArray = float | np.ndarray
 
 
@@ -79,14 +82,30 @@ def sharpe_confidence_interval(
         raise ValueError(f"returns must be one series (T,), got shape {values.shape}")
     if len(values) < FEWEST_PERIODS or not np.isfinite(sharpe_ratio(values)):
         return math.nan, math.nan
-    from arch.bootstrap import StationaryBootstrap
-
-    bootstrap = StationaryBootstrap(_block_length(values[:, None]), values, seed=seed)
-    draws = bootstrap.apply(sharpe_ratio, reps=NUM_DRAWS)[:, 0]
+    draws = bootstrap_sharpes(values[:, None], seed=seed)[:, 0]
     if not np.isfinite(draws).all():
         return math.nan, math.nan
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def bootstrap_sharpes(returns_TC: np.ndarray, *, seed: int) -> np.ndarray:
+    """Sharpe ratios per period of 2,000 stationary bootstrap draws of rows of returns, (draws, C).
+
+    The same rows for every column; NaN where a draw came out without variation. `arch` draws the
+    rows; the ratios of many draws are computed at once, some MB at a time.
+    """
+    from arch.bootstrap import StationaryBootstrap
+
+    bootstrap = StationaryBootstrap(_block_length(returns_TC), returns_TC, seed=seed)
+    columns = np.ascontiguousarray(returns_TC.T)  # sums run along memory
+    at_once = max(1, _NUMBERS_AT_ONCE // returns_TC.size)
+    draws = np.empty((NUM_DRAWS, len(columns)))
+    for start in range(0, NUM_DRAWS, at_once):
+        part = draws[start : start + at_once]
+        rows = np.array([bootstrap.update_indices() for _ in part])
+        part[:] = np.asarray(sharpe_ratio(columns[:, rows].transpose(2, 1, 0)))
+    return draws
 
 
 def probabilistic_sharpe_ratio(
