@@ -110,7 +110,8 @@ def test_a_users_own_rule_is_audited(tmp_path):
 def test_the_command_prints_every_stage_and_exits_with_5_at_a_leak(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(RULES)
-    command = ["audit", str(write_tiny(tmp_path)), "--jobs", "1"]
+    one_split = "data.source=simulated:seed=5,bars=790"
+    command = ["audit", str(write_tiny(tmp_path)), "--jobs", "1", "--set", one_split]
     clean = CliRunner().invoke(app, command)
     leak = CliRunner().invoke(app, [*command, "--json", "--set", "rule.file=mine.py:hindsight"])
     assert clean.exit_code == 0

@@ -1,4 +1,5 @@
 import json
+import shutil
 import warnings
 
 import numpy as np
@@ -101,6 +102,13 @@ def test_resweep_refuses_what_no_sweep_can_be(done):
         pipeline.resweep(done.directory, {"risk": ["high"]})
 
 
+def copy_of(done, folder):
+    """The finished run in a folder of its own."""
+    folder.mkdir()
+    shutil.copytree(done.directory, folder / done.directory.name)
+    return folder / done.directory.name
+
+
 def prices(home, bars=1200):
     frame = cv.load_bars("simulated:seed=5,bars=1200").rows(0, bars)
     columns = {
@@ -132,33 +140,28 @@ def test_later_bars_join_a_run_and_other_bars_do_not(home):
     assert (first.directory / "predictions.parquet").read_bytes() == kept
 
 
-def test_a_damaged_predictions_file_is_named_and_nothing_is_lost(home):
-    run = pipeline.run(load_config(write_tiny(home)), out=home / "damaged", jobs=1)
-    path = run.directory / "predictions.parquet"
+def test_a_damaged_predictions_file_or_manifest_is_named_and_written_anew(home, done):
+    directory = copy_of(done, home / "damaged")
+    path = directory / "predictions.parquet"
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(DataError, match=r"predictions\.parquet"):
-        pipeline.resweep(run.directory)
-    seen = []
-    pipeline.run(run.config, out=home / "damaged", jobs=1, progress=seen.append)
-    assert [event.cached for event in seen] == [True] * 3
-
-
-def test_a_damaged_manifest_is_written_anew(home):
-    run = pipeline.run(load_config(write_tiny(home)), out=home / "manifest", jobs=1)
-    (run.directory / "manifest.json").write_text("{")
+        pipeline.resweep(directory)
+    (directory / "manifest.json").write_text("{")
     with pytest.raises(DataError, match=r"manifest\.json is damaged"):
-        pipeline.resweep(run.directory)
-    pipeline.run(run.config, out=home / "manifest", jobs=1)
-    assert "manifest.json is damaged" in (run.directory / "run.log").read_text()
-    assert pipeline.resweep(run.directory).directory == run.directory
+        pipeline.resweep(directory)
+    seen = []
+    pipeline.run(done.config, out=home / "damaged", jobs=1, progress=seen.append)
+    assert [event.cached for event in seen] == [True] * 3
+    assert "manifest.json is damaged" in (directory / "run.log").read_text()
+    assert path.read_bytes() == (done.directory / path.name).read_bytes()
+    assert pipeline.open_run(directory)[0] == done.config
 
 
-def test_an_older_format_is_refused(home):
-    run = pipeline.run(load_config(write_tiny(home)), out=home / "old", jobs=1)
-    path = run.directory / "manifest.json"
+def test_an_older_format_is_refused(home, done):
+    path = copy_of(done, home / "old") / "manifest.json"
     path.write_text(path.read_text().replace('"format": 1', '"format": 0'))
     with pytest.raises(DataError, match="format 0, this version writes 1"):
-        pipeline.run(run.config, out=home / "old", jobs=1)
+        pipeline.run(done.config, out=home / "old", jobs=1)
 
 
 @pytest.mark.parametrize(
@@ -273,13 +276,13 @@ def test_the_ledger_counts_each_distinct_rule_once(tmp_path):
         counted = pipeline.run(changed, out=out, jobs=1).metrics["trials"]
         return counted["num_runs"], counted["num_rules"]
 
-    assert trials() == (1, 2)
-    assert (out / "ledger.jsonl").read_text().splitlines() == lines  # the same again is no trial
-    assert trials("trading.risk=0.0005") == (1, 2)  # nor is another risk
+    assert trials("trading.risk=0.0005") == (1, 2)  # another risk is no other trial
     assert trials("sweep.threshold=['q0.20', 'q0.30']") == (2, 3)
     assert trials("labels.up=1.5") == (3, 5)
-    # what was counted when a run was finished stays its own
+    # the same again is no trial, and what was counted when a run was finished stays its own
+    lines = (out / "ledger.jsonl").read_text()
     again = pipeline.run(config, out=out, jobs=1)
+    assert (out / "ledger.jsonl").read_text() == lines
     assert again.metrics["trials"]["num_runs"] == again.metrics["headline"]["num_trials"] == 1
     assert again.report.read_bytes() == first.report.read_bytes()
 

@@ -1,8 +1,8 @@
 import json
 import math
-import multiprocessing
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from tests.evidence.markets import make_bars, make_predictions, make_sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
 
+ROOT = Path(__file__).parents[2]
 DATA = DataSet(
     symbols=("BTC",), step="1h", first="2020-01-01T00:00:00Z", last="2021-01-01T00:00:00Z"
 )
@@ -161,21 +162,27 @@ def test_a_last_line_that_only_lacks_its_end_is_whole(tmp_path):
     assert count_trials(path, DATA).num_rules == 2
 
 
-def _write_many(path, writer):
-    for n in range(15):
-        record(path, DATA, [entry(f"{writer}-{n}-{k}" + "x" * 200) for k in range(30)])
-        count_trials(path, DATA)  # a reader beside the writers: a half line would be a warning
+WRITERS = """
+import os, sys, warnings
+from convnext_vbt.evidence.ledger import count_trials, record
+from tests.evidence.test_ledger import DATA, entry
+
+warnings.simplefilter("error")
+path, pids = sys.argv[1], []
+for writer in range(3):
+    pids.append(os.fork())
+    if pids[-1] == 0:
+        for n in range(15):
+            record(path, DATA, [entry(f"{writer}-{n}-{k}" + "x" * 200) for k in range(30)])
+            count_trials(path, DATA)  # a reader beside the writers: half a line would be a warning
+        os._exit(0)
+sys.exit(sum(os.waitpid(pid, 0)[1] for pid in pids) != 0)
+"""
 
 
 def test_concurrent_writers_lose_and_mix_nothing(tmp_path):
     path = tmp_path / "ledger.jsonl"
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_write_many, args=(path, w)) for w in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    subprocess.run([sys.executable, "-c", WRITERS, str(path)], check=True, cwd=ROOT)
     lines = path.read_text().splitlines()
     assert len(lines) == len(set(lines)) == 3 * 15 * 30
     assert count_trials(path, DATA).num_rules == len(lines)
