@@ -12,6 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from convnext_vbt.cli import app
+from convnext_vbt.market.bars import FIELDS
+from convnext_vbt.market.simulated import simulated_bars
 from tests.strategies import write_tiny
 
 ROOT = Path(__file__).parent.parent
@@ -91,6 +93,25 @@ def test_init_writes_a_strategy_once(tmp_path):
     assert "is there already" in again.stderr
     assert path.read_text() == text
     assert call("run", path, "--dry-run", "--out", tmp_path).exit_code == 0
+
+
+def test_check_lists_what_was_changed_and_strict_refuses_it(tmp_path):
+    bars = simulated_bars(bars=300)
+    lines = ["Date,Open,High,Low,Close,Volume BTC,note"]
+    values = zip(bars.index[::-1], *(getattr(bars, f)[::-1, 0] for f in FIELDS), strict=True)
+    lines += [",".join(map(str, (*row, "x"))) for row in values]
+    path = tmp_path / "newest_first.csv"
+    path.write_text("\n".join(lines))
+    out = call("check", path).stdout
+    assert "  read: times from the column Date; volume from Volume BTC\n" in out
+    assert "  changed: 1 column(s) ignored: note\n" in out
+    assert "  changed: 300 rows turned round: the newest came first\n" in out
+    facts = json.loads(call("check", path, "--json").stdout)
+    assert facts["changes"][1] == {"count": 300, "what": "rows turned round: the newest came first"}
+    for command in (["check", path], ["run", write_tiny(tmp_path), "--set", f"data.source={path}"]):
+        refused = call(*command, "--strict")
+        assert refused.exit_code == 3
+        assert "strict reading changes nothing, and this file needs it: 1 column" in refused.stderr
 
 
 def test_check_and_doctor(tmp_path):

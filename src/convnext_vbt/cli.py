@@ -39,6 +39,9 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. data.source=prices.csv."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse a data file in which anything had to be changed.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Open = Annotated[bool, typer.Option("--open", help="Open the report in a browser.")]
 
@@ -98,13 +101,14 @@ def init(
 @app.command()
 def check(
     data: Annotated[str, typer.Argument(help="A file, simulated, or sp500.", show_default=False)],
+    strict: Strict = False,
     as_json: Json = False,
 ) -> None:
-    """Look at bars: size, gaps, faults, label balance."""
+    """Look at bars: how a file is read, what had to be changed, gaps, label balance."""
     from convnext_vbt.pipeline import check_bars
 
     with _exit_codes():
-        facts = check_bars(data)
+        facts = check_bars(data, strict=strict)
         if as_json:
             typer.echo(json.dumps(facts))
             return
@@ -113,8 +117,12 @@ def check(
             typer.echo(
                 f"{symbol}: {facts['bars']:,} bars {facts['step']} UTC · {facts['first']} to "
                 f"{facts['last']} · {facts['gaps']} gaps ({facts['missing_bars']} bars) · "
-                f"0 duplicates · labels {balance}"
+                f"{facts['bars_per_year']:,.0f} bars a year · labels {balance}"
             )
+        if facts["reading"]:
+            typer.echo(f"  read: {'; '.join(facts['reading'])}")
+        for change in facts["changes"]:
+            typer.echo(f"  changed: {change['count']:,} {change['what']}")
         for gap in facts["largest_gaps"]:
             typer.echo(f"  gap {gap['start']} to {gap['end']} ({gap['missing']} bars)")
 
@@ -126,6 +134,7 @@ def run(
     out: Out = Path("reports"),
     jobs: Jobs = None,
     device: Device = "auto",
+    strict: Strict = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     as_json: Json = False,
     open_report: Open = False,
@@ -139,11 +148,13 @@ def run(
         from convnext_vbt import pipeline
 
         if dry_run:
-            plan = pipeline.plan(config, out=out, jobs=jobs)
+            plan = pipeline.plan(config, out=out, jobs=jobs, strict=strict)
             typer.echo(json.dumps(plan) if as_json else _plan_text(plan))
             return
         with _progress(quiet) as progress:
-            done = pipeline.run(config, out=out, jobs=jobs, device=device, progress=progress)
+            done = pipeline.run(
+                config, out=out, jobs=jobs, device=device, strict=strict, progress=progress
+            )
         _show(done, as_json=as_json, open_report=open_report)
 
 

@@ -11,7 +11,7 @@ import logging
 import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.learning.training import resolve_device, training_flops
 from convnext_vbt.learning.walkforward import SplitDone, available_cores
 from convnext_vbt.market.bars import Bars, step_text
+from convnext_vbt.market.files import FileReport
 from convnext_vbt.market.gaps import find_gaps
-from convnext_vbt.market.sources import load_bars
+from convnext_vbt.market.sources import load_report
 from convnext_vbt.predictions import CLASSES, Predictions, Target
 from convnext_vbt.report.page import write_report
 from convnext_vbt.rundir import (
@@ -73,21 +74,27 @@ def run(
     out: str | Path = "reports",
     jobs: int | None = None,
     device: str = "auto",
+    strict: bool = False,
     progress: Callable[[SplitDone], None] | None = None,
 ) -> Run:
     """Walk forward, sweep and report; whatever is already there and still valid is used again.
 
+    `strict` refuses a data file in which anything had to be changed; else changes are logged.
+
     Raises `ConfigError`, `DataError` or `SplitError`; finished splits stay on disk in any case.
     """
     directory = run_directory(config, out)
-    bars = read_bars(config)
+    source = _read(config, strict=strict)
+    bars, changes = source.bars, [str(change) for change in source.changes]
     stages = prepare(config, bars)
     make_directory(directory)
     with run_log(directory):
+        for change in changes:
+            logger.warning("%s: %s", config.data.source, change)
         refuse_other_data(directory, bars)
         logger.info("%s: %r, %d splits", directory.name, stages.bars, len(stages.splits))
         write_text(directory / "config.toml", config.to_toml())
-        write_manifest(directory, config, bars, stages.splits)
+        write_manifest(directory, config, bars, stages.splits, changes=changes)
         predictions = walk(
             config,
             stages,
@@ -174,12 +181,20 @@ def open_run(directory: str | Path) -> tuple[Config, Bars, Predictions]:
     return config, bars, predictions
 
 
-def read_bars(config: Config) -> Bars:
-    """The bars that `[data]` names; every fault is a `DataError`."""
+def read_bars(config: Config, *, strict: bool = False) -> Bars:
+    """The bars that `[data]` names; every fault is a `DataError`, every change is logged."""
+    source = _read(config, strict=strict)
+    for change in source.changes:
+        logger.warning("%s: %s", config.data.source, change)
+    return source.bars
+
+
+def _read(config: Config, *, strict: bool) -> FileReport:
     try:
-        bars = load_bars(config.data.source)
+        report = load_report(config.data.source, strict=strict)
     except (ValueError, TypeError, OSError) as error:
         raise DataError(str(error)) from error
+    bars = report.bars
     edges = [0, len(bars)]
     for position, key in enumerate(("start", "end")):
         text = getattr(config.data, key)
@@ -196,7 +211,7 @@ def read_bars(config: Config) -> Bars:
             f"no bars between data.start = {config.data.start} and data.end = {config.data.end}; "
             f"{config.data.source} has {bars.index[0]} to {bars.index[-1]}"
         )
-    return bars.rows(*edges)
+    return replace(report, bars=bars.rows(*edges))
 
 
 def _finish(
@@ -249,10 +264,16 @@ def _provenance(config: Config, bars: Bars) -> dict[str, str]:
     }
 
 
-def plan(config: Config, *, out: str | Path = "reports", jobs: int | None = None) -> dict[str, Any]:
+def plan(
+    config: Config,
+    *,
+    out: str | Path = "reports",
+    jobs: int | None = None,
+    strict: bool = False,
+) -> dict[str, Any]:
     """What `run` would do, without doing it."""
     directory = run_directory(config, out)
-    bars = read_bars(config)
+    bars = read_bars(config, strict=strict)
     refuse_other_data(directory, bars)
     stages = prepare(config, bars)
     first, lists = stages.splits[0], config.sweep
@@ -282,9 +303,10 @@ def plan(config: Config, *, out: str | Path = "reports", jobs: int | None = None
     }
 
 
-def check_bars(source: str) -> dict[str, Any]:
-    """What is to be known of bars before they are traded on: size, gaps, label balance."""
-    bars = read_bars(Config(data=DataSection(source=source)))
+def check_bars(source: str, *, strict: bool = False) -> dict[str, Any]:
+    """What is to be known of bars before they are traded on: how a file was read, gaps, labels."""
+    report = _read(Config(data=DataSection(source=source)), strict=strict)
+    bars = report.bars
     gaps = find_gaps(bars)
     values = labels_for(bars, Target()).values
     shares = {
@@ -302,6 +324,9 @@ def check_bars(source: str) -> dict[str, Any]:
             "first": f"{bars.index[0]:%Y-%m-%d %H:%M}",
             "last": f"{bars.index[-1]:%Y-%m-%d %H:%M}",
             "bars_per_year": bars.bars_per_year,
+            "days_per_year": bars.days_per_year,
+            "reading": list(report.reading),
+            "changes": [{"count": c.count, "what": c.what} for c in report.changes],
             "gaps": len(gaps),
             "missing_bars": int(gaps["missing"].sum()),
             "largest_gaps": largest.to_dict("records"),

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,12 @@ def make_directory(directory: Path) -> None:
         raise DataError(f"{directory} is read-only; give --out a folder you may write to")
 
 
-def write_manifest(directory: Path, config: Config, bars: Bars, splits: Splits) -> None:
+def write_manifest(
+    directory: Path, config: Config, bars: Bars, splits: Splits, *, changes: Sequence[str] = ()
+) -> None:
     """Write what the run is made from, before any work is done.
+
+    `changes` says what had to be changed in the file that the bars come from.
 
     The trials that were counted for these very bars stay: the same run gives the same page.
     """
@@ -80,6 +84,7 @@ def write_manifest(directory: Path, config: Config, bars: Bars, splits: Splits) 
                 "fingerprint": fingerprint,
                 "gaps": len(gaps),
                 "missing_bars": int(gaps["missing"].sum()),
+                "changes": list(changes),
             },
             "versions": versions(),
             "features_code": code_sha256(config.features.file),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -164,6 +166,35 @@ def test_time_is_that_of_the_bars_open_in_utc():
 def own(bars: Bars) -> Features:
     values = np.diff(np.log(bars.close), axis=0, prepend=np.nan)[:, :, None]
     return Features(names=("raw_return",), values=values, warmup=1)
+
+
+OF_VOLUME = (
+    "vwap_distance_24", "volume_zscore_24", "volume_trend_24_168", "chaikin_money_flow_24",
+    "return_volume_correlation_24",
+)  # fmt: skip
+
+
+def test_without_volume_the_features_made_of_it_are_left_out_and_named():
+    bars = random_bars(num_bars=1300, seed=1)
+    bare = replace(bars, volume=np.full_like(bars.volume, np.nan))
+    with pytest.warns(UserWarning, match=f"has no volume, which {', '.join(OF_VOLUME)} are made"):
+        features = compute_features(bare)
+    assert features.names == tuple(name for name in ALL_FEATURES if name not in OF_VOLUME)
+    whole = compute_features(bars)
+    kept = [whole.names.index(name) for name in features.names]
+    np.testing.assert_array_equal(features.values, whole.values[:, :, kept])
+    with pytest.warns(UserWarning, match="volume_zscore_24 are made of: these features are left"):
+        assert compute_features(bare, names=["rsi_14", "volume_zscore_24"]).names == ("rsi_14",)
+    with pytest.raises(ValueError, match="volume_zscore_24 are made of; choose other features"):
+        compute_features(bare, names=["volume_zscore_24"])
+
+
+def test_daily_bars_have_no_hour_and_weekly_ones_no_weekday():
+    bars = random_bars(num_bars=1300, seed=1)
+    for step, lost in (("1D", {"hour_sin", "hour_cos"}), ("7D", set(ALL_FEATURES[-4:]))):
+        index = pd.date_range("2010-01-04", periods=1300, freq=step, tz="UTC")
+        names = compute_features(replace(bars, index=index, step=pd.Timedelta(step))).names
+        assert set(ALL_FEATURES) - set(names) == lost
 
 
 def test_a_users_own_features_extend_or_replace():

@@ -5,6 +5,7 @@ Dimensions: T bars, N symbols, F features, M bars that one symbol has.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -45,6 +46,7 @@ class _Family:
 
     warmups: dict[str, int]
     write: Callable[[_Series, np.ndarray], None]
+    of_volume: bool = False
 
 
 # Logarithms are taken here: numpy's are vectorised, numba's are not.
@@ -115,17 +117,21 @@ _FAMILIES = (
         write=lambda s, out: indicators.volume_nb(
             s.high, s.low, s.close, s.volume, s.atr, 24, 168, out
         ),
+        of_volume=True,
     ),
     _Family(
         warmups={"chaikin_money_flow_24": 23, "return_volume_correlation_24": 24},
         write=lambda s, out: indicators.flow_nb(
             s.high, s.low, s.close, s.volume, s.log_close, 24, out
         ),
+        of_volume=True,
     ),
 )
 _TIMES = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
 _WARMUPS = {name: first for family in _FAMILIES for name, first in family.warmups.items()}
 _WARMUPS |= dict.fromkeys(_TIMES, 0)
+
+_OF_VOLUME = {name for family in _FAMILIES if family.of_volume for name in family.warmups}
 
 ALL_FEATURES: tuple[str, ...] = tuple(_WARMUPS)
 """Names of the built-in features."""
@@ -181,7 +187,9 @@ def compute_features(
 
     With `function` its features are appended to the built-in ones, or with `extend=False` take
     their place. `warmup` is the longest of the features chosen: a recursive one is valid once its
-    starting value weighs under 1e-6.
+    starting value weighs under 1e-6. Where a symbol has no volume (`Bars.has_volume`), features
+    made of it are left out with a warning that names them; by default the hour is left out of
+    daily bars and the weekday of weekly ones, which say nothing there.
 
     Raises `ValueError` for an unknown name, for bars too short to give any value, and for output
     of `function` that breaks the rules of `Features`.
@@ -194,7 +202,7 @@ def compute_features(
                 "features.names and features.extend"
             )
         return own
-    built_in = _built_in(bars, ALL_FEATURES if names is None else _known(names))
+    built_in = _built_in(bars, _possible(bars, None if names is None else _known(names)))
     return built_in if own is None else _joined(bars, built_in, own)
 
 
@@ -211,6 +219,24 @@ def _known(names: Sequence[str]) -> tuple[str, ...]:
             )
             raise ValueError(f"unknown feature {name!r} in features.names; {hint}")
     return tuple(names)
+
+
+def _possible(bars: Bars, names: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The names that these bars can give a meaning to; None asks for all such."""
+    if names is None:
+        day = pd.Timedelta(days=1)
+        empty = [name for name in _TIMES if bars.step >= (day if "hour" in name else 7 * day)]
+        names = tuple(name for name in ALL_FEATURES if name not in empty)
+    without = [symbol for symbol, has in zip(bars.symbols, bars.has_volume, strict=True) if not has]
+    lost = [name for name in names if name in _OF_VOLUME] if without else []
+    if not lost:
+        return names
+    kept = tuple(name for name in names if name not in _OF_VOLUME)
+    what = f"{', '.join(without)} has no volume, which {', '.join(lost)} are made of"
+    if not kept:
+        raise ValueError(f"{what}; choose other features (features.names)")
+    warnings.warn(f"{what}: these features are left out", stacklevel=3)
+    return kept
 
 
 def _built_in(bars: Bars, names: tuple[str, ...]) -> Features:

@@ -6,7 +6,7 @@ Dimensions: T bars, N symbols.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -30,7 +30,8 @@ class Bars:
 
     The five value arrays are float64 of shape (T, N), C-ordered and read-only. A bar that a
     symbol does not have is a row of five NaN; anything else that is not a positive, finite,
-    consistent price is refused, as is a negative or missing volume.
+    consistent price is refused, as is a negative volume. A symbol may have no volume at all: NaN
+    throughout (`has_volume`).
 
     Raises `ValueError` naming the first bad row, its value and the remedy.
     """
@@ -106,7 +107,7 @@ class Bars:
             )
             for field in (*FIELDS, *(("funding",) if with_funding else ()))
         }
-        return cls(index=index, symbols=tuple(tables), step=_modal_step(index), **arrays)
+        return cls(index=index, symbols=tuple(tables), step=modal_step(index), **arrays)
 
     @classmethod
     def join(cls, parts: Sequence[Bars]) -> Self:
@@ -159,6 +160,12 @@ class Bars:
         """Whether the symbol has this bar, bool (T, N)."""
         here: np.ndarray = ~np.isnan(self.close)
         return here
+
+    @property
+    def has_volume(self) -> np.ndarray:
+        """Whether the volume of the symbol's bars is known, bool (N,)."""
+        known: np.ndarray = ~(self.present & np.isnan(self.volume)).any(axis=0)
+        return known
 
     def frame(self, field: str) -> pd.DataFrame:
         """One field as a (T, N) frame, the layout vectorbt uses."""
@@ -294,31 +301,39 @@ def _checked_funding(bars: Bars) -> np.ndarray:
     return values
 
 
-def _check_values(bars: Bars) -> None:
-    missing = np.isnan(bars.open)
+def value_faults(
+    fields: Mapping[str, np.ndarray],
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    """What cannot be about bars: field, reason, and the mask (of the fields' shape) of where.
+
+    A bar that is NaN throughout is missing and no fault; so is a volume that no bar of a symbol
+    has.
+    """
+    missing = np.isnan(fields["open"])
     for field in FIELDS:
-        values = getattr(bars, field)
-        missing_here = np.isnan(values)
-        _refuse(bars, missing_here != missing, field, "only part of the bar is there")
+        values = fields[field]
+        here = np.isnan(values)
         if field == "volume":
-            _refuse(
-                bars,
-                ~missing & ~((values >= 0) & np.isfinite(values)),
-                field,
-                "a volume must be finite and >= 0",
-            )
+            none = here.all(axis=0)
+            yield field, "only part of the bar is there", (here != missing) & ~none
+            bad = ~missing & ~((values >= 0) & np.isfinite(values)) & ~none
+            yield field, "a volume must be finite and >= 0", bad
         else:
-            _refuse(
-                bars,
-                ~missing & ~((values > 0) & np.isfinite(values)),
-                field,
-                "a price must be finite and > 0",
-            )
-    top = np.maximum(bars.open, bars.close)
-    bottom = np.minimum(bars.open, bars.close)
-    _refuse(bars, bars.high < bars.low, "high", "the high lies below the low")
-    _refuse(bars, bars.high < top, "high", "the high lies below the open or the close")
-    _refuse(bars, bars.low > bottom, "low", "the low lies above the open or the close")
+            yield field, "only part of the bar is there", here != missing
+            bad = ~missing & ~((values > 0) & np.isfinite(values))
+            yield field, "a price must be finite and > 0", bad
+    top = np.maximum(fields["open"], fields["close"])
+    bottom = np.minimum(fields["open"], fields["close"])
+    high, low = fields["high"], fields["low"]
+    yield "high", "the high lies below the low", high < low
+    yield "high", "the high lies below the open or the close", high < top
+    yield "low", "the low lies above the open or the close", low > bottom
+
+
+def _check_values(bars: Bars) -> None:
+    for field, why, bad in value_faults({name: getattr(bars, name) for name in FIELDS}):
+        _refuse(bars, bad, field, why)
+    missing = ~bars.present
     empty = np.flatnonzero(missing.all(axis=0))
     if len(empty):
         raise ValueError(f"{bars.symbols[empty[0]]}: not a single bar is there; drop the symbol")
@@ -380,6 +395,7 @@ def _days_per_year(index: pd.DatetimeIndex, step: pd.Timedelta) -> int:
     return ALWAYS_OPEN if overnight else WEEKDAYS_ONLY
 
 
-def _modal_step(index: pd.DatetimeIndex) -> pd.Timedelta:
+def modal_step(index: pd.DatetimeIndex) -> pd.Timedelta:
+    """The most frequent distance between two times."""
     steps, counts = np.unique(np.diff(index.as_unit("ns").asi8), return_counts=True)
     return pd.Timedelta(int(steps[counts.argmax()]), unit="ns")

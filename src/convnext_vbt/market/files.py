@@ -1,64 +1,205 @@
-"""Bars from a CSV, CSV.gz or Parquet file in the plain layout.
+"""Bars from files as exchanges, vendors and terminals write them.
 
-The plain layout is one row a bar, oldest first: a column `timestamp` (or a single one named
-time, datetime, date or open_time; in Parquet also a DatetimeIndex) and the columns open, high,
-low, close, volume, in any case and order. Timestamps are bar OPEN times: ISO 8601, with an offset
-in every row or in none (then they are UTC), or UTC epochs in one unit. Other columns are ignored.
+CSV and other delimited text (also inside gzip or zip), Parquet and Feather, one row a bar. Columns
+are found by their names (`market.columns`), times by what stands in them (`market.timestamps`),
+numbers in one notation a file (`market.cells`). Timestamps are bar OPEN times; without an offset
+they are UTC. What is clear is put right and listed, what is not is refused (`market.repairs`).
 """
 
 from __future__ import annotations
 
-import csv
 import difflib
-import gzip
-import zlib
+import logging
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from convnext_vbt.market.bars import FIELDS, Bars
+from convnext_vbt.market.cells import read_numbers
+from convnext_vbt.market.columns import PRICES
+from convnext_vbt.market.repairs import (
+    drop_empty,
+    in_order,
+    refuse_impossible,
+    refuse_local_time,
+    refuse_mixed_spacing,
+    refuse_swapped,
+)
+from convnext_vbt.market.tables import Change, Findings, Table, read_table
+from convnext_vbt.market.timestamps import read_times
 
-SUFFIXES = (".csv.gz", ".csv", ".parquet")
-TIME = "timestamp"
-OTHER_TIMES = ("time", "datetime", "date", "open_time")
-LAYOUT = f"columns {TIME}, {', '.join(FIELDS)}, separated by commas"
-NO_ROWS = "there are no rows; a file needs at least two bars"
-GZIP_MAGIC = b"\x1f\x8b"
+logger = logging.getLogger("convnext_vbt")
 
-NUMBER = r"^-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
-ISO = r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}(?::\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?)?"
-OFFSET = r"(?:Z|[+-]\d{2}(?::?\d{2})?)$"
-EPOCH_UNITS = {"s": 8, "ms": 11, "us": 14, "ns": 17}
-"""Unit and the power of ten from which an epoch is taken to be in it: 1973 in each of them."""
+SUFFIXES = (
+    ".csv.gz", ".csv.zip", ".csv", ".tsv", ".txt", ".zip", ".parquet", ".feather", ".arrow",
+)  # fmt: skip
+MAX_SYMBOL = 100
+"""Longest name of a symbol, in characters."""
+MAX_SYMBOLS = 1_000
 
 
-def read_bars(path: str | Path, symbol: str | None = None) -> Bars:
-    """Bars of one symbol from a file in the plain layout, named after the file by default.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FileReport:
+    """Bars from a file, how it was understood, and all that was done to it."""
+
+    bars: Bars
+    reading: tuple[str, ...]
+    """How the file was understood: columns, unit of the epochs, order of day and month."""
+    changes: tuple[Change, ...]
+    """What was put right, left out or converted, with its count; nothing else was."""
+
+
+def read_bars(path: str | Path, symbol: str | None = None, *, strict: bool = False) -> Bars:
+    """Bars from a file; every change that was made to its content is logged as a warning.
+
+    See `read_file`, which returns the changes, for arguments and errors.
+    """
+    report = read_file(path, symbol, strict=strict)
+    for change in report.changes:
+        logger.warning("%s: %s", path, change)
+    return report.bars
+
+
+def read_file(path: str | Path, symbol: str | None = None, *, strict: bool = False) -> FileReport:
+    """Bars from a file, with how it was read and the list of changes.
+
+    A single symbol is named by `symbol`, else by the file's symbol column, else after the file;
+    several in one column make a panel. `strict` refuses a file that would need any change.
 
     Raises `FileNotFoundError` when there is no such file and `ValueError`, in one line that names
-    the file, the row (counted from 0, without the header), the value and the remedy, for
-    everything that cannot be trusted: a missing column, text among numbers, a missing or
-    impossible value, times that are out of order, twice there or of unclear zone.
+    the file, the row (by its line in a CSV file, else from 0), the value and the remedy, for
+    everything that cannot be known.
     """
     path = Path(path).expanduser()
     suffix = _suffix(path)
+    findings = Findings()
     try:
-        table = _parquet_table(path) if suffix == ".parquet" else _csv_table(path, suffix)
-        if not table.num_rows:
-            raise ValueError(NO_ROWS)
-        frame = pd.DataFrame(
-            {field: _numbers(table[field], field) for field in FIELDS}, index=_times(table[TIME])
+        bars = _bars(
+            read_table(path, suffix, findings), symbol, path.name[: -len(suffix)], findings
         )
-        return Bars.from_frame(frame, symbol=symbol or path.name[: -len(suffix)])
-    except (ValueError, TypeError, pa.ArrowException) as error:
+        if strict and findings.changes:
+            changes = "; ".join(map(str, findings.changes))
+            raise ValueError(f"strict reading changes nothing, and this file needs it: {changes}")
+    except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
         message = " ".join(str(error).split())  # Arrow's may span lines
         raise ValueError(f"{path}: {message}") from error
+    return FileReport(bars=bars, reading=tuple(findings.reading), changes=tuple(findings.changes))
+
+
+def _bars(table: Table, symbol: str | None, stem: str, findings: Findings) -> Bars:
+    layout = table.layout
+    times = read_times(table, findings)
+    numeric = dict(zip(PRICES, layout.prices, strict=True))
+    optional = {"volume": layout.volume, "ticks": layout.ticks, "quote": layout.quote_volume}
+    optional["funding"] = layout.funding
+    numeric |= {name: place for name, place in optional.items() if place is not None}
+    rows = pd.DataFrame(read_numbers(table, numeric, findings))
+    used = {*times.columns, *numeric.values()}
+    rows = _with_volume(rows, table, used, findings)
+    rows.insert(0, "line", table.lines)
+    rows.insert(0, "time", times.utc)
+    names = _symbols(table, findings)
+    if names is not None and layout.symbol is not None:
+        used.add(layout.symbol)
+    _tell_columns(table, used, findings)
+    if names is None or len(names) == 1:
+        name = symbol or (next(iter(names)) if names else stem)
+        groups = {_checked_name(name): rows}
+    elif symbol is not None:
+        raise ValueError(f"the file holds {len(names)} symbols, they cannot all be {symbol!r}")
+    else:
+        groups = {_checked_name(name): rows[mask] for name, mask in names.items()}
+    frames = {}
+    for name, part in groups.items():
+        try:
+            frames[name] = _frame(part, table, times.naive, findings)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}" if len(groups) > 1 else str(error)) from error
+    return Bars.from_frames(frames)
+
+
+def _frame(rows: pd.DataFrame, table: Table, naive: bool, findings: Findings) -> pd.DataFrame:
+    """One symbol's rows as bars in order."""
+    word, layout = table.word, table.layout
+    rows = drop_empty(rows, word, findings)
+    refuse_impossible(rows, word)
+    if layout.volume is not None and layout.quote_volume is not None:
+        names = (layout.names[layout.volume], layout.names[layout.quote_volume])
+        refuse_swapped(rows, rows["quote"].to_numpy(), names, word)
+    rows = in_order(rows, word, findings)
+    refuse_mixed_spacing(rows, word)
+    if naive:
+        refuse_local_time(rows, word)
+    index = pd.DatetimeIndex(rows["time"].to_numpy(), tz="UTC")
+    wanted = [*FIELDS, *(["funding"] if layout.funding is not None else [])]
+    return rows[wanted].set_axis(index, axis=0)
+
+
+def _with_volume(
+    rows: pd.DataFrame, table: Table, used: set[int], findings: Findings
+) -> pd.DataFrame:
+    """Rows with a volume: the file's own, else its ticks where that is zero, else NaN."""
+    layout, names = table.layout, table.layout.names
+    zero = "volume" in rows and not (rows["volume"] != 0).any()
+    if "ticks" in rows and ("volume" not in rows or zero):
+        rows = rows.assign(volume=rows["ticks"])
+        used.discard(-1 if layout.volume is None else layout.volume)
+        findings.reading.append(f"volume from {names[layout.ticks or 0]}: there is no other")
+    elif "volume" in rows:
+        used.discard(-1 if layout.ticks is None else layout.ticks)
+        findings.reading.append(f"volume from {names[layout.volume or 0]}")
+        if zero:
+            findings.change(len(rows), "volumes are all 0, which is taken as no volume")
+            rows["volume"] = np.nan
+    else:
+        findings.reading.append("no volume: features made of it are left out")
+        rows["volume"] = np.nan
+    used.discard(-1 if layout.quote_volume is None else layout.quote_volume)
+    return rows
+
+
+def _tell_columns(table: Table, used: set[int], findings: Findings) -> None:
+    names = table.layout.names
+    ignored = [names[i].strip() or "(no name)" for i in range(len(names)) if i not in used]
+    shown = ", ".join(name[:40] for name in ignored[:12]) + (", ..." if len(ignored) > 12 else "")
+    findings.change(len(ignored), f"column(s) ignored: {shown}")
+
+
+def _symbols(table: Table, findings: Findings) -> dict[str, np.ndarray] | None:
+    """The rows of each symbol, None where no column names them; BTCUSDT and BTC/USDT are one."""
+    if table.layout.symbol is None:
+        return None
+    column = table.columns[table.layout.symbol].cast(pa.string())
+    spelt = [str(name) for name in pc.unique(column).to_pylist()]
+    if len(spelt) > MAX_SYMBOLS:
+        raise ValueError(f"the file holds {len(spelt):,} symbols, at most {MAX_SYMBOLS:,} are read")
+    groups: dict[str, list[str]] = {}
+    for name in spelt:
+        groups.setdefault("".join(c for c in name.upper() if c.isalnum()) or name, []).append(name)
+    codes = np.asarray(column.to_pandas().astype(str))
+    out = {}
+    for same in groups.values():
+        name = max(same, key=len)
+        out[name] = np.isin(codes, same)
+        others = [other for other in same if other != name]
+        findings.change(
+            sum(int((codes == other).sum()) for other in others),
+            f"row(s) of {', '.join(others)} taken as {name}",
+        )
+    return out
+
+
+def _checked_name(name: str) -> str:
+    if not name or len(name) > MAX_SYMBOL or not name.isprintable():
+        raise ValueError(
+            f"a symbol's name has 1 to {MAX_SYMBOL} printable characters, got {len(name)}: "
+            f"{name[:40]!r}; give another"
+        )
+    return name
 
 
 def _suffix(path: Path) -> str:
@@ -83,148 +224,3 @@ def _suffix(path: Path) -> str:
 
 def _known(name: str) -> str | None:
     return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), None)
-
-
-def _csv_table(path: Path, suffix: str) -> Any:
-    """The needed columns of a CSV file as text, under their plain names."""
-    data = path.read_bytes()
-    zipped = data.startswith(GZIP_MAGIC)
-    if zipped and suffix == ".csv":
-        raise ValueError("this is a gzip file; rename it so that it ends in .csv.gz")
-    if suffix == ".csv.gz" and data:
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"not a whole gzip file ({error}); fetch it again") from error
-    data = data.removeprefix(b"\xef\xbb\xbf").rstrip()
-    if not data:
-        raise ValueError(f"the file is empty; it needs {LAYOUT}")
-    header, _, rows = data.partition(b"\n")
-    names = next(csv.reader([header.decode("utf-8", errors="replace").strip()]))
-    chosen = _columns(names)
-    if not rows:
-        raise ValueError(NO_ROWS)
-    table = pacsv.read_csv(
-        pa.BufferReader(data),
-        # One thread, and empty lines kept: so a malformed line is reported by its number.
-        read_options=pacsv.ReadOptions(column_names=names, skip_rows=1, use_threads=False),
-        parse_options=pacsv.ParseOptions(ignore_empty_lines=False),
-        convert_options=pacsv.ConvertOptions(
-            include_columns=list(chosen.values()),
-            column_types=dict.fromkeys(chosen.values(), pa.string()),
-        ),
-    )
-    return table.rename_columns(list(chosen))
-
-
-def _parquet_table(path: Path) -> Any:
-    """The needed columns of a Parquet file, under their plain names."""
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"not a readable Parquet file ({error}); fetch it again") from error
-    index = (table.schema.pandas_metadata or {}).get("index_columns", [])
-    if len(index) == 1 and isinstance(index[0], str):  # a stored index, not a RangeIndex
-        table = table.rename_columns([TIME if n == index[0] else n for n in table.column_names])
-    chosen = _columns(table.column_names)
-    return table.select(list(chosen.values())).rename_columns(list(chosen))
-
-
-def _columns(names: list[str]) -> dict[str, str]:
-    """Plain name to the file's own name, for the time and the five values."""
-    plain = [name.strip().lower() for name in names]
-    times = [TIME] if TIME in plain else [name for name in OTHER_TIMES if name in plain]
-    if len(times) > 1:
-        raise ValueError(
-            f"several columns could be the time: {', '.join(times)}; name the right one {TIME}"
-        )
-    absent = [*([] if times else [TIME]), *(field for field in FIELDS if field not in plain)]
-    if absent:
-        raise ValueError(
-            f"column(s) {', '.join(absent)} not found among {', '.join(names)}; "
-            f"a file needs {LAYOUT}"
-        )
-    wanted = {TIME: times[0], **{field: field for field in FIELDS}}
-    twice = [name for name in wanted.values() if plain.count(name) > 1]
-    if twice:
-        raise ValueError(f"column {twice[0]} is there twice; keep the right one")
-    return {key: names[plain.index(name)] for key, name in wanted.items()}
-
-
-def _numbers(column: Any, field: str) -> np.ndarray:
-    """A column as float64; a value that is missing or no number is refused by its row."""
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        column = _text(column)
-        _refuse_first(pc.equal(column, ""), column, field, "is missing")
-        try:
-            values = pc.cast(column, pa.float64())
-        except pa.ArrowInvalid:
-            number = pc.match_substring_regex(column, NUMBER)
-            _refuse_first(pc.invert(number), column, field, "is not a number")
-            raise
-    else:
-        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-            raise ValueError(f"{field} has type {column.type}; write numbers")
-        _refuse_first(pc.is_null(column), column, field, "is missing")
-        values = pc.cast(column, pa.float64())
-    _refuse_first(pc.is_nan(values), column, field, "is missing")
-    numbers: np.ndarray = values.to_numpy()
-    return numbers
-
-
-def _times(column: Any) -> pd.DatetimeIndex:
-    """A column of ISO texts, epochs or timestamps as UTC times."""
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        column = _text(column)
-        if pc.all(pc.match_substring_regex(column, r"^\d+$")).as_py():
-            return _epochs(pc.cast(column, pa.int64()))
-        return _iso_times(column)
-    _refuse_first(pc.is_null(column), column, TIME, "is missing")
-    if pa.types.is_integer(column.type):
-        return _epochs(column)
-    if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
-        raise ValueError(f"{TIME} has type {column.type}; write timestamps, ISO texts or epochs")
-    return _utc_index(column)
-
-
-def _iso_times(column: Any) -> pd.DatetimeIndex:
-    iso = pc.match_substring_regex(column, f"{ISO}(?:{OFFSET})?$")
-    _refuse_first(pc.invert(iso), column, TIME, "is not like 2024-01-31T13:00:00Z")
-    with_offset = pc.match_substring_regex(column, f"{ISO}{OFFSET}")
-    num_with = pc.sum(with_offset).as_py()
-    if num_with not in (0, len(column)):
-        odd = with_offset if num_with * 2 <= len(column) else pc.invert(with_offset)
-        what = "has a UTC offset, others do not" if odd is with_offset else "lacks the UTC offset"
-        _refuse_first(odd, column, TIME, f"{what}: the time zones are mixed")
-    return _utc_index(pc.cast(column, pa.timestamp("ns", "UTC" if num_with else None)))
-
-
-def _epochs(column: Any) -> pd.DatetimeIndex:
-    """UTC epochs, all in the unit that the first one's size gives away."""
-    powers = list(EPOCH_UNITS.values())
-    values = column.to_numpy()
-    unit = np.searchsorted(10.0 ** np.array(powers), values, side="right") - 1
-    _refuse_first(pa.array(unit < 0), column, TIME, "is neither an ISO timestamp nor an epoch")
-    names = list(EPOCH_UNITS)
-    other = pa.array(unit != unit[0])
-    _refuse_first(other, column, TIME, f"is not in {names[unit[0]]} like the first one")
-    return pd.DatetimeIndex(pd.to_datetime(values, unit=names[unit[0]], utc=True))
-
-
-def _utc_index(column: Any) -> pd.DatetimeIndex:
-    index = pd.DatetimeIndex(pc.cast(column, pa.timestamp("ns", column.type.tz)).to_numpy())
-    return index.tz_localize("UTC")
-
-
-def _text(column: Any) -> Any:
-    return pc.utf8_trim_whitespace(pc.fill_null(column, ""))
-
-
-def _refuse_first(bad: Any, column: Any, field: str, why: str) -> None:
-    row = pc.index(bad, True).as_py()
-    if row >= 0:
-        value = column[row].as_py()
-        raise ValueError(
-            f"row {row}, {field}: {value!r} {why}; {pc.sum(bad).as_py():,} such value(s) in all: "
-            "repair or drop these rows"
-        )

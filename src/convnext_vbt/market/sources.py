@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from convnext_vbt.market.bars import Bars
-from convnext_vbt.market.files import read_bars
+from convnext_vbt.market.files import FileReport, read_bars, read_file
 from convnext_vbt.market.simulated import simulated_bars
 
 NAMED = ("simulated", "sp500")
 THERE_ARE = (
-    'a path to a .csv, .csv.gz or .parquet file, "simulated" (or "simulated:seed=7,edge=0,'
-    'bars=17520") and "sp500"'
+    'a path to a .csv, .csv.gz, .parquet or .feather file, "simulated" (or '
+    '"simulated:seed=7,edge=0,bars=17520") and "sp500"'
 )
 
 
-def load_bars(source: str | Path | Sequence[str | Path]) -> Bars:
+def load_bars(source: str | Path | Sequence[str | Path], *, strict: bool = False) -> Bars:
     """Bars from a path or from a named source; from a list of them, one panel (`Bars.join`).
 
-    - a path to a CSV, CSV.gz or Parquet file in the plain layout (`market.files`), `~` allowed;
+    - a path to a CSV, zipped CSV, Parquet or Feather file (`market.files`), `~` allowed;
     - `"simulated"` or `"simulated:seed=7,edge=0,bars=17520,symbol=SIM7/USDT"`: hourly bars of a
       simulated market with a planted edge (`market.simulated`);
     - `"sp500"`: real daily S&P 500 bars, 1999 to 2018, which the `arch` package carries.
 
-    A named source wins over a file of the same name; write `./sp500` for the file.
+    A named source wins over a file of the same name; write `./sp500` for the file. What had to be
+    changed in a file (rows sorted, columns ignored, ...) is logged as a warning; `strict` refuses
+    such a file. `load_report` returns the changes.
 
     Raises `ValueError` for a source that does not exist and for data that cannot be trusted,
     `FileNotFoundError` for a missing file.
@@ -35,19 +38,45 @@ def load_bars(source: str | Path | Sequence[str | Path]) -> Bars:
     Bars(SIM/USDT: 48 bars of 1h, 2022-01-01 00:00 to 2022-01-02 23:00 UTC)
     """
     if not isinstance(source, (str, Path)):
-        return Bars.join([load_bars(one) for one in source])
+        return Bars.join([load_bars(one, strict=strict) for one in source])
     if isinstance(source, Path):
-        return read_bars(source)
+        return read_bars(source, strict=strict)
     name, _, options = source.partition(":")
     if name == "simulated":
         return simulated_bars(**_simulated_options(options))
     if source == "sp500":
         return _sp500()
     if _is_path(source):
-        return read_bars(source)
+        return read_bars(source, strict=strict)
     raise ValueError(
         f"unknown source {source!r}{_did_you_mean(name, NAMED)}; there are {THERE_ARE}"
     )
+
+
+def load_report(source: str | Path | Sequence[str | Path], *, strict: bool = False) -> FileReport:
+    """What `load_bars` gives, with how a file was read and all that was changed in it.
+
+    Of several sources every sentence names the file that it speaks of.
+    """
+    if not isinstance(source, (str, Path)):
+        reports = [load_report(one, strict=strict) for one in source]
+        return FileReport(
+            bars=Bars.join([report.bars for report in reports]),
+            reading=tuple(
+                f"{one}: {text}"
+                for one, report in zip(source, reports, strict=True)
+                for text in report.reading
+            ),
+            changes=tuple(
+                replace(change, what=f"{change.what} in {one}")
+                for one, report in zip(source, reports, strict=True)
+                for change in report.changes
+            ),
+        )
+    named = isinstance(source, str) and source.partition(":")[0] in NAMED
+    if isinstance(source, Path) or (not named and _is_path(source)):
+        return read_file(source, strict=strict)
+    return FileReport(bars=load_bars(source), reading=(), changes=())
 
 
 def _is_path(source: str) -> bool:

@@ -1,0 +1,161 @@
+"""Numbers as files write them: decimal commas, thousands, currency signs, K and M; as float64."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from convnext_vbt.market.tables import Findings, Table
+
+NUMBER = r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$"
+_MISSING = ("", "null", "NULL", "nan", "NaN", "NAN", "None", "none", "NA", "N/A", "n/a", "-", "--")
+_SIGN = r"^[$€£¥₹]\s*"
+_SUFFIX = r"^(?P<number>[-+]?[\d.,]+)\s*(?P<suffix>[KkMmBb])$"
+_POWERS = {"K": 1e3, "M": 1e6, "B": 1e9}
+_COMMA_DECIMAL = r"^[-+]?(?:0|\d{4,}|\d{1,3}(?:\.\d{3})+),\d+$|^[-+]?\d+,(?:\d{1,2}|\d{4,})$"
+_COMMA_EITHER = r"^[-+]?[1-9]\d{0,2},\d{3}$"
+_COMMA_THOUSANDS = r"^[-+]?\d{1,3}(?:,\d{3})+\.\d*$|^[-+]?\d{1,3}(?:,\d{3}){2,}$"
+
+
+def read_numbers(
+    table: Table, columns: Mapping[str, int], findings: Findings
+) -> dict[str, np.ndarray]:
+    """Columns as float64, NaN where a cell is missing; one notation for all of the file.
+
+    Raises `ValueError` naming the row of a cell that is no number, or whose comma may be a decimal
+    comma as well as a thousands separator.
+    """
+    texts = {name: table.columns[place] for name, place in columns.items()}
+    out: dict[str, np.ndarray] = {}
+    odd: dict[str, int] = {}
+    for name, column in texts.items():
+        if not pa.types.is_string(column.type):
+            out[name] = _typed(column, table.layout.names[columns[name]])
+        elif (values := _plain(column)) is not None:
+            out[name] = values
+        else:
+            odd[name] = columns[name]
+    if odd:
+        out |= _in_notation(table, columns, odd, findings)
+    return {name: out[name] for name in columns}
+
+
+def _typed(column: Any, name: str) -> np.ndarray:
+    kind = column.type
+    known = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+    if not any(is_kind(kind) for is_kind in known):
+        raise ValueError(f"{name} has type {kind}; write numbers")
+    values: np.ndarray = pc.fill_null(pc.cast(column, pa.float64(), safe=False), np.nan).to_numpy()
+    return values
+
+
+def _plain(column: Any) -> np.ndarray | None:
+    """A column of texts with a decimal point, None where it is not."""
+    missing = pc.is_in(column, pa.array(_MISSING))
+    filled = pc.if_else(missing, pa.scalar(None, pa.string()), column)
+    try:
+        values: np.ndarray = pc.fill_null(pc.cast(filled, pa.float64()), np.nan).to_numpy()
+    except pa.ArrowInvalid:
+        return None
+    return values
+
+
+def _in_notation(
+    table: Table, columns: Mapping[str, int], odd: Mapping[str, int], findings: Findings
+) -> dict[str, np.ndarray]:
+    """The columns that are not plain; the evidence on commas is taken from all of them."""
+    bare = {name: _bare(table.columns[place]) for name, place in odd.items()}
+    if any(pc.any(pc.match_substring_regex(table.columns[i], _SIGN)).as_py() for i in odd.values()):
+        findings.reading.append("currency signs before the prices")
+    proofs = {
+        kind: {name: _matches(text, pattern) for name, (text, _) in bare.items()}
+        for kind, pattern in (
+            ("decimal", _COMMA_DECIMAL), ("thousands", _COMMA_THOUSANDS), ("either", _COMMA_EITHER),
+        )
+    }  # fmt: skip
+    decimal, thousands = (
+        any(mask.any() for mask in proofs[kind].values()) for kind in ("decimal", "thousands")
+    )
+    plain = [table.columns[place] for name, place in columns.items() if name not in odd]
+    points = any(pa.types.is_string(c.type) and _matches(c, r"\.\d").any() for c in plain)
+    thousands |= points and not decimal and any(mask.any() for mask in proofs["either"].values())
+    for name, place in odd.items():
+        if decimal and thousands:
+            table.refuse(
+                proofs["thousands"][name],
+                place,
+                "uses the comma for thousands, other rows for decimals",
+            )
+        if not decimal and not thousands:
+            table.refuse(
+                proofs["either"][name],
+                place,
+                "may be a decimal comma or a thousands separator",
+                "write decimal points and no thousands separators",
+            )
+    if decimal:
+        findings.reading.append("decimal commas")
+        for name, place in columns.items():
+            text = bare[name][0] if name in bare else table.columns[place]
+            if pa.types.is_string(text.type):
+                dots = _matches(text, r"^[-+]?\d*\.\d*$")
+                table.refuse(dots, place, "has a decimal point, other rows a decimal comma")
+    elif thousands:
+        findings.reading.append("commas between thousands")
+    out = {}
+    for name, place in odd.items():
+        text, power = bare[name]
+        if decimal:
+            text = pc.replace_substring(pc.replace_substring(text, ".", ""), ",", ".")
+        elif thousands:
+            grouped = pa.array(_matches(text, r"^[-+]?\d{1,3}(?:,\d{3})+(?:\.\d*)?$"))
+            text = pc.if_else(grouped, pc.replace_substring(text, ",", ""), text)
+        out[name] = _cast(table, place, text) * power
+        if (power != 1).any():
+            findings.reading.append(
+                f"K, M or B after {table.layout.names[place]} are powers of ten"
+            )
+    return out
+
+
+def _bare(column: Any) -> tuple[Any, np.ndarray]:
+    """Texts without currency signs and K, M or B, and the power of ten the letter stood for."""
+    text = pc.replace_substring_regex(column, _SIGN, "")
+    parts = pc.extract_regex(text, _SUFFIX)
+    power = np.ones(len(column))
+    if parts.null_count == len(parts):
+        return text, power
+    number, suffix = pc.struct_field(parts, 0), pc.utf8_upper(pc.struct_field(parts, 1))
+    for letter, factor in _POWERS.items():
+        power[pc.fill_null(pc.equal(suffix, letter), False).to_numpy(zero_copy_only=False)] = factor
+    return pc.coalesce(number, text), power
+
+
+def _cast(table: Table, place: int, text: Any) -> np.ndarray:
+    missing = pc.is_in(text, pa.array(_MISSING)).to_numpy(zero_copy_only=False)
+    number = _matches(text, NUMBER) | missing
+    original = table.columns[place]
+    glued = ~number & _matches(original, r"^\s*[-+]?\d*\.\d+(?:\.\d+|\s+\d).*$")
+    if glued.any() and not number[: glued.argmax()].all():
+        glued[:] = False  # another fault comes first
+    count = len(re.findall(r"\.", str(original[int(glued.argmax())]))) if glued.any() else 0
+    table.refuse(
+        glued,
+        place,
+        f"looks like {count} numbers glued together",
+        "what was meant cannot be known; fetch the file again, or sum the parts at their source",
+    )
+    table.refuse(~number, place, "is not a number")
+    values = _plain(text)
+    assert values is not None
+    return values
+
+
+def _matches(column: Any, pattern: str) -> np.ndarray:
+    mask: np.ndarray = pc.match_substring_regex(column, pattern).to_numpy(zero_copy_only=False)
+    return mask

@@ -1,0 +1,194 @@
+"""From rows as they stand in a file to bars in order: what is clear is done, the rest refused.
+
+Rows are a frame with the columns `time` (int64, UTC nanoseconds), `line` (where it stands) and the
+five fields of a bar. `word` says how a row is named: "row at line" or "row".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.market.bars import FIELDS, modal_step, step_text, value_faults
+from convnext_vbt.market.columns import PRICES
+from convnext_vbt.market.tables import NO_ROWS, Findings
+
+_RUN = 24
+"""So many equal distances in a row that are not the usual one are another bar size, not gaps."""
+_MAX_OFF_GRID = 0.1
+_DAY = 86_400 * 10**9
+
+
+def drop_empty(rows: pd.DataFrame, word: str, findings: Findings) -> pd.DataFrame:
+    """A row without any price is a bar that is not there; one with some of them is refused."""
+    missing = rows[list(FIELDS)].isna()
+    if missing["volume"].all():  # the file has no volume
+        missing["volume"] = False
+    empty = missing[list(PRICES)].all(axis=1) & ~(rows["volume"] > 0)
+    partly = missing.any(axis=1) & ~empty
+    if partly.any():
+        row = int(partly.to_numpy().argmax())
+        field = FIELDS[int(missing.iloc[row].to_numpy().argmax())]
+        raise ValueError(
+            f"{word} {rows['line'].iloc[row]}, {field}: the value is missing; {partly.sum():,} "
+            "such row(s) in all: repair or drop these rows"
+        )
+    findings.change(empty.sum(), f"row(s) without any price dropped ({_lines(rows[empty])})")
+    if empty.all():
+        raise ValueError(NO_ROWS)
+    return rows[~empty]
+
+
+def in_order(rows: pd.DataFrame, word: str, findings: Findings) -> pd.DataFrame:
+    """Rows by time, exact duplicates dropped; the same time with other values is refused."""
+    times = rows["time"].to_numpy()
+    if (np.diff(times) < 0).sum() > len(rows) // 2:
+        findings.change(len(rows), "rows turned round: the newest came first")
+        rows, times = rows[::-1], times[::-1]
+    late = times < np.maximum.accumulate(times)
+    if late.any():
+        findings.change(
+            late.sum(), f"row(s) below later ones sorted by time ({_lines(rows[late])})"
+        )
+        rows = rows.sort_values("time", kind="stable")
+    times, values = rows["time"].to_numpy(), rows[list(FIELDS)].to_numpy()
+    again = times[1:] == times[:-1]
+    same = ((values[1:] == values[:-1]) | np.isnan(values[1:])).all(axis=1)
+    if (again & ~same).any():
+        raise ValueError(_conflict(rows, np.flatnonzero(again & ~same), word))
+    doubled = np.concatenate([[False], again])
+    findings.change(again.sum(), f"exact duplicate row(s) dropped ({_lines(rows[doubled])})")
+    return rows[~doubled]
+
+
+def _lines(rows: pd.DataFrame) -> str:
+    """The first few rows by the numbers of their lines."""
+    numbers = np.sort(rows["line"].to_numpy())
+    return "line " + ", ".join(map(str, numbers[:3])) + (", ..." if len(numbers) > 3 else "")
+
+
+def _conflict(rows: pd.DataFrame, pairs: np.ndarray, word: str) -> str:
+    """What is wrong with the pair of rows that comes first in the file."""
+    lines = rows["line"].to_numpy()
+    first = int(pairs[np.maximum(lines[pairs], lines[pairs + 1]).argmin()])
+    one, two = rows.iloc[first], rows.iloc[first + 1]
+    name = next(name for name in FIELDS if one[name] != two[name])
+    low, high = sorted((int(one["line"]), int(two["line"])))
+    return (
+        f"{word} {high}: {pd.Timestamp(int(one['time']), tz='UTC')} is there twice with different "
+        f"values ({name} {one[name]:.10g} and {two[name]:.10g}; the other row is {low}); "
+        f"{len(pairs):,} such pair(s) in all: find out which rows are right and drop the others"
+    )
+
+
+def refuse_impossible(rows: pd.DataFrame, word: str) -> None:
+    """Raise `ValueError` for the first bar that cannot be, by its line."""
+    fields = {name: rows[name].to_numpy() for name in FIELDS}
+    for field, why, bad in value_faults(fields):
+        if bad.any():
+            row = rows[bad].sort_values("line").iloc[0]
+            values = ", ".join(f"{name}={row[name]:g}" for name in FIELDS)
+            raise ValueError(
+                f"{word} {row['line']:.0f} ({pd.Timestamp(int(row['time']), tz='UTC')}), {field}: "
+                f"{why} ({values}); {bad.sum():,} such value(s) in all: repair or drop these rows"
+            )
+
+
+def refuse_swapped(
+    rows: pd.DataFrame, quote: np.ndarray, names: tuple[str, str], word: str
+) -> None:
+    """Quote volume over volume is a price paid within the bar; the other way round, it is swapped.
+
+    `quote` is the column that ought to be the quote volume, NaN where missing. A bar at a price
+    near 1 proves nothing and passes.
+    """
+    base = rows["volume"].to_numpy()
+    low, high = rows["low"].to_numpy() * 0.9, rows["high"].to_numpy() * 1.1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        right, turned = quote / base, base / quote
+    swapped = (turned >= low) & (turned <= high) & ~((right >= low) & (right <= high))
+    if not swapped.any():
+        return
+    row = rows[swapped].iloc[0]
+    share = "all" if swapped.all() else f"{swapped.sum():,} of {len(rows):,}"
+    raise ValueError(
+        f"{word} {row['line']:.0f}: {names[0]} {row['volume']:.10g} and {names[1]} "
+        f"{quote[swapped.argmax()]:.10g} are swapped (at a price of {row['close']:g} {names[1]} "
+        f"is the larger by that factor), in {share} rows: exchange the two cells in these rows"
+    )
+
+
+def refuse_mixed_spacing(rows: pd.DataFrame, word: str) -> None:
+    """Bars of two sizes in one file, or times that follow no grid, are refused by their line."""
+    times = rows["time"].to_numpy()
+    if len(times) < _RUN:
+        return
+    step = modal_step(pd.DatetimeIndex(times, tz="UTC"))
+    distance = np.diff(times)
+    starts = np.flatnonzero(np.diff(distance, prepend=-1))
+    lengths = np.diff(np.append(starts, len(distance)))
+    long = (lengths >= _RUN) & (distance[starts] != step.value)
+    if long.any():
+        start = int(starts[long.argmax()])
+        other = pd.Timedelta(int(distance[start]), unit="ns")
+        raise ValueError(
+            f"{word} {rows['line'].iloc[start]}: bars of {step_text(other)} begin here "
+            f"({lengths[long.argmax()]:,} in a row), the others are of {step_text(step)}; "
+            "write bars of one size"
+        )
+    off = distance % step.value != 0
+    if step.value < _DAY and off.mean() > _MAX_OFF_GRID:
+        raise ValueError(
+            f"{word} {rows['line'].iloc[int(off.argmax()) + 1]}: bars are not spaced evenly: "
+            f"{off.mean():.0%} of the distances are no multiple of the usual {step_text(step)}; "
+            "write bars of one size, not single trades"
+        )
+
+
+_CHANGES_OF_CLOCKS = {
+    "the United States": "America/New_York",
+    "western Europe": "Europe/London",
+    "central Europe": "Europe/Berlin",
+    "eastern Europe": "Europe/Athens",
+    "Australia": "Australia/Sydney",
+}
+
+
+def refuse_local_time(rows: pd.DataFrame, word: str) -> None:
+    """Times without an offset that jump as clocks do, or keep an exchange's hours, are no UTC.
+
+    Two signs: every hour that a change of clocks skips is missing while its neighbours are there;
+    or sessions begin at the same time of day, between 08:00 and 12:00, before and after a change of
+    clocks (in UTC they would begin an hour earlier or later).
+    """
+    index = pd.DatetimeIndex(rows["time"].to_numpy())
+    hour = pd.Timedelta(hours=1)
+    if len(index) < _RUN or modal_step(index) > hour:
+        return
+    for where, zone in _CHANGES_OF_CLOCKS.items():
+        skipped = _skipped_hours(index[0], index[-1], zone)
+        neighbours = skipped[(skipped - hour).isin(index) & (skipped + hour).isin(index)]
+        if len(neighbours) and not len(index.intersection(neighbours)):
+            after = rows.iloc[int(index.searchsorted(neighbours[0]))]
+            raise ValueError(
+                f"{word} {after['line']:.0f}: {neighbours[0]} is missing, the hour that clocks in "
+                f"{where} skip, so these are local times without an offset; write UTC, or the "
+                "offset in every row"
+            )
+    days, first = np.unique(index.normalize().asi8, return_index=True)
+    clock = (index[first] - index[first].normalize()).unique()
+    spring = _skipped_hours(index[0], index[-1], "America/New_York")
+    at_work = pd.Timedelta(hours=8) <= clock[0] < pd.Timedelta(hours=12)
+    if len(clock) == 1 and at_work and len(spring) and len(days) > 5:
+        raise ValueError(
+            f"{word} {rows['line'].iloc[0]}: sessions begin at {str(clock[0])[-8:-3]} all year "
+            "round, so these are an exchange's local times without an offset; write UTC, or the "
+            "offset in every row"
+        )
+
+
+def _skipped_hours(first: pd.Timestamp, last: pd.Timestamp, zone: str) -> pd.DatetimeIndex:
+    """The local hours within [first, last] that do not exist in a zone."""
+    hours = pd.date_range(first.floor("h"), last, freq="h")
+    local = hours.tz_localize(zone, ambiguous=np.zeros(len(hours), bool), nonexistent="NaT")
+    return hours[local.isna()]

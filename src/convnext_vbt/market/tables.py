@@ -1,0 +1,329 @@
+"""A file of bars as a table of columns: compression, encoding, header, delimiter; nothing parsed.
+
+CSV cells stay text. What is done to the file is noted in `Findings`, and every row keeps the
+number of the line that it stands in, so that a fault can be found in an editor.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from convnext_vbt.market.columns import (
+    NEEDED,
+    TIME,
+    Layout,
+    count_known,
+    find_columns,
+    headerless_names,
+    is_time_name,
+    plain_name,
+)
+
+COLUMNAR = (".parquet", ".feather", ".arrow")
+NO_ROWS = "there are no rows; a file needs at least two bars"
+MAX_COLUMNS = 1_000
+MAX_LINE = 1 << 16
+"""Most columns, and characters in a line, of what may be a table of bars."""
+_BLOCK = 1 << 22
+_HEAD = 1 << 18
+_HEADER_LINES = 100
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Something that was done to a file's content so that it became bars."""
+
+    what: str
+    count: int
+    """Of the rows, columns or lines that `what` speaks of."""
+
+    def __str__(self) -> str:
+        return f"{self.count:,} {self.what}"
+
+
+@dataclass(slots=True)
+class Findings:
+    """What reading a file found: `reading` says how it was understood, `changes` what was done."""
+
+    reading: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+    def change(self, count: int, what: str) -> None:
+        """Note a change, unless it touched nothing."""
+        if count:
+            self.changes.append(Change(what=what, count=int(count)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Table:
+    """The columns that a layout wants, by their place, as Arrow arrays; CSV cells are text."""
+
+    layout: Layout
+    columns: dict[int, Any]
+    lines: np.ndarray
+    """int64: a row's line in a CSV file (from 1), its number (from 0) in any other."""
+    word: str
+    """How a row is named: "row at line" or "row"."""
+
+    def refuse(self, bad: Any, column: int, why: str, remedy: str = "") -> None:
+        """Raise `ValueError` for the first bad row of a mask, with its value and the remedy."""
+        mask = np.asarray(bad, dtype=bool)
+        if not mask.any():
+            return
+        row = int(mask.argmax())
+        value = self.columns[column][row].as_py()
+        shown = repr(value if len(str(value)) <= 60 else f"{str(value)[:57]}...")
+        raise ValueError(
+            f"{self.word} {self.lines[row]}, {self.layout.names[column]}: {shown} {why}; "
+            f"{mask.sum():,} such value(s) in all: {remedy or 'repair or drop these rows'}"
+        )
+
+
+def read_table(path: Path, suffix: str, findings: Findings) -> Table:
+    """The needed columns of a file."""
+    if suffix in COLUMNAR:
+        return _read_columnar(path, suffix)
+    try:
+        return _read_text(path, findings)
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise ValueError(f"not a whole compressed file ({error}); fetch it again") from error
+
+
+def _read_text(path: Path, findings: Findings) -> Table:
+    with _opened(path) as stream:
+        head = stream.read(_HEAD)
+    encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    text = head[: len(head) // 2 * 2 or None].decode(encoding, errors="replace").lstrip("\ufeff")
+    if not text.strip():
+        raise ValueError(f"the file is empty; it needs {NEEDED}")
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
+        if len(line) > MAX_LINE:
+            raise ValueError(
+                f"line {number} has more than {MAX_LINE:,} characters; this is no table of bars"
+            )
+    names, delimiter, skip = _header(lines, findings)
+    names, rows_from = _second_header(names, lines, skip, delimiter)
+    findings.change(rows_from - skip, "further header line(s) skipped")
+    skip, layout = rows_from, find_columns(names)
+    invalid: list[Any] = []
+    try:
+        with _opened(path) as stream:
+            table = _parsed(stream, layout, delimiter, skip, encoding, invalid)
+    except pa.ArrowInvalid as error:
+        raise ValueError(_parse_error(error, invalid)) from error
+    columns = {i: _text(table[str(i)]) for i in layout.wanted}
+    filled = np.zeros(table.num_rows, dtype=bool)
+    for column in columns.values():
+        filled |= pc.not_equal(column, "").to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(filled)
+    if not len(rows):
+        raise ValueError(NO_ROWS)
+    findings.change(rows[-1] + 1 - len(rows), "empty line(s) between the rows skipped")
+    return Table(
+        layout=layout,
+        columns={i: column.take(pa.array(rows)) for i, column in columns.items()},
+        lines=rows + skip + 1,
+        word="row at line",
+    )
+
+
+def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
+    """The text inside a file that may be compressed, whatever it is called."""
+    with path.open("rb") as raw:
+        magic = raw.read(4)
+    if magic.startswith(_GZIP):
+        return gzip.open(path)
+    if not magic.startswith(_ZIP):
+        return path.open("rb")
+    archive = zipfile.ZipFile(path)
+    inside = [name for name in archive.namelist() if not name.endswith("/")]
+    if len(inside) != 1:
+        raise ValueError(f"the archive holds {len(inside)} files; unpack the one to read")
+    if archive.getinfo(inside[0]).flag_bits & 1:
+        raise ValueError("the archive is protected by a password; unpack it")
+    return archive.open(inside[0])
+
+
+def _header(lines: Sequence[str], findings: Findings) -> tuple[tuple[str, ...], str, int]:
+    """Column names, delimiter and the number of lines up to the first row of data."""
+    best: tuple[int, int, str, tuple[str, ...]] = (0, 0, ",", ())
+    for number, line in enumerate(lines[:_HEADER_LINES]):
+        for delimiter in _DELIMITERS:
+            cells = _cells(line, delimiter)
+            if len(cells) > MAX_COLUMNS:
+                raise ValueError(
+                    f"line {number + 1} has {len(cells):,} columns, more than {MAX_COLUMNS:,}; "
+                    "this is no table of bars"
+                )
+            if (known := count_known(cells)) > best[0]:
+                best = (known, number, delimiter, cells)
+        if best[0] == 4:
+            break
+    known, number, delimiter, names = best
+    if known < 2:
+        return _no_header(lines, findings)
+    return names, _told(delimiter, findings), _above(number, lines, findings) + 1
+
+
+def _no_header(lines: Sequence[str], findings: Findings) -> tuple[tuple[str, ...], str, int]:
+    """The same for a file that begins with data, but for lines of one cell: a URL, a comment."""
+    for number, line in enumerate(lines[:_HEADER_LINES]):
+        for delimiter in _DELIMITERS:
+            if names := headerless_names(_cells(line, delimiter)):
+                findings.reading.append(f"no header: columns read as {', '.join(names)}")
+                return names, _told(delimiter, findings), _above(number, lines, findings)
+        if any(len(_cells(line, delimiter)) > 1 for delimiter in _DELIMITERS):
+            break  # another table's header: its order is not known
+    first = next(line for line in lines if line.strip())
+    find_columns(_cells(first, max(_DELIMITERS, key=first.count)))  # raises: names what is missing
+    raise AssertionError("a header without prices was found complete")
+
+
+def _cells(line: str, delimiter: str) -> tuple[str, ...]:
+    try:
+        return tuple(next(csv.reader([line], delimiter=delimiter), ()))
+    except csv.Error:
+        return ()
+
+
+def _told(delimiter: str, findings: Findings) -> str:
+    if delimiter != ",":
+        findings.reading.append(f"columns separated by {_DELIMITERS[delimiter]}")
+    return delimiter
+
+
+def _above(number: int, lines: Sequence[str], findings: Findings) -> int:
+    said = [line for line in lines[:number] if line.strip()]
+    if said:
+        findings.change(len(said), f"line(s) above the table skipped ({said[0].strip()[:60]!r})")
+    return number
+
+
+def _second_header(
+    names: tuple[str, ...], lines: Sequence[str], skip: int, delimiter: str
+) -> tuple[tuple[str, ...], int]:
+    """Step over the lines "Ticker,SPY,..." and "Date,,,..." that pandas writes for two levels."""
+    for line in lines[skip : skip + 2]:
+        cells = _cells(line, delimiter)
+        if cells and is_time_name(cells[0]) and not any(cells[1:]):
+            names = (cells[0], *names[1:])
+        elif not cells or plain_name(cells[0]) != "ticker":
+            break
+        skip += 1
+    return names, skip
+
+
+def _parsed(
+    stream: IO[bytes] | gzip.GzipFile,
+    layout: Layout,
+    delimiter: str,
+    skip: int,
+    encoding: str,
+    invalid: list[Any],
+) -> Any:
+    def handler(row: Any) -> str:
+        invalid.append(row)
+        return "error"
+
+    wanted = [str(i) for i in layout.wanted]
+    return pacsv.read_csv(
+        stream,
+        # One thread, and empty lines kept: so that a row's line is known.
+        read_options=pacsv.ReadOptions(
+            column_names=[str(i) for i in range(len(layout.names))],
+            skip_rows=skip,
+            use_threads=False,
+            block_size=_BLOCK,
+            encoding=encoding,
+        ),
+        parse_options=pacsv.ParseOptions(
+            delimiter=delimiter, ignore_empty_lines=False, invalid_row_handler=handler
+        ),
+        convert_options=pacsv.ConvertOptions(
+            include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string())
+        ),
+    )
+
+
+def _parse_error(error: Exception, invalid: Sequence[Any]) -> str:
+    if invalid:
+        row = invalid[0]
+        text = row.text if len(row.text) <= 60 else f"{row.text[:57]}..."
+        return (
+            f"row at line {row.number}: {row.actual_columns:,} cells where the header has "
+            f"{row.expected_columns} ({text!r}); repair or drop this line"
+        )
+    if "straddling" in str(error):
+        return f"a line is longer than {_BLOCK:,} bytes; this is no table of bars"
+    if "Empty CSV" in str(error):
+        return NO_ROWS
+    return f"{error}; repair this line, or save the file as UTF-8 text"
+
+
+def _text(column: Any) -> Any:
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    return pc.utf8_trim_whitespace(pc.fill_null(column, ""))
+
+
+def _read_columnar(path: Path, suffix: str) -> Table:
+    """The needed columns of a Parquet or Feather file, under the types they have there."""
+    try:
+        with pa.memory_map(str(path)) as source:
+            file = pq.ParquetFile(source) if suffix == ".parquet" else pa.ipc.open_file(source)
+            schema = file.schema_arrow if suffix == ".parquet" else file.schema
+            layout, fields = _columnar_layout(schema)
+            names = [fields[i] for i in layout.wanted]
+            parquet = suffix == ".parquet"
+            table = file.read(columns=names) if parquet else file.read_all().select(names)
+    except (pa.ArrowException, OSError) as error:
+        kind = suffix[1:].capitalize()
+        raise ValueError(f"not a readable {kind} file ({error}); fetch it again") from error
+    columns = {i: table[fields[i]].combine_chunks() for i in layout.wanted}
+    columns = {i: _plain_type(column) for i, column in columns.items()}
+    if not table.num_rows:
+        raise ValueError(NO_ROWS)
+    return Table(layout=layout, columns=columns, lines=np.arange(table.num_rows), word="row")
+
+
+def _columnar_layout(schema: Any) -> tuple[Layout, list[str]]:
+    """The layout, a stored index being the time, and the file's own column names."""
+    fields = list(schema.names)
+    if len(fields) > MAX_COLUMNS:
+        raise ValueError(f"{len(fields):,} columns, more than {MAX_COLUMNS:,}: no table of bars")
+    levels = [name for name in fields if name.startswith("('") and name.endswith("')")]
+    if levels:
+        raise ValueError(
+            f"the columns have several levels, such as {levels[0]}; write one symbol a file, "
+            "e.g. frame.xs('SPY', axis=1, level=1)"
+        )
+    metadata = schema.pandas_metadata or {}
+    index = [name for name in metadata.get("index_columns", []) if isinstance(name, str)]
+    times = [name for name in index if pa.types.is_timestamp(schema.field(name).type)]
+    names = [TIME if times == [name] else name for name in fields]
+    return find_columns(names), fields
+
+
+def _plain_type(column: Any) -> Any:
+    """A column with categories spelt out and texts trimmed."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return _text(column.cast(pa.string()))
+    return column
