@@ -104,6 +104,14 @@ def test_a_later_start_of_history_is_forgotten_after_the_warm_up(start):
     )
 
 
+@pytest.mark.parametrize("chunk", [170, 1_001])
+def test_chunks_of_any_length_give_the_same_features(monkeypatch, chunk):
+    panel = random_panel(num_bars=2_500, num_symbols=2, seed=12)
+    whole = compute_features(panel)
+    monkeypatch.setattr("convnext_vbt.learning.features.CHUNK", chunk)
+    assert compute_features(panel).values.tobytes() == whole.values.tobytes()
+
+
 def _dead(frame: pd.DataFrame, how: str) -> pd.DataFrame:
     frame = frame.copy()
     if how == "always flat":

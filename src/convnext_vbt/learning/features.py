@@ -6,7 +6,7 @@ Dimensions: T bars, N symbols, F features, M bars that one symbol has.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.learning import indicators
+from convnext_vbt.learning.indicators import LOOKBACK
 from convnext_vbt.learning.symbols import each_symbol, present_bars
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.volatility import decay_warmup
@@ -28,16 +29,38 @@ def _span(span: int) -> int:
 _WILDER = 1 + decay_warmup(13.0 / 14.0)
 _SIGMA = 1 + decay_warmup(0.5 ** (1.0 / 24))
 _LAGS = (1, 4, 24, 72, 168)
+CHUNK = 4000  # bars whose features are made at once; not a power of two, or rows share cache sets
 
 
-class _Series:
-    """One symbol's present bars and what several families share, computed once."""
+class _Chunk:
+    """Some of one symbol's present bars, LOOKBACK more in front, and what several families share.
 
-    def __init__(self, fields: tuple[np.ndarray, ...]) -> None:
+    A chunk and all that is made of it fit into a core's cache, however long the history.
+    """
+
+    def __init__(self, fields: list[np.ndarray], stamps: np.ndarray, first: int) -> None:
         self.open, self.high, self.low, self.close, self.volume = fields
+        self.stamps, self.first = stamps, first
         self.log_close = np.log(self.close)
-        self.variance = indicators.ewma_variance_nb(self.log_close, 24.0)
-        self.atr = indicators.atr_nb(self.high, self.low, self.close, 14)
+        self.averages = np.empty((indicators.NUM_AVERAGES, len(stamps)))
+
+
+def _chunks(fields: tuple[np.ndarray, ...], stamps: np.ndarray) -> Iterator[_Chunk]:
+    """A symbol's bars in order; before the first there are flat ones at its close."""
+    memory = np.zeros(indicators.NUM_AVERAGES)
+    close, volume = fields[3], fields[4]
+    for first in range(0, len(close), CHUNK):
+        parts = [x[max(0, first - LOOKBACK) : first + CHUNK] for x in fields]
+        if first == 0:
+            flat = [close[0]] * 4 + [volume[0]]
+            parts = [np.append(np.full(LOOKBACK, v), x) for v, x in zip(flat, parts, strict=True)]
+            for part in parts:
+                part.flags.writeable = False
+        chunk = _Chunk(parts, stamps[first : first + CHUNK], first)
+        indicators.averages_nb(
+            chunk.high, chunk.low, chunk.close, chunk.log_close, first, memory, chunk.averages
+        )
+        yield chunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,28 +68,34 @@ class _Family:
     """Features that one kernel writes together: names, first valid bars, the call."""
 
     warmups: dict[str, int]
-    write: Callable[[_Series, np.ndarray], None]
+    write: Callable[[_Chunk, np.ndarray], None]
     of_volume: bool = False
 
 
-# Logarithms are taken here: numpy's are vectorised, numba's are not.
-def _write_volatility(s: _Series, out: np.ndarray) -> None:
+# Logarithms, sines and cosines are taken here: numpy's are vectorised, numba's are not.
+def _write_volatility(s: _Chunk, out: np.ndarray) -> None:
     span, body = np.log(s.high / s.low), np.log(s.close / s.open)
-    fast = indicators.ewma_variance_nb(s.log_close, 6.0)
-    indicators.variance_ratios_nb(s.log_close, span, body, fast, s.variance, 24, 168, out)
+    indicators.variance_ratios_nb(s.log_close, span, body, s.averages, 24, out)
     np.log(out, out=out)
     out *= 0.5
 
 
-def _write_averages(s: _Series, out: np.ndarray) -> None:
-    indicators.averages_nb(s.close, s.atr, out)
+def _write_trend(s: _Chunk, out: np.ndarray) -> None:
+    indicators.trend_nb(s.close, s.averages, out)
     np.log(out[0], out=out[0])
 
 
+def _write_clock(s: _Chunk, out: np.ndarray) -> None:
+    indicators.clock_nb(s.stamps, out)
+    for f, wave in enumerate((np.sin, np.cos, np.sin, np.cos)):
+        wave(out[f], out=out[f])
+
+
+_TIMES = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
 _FAMILIES = (
     _Family(
         warmups={f"return_{lag}": max(lag, _SIGMA) for lag in _LAGS},
-        write=lambda s, out: indicators.returns_nb(s.log_close, s.variance, np.array(_LAGS), out),
+        write=lambda s, out: indicators.returns_nb(s.log_close, s.averages, np.array(_LAGS), out),
     ),
     _Family(
         warmups={"candle_body": 0, "candle_upper_wick": 0, "candle_lower_wick": 0},
@@ -88,21 +117,16 @@ _FAMILIES = (
             "keltner_20": max(_span(20), _WILDER),
             "ema_distance_24": max(_span(24), _WILDER),
             "ema_distance_168": _span(168),
+            "rsi_14": _WILDER,
+            # ADX averages what is itself an average: their memories add up.
+            "adx_14": 2 * _WILDER,
+            "di_spread_14": _WILDER,
         },
-        write=_write_averages,
-    ),
-    _Family(
-        warmups={"rsi_14": _WILDER},
-        write=lambda s, out: indicators.rsi_nb(s.close, 14, out),
-    ),
-    _Family(
-        # ADX averages what is itself an average: their memories add up.
-        warmups={"adx_14": 2 * _WILDER, "di_spread_14": _WILDER},
-        write=lambda s, out: indicators.directional_nb(s.high, s.low, s.close, 14, out),
+        write=_write_trend,
     ),
     _Family(
         warmups={"bollinger_percent_b_20": 19, "bollinger_width_20": _WILDER},
-        write=lambda s, out: indicators.bollinger_nb(s.close, s.atr, 20, out),
+        write=lambda s, out: indicators.bollinger_nb(s.close, s.averages, 20, out),
     ),
     _Family(
         warmups={"stochastic_k_14": 13},
@@ -113,24 +137,24 @@ _FAMILIES = (
         write=lambda s, out: indicators.efficiency_nb(s.close, 24, out),
     ),
     _Family(
-        warmups={"vwap_distance_24": _WILDER, "volume_zscore_24": 23, "volume_trend_24_168": 167},
+        warmups={
+            "vwap_distance_24": _WILDER,
+            "volume_zscore_24": 23,
+            "volume_trend_24_168": 167,
+            "chaikin_money_flow_24": 23,
+            "return_volume_correlation_24": 24,
+        },
         write=lambda s, out: indicators.volume_nb(
-            s.high, s.low, s.close, s.volume, s.atr, 24, 168, out
+            s.high, s.low, s.close, s.log_close, s.volume, s.averages, 24, out
         ),
         of_volume=True,
     ),
     _Family(
-        warmups={"chaikin_money_flow_24": 23, "return_volume_correlation_24": 24},
-        write=lambda s, out: indicators.flow_nb(
-            s.high, s.low, s.close, s.volume, s.log_close, 24, out
-        ),
-        of_volume=True,
+        warmups=dict.fromkeys(_TIMES, 0),
+        write=_write_clock,
     ),
 )
-_TIMES = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
 _WARMUPS = {name: first for family in _FAMILIES for name, first in family.warmups.items()}
-_WARMUPS |= dict.fromkeys(_TIMES, 0)
-
 _OF_VOLUME = {name for family in _FAMILIES if family.of_volume for name in family.warmups}
 
 ALL_FEATURES: tuple[str, ...] = tuple(_WARMUPS)
@@ -248,43 +272,33 @@ def _built_in(bars: Bars, names: tuple[str, ...]) -> Features:
             f"has {longest:,}; load more bars or choose features with less memory (features.names)"
         )
     families = [family for family in _FAMILIES if not family.warmups.keys().isdisjoint(names)]
-    times_TF = _time_features(bars.index, [name for name in names if name in _TIMES])
-    made = [name for family in families for name in family.warmups] + list(times_TF)
+    made = [name for family in families for name in family.warmups]
     order = np.array([made.index(name) for name in names])
-    values = np.empty((*bars.close.shape, len(names)), dtype=np.float32)
+    # One row a feature in memory, as the network reads them.
+    values_NFT = np.empty((len(bars.symbols), len(names), len(bars)), dtype=np.float32)
+    stamps = bars.index.asi8
 
     def work(n: int) -> None:
         rows, fields = present_bars(bars, n)
-        columns = np.empty((len(made), len(rows)), dtype=np.float32)
-        _write_families(_Series(fields), families, columns)
-        for name, column_T in times_TF.items():
-            columns[made.index(name)] = column_T[rows]
-        indicators.transpose_nb(columns, order, rows, warmup, n, values)
+        room = np.empty(len(made) * CHUNK, dtype=np.float32)
+        values_NFT[n, :, : warmup if len(rows) == len(bars) else len(bars)] = np.nan
+        for chunk in _chunks(fields, stamps[rows]):
+            size = len(chunk.stamps)
+            columns = room[: len(made) * size].reshape(len(made), size)
+            _write_families(chunk, families, columns)
+            here, start = rows[chunk.first : chunk.first + size], max(0, warmup - chunk.first)
+            indicators.place_nb(columns, order, here, start, values_NFT[n])
 
     each_symbol(work, len(bars.symbols))
-    values.flags.writeable = False
-    return Features(names=names, values=values, warmup=warmup)
+    values_NFT.flags.writeable = False
+    return Features(names=names, values=values_NFT.transpose(2, 0, 1), warmup=warmup)
 
 
-def _write_families(series: _Series, families: Sequence[_Family], columns_FM: np.ndarray) -> None:
+def _write_families(chunk: _Chunk, families: Sequence[_Family], columns_FM: np.ndarray) -> None:
     first = 0
     for family in families:
-        family.write(series, columns_FM[first : first + len(family.warmups)])
+        family.write(chunk, columns_FM[first : first + len(family.warmups)])
         first += len(family.warmups)
-
-
-def _time_features(index: pd.DatetimeIndex, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Place in the day and in the week (from Monday 00:00 UTC) of the bars' open times, (T,)."""
-    day = 86_400 * 10**9
-    monday = 4 * day  # 1970-01-05; the epoch was a Thursday
-    out: dict[str, np.ndarray] = {}
-    for period, length, origin in (("hour", day, 0), ("weekday", 7 * day, monday)):
-        circles = [name for name in names if name.startswith(period)]
-        if circles:
-            turns = (index.asi8 - origin) % length / length
-            angle = (2.0 * np.pi * turns).astype(np.float32)
-            out |= {name: np.sin(angle) if "sin" in name else np.cos(angle) for name in circles}
-    return out
 
 
 def _own_features(bars: Bars, function: FeatureFunction) -> Features:

@@ -1,16 +1,17 @@
-"""Numba kernels of the built-in features, one family a kernel, each over one symbol's bars.
+"""Numba kernels of the built-in features, one family a kernel, each over a chunk of one symbol.
 
-Every kernel takes float64 arrays (M,) of a symbol's present bars and writes float32 rows (M,) into
-`out`, in the order in which `features` names them. Values before a feature's warm-up are finite
-but not yet valid. A value at bar i depends on bars up to i alone.
+Dimensions: M bars of the chunk, L = LOOKBACK bars in front of it. Prices, volumes and their
+logarithms are float64 (L + M,); `averages` is float64 (NUM_AVERAGES, M); `out` takes float32 rows
+(M,) in the order in which `features` names them. Values before a feature's warm-up are finite but
+not yet valid. A value at a bar depends on bars up to that one alone.
 
 Dead markets divide by nothing: a volatility or ATR below a millionth of the price counts as a
 millionth (`FLOOR`), distances and returns are limited to +-10 units (`LIMIT`), and a position
 in a range, band or ratio of nothing is the middle one.
 
-Window sums are made without subtraction (van Herk 1992; Gil and Werman 1993): the last w bars are
-a suffix of one block of w bars and a prefix of the next. So nothing drifts, a flat window has
-exactly zero variance, and the start of the history is forgotten.
+Only `averages_nb` remembers anything. All else is of a window, put together from runs of 1, 2, 4,
+... bars without a subtraction: nothing drifts, a flat window has exactly zero variance, the start
+of the history is forgotten. Each loop fills one array, which lets the compiler vectorise it.
 """
 
 from __future__ import annotations
@@ -18,360 +19,416 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+LOOKBACK = 168
+"""Bars that every chunk has in front: the longest window, and one bar before the shorter ones."""
 FLOOR = 1e-6
 LIMIT = 10.0
 
+(
+    VARIANCE_6, VARIANCE_24, TRUE_RANGE, EMA_12, EMA_20, EMA_24, EMA_26, EMA_168,
+    GAIN, LOSS, PLUS, MINUS, ADX, PER_SIGMA, PER_ATR,
+    NUM_AVERAGES,
+) = range(16)  # fmt: skip
+"""Rows of `averages_nb`. PER_SIGMA and PER_ATR are one over the volatility and over the ATR."""
 
-@njit(cache=True, nogil=True)
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _limited(value: float) -> float:
     return min(max(value, -LIMIT), LIMIT)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _ratio(part: float, whole: float, otherwise: float) -> float:
     return part / whole if whole > 0.0 else otherwise
 
 
-@njit(cache=True, nogil=True)
-def ewma_variance_nb(log_close: np.ndarray, halflife: float) -> np.ndarray:
-    """EWMA of squared log returns, as `market.volatility` has it; FLOOR squared at the least."""
-    decay = 0.5 ** (1.0 / halflife)
-    out = np.empty(len(log_close))
-    variance = 0.0
-    out[0] = FLOOR * FLOOR
-    for i in range(1, len(log_close)):
-        r = log_close[i] - log_close[i - 1]
-        variance = r * r if i == 1 else decay * variance + (1.0 - decay) * r * r
-        out[i] = max(variance, FLOOR * FLOOR)
+@njit(cache=True, nogil=True, error_model="numpy")
+def added_nb(late: np.ndarray, early: np.ndarray, lag: int) -> np.ndarray:
+    """Each value of `late` and the value of `early` that is `lag` before it."""
+    out = np.empty(len(late))
+    out[:lag] = late[:lag]
+    now, total = late[lag:], out[lag:]
+    for i in range(len(total)):
+        total[i] = now[i] + early[i]
     return out
 
 
-@njit(cache=True, nogil=True)
-def window_sum_nb(values: np.ndarray, window: int) -> np.ndarray:
-    """Sum of the last `window` values at every bar (fewer at the start)."""
-    out = np.empty(len(values))
-    suffix = np.zeros(window + 1)
-    for block in range(0, len(values), window):
-        if block:
-            for k in range(window - 1, -1, -1):
-                suffix[k] = suffix[k + 1] + values[block - window + k]
-        prefix = 0.0
-        for i in range(block, min(block + window, len(values))):
-            prefix += values[i]
-            out[i] = suffix[i - block + 1] + prefix
-    return out
+@njit(cache=True, nogil=True, error_model="numpy")
+def window_sum_nb(values: np.ndarray, window: int, apart: int) -> np.ndarray:
+    """Sum of the last `window` values that are `apart`, from that many on."""
+    run, length = values.copy(), 1
+    total, done = run, 0
+    while True:
+        if window & length:
+            total = added_nb(total, run, done * apart) if done else run
+            done += length
+        if 2 * length > window:
+            return total
+        run, length = added_nb(run, run, length * apart), 2 * length
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def window_max_nb(values: np.ndarray, window: int) -> np.ndarray:
-    """Maximum of the last `window` values at every bar (fewer at the start)."""
-    out = np.empty(len(values))
-    suffix = np.full(window + 1, -np.inf)
-    for block in range(0, len(values), window):
-        if block:
-            for k in range(window - 1, -1, -1):
-                suffix[k] = max(suffix[k + 1], values[block - window + k])
-        prefix = -np.inf
-        for i in range(block, min(block + window, len(values))):
-            prefix = max(prefix, values[i])
-            out[i] = max(suffix[i - block + 1], prefix)
-    return out
+    """Maximum of the last `window` values, from that many values on."""
+    run, length = values.copy(), 1
+    while length < window:
+        step = min(length, window - length)
+        longer = run.copy()
+        late, top = run[step:], longer[step:]
+        for i in range(len(top)):
+            top[i] = max(late[i], run[i])
+        run, length = longer, length + step
+    return run
 
 
-@njit(cache=True, nogil=True)
-def window_moments_nb(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and population standard deviation of the last `window` values at every bar."""
-    mean, deviation = np.empty(len(values)), np.empty(len(values))
-    first, second = np.zeros(window + 1), np.zeros(window + 1)
-    for block in range(0, len(values), window):
-        # Measured from a value that is inside every window of this block, nothing cancels.
-        origin = values[block]
-        if block:
-            for k in range(window - 1, -1, -1):
-                x = values[block - window + k] - origin
-                first[k] = first[k + 1] + x
-                second[k] = second[k + 1] + x * x
-        sum1 = sum2 = 0.0
-        for i in range(block, min(block + window, len(values))):
-            x = values[i] - origin
-            sum1 += x
-            sum2 += x * x
-            count = min(i + 1, window)
-            m = (first[i - block + 1] + sum1) / count
-            mean[i] = origin + m
-            deviation[i] = np.sqrt(max((second[i - block + 1] + sum2) / count - m * m, 0.0))
-    return mean, deviation
+@njit(cache=True, nogil=True, error_model="numpy")
+def merged_mean_nb(
+    late: np.ndarray, count: int, early: np.ndarray, length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means of `count` values and the `length` before them, and how far the latter were above."""
+    mean, above = np.empty(len(late)), np.zeros(len(late))
+    mean[:count] = late[:count]
+    now, out, apart = late[count:], mean[count:], above[count:]
+    share = length / (count + length)
+    for i in range(len(out)):
+        apart[i] = early[i] - now[i]
+    for i in range(len(out)):
+        out[i] = now[i] + apart[i] * share
+    return mean, above
 
 
-@njit(cache=True, nogil=True)
-def window_covariance_nb(left: np.ndarray, right: np.ndarray, window: int) -> np.ndarray:
-    """Population covariance of the last `window` pairs at every bar."""
-    out = np.empty(len(left))
-    first, second, cross = np.zeros(window + 1), np.zeros(window + 1), np.zeros(window + 1)
-    for block in range(0, len(left), window):
-        x0, y0 = left[block], right[block]  # inside every window of this block, as above
-        if block:
-            for k in range(window - 1, -1, -1):
-                x, y = left[block - window + k] - x0, right[block - window + k] - y0
-                first[k] = first[k + 1] + x
-                second[k] = second[k + 1] + y
-                cross[k] = cross[k + 1] + x * y
-        sum1 = sum2 = sum12 = 0.0
-        for i in range(block, min(block + window, len(left))):
-            x, y = left[i] - x0, right[i] - y0
-            sum1 += x
-            sum2 += y
-            sum12 += x * y
-            count, k = min(i + 1, window), i - block + 1
-            means = (first[k] + sum1) / count * ((second[k] + sum2) / count)
-            out[i] = (cross[k] + sum12) / count - means
-    return out
+@njit(cache=True, nogil=True, error_model="numpy")
+def merged_product_nb(
+    late: np.ndarray,
+    count: int,
+    early: np.ndarray,
+    length: int,
+    above_x: np.ndarray,
+    above_y: np.ndarray,
+) -> np.ndarray:
+    """Products of deviations from those means, Chan, Golub and LeVeque (1983), equation 2.1."""
+    product = np.empty(len(late))
+    product[:count] = late[:count]
+    now, out = late[count:], product[count:]
+    x, y = above_x[count:], above_y[count:]
+    share = count * length / (count + length)
+    for i in range(len(out)):
+        out[i] = now[i] + early[i] + x[i] * y[i] * share
+    return product
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def merged_nb(
+    late: tuple[np.ndarray, ...], count: int, early: tuple[np.ndarray, ...], length: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What `window_moments_nb` gives, not yet divided, of `count` pairs and the `length` before."""
+    x, above_x = merged_mean_nb(late[0], count, early[0], length)
+    y, above_y = merged_mean_nb(late[1], count, early[1], length)
+    return (
+        x,
+        y,
+        merged_product_nb(late[2], count, early[2], length, above_x, above_x),
+        merged_product_nb(late[3], count, early[3], length, above_y, above_y),
+        merged_product_nb(late[4], count, early[4], length, above_x, above_y),
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def window_moments_nb(
+    left: np.ndarray, right: np.ndarray, window: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Means, population variances and covariance of the last `window` pairs, from so many on."""
+    none = np.zeros(len(left))
+    run, length = (left.copy(), right.copy(), none, none, none), 1
+    total, done = run, 0
+    while True:
+        if window & length:
+            total = merged_nb(total, done, run, length) if done else run
+            done += length
+        if 2 * length > window:
+            break
+        run, length = merged_nb(run, length, run, length), 2 * length
+    return total[0], total[1], total[2] / window, total[3] / window, total[4] / window
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def averages_nb(
+    high: np.ndarray,
+    low: np.ndarray,
+    close: np.ndarray,
+    log_close: np.ndarray,
+    first: int,
+    memory: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Every recursive average; `memory` (NUM_AVERAGES,) carries them from chunk to chunk.
+
+    EWMA variances of log returns by half-life (as `market.volatility` has them), Wilder's true
+    range, EMAs of the close by span, Wilder's gains and losses, directional movement and ADX.
+    `first` is the number of the chunk's first bar; an average starts as its first value.
+    """
+    if first == 0:
+        memory[:] = 0.0
+        memory[EMA_12 : EMA_168 + 1] = close[LOOKBACK]
+    variance_6, variance_24, span = memory[VARIANCE_6], memory[VARIANCE_24], memory[TRUE_RANGE]
+    ema_12, ema_20, ema_24 = memory[EMA_12], memory[EMA_20], memory[EMA_24]
+    ema_26, ema_168 = memory[EMA_26], memory[EMA_168]
+    gain, loss, adx = memory[GAIN], memory[LOSS], memory[ADX]
+    plus, minus = memory[PLUS], memory[MINUS]
+    for i in range(out.shape[1]):
+        j = LOOKBACK + i
+        is_start = first + i <= 1  # the first change is the second bar's
+        wilder = 1.0 if is_start else 1.0 / 14.0
+        r = log_close[j] - log_close[j - 1]
+        variance_6 += (r * r - variance_6) * (1.0 if is_start else 1.0 - 0.5 ** (1.0 / 6.0))
+        variance_24 += (r * r - variance_24) * (1.0 if is_start else 1.0 - 0.5 ** (1.0 / 24.0))
+        price, before = close[j], close[j - 1]
+        span += (max(high[j], before) - min(low[j], before) - span) * wilder
+        ema_12 += (price - ema_12) * (2.0 / 13.0)
+        ema_20 += (price - ema_20) * (2.0 / 21.0)
+        ema_24 += (price - ema_24) * (2.0 / 25.0)
+        ema_26 += (price - ema_26) * (2.0 / 27.0)
+        ema_168 += (price - ema_168) * (2.0 / 169.0)
+        gain += (max(price - before, 0.0) - gain) * wilder
+        loss += (max(before - price, 0.0) - loss) * wilder
+        rise, fall = max(high[j] - high[j - 1], 0.0), max(low[j - 1] - low[j], 0.0)
+        plus += ((rise if rise > fall else 0.0) - plus) * wilder
+        minus += ((fall if fall > rise else 0.0) - minus) * wilder
+        adx += (_ratio(abs(plus - minus), plus + minus, 0.0) - adx) * wilder
+        out[VARIANCE_6, i], out[VARIANCE_24, i], out[TRUE_RANGE, i] = variance_6, variance_24, span
+        out[EMA_12, i], out[EMA_20, i], out[EMA_24, i] = ema_12, ema_20, ema_24
+        out[EMA_26, i], out[EMA_168, i] = ema_26, ema_168
+        out[GAIN, i], out[LOSS, i], out[ADX, i] = gain, loss, adx
+        out[PLUS, i], out[MINUS, i] = plus, minus
+    memory[: ADX + 1] = out[: ADX + 1, out.shape[1] - 1]
+    now, per_sigma, per_atr = close[LOOKBACK:], out[PER_SIGMA], out[PER_ATR]
+    for i in range(len(now)):
+        per_sigma[i] = 1.0 / np.sqrt(max(out[VARIANCE_24, i], FLOOR * FLOOR))
+    for i in range(len(now)):
+        per_atr[i] = 1.0 / max(out[TRUE_RANGE, i], FLOOR * now[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def returns_nb(
-    log_close: np.ndarray, variance: np.ndarray, lags: np.ndarray, out: np.ndarray
+    log_close: np.ndarray, averages: np.ndarray, lags: np.ndarray, out: np.ndarray
 ) -> None:
     """Log return over each lag, in units of sigma sqrt(lag)."""
-    per_sigma = np.empty(len(variance))
-    for i in range(len(variance)):
-        per_sigma[i] = 1.0 / np.sqrt(variance[i])
+    now, per_sigma = log_close[LOOKBACK:], averages[PER_SIGMA]
     for j in range(len(lags)):
-        lag = lags[j]
-        scale = 1.0 / np.sqrt(lag)
-        out[j, :lag] = 0.0
-        for i in range(lag, len(log_close)):
-            move = log_close[i] - log_close[i - lag]
-            out[j, i] = _limited(move * per_sigma[i] * scale)
+        then, scale, row = log_close[LOOKBACK - lags[j] :], 1.0 / np.sqrt(lags[j]), out[j]
+        for i in range(len(row)):
+            row[i] = _limited((now[i] - then[i]) * per_sigma[i] * scale)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def candle_nb(
     open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray, out: np.ndarray
 ) -> None:
     """Body (signed), upper wick and lower wick as shares of the bar's range."""
-    for i in range(len(close)):
-        span = high[i] - low[i]
-        out[0, i] = _ratio(close[i] - open_[i], span, 0.0)
-        out[1, i] = _ratio(high[i] - max(open_[i], close[i]), span, 0.0)
-        out[2, i] = _ratio(min(open_[i], close[i]) - low[i], span, 0.0)
+    o, h, l, c = open_[LOOKBACK:], high[LOOKBACK:], low[LOOKBACK:], close[LOOKBACK:]  # noqa: E741
+    body, upper, lower = out[0], out[1], out[2]
+    for i in range(len(c)):
+        body[i] = _ratio(c[i] - o[i], h[i] - l[i], 0.0)
+    for i in range(len(c)):
+        upper[i] = _ratio(h[i] - max(o[i], c[i]), h[i] - l[i], 0.0)
+    for i in range(len(c)):
+        lower[i] = _ratio(min(o[i], c[i]) - l[i], h[i] - l[i], 0.0)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def variance_ratios_nb(
     log_close: np.ndarray,
     span: np.ndarray,
     body: np.ndarray,
-    fast: np.ndarray,
-    slow: np.ndarray,
-    short: int,
-    long: int,
+    averages: np.ndarray,
+    day: int,
     out: np.ndarray,
 ) -> None:
     """Ratios of variances, of which the features are half the logs.
 
-    EWMA fast/slow; close-to-close short/long; Parkinson over close-to-close, short; Garman-Klass
-    short/long (Parkinson 1980; Garman and Klass 1980). The last three are over windows of bars.
+    EWMA fast/slow; close-to-close day/week; Parkinson over close-to-close, day; Garman-Klass
+    day/week (Parkinson 1980; Garman and Klass 1980). A week is seven windows of `day` bars.
     span is log(high / low), body log(close / open).
     """
-    moves, ranges, candles = np.empty(len(span)), np.empty(len(span)), np.empty(len(span))
-    for i in range(len(span)):
-        move = log_close[i] - log_close[i - 1] if i else 0.0
-        moves[i] = move * move
+    size = len(log_close)
+    moves, ranges, candles = np.zeros(size), np.empty(size), np.empty(size)
+    later, tail = log_close[1:], moves[1:]
+    for i in range(len(tail)):
+        tail[i] = (later[i] - log_close[i]) ** 2
+    for i in range(size):
         ranges[i] = span[i] * span[i] / (4.0 * np.log(2.0))
+    for i in range(size):
         candles[i] = 0.5 * span[i] * span[i] - (2.0 * np.log(2.0) - 1.0) * body[i] * body[i]
-    day, week = window_sum_nb(moves, short), window_sum_nb(moves, long)
-    range_day = window_sum_nb(ranges, short)
-    candle_day, candle_week = window_sum_nb(candles, short), window_sum_nb(candles, long)
+    moves_day, candles_day = window_sum_nb(moves, day, 1), window_sum_nb(candles, day, 1)
+    moves_week = window_sum_nb(moves_day, 7, day)[LOOKBACK:]
+    candles_week = window_sum_nb(candles_day, 7, day)[LOOKBACK:]
+    ranges_day = window_sum_nb(ranges, day, 1)[LOOKBACK:]
+    moves_day, candles_day = moves_day[LOOKBACK:], candles_day[LOOKBACK:]
+    fast, slow = averages[VARIANCE_6], averages[VARIANCE_24]
     least = FLOOR * FLOOR
-    for i in range(len(span)):
-        close_to_close = max(day[i] / short, least)
-        out[0, i] = fast[i] / slow[i]
-        out[1, i] = close_to_close / max(week[i] / long, least)
-        out[2, i] = max(range_day[i] / short, least) / close_to_close
-        out[3, i] = max(candle_day[i] / short, least) / max(candle_week[i] / long, least)
+    ewma, close_to_close, parkinson, garman_klass = out[0], out[1], out[2], out[3]
+    for i in range(len(fast)):
+        ewma[i] = max(fast[i], least) / max(slow[i], least)
+    for i in range(len(fast)):
+        usual = max(moves_week[i] * (1.0 / (7 * day)), least)
+        close_to_close[i] = max(moves_day[i] * (1.0 / day), least) / usual
+    for i in range(len(fast)):
+        usual = max(moves_day[i] * (1.0 / day), least)
+        parkinson[i] = max(ranges_day[i] * (1.0 / day), least) / usual
+    for i in range(len(fast)):
+        usual = max(candles_week[i] * (1.0 / (7 * day)), least)
+        garman_klass[i] = max(candles_day[i] * (1.0 / day), least) / usual
 
 
-@njit(cache=True, nogil=True)
-def atr_nb(high: np.ndarray, low: np.ndarray, close: np.ndarray, period: int) -> np.ndarray:
-    """Wilder's average true range, at least FLOOR of the price."""
-    out = np.empty(len(close))
-    out[0] = FLOOR * close[0]
-    average = 0.0
-    for i in range(1, len(close)):
-        true_range = max(high[i], close[i - 1]) - min(low[i], close[i - 1])
-        average = true_range if i == 1 else average + (true_range - average) / period
-        out[i] = max(average, FLOOR * close[i])
-    return out
+@njit(cache=True, nogil=True, error_model="numpy")
+def trend_nb(close: np.ndarray, averages: np.ndarray, out: np.ndarray) -> None:
+    """What the recursive averages say.
 
-
-@njit(cache=True, nogil=True)
-def averages_nb(close: np.ndarray, atr: np.ndarray, out: np.ndarray) -> None:
-    """ATR in percent of the price; MACD (12, 26) and distances to EMA 20, 24, 168 in ATRs.
-
-    The Keltner position is half the distance to EMA 20 (its bands lie two ATRs out); the
-    others are divided by sqrt(span), which makes a random walk's comparable.
+    ATR in percent of the price; MACD (12, 26) and distances to EMA 20, 24, 168 in ATRs: the
+    Keltner position is half the distance to EMA 20 (its bands lie two ATRs out), the others are
+    divided by sqrt(span), which makes a random walk's comparable. RSI from -1 (only losses) to 1
+    (only gains); ADX (0 to 1); +DI minus -DI (-1 to 1).
     """
-    fast = slow = keltner = day = week = close[0]
-    for i in range(len(close)):
-        price, unit = close[i], atr[i]
-        fast += (price - fast) * (2.0 / 13.0)
-        slow += (price - slow) * (2.0 / 27.0)
-        keltner += (price - keltner) * (2.0 / 21.0)
-        day += (price - day) * (2.0 / 25.0)
-        week += (price - week) * (2.0 / 169.0)
-        out[0, i] = 100.0 * unit / price
-        out[1, i] = _limited((fast - slow) / unit)
-        out[2, i] = _limited((price - keltner) / (2.0 * unit))
-        out[3, i] = _limited((price - day) / (unit * np.sqrt(24.0)))
-        out[4, i] = _limited((price - week) / (unit * np.sqrt(168.0)))
+    price, per_atr = close[LOOKBACK:], averages[PER_ATR]
+    ema_12, ema_20, ema_24 = averages[EMA_12], averages[EMA_20], averages[EMA_24]
+    ema_26, ema_168, adx_ = averages[EMA_26], averages[EMA_168], averages[ADX]
+    gain, loss, plus, minus = averages[GAIN], averages[LOSS], averages[PLUS], averages[MINUS]
+    span = averages[TRUE_RANGE]
+    natr, macd, keltner, day, week = out[0], out[1], out[2], out[3], out[4]
+    rsi, adx, spread = out[5], out[6], out[7]
+    for i in range(len(price)):
+        natr[i] = 100.0 / (per_atr[i] * price[i])
+    for i in range(len(price)):
+        macd[i] = _limited((ema_12[i] - ema_26[i]) * per_atr[i])
+    for i in range(len(price)):
+        keltner[i] = _limited((price[i] - ema_20[i]) * per_atr[i] * 0.5)
+    for i in range(len(price)):
+        day[i] = _limited((price[i] - ema_24[i]) * per_atr[i] * (1.0 / np.sqrt(24.0)))
+    for i in range(len(price)):
+        week[i] = _limited((price[i] - ema_168[i]) * per_atr[i] * (1.0 / np.sqrt(168.0)))
+    for i in range(len(price)):
+        rsi[i] = _ratio(gain[i] - loss[i], gain[i] + loss[i], 0.0)
+    for i in range(len(price)):
+        adx[i] = adx_[i]
+    for i in range(len(price)):
+        spread[i] = _ratio(plus[i] - minus[i], span[i], 0.0)
 
 
-@njit(cache=True, nogil=True)
-def rsi_nb(close: np.ndarray, period: int, out: np.ndarray) -> None:
-    """Wilder's RSI, from -1 (only losses) to 1 (only gains)."""
-    gain = loss = 0.0
-    out[0, 0] = 0.0
-    for i in range(1, len(close)):
-        change = close[i] - close[i - 1]
-        weight = 1.0 if i == 1 else 1.0 / period
-        gain += (max(change, 0.0) - gain) * weight
-        loss += (max(-change, 0.0) - loss) * weight
-        out[0, i] = _ratio(gain - loss, gain + loss, 0.0)
+@njit(cache=True, nogil=True, error_model="numpy")
+def bollinger_nb(close: np.ndarray, averages: np.ndarray, window: int, out: np.ndarray) -> None:
+    """Bollinger %b (two deviations), and the deviation in ATRs, which is a quarter of the width."""
+    mean_, _, variance_, _, _ = window_moments_nb(close, close, window)
+    mean, variance = mean_[LOOKBACK:], variance_[LOOKBACK:]
+    price, per_atr, percent_b, width = close[LOOKBACK:], averages[PER_ATR], out[0], out[1]
+    for i in range(len(price)):
+        percent_b[i] = 0.5 + _ratio(price[i] - mean[i], 4.0 * np.sqrt(variance[i]), 0.0)
+    for i in range(len(price)):
+        width[i] = _limited(np.sqrt(variance[i]) * per_atr[i])
 
 
-@njit(cache=True, nogil=True)
-def directional_nb(
-    high: np.ndarray, low: np.ndarray, close: np.ndarray, period: int, out: np.ndarray
-) -> None:
-    """Wilder's ADX (0 to 1), and +DI minus -DI (-1 to 1)."""
-    plus = minus = span = adx = 0.0
-    out[0, 0] = out[1, 0] = 0.0
-    for i in range(1, len(close)):
-        rise, fall = high[i] - high[i - 1], low[i - 1] - low[i]
-        true_range = max(high[i], close[i - 1]) - min(low[i], close[i - 1])
-        weight = 1.0 if i == 1 else 1.0 / period
-        plus += ((rise if rise > fall and rise > 0.0 else 0.0) - plus) * weight
-        minus += ((fall if fall > rise and fall > 0.0 else 0.0) - minus) * weight
-        span += (true_range - span) * weight
-        adx += (_ratio(abs(plus - minus), plus + minus, 0.0) - adx) * weight
-        out[0, i] = adx
-        out[1, i] = _ratio(plus - minus, span, 0.0)
-
-
-@njit(cache=True, nogil=True)
-def bollinger_nb(close: np.ndarray, atr: np.ndarray, window: int, out: np.ndarray) -> None:
-    """%b (0 at the lower, 1 at the upper band) and the bands' width in Keltner widths (4 ATR)."""
-    mean, deviation = window_moments_nb(close, window)
-    for i in range(len(close)):
-        out[0, i] = 0.5 + _ratio(close[i] - mean[i], 4.0 * deviation[i], 0.0)
-        out[1, i] = _limited(deviation[i] / atr[i])
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def stochastic_nb(
     high: np.ndarray, low: np.ndarray, close: np.ndarray, window: int, out: np.ndarray
 ) -> None:
     """Fast %K: the close's place in the window's range, from -1 (its low) to 1 (its high)."""
-    mirrored = np.empty(len(low))
-    for i in range(len(low)):
-        mirrored[i] = -low[i]
-    top, depth = window_max_nb(high, window), window_max_nb(mirrored, window)
-    for i in range(len(close)):
-        bottom = -depth[i]
-        out[0, i] = 2.0 * _ratio(close[i] - bottom, top[i] - bottom, 0.5) - 1.0
+    top, depth = window_max_nb(high, window)[LOOKBACK:], window_max_nb(-low, window)[LOOKBACK:]
+    price, place = close[LOOKBACK:], out[0]
+    for i in range(len(price)):
+        place[i] = 2.0 * _ratio(price[i] + depth[i], top[i] + depth[i], 0.5) - 1.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def efficiency_nb(close: np.ndarray, window: int, out: np.ndarray) -> None:
     """Kaufman's efficiency ratio with its sign: net move over the path walked, -1 to 1."""
-    steps = np.empty(len(close))
-    for i in range(len(close)):
-        steps[i] = abs(close[i] - close[i - 1]) if i else 0.0
-    path = window_sum_nb(steps, window)
-    out[0, :window] = 0.0
-    for i in range(window, len(close)):
-        out[0, i] = _ratio(close[i] - close[i - window], path[i], 0.0)
+    steps, later = np.zeros(len(close)), close[1:]
+    tail = steps[1:]
+    for i in range(len(tail)):
+        tail[i] = abs(later[i] - close[i])
+    path = window_sum_nb(steps, window, 1)[LOOKBACK:]
+    now, then, share = close[LOOKBACK:], close[LOOKBACK - window :], out[0]
+    for i in range(len(now)):
+        share[i] = _ratio(now[i] - then[i], path[i], 0.0)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def volume_nb(
     high: np.ndarray,
     low: np.ndarray,
     close: np.ndarray,
-    volume: np.ndarray,
-    atr: np.ndarray,
-    short: int,
-    long: int,
-    out: np.ndarray,
-) -> None:
-    """Distance to the short VWAP in ATRs; volume's z-score in the short window; its trend.
-
-    The trend is (day - week) / (day + week) of the mean volumes in the short and the long window,
-    -1 to 1.
-    """
-    money = np.empty(len(close))
-    for i in range(len(close)):
-        money[i] = (high[i] + low[i] + close[i]) / 3.0 * volume[i]
-    traded = window_sum_nb(money, short)
-    mean, deviation = window_moments_nb(volume, short)
-    day, week = window_sum_nb(volume, short), window_sum_nb(volume, long)
-    for i in range(len(close)):
-        vwap = _ratio(traded[i], day[i], close[i])
-        out[0, i] = _limited((close[i] - vwap) / atr[i])
-        out[1, i] = _ratio(volume[i] - mean[i], deviation[i], 0.0)
-        recent, usual = day[i] / short, week[i] / long
-        out[2, i] = _ratio(recent - usual, recent + usual, 0.0)
-
-
-@njit(cache=True, nogil=True)
-def flow_nb(
-    high: np.ndarray,
-    low: np.ndarray,
-    close: np.ndarray,
-    volume: np.ndarray,
     log_close: np.ndarray,
-    window: int,
+    volume: np.ndarray,
+    averages: np.ndarray,
+    day: int,
     out: np.ndarray,
 ) -> None:
-    """Chaikin money flow, and the correlation of returns with volume: which side the volume is on.
+    """Where the volume is, in the last `day` bars unless said otherwise.
 
-    Money flow is sum(v (2 c - h - l) / (h - l)) / sum(v) over the window, -1 to 1.
+    Distance to the VWAP in ATRs; volume's z-score; its trend, (day - week) / (day + week) of the
+    mean volumes in those bars and in seven times as many, -1 to 1; Chaikin money flow,
+    sum(v (2 c - h - l) / (h - l)) / sum(v), -1 to 1; and the correlation of returns with volume.
     """
-    money, returns = np.empty(len(close)), np.zeros(len(close))
-    for i in range(len(close)):
-        money[i] = volume[i] * _ratio(2.0 * close[i] - high[i] - low[i], high[i] - low[i], 0.0)
-        if i:
-            returns[i] = log_close[i] - log_close[i - 1]
-    flow, traded = window_sum_nb(money, window), window_sum_nb(volume, window)
-    together = window_covariance_nb(returns, volume, window)
-    _, spread = window_moments_nb(returns, window)
-    _, activity = window_moments_nb(volume, window)
-    for i in range(len(close)):
-        out[0, i] = _ratio(flow[i], traded[i], 0.0)
-        # A window without any movement or any change of volume has no correlation.
-        alive = spread[i] > FLOOR and activity[i] > 0.0
-        rho = together[i] / (spread[i] * activity[i]) if alive else 0.0
-        out[1, i] = min(max(rho, -1.0), 1.0)
+    size = len(close)
+    money, flow, returns = np.empty(size), np.empty(size), np.zeros(size)
+    for i in range(size):
+        money[i] = (high[i] + low[i] + close[i]) * (1.0 / 3.0) * volume[i]
+    for i in range(size):
+        place = _ratio(2.0 * close[i] - high[i] - low[i], high[i] - low[i], 0.0)
+        flow[i] = volume[i] * place
+    later, tail = log_close[1:], returns[1:]
+    for i in range(len(tail)):
+        tail[i] = later[i] - log_close[i]
+    traded, flowed = window_sum_nb(money, day, 1)[LOOKBACK:], window_sum_nb(flow, day, 1)[LOOKBACK:]
+    volume_day = window_sum_nb(volume, day, 1)
+    volume_week = window_sum_nb(volume_day, 7, day)[LOOKBACK:]
+    volume_day = volume_day[LOOKBACK:]
+    _, mean_, spread_, activity_, together_ = window_moments_nb(returns, volume, day)
+    mean, together = mean_[LOOKBACK:], together_[LOOKBACK:]
+    activity, spread = activity_[LOOKBACK:], spread_[LOOKBACK:]
+    price, now, per_atr = close[LOOKBACK:], volume[LOOKBACK:], averages[PER_ATR]
+    vwap, zscore, trend, chaikin, rho = out[0], out[1], out[2], out[3], out[4]
+    for i in range(len(price)):
+        vwap[i] = _limited((price[i] - _ratio(traded[i], volume_day[i], price[i])) * per_atr[i])
+    for i in range(len(price)):
+        zscore[i] = _ratio(now[i] - mean[i], np.sqrt(activity[i]), 0.0)
+    for i in range(len(price)):
+        recent, usual = 7.0 * volume_day[i], volume_week[i]
+        trend[i] = _ratio(recent - usual, recent + usual, 0.0)
+    for i in range(len(price)):
+        chaikin[i] = _ratio(flowed[i], volume_day[i], 0.0)
+    for i in range(len(price)):
+        # A window without any movement has no correlation.
+        product = activity[i] * spread[i] if spread[i] > FLOOR * FLOOR else 0.0
+        rho[i] = min(max(_ratio(together[i], np.sqrt(product), 0.0), -1.0), 1.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def clock_nb(stamps: np.ndarray, out: np.ndarray) -> None:
+    """Angle in the day, twice, and in the week from Monday 00:00 UTC, twice; stamps are ns."""
+    hour, hour_, week, week_ = out[0], out[1], out[2], out[3]
+    days = np.empty(len(stamps))
+    for i in range(len(days)):
+        days[i] = stamps[i] / (86_400 * 10**9)
+    for i in range(len(days)):
+        hour[i] = 2.0 * np.pi * (days[i] - int(days[i]))
+    for i in range(len(days)):
+        weeks = (days[i] + 3.0) / 7.0  # 1970-01-01 was a Thursday
+        week[i] = 2.0 * np.pi * (weeks - int(weeks))
+    hour_[:], week_[:] = hour, week
 
 
 @njit(cache=True, nogil=True)
-def transpose_nb(
-    columns: np.ndarray,
-    order: np.ndarray,
-    rows: np.ndarray,
-    warmup: int,
-    n: int,
-    out: np.ndarray,
+def place_nb(
+    columns: np.ndarray, order: np.ndarray, rows: np.ndarray, start: int, out: np.ndarray
 ) -> None:
-    """Write the columns (., M) in that order into out (T, N, F) at `rows`, from `warmup` on.
-
-    The symbol's other rows become NaN.
-    """
-    done = 0
-    for i in range(warmup, len(rows)):
-        out[done : rows[i], n] = np.nan
-        for f in range(len(order)):
-            out[rows[i], n, f] = columns[order[f], i]
-        done = rows[i] + 1
-    out[done:, n] = np.nan
+    """Write the columns (., M) in that order into out (F, T) at `rows`, from `start` on."""
+    if start >= len(rows):
+        return
+    first, stop = rows[start], rows[-1] + 1
+    is_whole = stop - first == len(rows) - start
+    for f in range(len(order)):
+        column, row = columns[order[f]], out[f]
+        if is_whole:
+            row[first:stop] = column[start:]
+        else:
+            for i in range(start, len(rows)):
+                row[rows[i]] = column[i]
