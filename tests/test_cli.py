@@ -49,6 +49,12 @@ def test_a_run_prints_results_on_stdout_and_one_line_a_split_on_stderr(run):
     assert str(directory / "report.html") in result.stdout.replace("\n", "")
     assert "in hindsight" in result.stdout
     assert "split" not in result.stdout.splitlines()[0]
+    metrics = json.loads((directory / "metrics.json").read_text())
+    low, high = (metrics["headline"][name] for name in ("sharpe_low", "sharpe_high"))
+    assert re.search(rf"its 90 % interval +{low:.2f} to {high:.2f}", result.stdout)
+    reasons = [f"  {'+' if r['ok'] else '-'} {r['text']}" for r in metrics["verdict"]["reasons"]]
+    last = [f"verdict: {metrics['verdict']['word']}", *reasons, f"report: {directory}/report.html"]
+    assert result.stdout.splitlines()[-len(last) :] == last
 
 
 def test_quiet_is_quiet_and_json_is_json(home, run):
@@ -80,7 +86,11 @@ def test_sweep_report_and_runs_work_on_a_finished_run(home, run):
         entry["cells"]
         for entry in json.loads(call("runs", "--out", home / "reports", "--json").stdout)
     } == {4, 9}
-    assert "SIM/USDT 1h" in call("runs", "--out", home / "reports").stdout
+    listed = call("runs", "--out", home / "reports").stdout
+    assert "SIM/USDT 1h" in listed
+    assert f"reports: {home / 'reports'}/<run>/report.html" in listed
+    entries = json.loads(call("runs", "--out", home / "reports", "--json").stdout)
+    assert all(Path(entry["report"]).is_file() for entry in entries)
     assert "no runs in" in call("runs", "--out", home / "none").stdout
 
 

@@ -10,16 +10,14 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from convnext_vbt.learning.walkforward import SplitDone
     from convnext_vbt.pipeline import Run
-    from convnext_vbt.report.compare import RunComparison
 
 app = typer.Typer(
     name="convnext-vbt",
@@ -58,9 +56,9 @@ def _exit_codes(resume: str = "") -> Iterator[None]:
     import warnings
 
     warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
-    handler = logging.StreamHandler()
-    handler.setLevel(logging.WARNING)
-    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    handler = logging.Handler(logging.WARNING)
+    # Not a StreamHandler: a progress display stands in for stderr while it lasts.
+    handler.emit = lambda record: typer.echo(f"warning: {record.getMessage()}", err=True)  # type: ignore[method-assign]
     logging.getLogger("convnext_vbt").addHandler(handler)
     try:
         yield
@@ -151,9 +149,17 @@ def run(
             plan = pipeline.plan(config, out=out, jobs=jobs, strict=strict)
             typer.echo(json.dumps(plan) if as_json else _plan_text(plan))
             return
-        with _progress(quiet) as progress:
+        from convnext_vbt.progress import watching
+
+        with watching(quiet=quiet) as watcher:
             done = pipeline.run(
-                config, out=out, jobs=jobs, device=device, strict=strict, progress=progress
+                config,
+                out=out,
+                jobs=jobs,
+                device=device,
+                strict=strict,
+                progress=watcher.done,
+                watch=watcher.folder,
             )
         _show(done, as_json=as_json, open_report=open_report)
 
@@ -220,11 +226,8 @@ def gate(
         if as_json:
             typer.echo(json.dumps({"met": met, "dsr": dsr, "min_dsr": min_dsr, "verdict": word}))
         else:
-            state = "met" if met else "NOT met"
-            typer.echo(
-                f"{state}: deflated Sharpe ratio {_cell_value(dsr, '{:.3f}')}, "
-                f"needs {min_dsr:g}; verdict {word}"
-            )
+            state, shown = "met" if met else "NOT met", "n/a" if dsr is None else f"{dsr:.3f}"
+            typer.echo(f"{state}: deflated Sharpe ratio {shown}, needs {min_dsr:g}; verdict {word}")
     if not met:
         raise typer.Exit(5)
 
@@ -317,8 +320,9 @@ def runs(out: Out = Path("reports"), as_json: Json = False) -> None:
         if not found:
             typer.echo(f"no runs in {out}")
             return
-        header = ("run", "data", "out of sample", "splits", "CAGR", "Sharpe", "trades", "verdict")
-        _table(header, [_run_row(entry) for entry in found])
+        from convnext_vbt.terminal import print_runs
+
+        print_runs(found)
 
 
 @app.command()
@@ -352,7 +356,9 @@ def compare(
         if as_json:
             typer.echo(json.dumps({"page": str(page), **comparison_dict(found)}))
         else:
-            _comparison(found, page)
+            from convnext_vbt.terminal import print_comparison
+
+            print_comparison(found, page)
         if open_report:
             typer.launch(page.resolve().as_uri())
 
@@ -380,163 +386,12 @@ def _plan_text(plan: dict[str, Any]) -> str:
     )
 
 
-@contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[SplitDone], None] | None]:
-    """A bar on a terminal, one line a split elsewhere; always on stderr."""
-    if quiet:
-        yield None
-        return
-    if not sys.stderr.isatty():
-        yield lambda event: typer.echo(_split_line(event), err=True)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("split {task.completed:.0f}/{task.total:.0f}"),
-        BarColumn(),
-        TextColumn("{task.description}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("training", total=1, start=True)
-
-        def show(event: SplitDone) -> None:
-            bar.update(task, completed=event.done, total=event.total, description=_losses(event))
-
-        yield show
-
-
-def _split_line(event: SplitDone) -> str:
-    cached = " (from cache)" if event.cached else ""
-    return f"split {event.fit.number + 1} ({event.done}/{event.total})  {_losses(event)}{cached}"
-
-
-def _losses(event: SplitDone) -> str:
-    fit = event.fit
-    verdict = "" if fit.learned else "  did not learn"
-    return (
-        f"{fit.epochs} steps  val-loss {fit.valid_loss:.4f} (prior {fit.prior_loss:.4f}){verdict}"
-    )
-
-
 def _show(done: Run, *, as_json: bool, open_report: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"directory": str(done.directory), **done.metrics}))
     else:
-        _summary(done)
+        from convnext_vbt.terminal import print_run
+
+        print_run(done)
     if open_report:
         typer.launch(done.report.resolve().as_uri())
-
-
-def _summary(done: Run) -> None:
-    metrics = done.metrics
-    first, last = (when[:10] for when in metrics["window"])
-    typer.echo(f"{done.directory.name} · out of sample from {first} to {last}")
-    _verdict(metrics["verdict"])
-    own, best = metrics["strategy_cell"], metrics["best_cell_in_hindsight"]
-    columns = {"headline": metrics["headline"]}
-    for symbol, values in own["symbols"].items():
-        columns["own cell" if len(own["symbols"]) == 1 else f"own cell {symbol}"] = values
-    if best is not None:
-        columns["best in hindsight"] = best["metrics"]
-    rows = [
-        (label, *(_cell_value(values.get(key), form) for values in columns.values()))
-        for key, label, form in _ROWS
-    ]
-    _table(("", *columns), rows)
-    head = metrics["headline"]
-    interval = " to ".join(
-        _cell_value(head[key], "{:.2f}") for key in ("sharpe_low", "sharpe_high")
-    )
-    typer.echo(
-        "headline: at each split the rule that had done best by then; "
-        f"Sharpe 90 % interval {interval}"
-    )
-    typer.echo(f"own cell: {_cell_text(own['cell'])}")
-    if best is not None:
-        typer.echo(f"best of {metrics['cells']} cells in hindsight: {_cell_text(best['cell'])}")
-    for sentence in (*metrics["baselines"]["sentences"], *metrics["sentences"]):
-        typer.echo(sentence)
-    thin = metrics["cells_under_30_trades"]
-    if thin:
-        typer.echo(
-            f"{thin} of {metrics['cells']} cells have fewer than 30 trades: do not judge by them"
-        )
-    unlearned = [str(fit["number"] + 1) for fit in metrics["fits"] if not fit["learned"]]
-    if unlearned:
-        typer.echo(f"splits that did not learn: {', '.join(unlearned)}")
-    typer.echo(f"report: {done.report}")
-
-
-def _comparison(found: RunComparison, page: Path) -> None:
-    from convnext_vbt.report.compare_page import difference_texts, figure_texts
-
-    typer.echo(f"out of sample in all of them from {found.first:%Y-%m-%d} to {found.last:%Y-%m-%d}")
-    for text in found.unequal:
-        typer.secho(f"not on equal terms: {text}", fg="yellow")
-    header = ("run", "CAGR", "Sharpe", "90 % interval", "drawdown", "trades", "difference", "90 %")
-    rows = []
-    for row in (*found.rows, *(() if found.hold is None else (found.hold,))):
-        texts = figure_texts(row)
-        shown = ("cagr", "sharpe", "sharpe_interval", "max_drawdown", "trades")
-        rows.append((row.name, *(texts[name] for name in shown), *difference_texts(row)))
-    _table(header, rows)
-    for sentence in found.sentences:
-        typer.echo(sentence)
-    if found.settings:
-        names = [one.name for one in found.contenders]
-        _table(("set differently", *names), [
-            (key, *(one.settings.get(key, "not set") for one in found.contenders))
-            for key in found.settings
-        ])  # fmt: skip
-    typer.echo(f"page: {page}")
-
-
-def _verdict(verdict: dict[str, Any]) -> None:
-    color = {"PASS": "green", "FAIL": "red"}.get(verdict["word"], "yellow")
-    typer.secho(f"verdict: {verdict['word']}", fg=color, bold=True)
-    for reason in verdict["reasons"]:
-        typer.echo(f"  {'+' if reason['ok'] else '-'} {reason['text']}")
-
-
-_ROWS = (
-    ("total_return", "total return", "{:+.1%}"),
-    ("cagr", "CAGR", "{:+.1%}"),
-    ("sharpe", "Sharpe (daily, annualised)", "{:.2f}"),
-    ("max_drawdown", "max drawdown", "{:.1%}"),
-    ("trades", "trades", "{:,.0f}"),
-)
-
-
-def _cell_text(cell: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in cell.items())
-
-
-def _cell_value(value: Any, form: str) -> str:
-    return "n/a" if value is None else form.format(value)
-
-
-def _run_row(entry: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        entry["run"],
-        entry["data"],
-        entry["window"],
-        str(entry["splits"]),
-        _cell_value(entry["cagr"], "{:+.1%}"),
-        _cell_value(entry["sharpe"], "{:.2f}"),
-        _cell_value(entry["trades"], "{:,.0f}"),
-        entry["verdict"],
-    )
-
-
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for position, name in enumerate(header):
-        table.add_column(name, justify="left" if position == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)

@@ -76,10 +76,13 @@ def run(
     device: str = "auto",
     strict: bool = False,
     progress: Callable[[SplitDone], None] | None = None,
+    watch: Path | None = None,
 ) -> Run:
     """Walk forward, sweep and report; whatever is already there and still valid is used again.
 
     `strict` refuses a data file in which anything had to be changed; else changes are logged.
+    `progress` hears of every finished split; in `watch`, an existing folder, those in training tell
+    how far they are.
 
     Raises `ConfigError`, `DataError` or `SplitError`; finished splits stay on disk in any case.
     """
@@ -103,6 +106,7 @@ def run(
             jobs=jobs,
             device=device,
             progress=progress,
+            watch=watch,
         )
         predictions.save(directory / "predictions.parquet")
         return _finish(directory, config, bars, predictions, jobs=jobs)

@@ -162,6 +162,7 @@ def list_runs(out: Path) -> list[dict[str, Any]]:
                 "cells": metrics["cells"],
                 **{name: metrics["headline"][name] for name in ("cagr", "sharpe", "trades")},
                 "verdict": metrics["verdict"]["word"],
+                "report": str(path.with_name("report.html")),
             }
         )
     return rows

@@ -164,6 +164,7 @@ def walk(
     jobs: int | None = None,
     device: str = "auto",
     progress: Callable[[SplitDone], None] | None = None,
+    watch: Path | None = None,
 ) -> Predictions:
     """Every split trained and predicted: `learning.walkforward.walk_forward` by this strategy."""
     return walk_forward(
@@ -180,6 +181,7 @@ def walk(
         jobs=jobs,
         device=device,
         progress=progress,
+        watch=watch,
     )
 
 

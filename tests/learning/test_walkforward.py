@@ -10,6 +10,7 @@ from convnext_vbt.learning.labels import Labels, labels_for
 from convnext_vbt.learning.splits import WalkForward
 from convnext_vbt.learning.training import ModelConfig, TrainingConfig
 from convnext_vbt.learning.walkforward import SplitError, fit_alone, forecast, walk_forward
+from convnext_vbt.learning.watching import steps_in
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.predictions import Predictions, Target
 
@@ -75,8 +76,9 @@ def test_every_test_bar_and_no_other_has_a_prediction(bars, reference):
     assert reference.target == TARGET
 
 
-def test_two_processes_give_what_one_gives(bars, reference):
-    assert_same(predict(bars, jobs=2)[0], reference)
+def test_two_processes_give_what_one_gives(bars, reference, tmp_path):
+    assert_same(predict(bars, jobs=2, watch=tmp_path)[0], reference)
+    assert [step.number for step in steps_in(tmp_path)] == [0, 1, 2]
 
 
 def test_splits_trained_one_by_one_forecast_the_same(bars, reference):

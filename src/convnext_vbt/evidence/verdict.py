@@ -86,7 +86,6 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
     low = _number(facts.sharpe_low, 0.0)
     own = _number(facts.sharpe, facts.buy_and_hold_sharpe)
     holding = _number(facts.buy_and_hold_sharpe, facts.sharpe)
-    p = _number(facts.null_p, MOST_NULL_P, digits=3)
     doubled = _number(facts.doubled_costs_sharpe, 0.0)
     return (
         _condition(
@@ -103,7 +102,7 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
         ),
         _condition(
             facts.null_p < MOST_NULL_P,
-            f"Random sides at the same times do as well with p = {p}, needs p < {MOST_NULL_P}",
+            f"{_random_sides(facts.null_p, MOST_NULL_P)}, needs p < {MOST_NULL_P}",
         ),
         _condition(
             traded > 0 and 100 * positive >= LEAST_POSITIVE_PERCENT * traded,
@@ -121,7 +120,7 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
 
 
 def _failures(facts: Facts) -> tuple[Reason, ...]:
-    high, p = _number(facts.sharpe_high, 0.0), _number(facts.null_p, HOPELESS_NULL_P, digits=3)
+    high = _number(facts.sharpe_high, 0.0)
     signs = (
         (
             facts.sharpe_high < 0,
@@ -130,7 +129,7 @@ def _failures(facts: Facts) -> tuple[Reason, ...]:
         (facts.total_return <= 0, f"Net return {100 * facts.total_return:.1f} %, not above 0"),
         (
             facts.null_p > HOPELESS_NULL_P,
-            f"Random sides at the same times do as well with p = {p}, above {HOPELESS_NULL_P}",
+            f"{_random_sides(facts.null_p, HOPELESS_NULL_P)}, above {HOPELESS_NULL_P}",
         ),
     )
     return tuple(Reason(ok=False, text=f"{text}: enough to fail") for there, text in signs if there)
@@ -140,10 +139,16 @@ def _condition(ok: bool, text: str) -> Reason:
     return Reason(ok=bool(ok), text=f"{text}: {'met' if ok else 'not met'}")
 
 
+def _random_sides(p: float, bound: float) -> str:
+    if not math.isfinite(p):
+        return "Random sides at the same times could not be drawn"
+    return f"Random sides at the same times do as well with p = {_number(p, bound, digits=3)}"
+
+
 def _number(value: float, bound: float, digits: int = 2) -> str:
     """Rounded, with as many more digits as it takes to see on which side of `bound` it lies."""
     if not math.isfinite(value):
-        return "n/a"
+        return "undefined"
     text = f"{value:.{digits}f}"
     while digits < 6 and value != bound and float(text) == round(bound, digits):
         digits += 1

@@ -58,6 +58,8 @@ class SplitTask:
     device: str
     directory: Path | None
     siblings: tuple[Path, ...]
+    watch: Path | None = None
+    """Where its training tells how far it is."""
 
 
 def fit_key_of(task: SplitTask) -> str:

@@ -37,6 +37,7 @@ from convnext_vbt.learning.training import (
     TrainingConfig,
     resolve_device,
 )
+from convnext_vbt.learning.watching import announce, teller
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions, Split, SplitFit, Target
 
@@ -86,13 +87,16 @@ def walk_forward(
     jobs: int | None = None,
     device: str = "auto",
     progress: Callable[[SplitDone], None] | None = None,
+    watch: Path | None = None,
 ) -> Predictions:
     """Train and predict every split; return the out-of-sample probabilities of all test ranges.
 
     `directory` keeps NNN.safetensors (weights), NNN.parquet (predictions) and NNN.json (written
     last) for each split and is read first; `siblings` are such directories of other runs whose
     splits may be taken over. `jobs` splits run side by side (default: the cores there are), each
-    on one torch thread, so order and parallelism change nothing.
+    on one torch thread, so order and parallelism change nothing. `progress` hears of every finished
+    split; in `watch`, an existing folder, those in training tell how far they are
+    (`watching.steps_in`).
 
     Raises `SplitError` when splits failed, after all the others have finished.
     """
@@ -112,9 +116,12 @@ def walk_forward(
             device=device,
             directory=directory,
             siblings=tuple(siblings),
+            watch=watch,
         )
         for split in splits
     ]
+    if watch is not None:
+        announce(watch, len(tasks))
     outcomes: dict[int, _Outcome] = {}
     failures: dict[int, Exception] = {}
     for number, outcome in _run_all(tasks, jobs or available_cores()):
@@ -230,6 +237,7 @@ def _run(task: SplitTask) -> _Outcome:
             training=task.training,
             seed=task.seed,
             device=task.device,
+            progress=None if task.watch is None else teller(task.watch, task.split.number),
         )
     if proba is None:
         proba = _predicted(fitted, task.features, task.split)

@@ -1,0 +1,178 @@
+"""Results as a terminal shows them: tables, the verdict, where the report lies.
+
+Colour only where stdout is a terminal and NO_COLOR is not set; tables are 120 columns wide where it
+is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from convnext_vbt.pipeline import Run
+    from convnext_vbt.report.compare import RunComparison
+
+PIPED_WIDTH = 120
+COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
+_ROWS = (
+    ("total_return", "total return", "{:+.1%}"),
+    ("cagr", "CAGR", "{:+.1%}"),
+    ("sharpe", "Sharpe ratio, annual", "{:.2f}"),
+    ("max_drawdown", "max drawdown", "{:.1%}"),
+    ("trades", "trades", "{:,.0f}"),
+)
+_RUN_COLUMNS = (
+    "run", "data", "out of sample", "splits", "CAGR", "Sharpe", "trades", "verdict",
+)  # fmt: skip
+
+
+def console() -> Console:
+    """Stdout, as wide as the terminal."""
+    from rich.console import Console
+
+    out = Console(highlight=False, markup=False)
+    return out if out.is_terminal else Console(highlight=False, markup=False, width=PIPED_WIDTH)
+
+
+def value_text(value: Any, form: str) -> str:
+    """`value` by `form`; what is undefined is n/a."""
+    return "n/a" if value is None else form.format(value)
+
+
+def print_run(done: Run) -> None:
+    """What a run came to: the headline beside single cells, the verdict, where the report lies."""
+    out, metrics = console(), done.metrics
+    first, last = (when[:10] for when in metrics["window"])
+    say(out, f"{done.directory.name} · out of sample from {first} to {last}", style="bold")
+    _figures(out, metrics)
+    say(
+        out,
+        "headline: at each split the rule that had done best by then; "
+        f"best in hindsight: of {metrics['cells']} cells",
+    )
+    for sentence in _remarks(metrics):
+        say(out, sentence)
+    _verdict(out, metrics["verdict"])
+    say(out, f"report: {done.report}", style="bold")
+
+
+def _figures(out: Console, metrics: dict[str, Any]) -> None:
+    own, best, head = (
+        metrics[name] for name in ("strategy_cell", "best_cell_in_hindsight", "headline")
+    )
+    columns = {"headline": head}
+    for symbol, values in own["symbols"].items():
+        columns["own cell" if len(own["symbols"]) == 1 else f"own cell {symbol}"] = values
+    if best is not None:
+        columns["best in hindsight"] = best["metrics"]
+    rows: list[Sequence[str]] = []
+    for key, label, form in _ROWS:
+        rows.append((label, *(value_text(one.get(key), form) for one in columns.values())))
+        if key == "sharpe":
+            rows.append(("  its 90 % interval", _interval(head), *[""] * (len(columns) - 1)))
+    cells = [own["cell"]] * len(own["symbols"])
+    if best is not None:
+        one = len(own["symbols"]) == 1
+        cells.append({k: v for k, v in best["cell"].items() if k != "symbol" or not one})
+    rules = [_cell_text(cell) for cell in cells]
+    rows.append(("rule", "by split", *rules))
+    print_table(out, ("", *columns), rows)
+
+
+def _interval(head: dict[str, Any]) -> str:
+    low, high = head["sharpe_low"], head["sharpe_high"]
+    return "n/a" if low is None or high is None else f"{low:.2f} to {high:.2f}"
+
+
+def _cell_text(cell: dict[str, Any]) -> str:
+    return ", ".join(
+        str(value) if name == "threshold" else f"{name} {value}" for name, value in cell.items()
+    )
+
+
+def _remarks(metrics: dict[str, Any]) -> list[str]:
+    said = [*metrics["baselines"]["sentences"], *metrics["sentences"]]
+    thin = metrics["cells_under_30_trades"]
+    if thin:
+        said.append(
+            f"{thin} of {metrics['cells']} cells have fewer than 30 trades: do not judge by them"
+        )
+    unlearned = [str(fit["number"] + 1) for fit in metrics["fits"] if not fit["learned"]]
+    if unlearned:
+        said.append(f"splits that did not learn: {', '.join(unlearned)}")
+    return said
+
+
+def _verdict(out: Console, verdict: dict[str, Any]) -> None:
+    say(out, f"verdict: {verdict['word']}", style=f"bold {COLOURS[verdict['word']]}")
+    for reason in verdict["reasons"]:
+        say(out, f"  {'+' if reason['ok'] else '-'} {reason['text']}")
+
+
+def print_runs(entries: Sequence[dict[str, Any]]) -> None:
+    """A folder's runs, a line each, and where their reports lie."""
+    out = console()
+    rows = [
+        (
+            entry["run"],
+            entry["data"],
+            entry["window"],
+            str(entry["splits"]),
+            value_text(entry["cagr"], "{:+.1%}"),
+            value_text(entry["sharpe"], "{:.2f}"),
+            value_text(entry["trades"], "{:,.0f}"),
+            entry["verdict"],
+        )
+        for entry in entries
+    ]
+    print_table(out, _RUN_COLUMNS, rows)
+    folder = Path(entries[0]["report"]).parent.parent
+    say(out, f"reports: {folder / '<run>' / 'report.html'}")
+
+
+def print_comparison(found: RunComparison, page: Path) -> None:
+    """Key figures of every run over the common window, what differs, where the page lies."""
+    from convnext_vbt.report.compare_page import difference_texts, figure_texts
+
+    out = console()
+    say(out, f"out of sample in all of them from {found.first:%Y-%m-%d} to {found.last:%Y-%m-%d}")
+    for text in found.unequal:
+        say(out, f"not on equal terms: {text}", style="yellow")
+    header = ("run", "CAGR", "Sharpe", "90 % interval", "drawdown", "trades", "difference", "90 %")
+    shown = ("cagr", "sharpe", "sharpe_interval", "max_drawdown", "trades")
+    rows = []
+    for row in (*found.rows, *(() if found.hold is None else (found.hold,))):
+        texts = figure_texts(row)
+        rows.append((row.name, *(texts[name] for name in shown), *difference_texts(row)))
+    print_table(out, header, rows)
+    for sentence in found.sentences:
+        say(out, sentence)
+    if found.settings:
+        names = [one.name for one in found.contenders]
+        keys = [
+            (key, *(one.settings.get(key, "not set") for one in found.contenders))
+            for key in found.settings
+        ]
+        print_table(out, ("set differently", *names), keys)
+    say(out, f"page: {page}", style="bold")
+
+
+def say(out: Console, text: str, *, style: str | None = None) -> None:
+    """One line, never broken: the terminal wraps it, a pipe keeps it whole."""
+    out.print(text, style=style, soft_wrap=True)
+
+
+def print_table(out: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table without lines, its first column to the left."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for position, name in enumerate(header):
+        table.add_column(name, justify="left" if position == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)

@@ -1,0 +1,178 @@
+import contextlib
+import io
+import logging
+import os
+import pty
+import re
+import threading
+import time
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from convnext_vbt.cli import _exit_codes
+from convnext_vbt.config import load_config
+from convnext_vbt.learning.walkforward import SplitDone
+from convnext_vbt.learning.watching import announce, steps_in, teller, total_in
+from convnext_vbt.pipeline import read_bars
+from convnext_vbt.predictions import SplitFit
+from convnext_vbt.progress import JUDGING, Display, clock_text, split_line, watching
+from convnext_vbt.stages import prepare, walk
+from tests.strategies import write_tiny
+
+
+def finished(number, done, *, loss=1.0712, cached=False):
+    fit = SplitFit(
+        number=number, epochs=25, valid_loss=loss, prior_loss=1.094, temperature=1.0,
+        prior=(0.3, 0.4, 0.3),
+    )  # fmt: skip
+    return SplitDone(fit=fit, done=done, total=3, cached=cached)
+
+
+def text_of(display, *, width=80):
+    console = Console(file=io.StringIO(), width=width, no_color=True)
+    console.print(display.render())
+    return console.file.getvalue()
+
+
+def test_a_display_shows_every_split_in_training_and_the_time_left(tmp_path):
+    now = 100.0
+    display = Display(folder=tmp_path, clock=lambda: now)
+    assert "reading bars" in text_of(display)
+    announce(tmp_path, 3)
+    assert "split 0/3" in text_of(display)
+    assert "eta -:--" in text_of(display)
+    teller(tmp_path, 0)(30, 40, 1.08123, 1.094)
+    teller(tmp_path, 1)(10, 40, 1.2, 1.1)
+    now = 130.0  # one split's work in 30 s, two are left
+    text = text_of(display)
+    assert "33 %" in text
+    assert "eta 1:00" in text
+    assert "split 1  step 30/40  val-loss 1.0812 (prior 1.0940)" in text
+    assert "split 2  step 10/40  val-loss 1.2000 (prior 1.1000)" in text
+    display.finish(finished(0, 1))
+    text = text_of(display)
+    assert "split 1/3" in text
+    assert "step 30/40" not in text
+    display.finish(finished(1, 2))
+    display.finish(finished(2, 3))
+    assert text_of(display).strip() == JUDGING
+    assert all(len(line) <= 40 for line in text_of(display, width=40).splitlines())
+
+
+def test_cached_splits_do_not_make_the_rest_look_fast(tmp_path):
+    now = 0.0
+    display = Display(folder=tmp_path, clock=lambda: now)
+    announce(tmp_path, 4)
+    display.look()
+    display.finish(finished(0, 1, cached=True))
+    display.finish(finished(1, 2, cached=True))
+    display.finish(finished(2, 3))
+    now = 60.0
+    assert display.seconds_left(3.0) == 60.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, "-:--"), (40.4, "0:40"), (725, "12:05"), (11_220, "3:07:00")]
+)
+def test_time_left(seconds, text):
+    assert clock_text(seconds) == text
+
+
+def test_a_split_in_a_line():
+    assert split_line(finished(4, 2, cached=True)) == (
+        "split 5 (2/3)  25 steps  val-loss 1.0712 (prior 1.0940) (from cache)"
+    )
+    assert split_line(finished(0, 1, loss=1.2)).endswith("did not learn")
+
+
+def test_off_a_terminal_it_is_one_line_a_split(capsys):
+    with watching() as watcher:
+        assert watcher.folder is None
+        for number in range(3):
+            watcher.done(finished(number, number + 1))
+    err = capsys.readouterr().err
+    assert err.splitlines() == [*(split_line(finished(k, k + 1)) for k in range(3)), JUDGING]
+    assert "\r" not in err
+    with watching(quiet=True) as watcher:
+        assert watcher.done is None
+    assert capsys.readouterr().err == ""
+
+
+def on_terminal(monkeypatch, work, **environment):
+    """What `work` writes to stderr when that is a real pseudo-terminal."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"TERM": "xterm-256color", "COLUMNS": "80"} | environment).items():
+        monkeypatch.setenv(name, value)
+    parent, child = pty.openpty()
+    chunks = []
+
+    def read():
+        with contextlib.suppress(OSError):  # the other side is closed at the end
+            while data := os.read(parent, 65_536):
+                chunks.append(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(child, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr("sys.stderr", stream)
+        work()
+        stream.flush()
+    reader.join(timeout=10)
+    os.close(parent)
+    return b"".join(chunks).decode()
+
+
+def show_two_splits():
+    with _exit_codes(), watching() as watcher:
+        announce(watcher.folder, 3)
+        teller(watcher.folder, 0)(10, 40, 1.08, 1.094)
+        teller(watcher.folder, 1)(20, 40, 1.07, 1.094)
+        time.sleep(0.5)
+        logging.getLogger("convnext_vbt").warning("mind %s", "this")
+        watcher.done(finished(0, 1))
+        time.sleep(0.5)
+
+
+def test_on_a_terminal_the_splits_in_training_are_shown_and_then_cleared(monkeypatch):
+    text = on_terminal(monkeypatch, show_two_splits)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    assert "split 1  step 10/40  val-loss 1.0800 (prior 1.0940)" in plain
+    assert "split 2  step 20/40" in plain
+    assert "split 1/3" in plain
+    assert split_line(finished(0, 1)) in plain
+    assert "warning: mind this" in plain
+    assert "\x1b[2K" in text  # lines are drawn over, not added
+    assert re.search(r"\x1b\[[0-9;]*3[0-9]", text)  # colour
+
+
+def test_no_color_is_respected(monkeypatch):
+    text = on_terminal(monkeypatch, show_two_splits, NO_COLOR="1")
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9][0-9;]*m", text)
+    assert "split 1  step 10/40" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def test_splits_tell_their_steps_and_train_the_same(tmp_path):
+    (tmp_path / "watch").mkdir()
+    config = load_config(write_tiny(tmp_path))
+    stages = prepare(config, read_bars(config))
+    watched = walk(config, stages, jobs=1, watch=tmp_path / "watch")
+    plain = walk(config, stages, jobs=1)
+    np.testing.assert_array_equal(watched.proba, plain.proba)
+    steps = steps_in(tmp_path / "watch")
+    assert total_in(tmp_path / "watch") == 3
+    assert [step.number for step in steps] == [0, 1, 2]
+    for step, fit in zip(steps, watched.fits, strict=True):
+        assert (step.step, step.steps) == (4, 4)
+        assert step.prior_loss == fit.prior_loss
+        if fit.epochs == 4:  # the last look is the one that was kept
+            assert step.valid_loss == pytest.approx(fit.valid_loss)
+
+
+def test_a_watch_folder_that_is_gone_stops_nothing(tmp_path):
+    teller(tmp_path / "gone", 0)(1, 2, 1.0, 1.0)
+    announce(tmp_path / "gone", 3)
+    assert total_in(tmp_path / "gone") == 0
+    assert steps_in(tmp_path / "gone") == []
