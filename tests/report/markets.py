@@ -132,8 +132,18 @@ class Page:
         }
         found = {name: part.group(1) for name, part in parts.items() if part}
         pool = gzip.decompress(base64.b64decode(found["pool"]))
-        return cls(text=text, data=json.loads(found["data"]), pool=pool)
+        data = json.loads(found["data"])
+        at = data["series"]["at"]
+        data["series"] = json.loads(pool[at : at + data["series"]["n"]])
+        return cls(text=text, data=data, pool=pool)
 
     def array(self, ref: dict[str, Any]) -> np.ndarray:
         """The array that `ref` points to."""
-        return np.frombuffer(self.pool, "<" + ref["t"], ref["n"], ref["at"])
+        kind = np.dtype("<" + ref["t"])
+        planes = np.frombuffer(self.pool, np.uint8, ref["n"] * kind.itemsize, ref["at"])
+        found = planes.reshape(kind.itemsize, -1).T.copy().view(kind)[:, 0]
+        if "step" in ref:
+            lowest = np.iinfo(kind).min
+            known = np.where(found == lowest, np.nan, found)
+            found = (np.cumsum(known) if ref.get("line") else known) * ref["step"]
+        return found

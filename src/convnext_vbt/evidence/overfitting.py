@@ -7,6 +7,7 @@ M = S! / (S/2)!^2 choices of in-sample blocks.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -74,6 +75,36 @@ def probability_of_backtest_overfitting(
     )
 
 
+def rank_transfer(returns_TC: ArrayLike, num_blocks: int = 16) -> np.ndarray:
+    """Mean out-of-sample rank of each in-sample rank over all choices of blocks, (N, 2).
+
+    The choices are those of `probability_of_backtest_overfitting`; rank 1 is the best, ties share
+    the mean rank. Column 0 is the in-sample rank 1 ... N, column 1 the mean rank out of sample of
+    whoever held it. If ranks last it rises along the diagonal; if they are luck it is flat at
+    (N + 1) / 2. A configuration that is constant within a half stands at Sharpe 0 there. Empty
+    where that function is undefined.
+    """
+    from scipy.stats import rankdata
+
+    values = np.asarray(returns_TC, dtype=np.float64)
+    if len(values) < 2 * num_blocks:
+        return np.zeros((0, 2))
+    values = values[:, _varies(values)]
+    count = values.shape[1]
+    if count < FEWEST_CONFIGURATIONS:
+        return np.zeros((0, 2))
+    total, seen = np.zeros(count), 0
+    for in_sample, out_of_sample in _halves(values, num_blocks):
+        inside, outside = (
+            rankdata(-np.round(np.nan_to_num(ratios), 12), axis=1)
+            for ratios in (in_sample, out_of_sample)
+        )
+        order = np.argsort(inside, axis=1, kind="stable")
+        total += np.take_along_axis(outside, order, axis=1).sum(axis=0)
+        seen += len(inside)
+    return np.column_stack([np.arange(1.0, count + 1), total / seen])
+
+
 def _varies(values_TC: np.ndarray) -> np.ndarray:
     """Columns that are finite and not constant, bool (C,)."""
     finite = np.isfinite(values_TC).all(axis=0)
@@ -91,6 +122,11 @@ def _undefined(count: int, reason: str) -> BacktestOverfitting:
 
 def _logits(values_TC: np.ndarray, num_blocks: int) -> np.ndarray:
     """Logit of every choice that has one, in the order of `itertools.combinations`."""
+    return np.concatenate([_rank_logits(*pair) for pair in _halves(values_TC, num_blocks)])
+
+
+def _halves(values_TC: np.ndarray, num_blocks: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Sharpe ratios in and out of sample of every choice, (M, C) each, some choices at a time."""
     blocks = np.array_split(values_TC, num_blocks)
     count_S = np.array([len(block) for block in blocks], dtype=np.float64)
     sum_SC = np.stack([block.sum(axis=0) for block in blocks])
@@ -99,12 +135,11 @@ def _logits(values_TC: np.ndarray, num_blocks: int) -> np.ndarray:
     inside_MS = np.zeros((len(chosen), num_blocks))
     np.put_along_axis(inside_MS, chosen, 1.0, axis=1)
     pieces = 1 + inside_MS.shape[0] * values_TC.shape[1] // _CELLS
-    logits = []
     for inside in np.array_split(inside_MS, pieces):
-        in_sample = _sharpe(inside, count_S, sum_SC, square_SC)
-        out_of_sample = _sharpe(1.0 - inside, count_S, sum_SC, square_SC)
-        logits.append(_rank_logits(in_sample, out_of_sample))
-    return np.concatenate(logits)
+        yield (
+            _sharpe(inside, count_S, sum_SC, square_SC),
+            _sharpe(1.0 - inside, count_S, sum_SC, square_SC),
+        )
 
 
 def _sharpe(

@@ -72,6 +72,40 @@ def score_splits(preds: Predictions, values: np.ndarray) -> pd.DataFrame:
     return table.rename_axis("split").astype({"bars": np.int64})
 
 
+def overall(preds: Predictions, values: np.ndarray) -> pd.DataFrame:
+    """Scores over all bars that count, beside those of knowing nothing but frequencies.
+
+    Rows: "model"; "majority", always the class that was the most frequent in the split's training
+    range; "prior", that range's class frequencies as probabilities. Columns: accuracy,
+    balanced_accuracy, mcc, log_loss, brier, ece as in `score_splits`. Bars of splits without a
+    prior are left out of the last two rows; what is not defined is NaN.
+    """
+    proba, actual = _pooled(preds, values)
+    numbers = preds.split[(preds.split >= 0) & (values >= 0)]
+    prior_MK = np.full(proba.shape, np.nan)
+    for number in np.unique(numbers):
+        prior_MK[numbers == number] = _prior(preds, values, int(number))
+    known = np.isfinite(prior_MK).all(axis=1)
+    prior_MK, seen = prior_MK[known], actual[known]
+    usual = prior_MK.argmax(axis=1)
+    certain = dict.fromkeys(("log_loss", "brier", "ece"), np.nan)
+    prior = _judged(prior_MK, seen) | dict.fromkeys(
+        ("accuracy", "balanced_accuracy", "mcc", "ece"), np.nan
+    )
+    rows = {
+        "model": _judged(proba, actual),
+        "majority": _judged(np.eye(3)[usual], seen) | certain,
+        "prior": prior,
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _judged(proba_MK: np.ndarray, actual: np.ndarray) -> dict[str, float]:
+    names = ("accuracy", "balanced_accuracy", "mcc", "log_loss", "brier", "ece")
+    scores = _scores(proba_MK, actual, np.full(3, np.nan))
+    return {name: scores[name] for name in names}
+
+
 def confusion(preds: Predictions, values: np.ndarray) -> pd.DataFrame:
     """Number of bars by label (rows, "actual") and most probable class (columns, "predicted")."""
     proba, actual = _pooled(preds, values)

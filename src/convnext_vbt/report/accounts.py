@@ -7,7 +7,7 @@ T bars of the simulated window, D UTC days, S splits.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -54,6 +54,25 @@ class Account:
             trades=trades[np.argsort(trades["entry_idx"], kind="stable")],
             init_cash=simulation.init_cash * equity.shape[1],
         )
+
+
+def before_costs(account: Account, *, slippage: float) -> Account:
+    """The same trades as if fees and slippage had been given back: "gross".
+
+    Equity has every cost of the orders so far added; a trade's profit has those of its own fills,
+    and its return is that over the same entry value. Sizes and exits stay as they were.
+    """
+    paid = np.zeros(len(account.equity))
+    np.add.at(paid, account.orders["idx"], order_costs(account.orders, slippage))
+    trades = account.trades.copy()
+    side = np.where(trades["direction"] == 1, -1.0, 1.0)
+    closed = trades["status"] == _CLOSED
+    entry = trades["entry_price"] * (1.0 - 1.0 / (1.0 + side * slippage)) * side
+    leave = trades["exit_price"] * (1.0 / (1.0 - side * slippage) - 1.0) * side
+    slipped = trades["size"] * (entry + np.where(closed, leave, 0.0))
+    trades["pnl"] += trades["entry_fees"] + trades["exit_fees"] + slipped
+    trades["return"] = trades["pnl"] / (trades["size"] * trades["entry_price"])
+    return replace(account, equity=account.equity + np.cumsum(paid), trades=trades)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -164,7 +183,7 @@ def figures(account: Account, bars: Bars, *, slippage: float) -> dict[str, float
     equity, trades = account.equity, account.trades
     closed = trades[trades["status"] == _CLOSED]
     profits = closed["pnl"]
-    traded, costs = _traded(account.orders), _costs(account.orders, slippage)
+    traded, costs = _traded(account.orders), float(order_costs(account.orders, slippage).sum())
     growth = float(equity[-1] / account.init_cash)
     years = len(equity) / bars.bars_per_year
     cagr = growth ** (1.0 / years) - 1.0 if growth > 0 else -1.0
@@ -208,7 +227,8 @@ def break_even(account: Account, *, slippage: float) -> float:
     NaN without an order.
     """
     profit = float(account.equity[-1]) - account.init_cash
-    return _ratio(profit + _costs(account.orders, slippage), _traded(account.orders))
+    costs = float(order_costs(account.orders, slippage).sum())
+    return _ratio(profit + costs, _traded(account.orders))
 
 
 def probabilistic_sharpe(returns: np.ndarray) -> float:
@@ -231,12 +251,11 @@ def _traded(orders: np.ndarray) -> float:
     return float((orders["size"] * orders["price"]).sum())
 
 
-def _costs(orders: np.ndarray, slippage: float) -> float:
-    """Fees, and how much worse than the market's price each fill was."""
+def order_costs(orders: np.ndarray, slippage: float) -> np.ndarray:
+    """Of each order: its fee, and how much worse than the market's price it was filled."""
     side = np.where(orders["side"] == _SELL, -1.0, 1.0)
     market = orders["price"] / (1.0 + side * slippage)
-    slipped = orders["size"] * np.abs(orders["price"] - market)
-    return float(orders["fees"].sum() + slipped.sum())
+    return np.asarray(orders["fees"] + orders["size"] * np.abs(orders["price"] - market))
 
 
 def _ratio(above: float, below: float) -> float:

@@ -13,13 +13,16 @@ from convnext_vbt.report import payload
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render_document(template: str, *, script: str, data: dict[str, Any], **context: Any) -> str:
+def render_document(
+    template: str, *, script: str | tuple[str, ...], data: dict[str, Any], **context: Any
+) -> str:
     """The page of a template as text, its script, style sheet, data and plotly.js inside it.
 
-    `template` and `script` are files of `templates/`; `data` is JSON for the script; a `context`
-    value is escaped unless it is `markup`.
+    `template` and `script` are files of `templates/`, several of the latter one after another;
+    `data` is JSON for the script; a `context` value is escaped unless it is `markup`.
     """
-    source = template_text(script)
+    names = (script,) if isinstance(script, str) else script
+    source = "".join(template_text(name) for name in names)
     plotly, plotly_hash = _plotly()
     page: str = (
         _environment()

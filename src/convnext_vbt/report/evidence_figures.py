@@ -5,13 +5,15 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convnext_vbt.evidence.nulls import Null
-from convnext_vbt.report.figures import BLUE, GRID, INK, MUTED, SKY, base_layout
-from convnext_vbt.report.judgement import Costs, histogram
+from convnext_vbt.report.figures import BLUE, GRID, INK, MUTED, base_layout
+from convnext_vbt.report.judgement import Costs
+from convnext_vbt.report.returns import histogram
+from convnext_vbt.report.trade_figures import histogram_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -21,41 +23,48 @@ _HEIGHT = 290
 
 def null_figure(null: Null) -> go.Figure:
     """Sharpe ratios of the draws, the strategy's own as a line."""
-    figure = _histogram(null.draws, "draws", "Sharpe ratio, annualised")
-    return _line(figure, null.observed, "the strategy")
+    counts, edges = histogram(null.draws)
+    title = "Sharpe ratio, annualised"
+    return _line(
+        histogram_figure(counts, edges, what="draws", title=title), null.observed, "the strategy"
+    )
 
 
 def logit_figure(logits: np.ndarray) -> go.Figure:
     """Logits of the out-of-sample rank of the in-sample best; up to 0 is the worse half."""
-    figure = _histogram(logits, "choices", "logit of the rank out of sample")
-    return _line(figure, 0.0, "the middle of the field")
+    counts, edges = histogram(logits)
+    title = "logit of the rank out of sample"
+    return _line(
+        histogram_figure(counts, edges, what="choices", title=title), 0.0, "the middle of the field"
+    )
 
 
-def _histogram(values: np.ndarray, what: str, title: str) -> go.Figure:
+def rank_figure(ranks_N2: np.ndarray) -> go.Figure:
+    """Mean out-of-sample rank of each in-sample rank (`overfitting.rank_transfer`), 1 the best."""
     import plotly.graph_objects as go
 
-    counts, edges = histogram(values)
-    figure = go.Figure()
-    figure.add_bar(
-        x=(edges[1:] + edges[:-1]) / 2,
-        y=counts,
-        width=np.diff(edges),
-        marker={"color": SKY, "line": {"width": 0}},
-        customdata=np.column_stack([edges[:-1], edges[1:]]),
-        hovertemplate=(
-            f"%{{customdata[0]:.2f}} to %{{customdata[1]:.2f}}<br>%{{y:,.0f}} {what}<extra></extra>"
-        ),
-    )
-    return figure.update_layout(
-        **base_layout(_HEIGHT),
-        bargap=0.06,
-        showlegend=False,
-        dragmode=False,
-        xaxis={"title": {"text": title, "standoff": 6}, "zeroline": False, "showgrid": False,
-               "fixedrange": True},
-        yaxis={"title": {"text": what, "standoff": 8}, "automargin": True,
-               "gridcolor": GRID, "zeroline": False, "fixedrange": True},
+    inside, outside = ranks_N2.T
+    ends = [1.0, float(len(inside))]
+    middle = (len(inside) + 1) / 2
+    out = go.Figure()
+    for y, name, dash in ((ends, "ranks last", "dot"), ([middle] * 2, "ranks are luck", "dash")):
+        out.add_scatter(
+            x=ends, y=y, name=name, mode="lines", hoverinfo="skip",
+            line={"color": MUTED, "width": 1.2, "dash": dash},
+        )  # fmt: skip
+    out.add_scatter(
+        x=inside, y=outside, name="these rules", mode="lines+markers",
+        line={"color": BLUE, "width": 1.8}, marker={"size": 7},
+        hovertemplate="rank %{x:.0f} in sample, %{y:.1f} on average out of it<extra></extra>",
     )  # fmt: skip
+    axis = {"gridcolor": GRID, "zeroline": False, "fixedrange": True, "autorange": "reversed"}
+    return out.update_layout(
+        **base_layout(_HEIGHT),
+        dragmode=False,
+        xaxis=axis | {"title": {"text": "rank in sample, 1 the best", "standoff": 6}},
+        yaxis=axis | {"title": {"text": "mean rank out of sample"}},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+    )
 
 
 def _line(figure: go.Figure, at: float, text: str) -> go.Figure:
@@ -116,29 +125,31 @@ def rule_figure(title: str, ticks: Sequence[str]) -> go.Figure:
 
 
 def cost_figure(costs: Sequence[Costs]) -> go.Figure:
-    """Sharpe ratio of the headline against the cost a side."""
-    import plotly.graph_objects as go
+    """Sharpe ratio and growth a year of the headline against the cost a side."""
+    from plotly.subplots import make_subplots
 
-    points: list[dict[str, Any]] = [
-        {"x": cost.basis_points, "y": cost.figures["sharpe"], "times": cost.multiple}
-        for cost in costs
-    ]
-    out = go.Figure()
-    out.add_scatter(
-        x=[point["x"] for point in points],
-        y=[point["y"] for point in points],
-        customdata=[point["times"] for point in points],
-        mode="lines+markers",
-        line={"color": BLUE, "width": 1.8},
-        marker={"size": 8},
-        hovertemplate="%{x:g} bp a side (%{customdata} ×)<br>Sharpe ratio %{y:.2f}<extra></extra>",
-    )
-    return out.update_layout(
-        **base_layout(_HEIGHT),
-        showlegend=False,
-        dragmode=False,
-        xaxis={"title": {"text": "cost a side, bp", "standoff": 6}, "gridcolor": GRID,
-               "zeroline": False, "fixedrange": True, "tickvals": [p["x"] for p in points]},
-        yaxis={"title": {"text": "Sharpe ratio"}, "gridcolor": GRID, "zeroline": True,
-               "zerolinecolor": MUTED, "fixedrange": True},
+    out = make_subplots(rows=1, cols=2, horizontal_spacing=0.12)
+    x = [cost.basis_points for cost in costs]
+    for col, (name, label, scale, unit) in enumerate(
+        (("sharpe", "Sharpe ratio, annual", 1, ""), ("cagr", "growth a year, %", 100, " %")),
+        start=1,
+    ):
+        out.add_scatter(
+            x=x,
+            y=[cost.figures[name] * scale for cost in costs],
+            customdata=[cost.multiple for cost in costs],
+            mode="lines+markers",
+            line={"color": BLUE, "width": 1.8},
+            marker={"size": 8},
+            hovertemplate="%{x:g} bp a side (%{customdata} ×)<br>"
+            f"%{{y:.2f}}{unit}<extra></extra>",
+            row=1,
+            col=col,
+        )
+        out.update_yaxes(title={"text": label, "standoff": 4}, automargin=True, row=1, col=col)
+    out.update_xaxes(
+        title={"text": "cost a side, bp", "standoff": 6}, gridcolor=GRID, zeroline=False,
+        fixedrange=True, tickvals=sorted(set(x)),
     )  # fmt: skip
+    out.update_yaxes(gridcolor=GRID, zeroline=True, zerolinecolor=MUTED, fixedrange=True)
+    return out.update_layout(**base_layout(_HEIGHT), showlegend=False, dragmode=False)

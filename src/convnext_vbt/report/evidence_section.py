@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from convnext_vbt.evidence.baselines import NAMES, Comparison
-from convnext_vbt.evidence.hindsight import Hindsight
+from convnext_vbt.evidence.hindsight import Hindsight, compared_returns
 from convnext_vbt.evidence.nulls import Null
-from convnext_vbt.evidence.overfitting import BacktestOverfitting
+from convnext_vbt.evidence.overfitting import BacktestOverfitting, rank_transfer
 from convnext_vbt.evidence.verdict import Assessment
 from convnext_vbt.report import evidence_figures, figures, judgement, payload
 from convnext_vbt.report.formats import (
@@ -22,6 +22,7 @@ from convnext_vbt.report.formats import (
     level_label,
     level_text,
 )
+from convnext_vbt.report.returns import histogram
 from convnext_vbt.trading.sweep import SweepResult
 
 _BASELINE_FIGURES = ("total_return", "cagr", "max_drawdown", "sharpe")
@@ -38,6 +39,7 @@ def evidence_context(
     head, best, null = assessment.headline, assessment.hindsight, assessment.random_sides
     best_name = grid.name(grid.find(best.cell)) if best.cell else ""
     overfitting = judgement.backtest_overfitting(res)
+    ranks = rank_transfer(compared_returns(res)) if len(overfitting.logits) else np.zeros((0, 2))
     costs = judgement.costs(res, head)
     context = {
         "verdict": {
@@ -58,6 +60,7 @@ def evidence_context(
         "pbo": format_number(overfitting.probability, "percent"),
         "pbo_text": _pbo_text(overfitting),
         "pbo_rows": _bins(overfitting.logits),
+        "rank_rows": [[f"{a:.0f}", f"{b:.2f}"] for a, b in ranks.tolist()],
         "spa_text": _spa_text(best),
         "cost_labels": [FIGURE[name].label for name in _COST_FIGURES],
         "cost_rows": _cost_rows(costs),
@@ -68,6 +71,8 @@ def evidence_context(
         charts["random"] = evidence_figures.null_figure(null)
     if len(overfitting.logits):
         charts["logits"] = evidence_figures.logit_figure(overfitting.logits)
+    if len(ranks):
+        charts["ranks"] = evidence_figures.rank_figure(ranks)
     drawn = {name: payload.figure_json(figure) for name, figure in charts.items()}
     across, _ = figures.heatmap_axes(res.metrics)
     values = grid.values[grid.names.index(across)]
@@ -172,7 +177,7 @@ def _spa_text(best: Hindsight) -> str:
 def _bins(values: np.ndarray) -> list[list[str]]:
     if not np.isfinite(values).any():
         return []
-    counts, edges = judgement.histogram(values)
+    counts, edges = histogram(values)
     return [
         [format_number(low, "ratio"), format_number(high, "ratio"), f"{count:,}"]
         for low, high, count in zip(

@@ -20,6 +20,7 @@ from convnext_vbt.evidence.window import Window
 from convnext_vbt.predictions import CLASSES, Predictions
 from convnext_vbt.report import accounts
 from convnext_vbt.report.formats import FIGURE, THIN_TRADES, Figure, level_label, level_text
+from convnext_vbt.report.returns import Fan
 from convnext_vbt.trading.sweep import SweepResult
 
 if TYPE_CHECKING:  # plotly takes half a second to import, and `write_report` is imported early
@@ -50,6 +51,7 @@ RANGE_COLOURS = {
 DIVERGING = ((0.0, "#cc5a00"), (0.5, MIDDLE), (1.0, "#0a6fad"))
 """Its ends stay as they are on a dark page, where the numbers inside the cells are light."""
 FILL = "rgba(0,114,178,0.16)"
+FAN_WIDE, FAN_NARROW = "rgba(86,180,233,0.13)", "rgba(86,180,233,0.20)"
 _MAX_LABELLED_CELLS = 150
 
 
@@ -362,26 +364,31 @@ class Line:
 
 
 def equity_figure(
-    lines: Sequence[Line], *, bands: list[tuple[int, pd.Timestamp, pd.Timestamp]]
+    lines: Sequence[Line],
+    *,
+    bands: list[tuple[int, pd.Timestamp, pd.Timestamp]],
+    fan: Fan | None = None,
 ) -> go.Figure:
-    """The two panels of `plot_equity`; the last line lies on top."""
+    """The two panels of `plot_equity`; the last line lies on top, `fan` below all of them."""
     from plotly.subplots import make_subplots
 
     out = make_subplots(
         rows=2, cols=1, shared_xaxes=True, row_heights=[0.68, 0.32], vertical_spacing=0.05
     )
+    if fan is not None:
+        _add_fan(out, lines[-1].account.days.astype("datetime64[D]"), fan)
     for line in lines:
         days = line.account.days.astype("datetime64[D]")
         style = {"color": line.colour, "dash": line.dash}
         fill = {"fill": "tozeroy", "fillcolor": line.fill} if line.fill else {}
         out.add_scatter(
             x=days, y=line.account.growth, name=line.name, line={**style, "width": line.width},
-            mode="lines", hovertemplate="%{y:.4f}", row=1, col=1,
+            mode="lines", hovertemplate="%{y:.4f}", meta=f"{line.name}: growth", row=1, col=1,
         )  # fmt: skip
         out.add_scatter(
             x=days, y=line.account.underwater * 100, name=line.name,
             line={**style, "width": 0.7 * line.width}, mode="lines", showlegend=False,
-            hovertemplate="%{y:.2f} %", row=2, col=1, **fill,
+            hovertemplate="%{y:.2f} %", meta=f"{line.name}: underwater", row=2, col=1, **fill,
         )  # fmt: skip
     for position, (number, begin, end) in enumerate(bands):
         if position % 2 == 0:
@@ -401,6 +408,22 @@ def equity_figure(
         hovermode="x unified",
         legend={"orientation": "h", "y": 1.06, "yanchor": "bottom", "x": 0},
     )
+
+
+def _add_fan(out: go.Figure, days: np.ndarray, fan: Fan) -> None:
+    """Two bands, 90 % and 50 % of the resampled histories."""
+    edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+    for low, high, name, colour in (
+        (0, 4, "90 % of resampled histories", FAN_WIDE),
+        (1, 3, "50 % of them", FAN_NARROW),
+    ):
+        out.add_scatter(
+            x=days, y=fan.growth[low], meta=f"fan {low}", showlegend=False, row=1, col=1, **edge
+        )
+        out.add_scatter(
+            x=days, y=fan.growth[high], name=name, meta=f"fan {high}", fill="tonexty",
+            fillcolor=colour, row=1, col=1, **edge,
+        )  # fmt: skip
 
 
 def base_layout(height: int) -> dict[str, Any]:

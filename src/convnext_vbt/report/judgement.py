@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from convnext_vbt.evidence import stats
 from convnext_vbt.evidence.headline import Headline
 from convnext_vbt.evidence.hindsight import compared_returns
@@ -257,9 +255,3 @@ def choices(head: Headline) -> dict[int, tuple[str, str]]:
             why += f"; Sharpe ratio {sharpe} in {row['trades']:,} trades before"
         out[int(number)] = (rule, why)
     return out
-
-
-def histogram(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Counts (B,) and edges (B + 1,) of the finite values, no more bins than distinct values."""
-    known = values[np.isfinite(values)]
-    return np.histogram(known, bins=min(30, len(np.unique(known))))

@@ -3,43 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from convnext_vbt import __version__
-from convnext_vbt.evidence import scores
 from convnext_vbt.evidence.baselines import Comparison
 from convnext_vbt.evidence.verdict import Assessment, assess
 from convnext_vbt.evidence.window import Window
-from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.market.bars import step_text
-from convnext_vbt.report import accounts, cells, figures, judgement, payload, tables
+from convnext_vbt.report import accounts, cells, judgement, payload, returns, tables
 from convnext_vbt.report.caveats import generated, is_simulated
 from convnext_vbt.report.document import markup, render_document
 from convnext_vbt.report.evidence_section import baseline_context, evidence_context
 from convnext_vbt.report.formats import FIGURE, HEATMAP_FIGURES, THIN_TRADES, level_label
+from convnext_vbt.report.glossary import GLOSSARY
+from convnext_vbt.report.model_section import (
+    confidence_deciles,
+    judged_model,
+    model_context,
+    thresholds,
+)
+from convnext_vbt.report.series import GROSS_FIGURES, SeriesWriter
+from convnext_vbt.report.time_section import time_figures
 from convnext_vbt.storage import write_text
 from convnext_vbt.trading.sweep import SweepResult
 
-_NO_TARGET = (
-    "These predictions do not say what their probabilities speak of (no target), so they cannot be "
-    "compared with what came true."
-)
-_NO_OUTCOME = "Not one predicted bar has a known outcome, so the model cannot be judged."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Model:
-    """The predictions judged against their labels."""
-
-    values: np.ndarray
-    """int8 (T, N), -1 where there is no label."""
-    scores: pd.DataFrame
-    """`evidence.scores.score_splits`."""
+MAX_PRICES = 260_000
+"""Closes carried over all symbols together; of more, every k-th one."""
 
 
 def write_report(
@@ -100,7 +92,7 @@ def render(
     data, pool, context = _body(res, grid, assessment, start=start, fixed=fixed)
     return render_document(
         "report.html.j2",
-        script="report.js",
+        script=("numbers.js", "tables.js", "charts.js", "report.js"),
         data=data,
         pool=markup(pool.text()),
         **context,
@@ -118,6 +110,7 @@ def render(
         thin_trades=THIN_TRADES,
         quote=tables.quote_currency(res.bars.symbols),
         caveats=[*caveats, *notes],
+        glossary=GLOSSARY,
         signature=f"Written by convnext-vbt {__version__}.",
     )
 
@@ -133,68 +126,105 @@ def _body(
     """The page's data, its pool of arrays and what the template shows without a script."""
     pool = payload.Pool()
     ranges = accounts.split_ranges([split.test for split in res.predictions.splits], res.window)
+    deciles = confidence_deciles(res)
+    writer = SeriesWriter(pool=pool, res=res, ranges=ranges, deciles=deciles)
     rows = payload.embedded_rows(res, grid, [start])
     series, carried = [], {}
     for row in rows:
-        account = accounts.Account.of(res.simulation(**grid.cell(row)))
-        series.append({"row": row, **payload.account_series(pool, account, ranges)})
+        simulation = res.simulation(**grid.cell(row))
+        account = accounts.Account.of(simulation)
+        series.append({"row": row, **writer.account(account, simulation)})
         carried[row] = cells.carried_figures(account, res, assessment.trials)
     table = cells.table(res, carried)
     simulation = assessment.headline.selection.simulation
     head = accounts.Account.of(simulation)
     holds = _holds(res, grid)
+    hold_figures = [judgement.hold_figures(res, hold) for hold in holds]
     columns = {
         "headline": judgement.headline_figures(res, assessment),
-        "hold": judgement.hold_figures(
-            res, holds[grid.positions[start][grid.names.index("symbol")]]
-        ),
+        "hold": hold_figures[grid.positions[start][grid.names.index("symbol")]],
         "random": judgement.random_figures(res, assessment),
     }
     evidence, charts = evidence_context(res, grid, assessment, columns["headline"])
-    model = _model(res)
-    seconds = np.asarray(res.window_bars.index.as_unit("s").asi8)
+    model = judged_model(res)
+    judged, model_charts = model_context(res, model, deciles)
+    intervals = returns.split_intervals(head, ranges, res.bars.days_per_year)
     data = payload.sweep_payload(pool, res, grid, table) | {
         "fixed": fixed,
         "start": start,
-        "series": series,
-        "headline": payload.account_series(pool, head, ranges)
-        | {"symbols": simulation.columns.get_level_values("symbol").tolist()},
+        "series": pool.add_json(series),
+        "headline": writer.account(head, simulation)
+        | {
+            "symbols": simulation.columns.get_level_values("symbol").tolist(),
+            "cagr": columns["headline"]["cagr"],
+            "drawdown": columns["headline"]["max_drawdown"],
+        },
         "holds": [
-            payload.daily_series(pool, hold)
-            | {"figures": tables.figure_texts(judgement.hold_figures(res, hold))}
-            for hold in holds
+            writer.line(hold)
+            | {
+                "figures": tables.figure_texts(found),
+                "cagr": found["cagr"],
+                "drawdown": found["max_drawdown"],
+            }
+            for hold, found in zip(holds, hold_figures, strict=True)
         ],
-        "days": pool.add(_days(head).days, "i4"),
-        "first_bar": int(seconds[0]),
-        "bars": pool.add(np.diff(seconds, prepend=seconds[0]), "i4"),
-        "figures": _figures(res, head, model) | charts,
-    }
+        "gross_figures": GROSS_FIGURES,
+        "deciles": [] if deciles is None else deciles.table["decile"].tolist(),
+        "split_labels": [str(split.number + 1) for split in res.predictions.splits],
+        "thresholds": thresholds(res, dict(zip(grid.names, grid.values, strict=True)).get(
+            "threshold", ())),
+        **_time(pool, res, grid, head),
+        "figures": time_figures(res, head, ranges, intervals, pool) | charts | model_charts,
+    }  # fmt: skip
     context = {
         "key_rows": tables.key_rows(table, start=start, fixed=fixed, columns=columns),
         "num_symbols": len(simulation.columns),
         "has_rules": "rules" in charts,
         "across_label": level_label(data["heatmap"]["across"]),
         "embedded_note": _embedded_note(len(grid), len(rows)),
+        "has_fan": "fan" in data["figures"],
     }
     entries = head.trades["entry_idx"]
-    gains, _, counts = accounts.split_figures(head.equity, entries, ranges, head.init_cash)
-    rows_of_splits = tables.split_rows(
-        res, model.scores if model else None,
-        choices=judgement.choices(assessment.headline), headline=(gains, counts),
-    )  # fmt: skip
-    return data, pool, context | evidence | _judged(res, model) | {"split_rows": rows_of_splits}
-
-
-def _judged(res: SweepResult, model: Model | None) -> dict[str, Any]:
-    """What the template shows of splits and model."""
+    gains, depths, counts = accounts.split_figures(head.equity, entries, ranges, head.init_cash)
     preds = res.predictions
-    return {
+    splits = {
         "has_splits": bool(preds.splits),
-        "split_columns": tables.split_columns(preds),
         "failed_splits": any(not fit.learned for fit in preds.fits),
-        "confusion": tables.confusion(preds, model.values) if model else None,
-        "reliability_rows": tables.reliability(preds, model.values) if model else [],
-        "no_model_reason": _NO_OUTCOME if preds.target else _NO_TARGET,
+        "split_columns": tables.SPLIT_COLUMNS,
+        "split_rows": tables.split_rows(
+            preds,
+            choices=judgement.choices(assessment.headline),
+            headline=tables.SplitFigures(
+                returns=gains,
+                drawdowns=-depths,
+                trades=counts,
+                sharpes=returns.split_sharpes(head, ranges, res.bars.days_per_year),
+                intervals=intervals,
+            ),
+        ),
+        "score_columns": tables.score_columns(preds),
+        "split_scores": tables.score_rows(preds, model.scores if model else None),
+    }
+    return data, pool, context | evidence | judged | splits
+
+
+def _time(
+    pool: payload.Pool, res: SweepResult, grid: payload.Grid, head: accounts.Account
+) -> dict[str, Any]:
+    """The axes that all accounts share, and every symbol's closes."""
+    seconds = np.asarray(res.window_bars.index.as_unit("s").asi8)
+    days = accounts.daily(head.index, head.equity, head.init_cash).days
+    symbols = grid.values[grid.names.index("symbol")]
+    every = max(1, -(-len(seconds) * len(symbols) // MAX_PRICES))
+    columns = [res.bars.symbols.index(name) for name in symbols]
+    return {
+        "days": pool.add(days, "i4"),
+        "rolling_at": pool.add(returns.rolling_days(len(days)), "i4"),
+        "months": pool.add(returns.months_of(res.window_bars.index), "i4"),
+        "first_bar": int(seconds[0]),
+        "bars": pool.add(np.diff(seconds, prepend=seconds[0]), "i4"),
+        "prices": [pool.add(res.window_bars.close[::every, n], "f4") for n in columns],
+        "price_every": every,
     }
 
 
@@ -205,42 +235,6 @@ def _embedded_note(cells: int, carried: int) -> str:
         f"Key figures are here for all {cells:,} cells; daily series, drawdowns and trades for "
         f"{carried:,} of them: the first one shown, the best by each metric, evenly spaced ones."
     )
-
-
-def _figures(res: SweepResult, head: accounts.Account, model: Model | None) -> dict[str, Any]:
-    preds = res.predictions
-    day = _days(head)
-    lines = [
-        figures.Line(name="buy and hold", account=day, colour=figures.MUTED, width=1.3, dash="dot"),
-        figures.Line(name="selected cell", account=day, colour=figures.ORANGE, width=1.2),
-        figures.Line(
-            name="headline", account=day, colour=figures.BLUE, width=2.6, fill=figures.FILL
-        ),
-    ]
-    equity = figures.equity_figure(lines, bands=figures.split_bands(res))
-    out = {
-        "heatmap": payload.figure_json(figures.plot_heatmap(res), with_data=False),
-        "equity": payload.figure_json(equity, with_data=False),
-    }
-    if preds.splits:
-        out["splits"] = payload.figure_json(figures.plot_splits(preds))
-    if model:
-        out["reliability"] = payload.figure_json(figures.plot_reliability(preds, model.values))
-    return out
-
-
-def _days(account: accounts.Account) -> accounts.Daily:
-    return accounts.daily(account.index, account.equity, account.init_cash)
-
-
-def _model(res: SweepResult) -> Model | None:
-    preds = res.predictions
-    if preds.target is None:
-        return None
-    values = labels_for(res.bars, preds.target).values
-    if not ((values >= 0) & (preds.split >= 0)).any():
-        return None
-    return Model(values=values, scores=scores.score_splits(preds, values))
 
 
 def _holds(res: SweepResult, grid: payload.Grid) -> list[accounts.Account]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.report import accounts, cells, figures
+from convnext_vbt.report import cells, figures
 from convnext_vbt.report.formats import (
     FIGURE,
     FIGURES,
@@ -30,27 +30,53 @@ from convnext_vbt.trading.sweep import SweepResult
 
 MAX_EMBEDDED = 120
 """Cells whose daily series, drawdowns and trades are carried; key figures are carried for all."""
-NUM_DRAWDOWNS = 10
+MAX_BYTES, BYTES_A_DAY, BYTES_A_TRADE = 2_000_000, 5, 18
+"""Fewer cells are carried where theirs would take more than about so much."""
 
 Ref = dict[str, object]
 
 
 @dataclass(slots=True)
 class Pool:
-    """Arrays end to end, little-endian, each at a multiple of 8 bytes and stored once."""
+    """Arrays end to end, each at a multiple of 8 bytes and stored once.
+
+    An array of wider items lies byte plane by byte plane, least significant first: first bytes
+    that are alike lie together and compress better.
+    """
 
     chunks: list[bytes] = field(default_factory=list)
     size: int = 0
     _seen: dict[tuple[str, bytes], Ref] = field(default_factory=dict)
 
     def add(self, values: np.ndarray | Sequence[float], dtype: str) -> Ref:
-        """Store `values` as "f4", "f8", "i4" or "u1"; gives where they lie."""
-        data = np.ascontiguousarray(values, dtype="<" + dtype).tobytes()
-        ref = self._seen.get((dtype, data))
+        """Store `values` as "f4", "f8", "i4", "i2" or "u1"; gives where they lie."""
+        array = np.ascontiguousarray(values, dtype="<" + dtype)
+        planes = array.reshape(-1, 1).view(np.uint8).reshape(array.size, array.itemsize).T
+        return self._store(planes.tobytes(), dtype, array.size)
+
+    def add_rounded(self, values: np.ndarray, step: float, *, line: bool = False) -> Ref:
+        """Store `values` as whole multiples of `step`; those of a finite `line` as differences.
+
+        A drawn line needs no more digits than are shown; the others would be half of the file.
+        NaN, which a line may not have, is the lowest whole number of its type.
+        """
+        known = np.isfinite(values)
+        whole = np.rint(np.where(known, values, 0.0) / step).astype(np.int64)
+        stored = np.diff(whole, prepend=0) if line else whole
+        kind, lowest = ("i2", -(2**15)) if (np.abs(stored) < 2**15).all() else ("i4", -(2**31))
+        ref = self.add(np.where(known, stored, lowest), kind)
+        return ref | {"step": step} | ({"line": True} if line else {})
+
+    def add_json(self, value: object) -> Ref:
+        """Store `value` as JSON text."""
+        data = json_text(value).encode()
+        return self._store(data, "json", len(data))
+
+    def _store(self, data: bytes, kind: str, count: int) -> Ref:
+        ref = self._seen.get((kind, data))
         if ref is None:
-            count = len(data) // np.dtype(dtype).itemsize
-            ref = {"at": self.size, "n": count, "t": dtype}
-            self._seen[dtype, data] = ref
+            ref = {"at": self.size, "n": count, "t": kind}
+            self._seen[kind, data] = ref
             padding = -len(data) % 8
             self.chunks.append(data + b"\0" * padding)
             self.size += len(data) + padding
@@ -136,73 +162,27 @@ class Grid:
 
 
 def embedded_rows(res: SweepResult, grid: Grid, keep: Sequence[int]) -> list[int]:
-    """The cells whose series are carried: all if they are few enough.
+    """The cells whose series are carried: all if they are few and small enough.
 
-    Otherwise those of `keep`, the best cell by each heatmap metric, and as many evenly spaced
-    ones as there is room for.
+    Otherwise those of `keep`, the best cell by each heatmap metric, and evenly spaced ones as long
+    as there is room.
     """
-    if len(grid) <= MAX_EMBEDDED:
-        return list(range(len(grid)))
-    solid = res.metrics[res.metrics["trades"] >= THIN_TRADES].reset_index(drop=True)
+    solid = res.metrics["trades"].to_numpy() >= THIN_TRADES
     chosen = dict.fromkeys(keep)
-    rows = np.flatnonzero(res.metrics["trades"].to_numpy() >= THIN_TRADES)
     for name in HEATMAP_FIGURES:
-        values = solid[name].to_numpy(np.float64)
+        values = np.where(solid, res.metrics[name].to_numpy(np.float64), np.nan)
         if np.isfinite(values).any():
-            chosen[int(rows[np.nanargmax(values)])] = None
-    room = MAX_EMBEDDED - len(chosen)
-    even = np.linspace(0, len(grid) - 1, room).round().astype(int).tolist()
-    return sorted(chosen | dict.fromkeys(even))
-
-
-def account_series(
-    pool: Pool, account: accounts.Account, ranges: list[tuple[int, int]]
-) -> dict[str, Any]:
-    """One account's daily growth and underwater, splits, drawdowns and trades, as references."""
-    equity, cash, trades = account.equity, account.init_cash, account.trades
-    day = accounts.daily(account.index, equity, cash)
-    worst = accounts.drawdowns(equity, cash)[:NUM_DRAWDOWNS]
-    returns, depths, counts = accounts.split_figures(equity, trades["entry_idx"], ranges, cash)
-    before = np.concatenate([[cash], equity])[trades["entry_idx"]]  # equity at the close before
-    return {
-        "growth": pool.add(day.growth, "f4"),
-        "underwater": pool.add(day.underwater, "f4"),
-        "splits": {
-            "return": pool.add(returns, "f4"),
-            "drawdown": pool.add(-depths, "f4"),
-            "trades": pool.add(counts, "f4"),
-        },
-        "drawdowns": {
-            "peak": pool.add([fall.peak for fall in worst], "i4"),
-            "trough": pool.add([fall.trough for fall in worst], "i4"),
-            "end": pool.add([fall.end for fall in worst], "i4"),
-            "depth": pool.add([fall.depth for fall in worst], "f4"),
-        },
-        "trades": {
-            "symbol": pool.add(trades["col"], "i4"),
-            "entry": pool.add(trades["entry_idx"], "i4"),
-            "exit": pool.add(trades["exit_idx"], "i4"),
-            "side": pool.add(trades["direction"], "u1"),
-            "reason": pool.add(trades["reason"], "u1"),
-            "capped": pool.add(trades["capped"], "u1"),
-            "entry_price": pool.add(trades["entry_price"], "f8"),
-            "exit_price": pool.add(trades["exit_price"], "f8"),
-            "return": pool.add(trades["return"], "f4"),
-            "size": pool.add(trades["size"], "f4"),
-            "fees": pool.add(trades["entry_fees"] + trades["exit_fees"], "f4"),
-            "profit": pool.add(trades["pnl"], "f4"),
-            "share": pool.add(trades["pnl"] / before, "f4"),
-        },
-    }
-
-
-def daily_series(pool: Pool, account: accounts.Account) -> dict[str, object]:
-    """One account's daily growth and underwater alone."""
-    day = accounts.daily(account.index, account.equity, account.init_cash)
-    return {
-        "growth": pool.add(day.growth, "f4"),
-        "underwater": pool.add(day.underwater, "f4"),
-    }
+            chosen[int(np.nanargmax(values))] = None
+    weight = BYTES_A_DAY * len(res.daily_returns) + BYTES_A_TRADE * res.metrics["trades"].to_numpy()
+    needed = list(chosen)
+    count = min(len(grid), MAX_EMBEDDED)
+    while True:
+        room = max(count - len(needed), 0)
+        even = np.linspace(0, len(grid) - 1, room).round().astype(int).tolist()
+        rows = sorted(chosen | dict.fromkeys(even)) if count < len(grid) else list(range(len(grid)))
+        if room == 0 or weight[rows].sum() <= MAX_BYTES:
+            return rows
+        count = count * 9 // 10
 
 
 def sweep_payload(pool: Pool, res: SweepResult, grid: Grid, table: pd.DataFrame) -> dict[str, Any]:

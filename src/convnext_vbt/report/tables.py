@@ -43,6 +43,8 @@ class Cell:
     css: str = ""
     role: str = ""
     tag: str = ""
+    note: str = ""
+    """A second, smaller line."""
     help: str = ""
 
 
@@ -252,6 +254,18 @@ def figure_texts(values: Mapping[str, float]) -> dict[str, str]:
     return {figure.name: figure_text(values, figure) for figure in FIGURES}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SplitFigures:
+    """The headline's figures of each split, (S,) each; `intervals` of its Sharpe ratios (S, 2)."""
+
+    returns: np.ndarray
+    drawdowns: np.ndarray
+    """Fractions <= 0."""
+    trades: np.ndarray
+    sharpes: np.ndarray
+    intervals: np.ndarray
+
+
 SPLIT_COLUMNS = (
     Column(label="Split"),
     Column(label="Test from", text=True),
@@ -260,10 +274,18 @@ SPLIT_COLUMNS = (
            help="By nested selection: the best one over the earlier test ranges, or the initial "
                 "one. Hover over it for the reason."),
     Column(label="Headline return", help="Of the account that follows the chosen rules."),
+    Column(label="Headline drawdown", help="Maximum drawdown within the split."),
+    Column(label="Headline Sharpe", help="Annualised, with its 90 % interval: a split is short, so "
+                                         "it is wide."),
     Column(label="Headline trades", help="Trades entered in the split."),
     Column(label="Cell’s return", help="Of the selected cell, the same rule throughout."),
     Column(label="Cell’s drawdown", help="Maximum drawdown within the split."),
+    Column(label="Cell’s Sharpe", help="Annualised."),
     Column(label="Cell’s trades", help="Trades entered in the split."),
+)  # fmt: skip
+
+SCORE_COLUMNS = (
+    Column(label="Split"),
     Column(label="AUC up", help="Chance that P(UP) ranks a bar that went UP first; 0.5 is a coin."),
     Column(label="AUC down", help="The same for DOWN."),
     Column(label="Log-loss / prior’s",
@@ -282,29 +304,18 @@ COVERAGE = Column(
 )
 
 
-def split_columns(preds: Predictions) -> tuple[Column, ...]:
-    """Heads of the per-split table; conformal sets only where the predictions have them."""
-    return SPLIT_COLUMNS if preds.nonconformity is None else (*SPLIT_COLUMNS, COVERAGE)
+def score_columns(preds: Predictions) -> tuple[Column, ...]:
+    """Heads of the table of scores; conformal sets only where the predictions have them."""
+    return SCORE_COLUMNS if preds.nonconformity is None else (*SCORE_COLUMNS, COVERAGE)
 
 
 def split_rows(
-    res: SweepResult,
-    table: pd.DataFrame | None,
-    *,
-    choices: Mapping[int, tuple[str, str]],
-    headline: tuple[np.ndarray, np.ndarray],
+    preds: Predictions, *, choices: Mapping[int, tuple[str, str]], headline: SplitFigures
 ) -> list[list[Cell]]:
-    """One row a split.
-
-    `table` is `score_splits`, or None without labels; `choices` the rule of each split and why;
-    `headline` its return and trades in each.
-    """
-    preds = res.predictions
-    fits = {fit.number: fit for fit in preds.fits}
+    """What each split came to; `choices` is the rule of each and why."""
     rows = []
-    for split, gain, trades in zip(preds.splits, *(h.tolist() for h in headline), strict=True):
-        known = table is not None and split.number in table.index
-        score = dict(table.loc[split.number].items()) if known and table is not None else None
+    for k, split in enumerate(preds.splits):
+        gain = float(headline.returns[k])
         rule, why = choices.get(split.number, (ABSENT, "outside the window"))
         rows.append(
             [
@@ -312,19 +323,41 @@ def split_rows(
                 *_test_dates(preds, split),
                 Cell(text=rule, css="text", help=why),
                 Cell(text=format_number(gain, "percent"), css="bad" if gain < 0 else ""),
-                Cell(text=format_number(trades, "count")),
-                *(Cell(text=ABSENT, role=role) for role in ("return", "drawdown", "trades")),
-                _score(score, "auc_up", 3),
-                _score(score, "auc_down", 3),
-                _losses(score),
-                _score(score, "accuracy", 3),
-                _score(score, "ece", 3),
-                _steps(fits.get(split.number)),
+                Cell(text=format_number(headline.drawdowns[k], "percent")),
+                Cell(
+                    text=format_number(headline.sharpes[k], "ratio"),
+                    note=format_interval(*headline.intervals[k].tolist()),
+                ),
+                Cell(text=format_number(headline.trades[k], "count")),
+                *(
+                    Cell(text=ABSENT, role=role)
+                    for role in ("return", "drawdown", "sharpe", "trades")
+                ),
             ]
         )
+    return rows
+
+
+def score_rows(preds: Predictions, table: pd.DataFrame | None) -> list[list[Cell]]:
+    """The scores of each split; `table` is `score_splits`, or None without labels."""
+    fits = {fit.number: fit for fit in preds.fits}
+    rows = []
+    for split in preds.splits:
+        known = table is not None and split.number in table.index
+        score = dict(table.loc[split.number].items()) if known and table is not None else None
+        row = [
+            Cell(text=str(split.number + 1)),
+            _score(score, "auc_up", 3),
+            _score(score, "auc_down", 3),
+            _losses(score),
+            _score(score, "accuracy", 3),
+            _score(score, "ece", 3),
+            _steps(fits.get(split.number)),
+        ]
         if preds.nonconformity is not None:
             share, size = _score(score, "coverage_90", 3), _score(score, "set_size_90", 1)
-            rows[-1].append(Cell(text=f"{share.text} / {size.text}"))
+            row.append(Cell(text=f"{share.text} / {size.text}"))
+        rows.append(row)
     return rows
 
 
