@@ -133,7 +133,7 @@ def refuse_mixed_spacing(rows: pd.DataFrame, word: str) -> None:
         other = pd.Timedelta(int(distance[start]), unit="ns")
         raise ValueError(
             f"{word} {rows['line'].iloc[start]}: bars of {step_text(other)} begin here "
-            f"({lengths[long.argmax()]:,} in a row), the others are of {step_text(step)}; "
+            f"({lengths[long.argmax()] + 1:,} in a row), the others are of {step_text(step)}; "
             "write bars of one size"
         )
     off = distance % step.value != 0

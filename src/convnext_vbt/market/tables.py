@@ -121,6 +121,8 @@ def _read_text(path: Path, findings: Findings) -> Table:
     names, rows_from = _second_header(names, lines, skip, delimiter)
     findings.change(rows_from - skip, "further header line(s) skipped")
     skip, layout = rows_from, find_columns(names)
+    if len(head) < _HEAD and not any(line.strip() for line in lines[skip:]):
+        raise ValueError(NO_ROWS)
     invalid: list[Any] = []
     try:
         with _opened(path) as stream:
@@ -271,8 +273,6 @@ def _parse_error(error: Exception, invalid: Sequence[Any]) -> str:
         )
     if "straddling" in str(error):
         return f"a line is longer than {_BLOCK:,} bytes; this is no table of bars"
-    if "Empty CSV" in str(error):
-        return NO_ROWS
     return f"{error}; repair this line, or save the file as UTF-8 text"
 
 
