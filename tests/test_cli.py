@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from convnext_vbt.cli import app
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.simulated import simulated_bars
+from convnext_vbt.rundir import read_manifest
+from convnext_vbt.storage import write_sealed
 from tests.strategies import write_tiny
 
 ROOT = Path(__file__).parent.parent
@@ -236,10 +238,9 @@ def test_a_killed_and_an_interrupted_run_go_on_and_give_bit_identical_files(home
 def test_a_run_directory_of_other_data_is_left_alone(home, run, tmp_path):
     copy = tmp_path / "reports" / run[1].name
     shutil.copytree(run[1], copy)
-    manifest = copy / "manifest.json"
-    manifest.write_text(
-        re.sub(r'"fingerprint": "....', '"fingerprint": "0000', manifest.read_text())
-    )
+    manifest = read_manifest(copy)
+    manifest["data"]["fingerprint"] = "0" * 64
+    write_sealed(copy / "manifest.json", manifest)
     before = {path.name: path.read_bytes() for path in copy.glob("*.*") if path.name != "run.log"}
     result = call("run", home / "tiny.toml", "--out", tmp_path / "reports", "--jobs", 1)
     assert result.exit_code == 3

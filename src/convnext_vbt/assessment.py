@@ -27,7 +27,7 @@ from convnext_vbt.evidence.nulls import Null
 from convnext_vbt.evidence.retraining import bootstrapped_bars_null, shuffled_labels_null
 from convnext_vbt.evidence.verdict import Assessment, assess
 from convnext_vbt.learning.training import ModelConfig
-from convnext_vbt.rundir import read_json, update_manifest
+from convnext_vbt.rundir import read_manifest, update_manifest
 from convnext_vbt.stages import make_sweep, prepare, run_stages, walk
 from convnext_vbt.storage import sha256_json
 from convnext_vbt.summary import plain
@@ -173,7 +173,7 @@ def _enter(directory: Path, config: Config, result: SweepResult, head: Headline)
 
 
 def _frozen_trials(directory: Path) -> Trials | None:
-    frozen = read_json(directory / "manifest.json").get("trials")
+    frozen = read_manifest(directory).get("trials")
     if frozen is None:
         return None
     variance = frozen["variance"]

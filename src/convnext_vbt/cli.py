@@ -31,6 +31,17 @@ Strategy = Annotated[Path, typer.Argument(help="A strategy file (TOML).", show_d
 RunDirectory = Annotated[Path, typer.Argument(help="A run directory.", show_default=False)]
 Out = Annotated[Path, typer.Option(help="Folder that runs are written to.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Splits side by side; default: all cores.")]
+Backend = Annotated[
+    str, typer.Option(help="What runs the splits: processes here, or a dask or ray cluster.")
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Of the cluster, e.g. tcp://host:8786; default: DASK_SCHEDULER_ADDRESS or "
+        "RAY_ADDRESS, else one is started on this machine.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
 Overrides = Annotated[
     list[str] | None,
@@ -66,9 +77,10 @@ def _exit_codes(resume: str = "") -> Iterator[None]:
         typer.echo(f"interrupted. {resume}".rstrip(), err=True)
         raise typer.Exit(130) from None
     except ValueError as error:
-        _fail(str(error), 3 if type(error).__name__ == "DataError" else 2)
+        _fail(str(error), 3 if type(error).__name__ in ("DataError", "DamagedError") else 2)
     except OSError as error:
-        _fail(f"{error.filename or 'file'}: {error.strerror or error}", 3)
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        _fail(told, 3)
     except RuntimeError as error:
         if type(error).__name__ != "SplitError":
             raise
@@ -133,6 +145,8 @@ def run(
     jobs: Jobs = None,
     device: Device = "auto",
     strict: Strict = False,
+    backend: Backend = "processes",
+    cluster: Cluster = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     as_json: Json = False,
     open_report: Open = False,
@@ -144,6 +158,7 @@ def run(
 
         config = load_config(strategy, overrides or [])
         from convnext_vbt import pipeline
+        from convnext_vbt.cluster import workers
 
         if dry_run:
             plan = pipeline.plan(config, out=out, jobs=jobs, strict=strict)
@@ -151,7 +166,7 @@ def run(
             return
         from convnext_vbt.progress import watching
 
-        with watching(quiet=quiet) as watcher:
+        with workers(backend, cluster, jobs=jobs), watching(quiet=quiet) as watcher:
             done = pipeline.run(
                 config,
                 out=out,
@@ -179,7 +194,7 @@ def sweep(
     open_report: Open = False,
 ) -> None:
     """Sweep a finished run's predictions again; nothing is retrained, the old run stays."""
-    with _exit_codes():
+    with _exit_codes("Predictions and splits are as they were; run the same command again."):
         from convnext_vbt import pipeline
         from convnext_vbt.config import parse_values
 
@@ -199,7 +214,7 @@ def sweep(
 @app.command()
 def report(directory: RunDirectory, open_report: Open = False) -> None:
     """Write a run's report again."""
-    with _exit_codes():
+    with _exit_codes("Predictions and splits are as they were; run the same command again."):
         from convnext_vbt import pipeline
 
         page = pipeline.resweep(directory).report
@@ -367,13 +382,13 @@ def compare(
 def doctor(as_json: Json = False) -> None:
     """Print versions, device and engine, for a bug report."""
     with _exit_codes():
-        from convnext_vbt.pipeline import diagnose
+        from convnext_vbt.doctor import diagnose, lines
 
         facts = diagnose()
         if as_json:
             typer.echo(json.dumps(facts))
         else:
-            for name, value in facts.items():
+            for name, value in lines(facts):
                 typer.echo(f"{name:<16} {value}")
 
 

@@ -16,7 +16,7 @@ from convnext_vbt.config import Config, ConfigError
 from convnext_vbt.evidence.headline import deflated, headline
 from convnext_vbt.pipeline import open_run
 from convnext_vbt.report.compare import Contender, RunComparison, compare_runs
-from convnext_vbt.rundir import read_json, read_metrics
+from convnext_vbt.rundir import read_manifest, read_metrics
 from convnext_vbt.stages import make_sweep
 
 
@@ -74,7 +74,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 def _contender(folder: Path, name: str) -> Contender:
     config, bars, predictions = open_run(folder)
-    metrics, manifest = read_metrics(folder), read_json(folder / "manifest.json")
+    metrics, manifest = read_metrics(folder), read_manifest(folder)
     with warnings.catch_warnings():  # few trades are told of each run itself
         warnings.simplefilter("ignore", UserWarning)
         result = make_sweep(config, bars, predictions)

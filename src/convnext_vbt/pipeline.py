@@ -7,11 +7,12 @@ never retrains.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import platform
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,17 @@ from convnext_vbt.report.page import write_report
 from convnext_vbt.rundir import (
     DataError,
     make_directory,
-    read_json,
+    read_manifest,
     refuse_other_data,
     run_directory,
     run_log,
+    sole_owner,
     update_manifest,
     versions,
     write_manifest,
 )
 from convnext_vbt.stages import make_sweep, prepare, walk, with_own
-from convnext_vbt.storage import write_json, write_text, write_with
+from convnext_vbt.storage import sha256_file, write_json, write_sealed, write_text, write_with
 from convnext_vbt.summary import plain, strategy_cell, summarize
 from convnext_vbt.trading.sweep import SweepResult
 from convnext_vbt.userfile import code_sha256
@@ -91,11 +93,12 @@ def run(
     bars, changes = source.bars, [str(change) for change in source.changes]
     stages = prepare(config, bars)
     make_directory(directory)
-    with run_log(directory):
+    with _at_work(
+        directory, config, bars, splits=len(stages.splits), device=resolve_device(device)
+    ):
         for change in changes:
             logger.warning("%s: %s", config.data.source, change)
         refuse_other_data(directory, bars)
-        logger.info("%s: %r, %d splits", directory.name, stages.bars, len(stages.splits))
         write_text(directory / "config.toml", config.to_toml())
         write_manifest(directory, config, bars, stages.splits, changes=changes)
         predictions = walk(
@@ -148,30 +151,51 @@ def resweep(directory: str | Path, lists: Mapping[str, Sequence[Any]] | None = N
     document = config.model_dump(mode="json")
     document["sweep"] |= {key: list(values) for key, values in (lists or {}).items()}
     config = parse_config(document, origin="sweep")
-    new = run_directory(config, old.parent)
-    if new != old:
-        refuse_other_data(new, bars)
-        make_directory(new)
-        write_text(new / "config.toml", config.to_toml())
-        shutil.copytree(old / "splits", new / "splits", dirs_exist_ok=True)
-        predictions.save(new / "predictions.parquet")
-        manifest = read_json(old / "manifest.json")
-        manifest |= {"id8": config.id8, "config_sha256": config.sha256, "finished": False}
-        manifest["trials"] = None
-        write_json(new / "manifest.json", manifest)
-    with run_log(new):
+    new = run_directory(config, old.resolve().parent if old.name == "" else old.parent)
+    if not lists:
+        new = old  # whatever its folder is called now
+    make_directory(new)
+    with _at_work(new, config, bars, swept_from=old.name):
+        if new != old:
+            refuse_other_data(new, bars)
+            write_text(new / "config.toml", config.to_toml())
+            _copy_splits(old / "splits", new / "splits")
+            predictions.save(new / "predictions.parquet")
+            manifest = read_manifest(old)
+            manifest |= {"id8": config.id8, "config_sha256": config.sha256, "finished": False}
+            manifest["trials"] = None
+            write_sealed(new / "manifest.json", manifest)
         return _finish(new, config, bars, predictions)
+
+
+@contextlib.contextmanager
+def _at_work(directory: Path, config: Config, bars: Bars, **facts: Any) -> Iterator[None]:
+    """Alone on a run directory, with everything that happens in its log."""
+    about = {
+        "run": directory.name,
+        "config": config.sha256,
+        "bars": bars,
+        "data": f"{config.data.source}, SHA-256 {bars.fingerprint()}",
+        "cores": available_cores(),
+    }
+    with sole_owner(directory), run_log(directory, about | facts):
+        yield
+
+
+def _copy_splits(old: Path, new: Path) -> None:
+    """Copy finished splits, each file whole or not at all and a split's record after its files."""
+    new.mkdir(exist_ok=True)
+    for path in sorted(old.glob("[0-9]*"), key=lambda path: path.suffix == ".json"):
+        write_with(new / path.name, partial(shutil.copyfile, path))
 
 
 def open_run(directory: str | Path) -> tuple[Config, Bars, Predictions]:
     """The strategy, the bars and the predictions of a finished run, checked against each other."""
     directory = Path(directory)
-    if not (directory / "manifest.json").is_file():
-        raise DataError(f"{directory} is not a run directory; `convnext-vbt runs` lists them")
+    count = read_manifest(directory)["data"]["bars"]
     config = load_config(directory / "config.toml")
     bars = read_bars(config)
     refuse_other_data(directory, bars)
-    count = read_json(directory / "manifest.json")["data"]["bars"]
     bars = bars.rows(0, count)  # bars that came later belong to a later run
     path = directory / "predictions.parquet"
     try:
@@ -250,7 +274,13 @@ def _finish(
         caveats=evidence.sentences(),
     )
     code = code_sha256(config.rule.file)
-    update_manifest(directory, finished=True, cells=len(table), rule_code=code)
+    update_manifest(
+        directory,
+        finished=True,
+        cells=len(table),
+        rule_code=code,
+        metrics_sha256=sha256_file(directory / "metrics.json"),
+    )
     logger.info("report: %s", directory / "report.html")
     return Run(
         directory=directory, config=config, predictions=predictions, result=result, metrics=metrics
@@ -338,15 +368,3 @@ def check_bars(source: str, *, strict: bool = False) -> dict[str, Any]:
         }
     )
     return facts
-
-
-def diagnose() -> dict[str, str]:
-    """What a bug report needs: versions, cores, device, vectorbt's engine."""
-    from importlib.util import find_spec
-
-    return versions() | {
-        "platform": platform.platform(),
-        "cores": str(available_cores()),
-        "device": resolve_device("auto"),
-        "vectorbt engine": "rust" if find_spec("vectorbt_rust") else "numba",
-    }

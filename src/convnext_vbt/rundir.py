@@ -7,12 +7,16 @@ orders.parquet, metrics.json, report.html and run.log.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib.metadata
 import json
 import logging
 import os
 import platform
-from collections.abc import Iterator, Sequence
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +25,13 @@ from convnext_vbt.config import Config
 from convnext_vbt.learning.splits import Splits
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.gaps import find_gaps
-from convnext_vbt.storage import write_json
+from convnext_vbt.storage import (
+    WriteError,
+    open_seal,
+    remove_temporary,
+    sha256_file,
+    write_sealed,
+)
 from convnext_vbt.userfile import code_sha256
 
 logger = logging.getLogger("convnext_vbt")
@@ -32,6 +42,10 @@ _PACKAGES = ("convnext-vbt", "torch", "vectorbt", "pandas", "numpy", "numba", "p
 
 class DataError(ValueError):
     """Bars or a run directory that cannot be used; nothing finished was touched."""
+
+
+class DamagedError(DataError):
+    """A file of a run directory is not what was written."""
 
 
 def run_directory(config: Config, out: str | Path) -> Path:
@@ -51,6 +65,31 @@ def make_directory(directory: Path) -> None:
         raise DataError(f"{directory} is read-only; give --out a folder you may write to")
 
 
+@contextlib.contextmanager
+def sole_owner(directory: Path) -> Iterator[None]:
+    """Work on a run directory alone: what a killed owner left half-written is removed.
+
+    Raises `DataError` while another process works on it. The lock is the operating system's, so a
+    killed process gives it back too.
+    """
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(
+                f"another process is working on {directory}; wait until it is done (the same "
+                "command then takes over its splits), or give --out another folder"
+            ) from None
+        except OSError as error:  # a network disk without locks
+            logger.info("%s cannot be locked (%s)", directory, error.strerror)
+        else:
+            remove_temporary(directory)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def write_manifest(
     directory: Path, config: Config, bars: Bars, splits: Splits, *, changes: Sequence[str] = ()
 ) -> None:
@@ -63,9 +102,9 @@ def write_manifest(
     path = directory / "manifest.json"
     gaps, fingerprint, frozen = find_gaps(bars), bars.fingerprint(), None
     with contextlib.suppress(DataError, KeyError, TypeError):
-        old = read_json(path)
+        old = read_manifest(directory)
         frozen = old["trials"] if old["data"]["fingerprint"] == fingerprint else None
-    write_json(
+    write_sealed(
         path,
         {
             "format": FORMAT,
@@ -96,7 +135,34 @@ def write_manifest(
 
 def update_manifest(directory: Path, **changes: Any) -> None:
     """Change top-level entries of the manifest."""
-    write_json(directory / "manifest.json", read_json(directory / "manifest.json") | changes)
+    write_sealed(directory / "manifest.json", read_manifest(directory) | changes)
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """A run's manifest, of this format and with every digit in place; else a `DataError`."""
+    path = directory / "manifest.json"
+    if not path.is_file():
+        raise DataError(f"{directory} is not a run directory; `convnext-vbt runs` lists them")
+    manifest = read_json(path)
+    form = manifest.get("format")
+    if isinstance(form, int) and form != FORMAT:
+        than = "an older" if form < FORMAT else "a newer"
+        raise DataError(
+            f"{directory} was written by {than} version of convnext-vbt (format {form}, this "
+            f"version writes {FORMAT}); move it away and run the strategy again, or read it "
+            f"with the version that made it ({_made_by(manifest)})"
+        )
+    try:
+        return open_seal(manifest)
+    except ValueError as error:
+        raise DamagedError(
+            f"{path} is damaged ({error}); run the strategy again: finished splits are kept"
+        ) from error
+
+
+def _made_by(manifest: dict[str, Any]) -> str:
+    made = manifest.get("versions")
+    return str(made.get("convnext-vbt", "unknown")) if isinstance(made, dict) else "unknown"
 
 
 def refuse_other_data(directory: Path, bars: Bars) -> None:
@@ -105,21 +171,14 @@ def refuse_other_data(directory: Path, bars: Bars) -> None:
     Raises `DataError` for other bars or another format. A damaged manifest is only logged: it is
     written anew, and every split is checked by its own hashes.
     """
-    path = directory / "manifest.json"
-    if not path.is_file():
+    if not (directory / "manifest.json").is_file():
         return
     try:
-        manifest = read_json(path)
-        form, known = manifest["format"], manifest["data"]
-        count, fingerprint = known["bars"], known["fingerprint"]
-    except (DataError, KeyError, TypeError) as error:
-        logger.warning("%s is damaged (%s); it is written anew", path, error)
+        known = read_manifest(directory)["data"]
+    except DamagedError as error:
+        logger.warning("%s", error)
         return
-    if form != FORMAT:
-        raise DataError(
-            f"{directory} was written in format {form}, this version writes {FORMAT}; "
-            "move it away and run again"
-        )
+    count, fingerprint = known["bars"], known["fingerprint"]
     if len(bars) < count or bars.fingerprint(count) != fingerprint:
         raise DataError(
             f"{directory} was made from other data: its {count:,} bars from {known['first']} to "
@@ -135,24 +194,43 @@ def read_json(path: Path) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise ValueError("not an object")
     except (OSError, ValueError) as error:
-        raise DataError(
+        raise DamagedError(
             f"{path} is damaged ({error}); run the strategy again: finished splits are kept"
         ) from error
     return value
 
 
 def read_metrics(directory: Path) -> dict[str, Any]:
-    """metrics.json of a finished run."""
-    if not (directory / "metrics.json").is_file():
+    """metrics.json of a finished run, just as it was written."""
+    path = directory / "metrics.json"
+    if not path.is_file():
         raise DataError(f"{directory} is not a finished run; `convnext-vbt runs` lists them")
-    return read_json(directory / "metrics.json")
+    manifest = read_manifest(directory)
+    if not manifest["finished"]:
+        raise DataError(
+            f"{directory} is not a finished run: it was stopped, or is at work; run the strategy "
+            "again, finished splits are kept"
+        )
+    if manifest["metrics_sha256"] != sha256_file(path):
+        raise DamagedError(
+            f"{path} is damaged: it does not match its hash; "
+            f"`convnext-vbt report {directory}` writes it anew"
+        )
+    return read_json(path)
 
 
 def list_runs(out: Path) -> list[dict[str, Any]]:
-    """What the finished runs in a folder came to, in the order of their names."""
+    """What the finished runs in a folder came to, in the order of their names.
+
+    One that cannot be read is left out, with a warning.
+    """
     rows = []
     for path in sorted(out.glob("*/metrics.json")):
-        manifest, metrics = read_json(path.with_name("manifest.json")), read_metrics(path.parent)
+        try:
+            metrics, manifest = read_metrics(path.parent), read_manifest(path.parent)
+        except DataError as error:
+            logger.warning("%s", error)
+            continue
         rows.append(
             {
                 "run": path.parent.name,
@@ -169,22 +247,61 @@ def list_runs(out: Path) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def run_log(directory: Path) -> Iterator[None]:
-    """Everything logged while a run is worked on also goes to its run.log."""
-    handler = logging.FileHandler(directory / "run.log", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger.addHandler(handler)
-    level = logger.level
-    logger.setLevel(logging.INFO)
+def run_log(directory: Path, facts: Mapping[str, Any]) -> Iterator[None]:
+    """Everything logged or warned of while a run is worked on also goes to its run.log.
+
+    Appended to what is there. It begins with the command, `facts` and the versions, and ends with
+    how the work ended: done, or the traceback.
+    """
     try:
+        handler = _RunLog(directory / "run.log", encoding="utf-8")
+    except OSError as error:
+        raise WriteError.of(directory / "run.log", error) from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    level, shown = logger.level, warnings.showwarning
+    logger.setLevel(logging.INFO)
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        handler.handle(logger.makeRecord(
+            logger.name, logging.WARNING, "", 0, "%s: %s", (category.__name__, message), None
+        ))  # fmt: skip
+        shown(message, category, *place, **more)
+
+    warnings.showwarning = show
+    try:
+        logger.info("---- %s", _without_secrets(" ".join(sys.argv)))
+        for name, value in (dict(facts) | versions() | {"platform": platform.platform()}).items():
+            logger.info("%s: %s", name, _without_secrets(str(value)))
         yield
+        logger.info("done")
+    except KeyboardInterrupt:
+        logger.info("interrupted")
+        raise
     except BaseException as error:
-        logger.info("stopped: %s: %s", type(error).__name__, error)
+        logger.info("stopped: %s: %s", type(error).__name__, error, exc_info=True)
         raise
     finally:
+        warnings.showwarning = shown
         logger.setLevel(level)
         logger.removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):
+            handler.close()
+
+
+class _RunLog(logging.FileHandler):
+    """A log that does not stop the work when its disk is full."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
+        """Say once what cannot be written, and write no more."""
+        error = sys.exc_info()[1]
+        logger.removeHandler(self)
+        logger.warning("%s: no more is written to it (%s)", self.baseFilename, error)
+
+
+def _without_secrets(text: str) -> str:
+    """User names and passwords in addresses are nobody's business."""
+    return re.sub(r"//[^/@\s]+@", "//***@", text)
 
 
 def versions() -> dict[str, str]:

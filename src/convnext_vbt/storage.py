@@ -1,7 +1,12 @@
-"""Files that are either whole or absent, and the hashes that say which is which."""
+"""Files that are either whole or absent, and the hashes that say which is which.
+
+A JSON object may be sealed: it then carries a digest of the rest of it, so that a changed digit is
+noticed as surely as a missing brace.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,11 +15,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+DIGEST = "digest"
+
+
+class WriteError(OSError):
+    """A file could not be written; what was there before is as it was."""
+
+    @classmethod
+    def of(cls, path: Path, error: OSError) -> WriteError:
+        """Says which file, why, and what to do; keeps the error's number."""
+        told = cls(
+            f"{path} cannot be written ({error.strerror or error}); make room there or give --out "
+            "another folder, then run the same command again: what is finished is kept"
+        )
+        told.errno = error.errno
+        return told
+
 
 def write_with(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it into place.
 
-    A reader sees the old file or the new one, never a half; a failed write leaves no trace.
+    A reader sees the old file or the new one, never a half; a failed write leaves no trace. The
+    file is on the disk before its name is: a power cut leaves the old one or the new one too.
+    Raises `WriteError` where the disk is full, read-only or not there.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
@@ -22,8 +45,26 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise WriteError.of(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove what writers that were killed left in a folder and below; only for its owner."""
+    for path in folder.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -39,6 +80,19 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON with sorted keys, atomically; NaN is refused (use None)."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_sealed(path: Path, value: dict[str, Any]) -> None:
+    """Write a JSON object together with a digest of it, atomically."""
+    write_json(path, value | {DIGEST: sha256_json(value)})
+
+
+def open_seal(value: dict[str, Any]) -> dict[str, Any]:
+    """What `write_sealed` was given. Raises `ValueError` when a single digit of it has changed."""
+    bare = {key: item for key, item in value.items() if key != DIGEST}
+    if value.get(DIGEST) != sha256_json(bare):
+        raise ValueError("its contents do not match their digest")
+    return bare
 
 
 def sha256_json(value: Any) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 
 from convnext_vbt.evidence.headline import Headline
 from convnext_vbt.market.bars import Bars, step_text
-from convnext_vbt.storage import sha256_json
+from convnext_vbt.storage import WriteError, sha256_json
 from convnext_vbt.trading.sweep import GRID, SweepResult
 
 Kind = Literal["run", "rule"]
@@ -135,7 +135,7 @@ def record(path: str | Path, dataset: DataSet, entries: Iterable[Entry]) -> None
             return
         # A writer that was killed may have left half a line: ours begin on one of their own.
         start = b"" if not there or there.endswith(b"\n") else b"\n"
-        _write(descriptor, start + b"\n".join(new) + b"\n")
+        _write(Path(path), descriptor, start + b"\n".join(new) + b"\n")
 
 
 def count_trials(path: str | Path, dataset: DataSet) -> Trials:
@@ -238,7 +238,13 @@ def _read(descriptor: int) -> bytes:
         return file.read()
 
 
-def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
-    os.fsync(descriptor)
+def _write(path: Path, descriptor: int, data: bytes) -> None:
+    """Append, or leave the file as it was and raise `WriteError`: a full disk cuts no line off."""
+    before = os.fstat(descriptor).st_size
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+        os.fsync(descriptor)
+    except OSError as error:
+        os.ftruncate(descriptor, before)
+        raise WriteError.of(path, error) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -33,9 +34,16 @@ from convnext_vbt.learning.training import (
     TrainingConfig,
 )
 from convnext_vbt.predictions import Split, SplitFit
-from convnext_vbt.storage import sha256_file, sha256_json, write_bytes, write_json, write_with
+from convnext_vbt.storage import (
+    open_seal,
+    sha256_file,
+    sha256_json,
+    write_bytes,
+    write_sealed,
+    write_with,
+)
 
-FORMAT = 2
+FORMAT = 3
 _ARRAYS = ("mean", "std", "quantiles", "nonconformity")
 _WEIGHTS = "model."
 _DAMAGE = (OSError, KeyError, TypeError, AttributeError, ValueError, SafetensorError)
@@ -62,35 +70,43 @@ class SplitTask:
     """Where its training tells how far it is."""
 
 
-def fit_key_of(task: SplitTask) -> str:
-    """Hash of everything that shapes the weights: inputs by content, not by their recipe."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitKeys:
+    """By what a split on disk is known to be the one that is asked for."""
+
+    inputs: dict[str, Any]
+    """Everything that shapes the weights: arrays by content, not by their recipe."""
+    fit: str
+    """Hash of the inputs."""
+    predict: str
+    """Hash of `fit` and the rows that are predicted."""
+
+
+def keys_of(task: SplitTask) -> SplitKeys:
+    """The keys of a split's weights and predictions."""
     stop = task.split.calibration[1]
     content = hashlib.sha256(task.features.values[:stop].tobytes())
     content.update(task.labels.values[:stop].tobytes())
-    return sha256_json(
-        {
-            "content": content.hexdigest(),
-            "features": task.features.names,
-            "symbols": task.symbols,
-            "split": {k: v for k, v in asdict(task.split).items() if k != "test"},
-            "model": asdict(task.model),
-            "training": asdict(task.training),
-            "seed": task.seed,
-            "device": task.device,
-            "code": _code_hash(),
-            "versions": [convnext_vbt.__version__, torch.__version__, version("scikit-learn")],
-        }
-    )
-
-
-def predict_key_of(task: SplitTask, fit_key: str) -> str:
-    """Hash of the weights' key and the rows that are predicted."""
+    inputs = {
+        "bars": content.hexdigest(),
+        "features": task.features.names,
+        "symbols": task.symbols,
+        "split": {k: v for k, v in asdict(task.split).items() if k != "test"},
+        "model": asdict(task.model),
+        "training": asdict(task.training),
+        "seed": task.seed,
+        "device": task.device,
+        "code": _code_hash(),
+        "versions": [convnext_vbt.__version__, torch.__version__, version("scikit-learn")],
+    }
+    fit = sha256_json(inputs)
     start, stop = task.split.test
-    digest = hashlib.sha256(fit_key.encode())
+    digest = hashlib.sha256(fit.encode())
     digest.update(np.array([start, stop]).tobytes())
     digest.update(task.index.asi8[start:stop].tobytes())
     digest.update(task.features.values[:stop].tobytes())
-    return digest.hexdigest()
+    plain = json.loads(json.dumps(inputs))  # as it comes back from a file
+    return SplitKeys(inputs=plain, fit=fit, predict=digest.hexdigest())
 
 
 @cache
@@ -111,8 +127,7 @@ def save_split(
     task: SplitTask,
     fitted: FittedSplit,
     proba: np.ndarray,
-    fit_key: str,
-    predict_key: str,
+    keys: SplitKeys,
 ) -> None:
     """Write weights, predictions and, last, the record with their hashes."""
     weights, table, record = _paths(folder, task.split.number)
@@ -146,27 +161,33 @@ def save_split(
         "receptive_field": fitted.receptive_field,
         "features": list(task.features.names),
         "warmup": task.features.warmup,
-        "fit_key": fit_key,
-        "predict_key": predict_key,
+        "inputs": keys.inputs,
+        "fit_key": keys.fit,
+        "predict_key": keys.predict,
         "sha256": {path.name: sha256_file(path) for path in (weights, table)},
     }
-    write_json(record, facts | {"digest": sha256_json(facts)})
+    write_sealed(record, facts)
 
 
 def load_split(
-    folder: Path, task: SplitTask, fit_key: str, predict_key: str, notes: list[str]
+    folder: Path, task: SplitTask, keys: SplitKeys, notes: list[tuple[int, str]]
 ) -> tuple[FittedSplit | None, np.ndarray | None]:
-    """A split's weights and predictions from a folder, each only if it is just what is asked."""
+    """A split's weights and predictions from a folder, each only if it is just what is asked.
+
+    `notes` gets a logging level and a line for what is there and was not used.
+    """
     weights, table, path = _paths(folder, task.split.number)
     try:
         record = _record(path)
-        if record["format"] != FORMAT or record["fit_key"] != fit_key:
+        if record["format"] != FORMAT or record["fit_key"] != keys.fit:
+            notes.append((logging.INFO, f"{path} is of another {_changed(record, keys)}"))
             return None, None
         for file in (weights, table):
             _check_hash(file, record)
         tensors = load_tensors(weights.read_bytes())
         fitted = _fitted(task.model, len(task.features.names), task.device, record, tensors)
-        if record["predict_key"] != predict_key:
+        if record["predict_key"] != keys.predict:
+            notes.append((logging.INFO, f"{path} was predicted from other bars; predicted again"))
             return (None if fitted.predictor is None else fitted), None
         frame = pq.read_table(table)
         shape = (-1, len(task.symbols))
@@ -176,10 +197,10 @@ def load_split(
                 for m in range(len(record["fits"]))
             ]
         )
-    except FileNotFoundError:
-        return None, None
     except _DAMAGE as error:
-        notes.append(f"{path} is damaged ({error}); split {task.split.number} is computed again")
+        if path.exists():
+            what = f"{path} is damaged ({error}); split {task.split.number} is computed again"
+            notes.append((logging.WARNING, what))
         return None, None
     return fitted, proba
 
@@ -218,10 +239,15 @@ def read_split(folder: Path, number: int, model: ModelConfig) -> KeptSplit:
 
 
 def _record(path: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if record.pop("digest") != sha256_json(record):
-        raise ValueError("its contents do not match their digest")
-    return record
+    return open_seal(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _changed(record: dict[str, Any], keys: SplitKeys) -> str:
+    """Which inputs differ from those of a split on disk."""
+    if record["format"] != FORMAT:
+        return f"format ({record['format']}, not {FORMAT})"
+    there = record["inputs"]
+    return ", ".join(name for name, value in keys.inputs.items() if there[name] != value)
 
 
 def _check_hash(file: Path, record: dict[str, Any]) -> None:

@@ -10,8 +10,9 @@ K = 3 classes.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
-import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import torch
+from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from convnext_vbt.learning.features import Features
@@ -26,9 +28,8 @@ from convnext_vbt.learning.fitting import FittedSplit, fit_split, predict_range
 from convnext_vbt.learning.labels import Labels
 from convnext_vbt.learning.splitcache import (
     SplitTask,
-    fit_key_of,
+    keys_of,
     load_split,
-    predict_key_of,
     save_split,
 )
 from convnext_vbt.learning.splits import Splits
@@ -40,12 +41,24 @@ from convnext_vbt.learning.training import (
 from convnext_vbt.learning.watching import announce, teller
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions, Split, SplitFit, Target
+from convnext_vbt.storage import WriteError
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""The disk's faults: no split can be kept until they are mended."""
 
 logger = logging.getLogger("convnext_vbt")
 
 
+NUM_ATTEMPTS = 3
+"""How often a split is given to workers that die."""
+
+
 class SplitError(RuntimeError):
     """Some splits failed; those that finished are kept on disk."""
+
+
+class WorkerError(RuntimeError):
+    """A process that worked on a split is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +81,9 @@ class _Outcome:
     receptive_field: int
     proba: np.ndarray
     cached: bool
-    notes: tuple[str, ...]
-    """What the log should say; workers have no log of their own."""
+    notes: tuple[tuple[int, str], ...]
+    """What the log should say, each with its level; workers have no log of their own."""
+    seconds: float = 0.0
 
 
 def walk_forward(
@@ -94,11 +108,13 @@ def walk_forward(
     `directory` keeps NNN.safetensors (weights), NNN.parquet (predictions) and NNN.json (written
     last) for each split and is read first; `siblings` are such directories of other runs whose
     splits may be taken over. `jobs` splits run side by side (default: the cores there are), each
-    on one torch thread, so order and parallelism change nothing. `progress` hears of every finished
-    split; in `watch`, an existing folder, those in training tell how far they are
-    (`watching.steps_in`).
+    on one torch thread, so order and parallelism change nothing. Inside `joblib.parallel_config`
+    its backend runs them, be it a cluster; every machine then needs `directory` at the same path.
+    `progress` hears of every finished split; in `watch`, an existing folder, those in training tell
+    how far they are (`watching.steps_in`).
 
-    Raises `SplitError` when splits failed, after all the others have finished.
+    Raises `SplitError` when splits failed, after all the others have finished, and `WriteError`
+    when the disk is full or read-only.
     """
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -129,10 +145,12 @@ def walk_forward(
             failures[number] = outcome
             continue
         outcomes[number] = outcome
-        for note in outcome.notes:
-            logger.warning(note)
+        for level, note in outcome.notes:
+            logger.log(level, note)
+        how = "from cache" if outcome.cached else "trained"
         logger.info(
-            "split %d: %s%s", number, outcome.fits[0], " (cached)" if outcome.cached else ""
+            "%s split %d %s in %.2f s: %s",
+            *(model.kind, number, how, outcome.seconds, outcome.fits[0]),
         )
         if progress is not None:
             progress(
@@ -141,7 +159,12 @@ def walk_forward(
                 )
             )
     if failures:
+        for number, failure in sorted(failures.items()):
+            logger.error("%s split %d failed", model.kind, number, exc_info=failure)
         first = min(failures)
+        failed = failures[first]
+        if isinstance(failed, WriteError) and failed.errno in NO_ROOM:
+            raise failed
         raise SplitError(
             f"{len(failures)} of {len(tasks)} splits failed (number {first}: "
             f"{type(failures[first]).__name__}: {failures[first]}); the others are kept"
@@ -184,18 +207,40 @@ def forecast(
 
 
 def available_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores this process may use, or those of the cluster inside `joblib.parallel_config`."""
+    return int(joblib.effective_n_jobs(-1))
 
 
 def _run_all(tasks: list[SplitTask], jobs: int) -> Iterator[tuple[int, _Outcome | Exception]]:
-    """Outcomes as they come; one job runs in this process, several in joblib's workers."""
+    """Outcomes as they come; one job runs in this process, several in joblib's workers.
+
+    A worker that dies takes the others with it. What had not come by then is given to new ones,
+    half as many, for want of memory is what most often kills them; at the third time it has failed.
+    """
     jobs = min(jobs, len(tasks))
-    if jobs == 1:
+    backend = get_active_backend()[0]
+    if jobs == 1 and type(backend).__name__ == "LokyBackend":
         yield from map(_run_caught, tasks)
         return
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-    yield from parallel(joblib.delayed(_run_caught)(task) for task in tasks)
+    order = "generator_unordered" if backend.supports_return_generator else "list"
+    left = {task.split.number: task for task in tasks}
+    for attempt in range(1, NUM_ATTEMPTS + 1):
+        try:
+            parallel = joblib.Parallel(n_jobs=jobs, return_as=order, batch_size=1)
+            for number, outcome in parallel(joblib.delayed(_run_caught)(t) for t in left.values()):
+                del left[number]
+                yield number, outcome
+            return
+        except Exception as error:  # the pool's own: a split's is handed over as its outcome
+            died = WorkerError(f"a worker died, killed or out of memory ({_first_line(error)})")
+            if attempt < NUM_ATTEMPTS:
+                jobs = max(1, jobs // 2)
+                logger.warning("%s; its splits are computed again, %d at a time", died, jobs)
+    yield from ((number, died) for number in left)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0][:200]
 
 
 def _run_caught(task: SplitTask) -> tuple[int, _Outcome | Exception]:
@@ -219,13 +264,15 @@ def _one_thread() -> Iterator[None]:
 
 
 def _run(task: SplitTask) -> _Outcome:
-    fit_key = fit_key_of(task)
-    predict_key = predict_key_of(task, fit_key)
+    start, keys = time.perf_counter(), keys_of(task)
     fitted = proba = source = None
-    notes: list[str] = []
+    notes: list[tuple[int, str]] = []
     for folder in (task.directory, *task.siblings):
         if folder is not None and fitted is None:
-            fitted, proba = load_split(folder, task, fit_key, predict_key, notes)
+            heard: list[tuple[int, str]] = []
+            fitted, proba = load_split(folder, task, keys, heard)
+            # that a neighbour's split is another one is no news
+            notes += [note for note in heard if folder == task.directory or note[0] > logging.INFO]
             source = folder
     cached = fitted is not None
     if fitted is None:
@@ -243,8 +290,9 @@ def _run(task: SplitTask) -> _Outcome:
         proba = _predicted(fitted, task.features, task.split)
         source = None
     if task.directory is not None and source != task.directory:
-        save_split(task.directory, task, fitted, proba, fit_key, predict_key)
-    return _outcome(task.split, fitted, proba, cached=cached, notes=notes)
+        save_split(task.directory, task, fitted, proba, keys)
+    outcome = _outcome(task.split, fitted, proba, cached=cached, notes=notes)
+    return replace(outcome, seconds=time.perf_counter() - start)
 
 
 def _outcome(
@@ -253,7 +301,7 @@ def _outcome(
     proba: np.ndarray,
     *,
     cached: bool = False,
-    notes: Sequence[str] = (),
+    notes: Sequence[tuple[int, str]] = (),
 ) -> _Outcome:
     everyone = (fitted, *fitted.members)
     return _Outcome(
