@@ -5,6 +5,8 @@ Run `python -m benchmarks.sweep [--quick]`.
 vectorbt gets what suits it: its Rust engine, the chunk of columns that is fastest here, and its
 own methods for the metrics. Both first trade the same cells, and their orders must be equal up to
 the first bar that needs two; then seconds are compared per cell, since vectorbt runs a subset.
+backtesting.py (where it is installed) runs a few cells with its own statistics, after its trades
+have shown the same number, bars and sides.
 """
 
 from __future__ import annotations
@@ -122,6 +124,25 @@ def compared_orders(bars: Bars, signals: Signals) -> int:
     return compared
 
 
+def backtesting_seconds(bars: Bars, signals: Signals, repeats: int) -> tuple[int, float] | None:
+    """Trades compared and median seconds a column in backtesting.py; None if not installed."""
+    try:
+        from benchmarks import by_backtesting
+    except ImportError:
+        return None
+    gapless = by_backtesting.without_gaps(bars)
+    compared = by_backtesting.compared_trades(gapless, signals, stop=STOP, profit=PROFIT)
+    columns = range(len(signals.columns))
+    seconds = paired_medians(
+        *(
+            lambda c=c: by_backtesting.run(gapless, signals, c, stop=STOP, profit=PROFIT)
+            for c in columns
+        ),
+        repeats=repeats,
+    )
+    return compared, float(np.mean(seconds))
+
+
 def peak_mb(function: Callable[[], object]) -> float | None:
     """Most memory in MB that the process holds during the call, beyond what it held before."""
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -172,6 +193,8 @@ def main() -> None:
     mine, theirs = paired_medians(
         ours, lambda: vectorbt_metrics(window, rival, best), repeats=repeats
     )
+    few = tiled(signals.take(np.array([0, 9])).rows(WARMUP - 1, len(bars)), np.array([0.1, 0.5]))
+    slow = backtesting_seconds(bars.rows(WARMUP - 1, len(bars)), few, 1 if quick else repeats)
     print(f"{'':>28}{'cells':>8}{'seconds':>10}{'cells/s':>12}")
     rival_name = f"vectorbt {vbt.__version__}, chunks of {best}"
     for name, count, seconds in (
@@ -179,9 +202,15 @@ def main() -> None:
         (rival_name, subset, theirs),
     ):
         print(f"{name:>28}{count:>8}{seconds:>10.2f}{count / seconds:>12,.0f}")
-    print(f"{compared:,} orders equal; the process's first sweep, of 20 cells: {first:.2f} s")
+    if slow:
+        print(f"{'backtesting.py':>28}{2:>8}{2 * slow[1]:>10.2f}{1 / slow[1]:>12,.1f}")
+        print(f"{slow[0]:,} trades equal to backtesting.py's in number, bars and sides")
+    print(
+        f"{compared:,} orders equal to vectorbt's; first sweep of the process, 20 cells: {first:.2f} s"
+    )
     result = {
         "over_vectorbt": round((theirs / subset) / (mine / cells), 1),
+        "over_backtesting_py": round(slow[1] / (mine / cells)) if slow else None,
         "cells": cells,
         "seconds": round(mine, 3),
         "peak_mb": peak,
