@@ -24,7 +24,7 @@ format: .venv/.development
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.development
+bench: .venv/.benchmarks
 	for name in prediction training features labels sweep statistics; do \
 		$(BIN)/python -m benchmarks.$$name --quick || exit 1; done
 
@@ -37,6 +37,10 @@ bench: .venv/.development
 
 .venv/.development: .venv/.runtime
 	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+.venv/.benchmarks: .venv/.development
+	$(INSTALL) --editable '.[bench]'
 	@touch $@
 
 clean:

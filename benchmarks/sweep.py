@@ -205,9 +205,7 @@ def main() -> None:
     if slow:
         print(f"{'backtesting.py':>28}{2:>8}{2 * slow[1]:>10.2f}{1 / slow[1]:>12,.1f}")
         print(f"{slow[0]:,} trades equal to backtesting.py's in number, bars and sides")
-    print(
-        f"{compared:,} orders equal to vectorbt's; first sweep of the process, 20 cells: {first:.2f} s"
-    )
+    print(f"{compared:,} orders equal to vectorbt's; first sweep here, of 20 cells: {first:.2f} s")
     result = {
         "over_vectorbt": round((theirs / subset) / (mine / cells), 1),
         "over_backtesting_py": round(slow[1] / (mine / cells)) if slow else None,
