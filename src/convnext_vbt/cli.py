@@ -133,6 +133,12 @@ def check(
             typer.echo(f"  read: {'; '.join(facts['reading'])}")
         for change in facts["changes"]:
             typer.echo(f"  changed: {change['count']:,} {change['what']}")
+        if facts["closed_weekdays"] is not None:
+            closed, years = facts["closed_weekdays"], facts["bars"] / facts["bars_per_year"]
+            typer.echo(
+                f"  sessions: {closed:,} weekdays without a bar ({closed / years:.1f} a year; "
+                f"exchanges have 8 to 20 holidays), {facts['short_sessions']:,} short days"
+            )
         for gap in facts["largest_gaps"]:
             typer.echo(f"  gap {gap['start']} to {gap['end']} ({gap['missing']} bars)")
 

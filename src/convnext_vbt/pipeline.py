@@ -24,9 +24,9 @@ from convnext_vbt.config import Config, ConfigError, DataSection, load_config, p
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.learning.training import resolve_device, training_flops
 from convnext_vbt.learning.walkforward import SplitDone, available_cores
-from convnext_vbt.market.bars import Bars, step_text
+from convnext_vbt.market.bars import ALWAYS_OPEN, Bars, step_text
 from convnext_vbt.market.files import FileReport
-from convnext_vbt.market.gaps import find_gaps
+from convnext_vbt.market.gaps import closed_weekdays, find_gaps, short_sessions
 from convnext_vbt.market.sources import load_report
 from convnext_vbt.predictions import CLASSES, Predictions, Target
 from convnext_vbt.report.page import write_report
@@ -349,6 +349,7 @@ def check_bars(source: str, *, strict: bool = False) -> dict[str, Any]:
         )
         for symbol, known in zip(bars.symbols, (row[row >= 0] for row in values.T), strict=True)
     }
+    sessions = bars.days_per_year != ALWAYS_OPEN
     largest = gaps.sort_values(["missing", "start"], ascending=[False, True]).head(5)
     facts: dict[str, Any] = plain(
         {
@@ -359,6 +360,8 @@ def check_bars(source: str, *, strict: bool = False) -> dict[str, Any]:
             "last": f"{bars.index[-1]:%Y-%m-%d %H:%M}",
             "bars_per_year": bars.bars_per_year,
             "days_per_year": bars.days_per_year,
+            "closed_weekdays": closed_weekdays(bars) if sessions else None,
+            "short_sessions": short_sessions(bars) if sessions else None,
             "reading": list(report.reading),
             "changes": [{"count": c.count, "what": c.what} for c in report.changes],
             "gaps": len(gaps),

@@ -7,6 +7,10 @@ import pandas as pd
 
 from convnext_vbt.market.bars import ALWAYS_OPEN, Bars
 
+_DAY = 86_400 * 10**9
+_LONGEST_HOLIDAY = 4
+"""Weekdays in a row that an exchange has been closed on (September 2001): more are a gap."""
+
 
 def find_gaps(bars: Bars) -> pd.DataFrame:
     """The gaps of each symbol: columns symbol, start, end, missing.
@@ -14,27 +18,88 @@ def find_gaps(bars: Bars) -> pd.DataFrame:
     `start` and `end` are the open times of the first and the last missing bar, `missing` their
     number. Between a symbol's first and last bar a market that is open around the clock should
     have a bar every `bars.step`. A market with sessions (`bars.days_per_year` 252) has nights,
-    weekends and holidays instead, so nothing there is called a gap.
+    weekends, holidays and early closes, which are no gaps. There a gap is a hole within a day at
+    hours at which the days before and after have bars, or five weekdays and more in a row without
+    a bar.
     """
     tables = [_symbol_gaps(bars, n) for n in range(len(bars.symbols))]
     return pd.concat(tables, ignore_index=True)
 
 
+def closed_weekdays(bars: Bars) -> int:
+    """Weekdays between the first and the last bar on which no symbol has one."""
+    days = bars.index.normalize().unique().as_unit("s").asi8.astype("M8[s]").astype("M8[D]")
+    return int(np.busday_count(days[0], days[-1] + 1)) - int(np.is_busday(days).sum())
+
+
+def short_sessions(bars: Bars) -> int:
+    """Days with fewer bars than the usual day has: early closes, or an end that is missing."""
+    _, per_day = np.unique(bars.index.asi8 // _DAY, return_counts=True)
+    return int((per_day < np.median(per_day)).sum())
+
+
 def _symbol_gaps(bars: Bars, n: int) -> pd.DataFrame:
-    index = bars.index[bars.present[:, n]]
-    distance = np.diff(index.asi8)
-    before = np.flatnonzero(distance > bars.step.value)
-    if bars.days_per_year != ALWAYS_OPEN:
-        before = before[:0]
-    # A stamp off the grid (12:00, 13:00, 14:30) leaves part of a step, which is no missing bar.
-    missing = distance[before] // bars.step.value - 1
-    before, missing = before[missing > 0], missing[missing > 0]
-    start = index[before] + bars.step
+    stamps = bars.index[bars.present[:, n]].asi8
+    step = bars.step.value
+    if bars.days_per_year == ALWAYS_OPEN or step > _DAY:
+        spans = _regular_gaps(stamps, step)
+    else:
+        spans = [*_missing_sessions(stamps, step), *_holes_in_sessions(stamps, step)]
+    spans = sorted(spans)
     return pd.DataFrame(
         {
-            "symbol": pd.Series(bars.symbols[n], index=range(len(before)), dtype="object"),
-            "start": start,
-            "end": start + (missing - 1) * bars.step,
-            "missing": missing,
+            "symbol": pd.Series(bars.symbols[n], index=range(len(spans)), dtype="object"),
+            "start": pd.DatetimeIndex([start for start, _, _ in spans], dtype="M8[ns, UTC]"),
+            "end": pd.DatetimeIndex([end for _, end, _ in spans], dtype="M8[ns, UTC]"),
+            "missing": np.array([missing for _, _, missing in spans], dtype=np.int64),
         }
     )
+
+
+def _regular_gaps(stamps: np.ndarray, step: int) -> list[tuple[int, int, int]]:
+    """Spans (first missing, last missing, count) where a bar is due every step."""
+    # Months are of 28 to 31 days. A stamp off the grid (12:00, 13:00, 14:30) is no missing bar.
+    slack = step // 2 if step > _DAY else 0
+    missing = (np.diff(stamps) + slack) // step - 1
+    return [
+        (int(stamps[i]) + step, int(stamps[i]) + int(missing[i]) * step, int(missing[i]))
+        for i in np.flatnonzero(missing > 0)
+    ]
+
+
+def _missing_sessions(stamps: np.ndarray, step: int) -> list[tuple[int, int, int]]:
+    """Runs of weekdays without a bar that are longer than any holiday; sessions like the last."""
+    days, first, per_day = np.unique(stamps // _DAY, return_index=True, return_counts=True)
+    dates = days.astype("M8[D]")
+    closed = np.busday_count(dates[:-1], dates[1:]) - np.is_busday(dates[:-1])
+    usual = int(np.median(per_day))
+    spans = []
+    for i in np.flatnonzero(closed > _LONGEST_HOLIDAY):
+        opening = int(stamps[first[i]] % _DAY)
+        start = (
+            int(np.busday_offset(dates[i] + 1, 0, roll="forward").astype(np.int64)) * _DAY + opening
+        )
+        end = int(np.busday_offset(dates[i + 1] - 1, 0, roll="backward").astype(np.int64)) * _DAY
+        spans.append((start, end + opening + (usual - 1) * step, int(closed[i]) * usual))
+    return spans
+
+
+def _holes_in_sessions(stamps: np.ndarray, step: int) -> list[tuple[int, int, int]]:
+    """Holes between two bars of one day where the trading days before and after have bars."""
+    days = np.unique(stamps // _DAY)
+    known = set(stamps.tolist())
+    inside = (np.diff(stamps) > step) & (stamps[1:] // _DAY == stamps[:-1] // _DAY)
+    spans = []
+    for i in np.flatnonzero(inside):
+        today = int(np.searchsorted(days, stamps[i] // _DAY))
+        if not 0 < today < len(days) - 1:
+            continue
+        back, ahead = (int(days[today + side] - days[today]) * _DAY for side in (-1, 1))
+        due = [
+            time
+            for time in range(int(stamps[i]) + step, int(stamps[i + 1]), step)
+            if time + back in known and time + ahead in known
+        ]
+        if due:
+            spans.append((due[0], due[-1], len(due)))
+    return spans
