@@ -18,7 +18,7 @@ def utc_now() -> pd.Timestamp:
 
 
 def finished_bars(bars: Bars, now: pd.Timestamp, *, replay: bool) -> tuple[Bars, list[str]]:
-    """The bars that have closed by `now`, and a note on one that has not.
+    """The bars that have closed by `now`, when they were read, and a note on one that has not.
 
     In a `replay` the later bars are simply not known yet. Live, more than one of them means that
     the clock or the data's time zone is wrong: `DataError`.
@@ -36,7 +36,7 @@ def finished_bars(bars: Bars, now: pd.Timestamp, *, replay: bool) -> tuple[Bars,
             "replay the past give --as-of"
         )
     opened = bars.index[-1]
-    note = f"the bar of {when(opened)} closes at {opened + bars.step:%H:%M}: left out, unfinished"
+    note = f"the bar of {when(opened)} was not finished at {now:%H:%M}: it is left out"
     return bars.rows(0, count), [note]
 
 

@@ -31,9 +31,14 @@ class Desk:
     limits: Limits
 
     def bars(self, now: pd.Timestamp, *, replay: bool = False) -> tuple[Bars, list[str]]:
-        """The finished bars of the source, read anew, and notes on those that are not."""
+        """The finished bars of the source, read anew, and notes on those that are not.
+
+        A bar that had not closed when its file was written was not finished then, whatever the
+        clock says by now.
+        """
+        seen = now if replay else min([now, *_written(self.source)])
         bars = read_bars(Config(data=DataSection(source=self.source)))
-        return finished_bars(same_market(self.trained, bars, self.symbol), now, replay=replay)
+        return finished_bars(same_market(self.trained, bars, self.symbol), seen, replay=replay)
 
     def decide(self, bars: Bars, now: pd.Timestamp) -> Decisions:
         """The decision at the close of the last of these bars, unless it is stale."""
@@ -90,6 +95,15 @@ def time_of(text: str | None, option: str) -> pd.Timestamp | None:
     if not isinstance(time, pd.Timestamp):  # NaT is none
         raise ConfigError(f"{option} {text!r} is not a time such as 2025-01-31T12:00")
     return time.tz_localize("UTC") if time.tz is None else time.tz_convert("UTC")
+
+
+def _written(source: str | tuple[str, ...]) -> list[pd.Timestamp]:
+    """When the files among the sources were written."""
+    sources = (source,) if isinstance(source, str) else source
+    files = (Path(one).expanduser() for one in sources)
+    return [
+        pd.Timestamp(path.stat().st_mtime, unit="s", tz="UTC") for path in files if path.is_file()
+    ]
 
 
 def _positions(texts: Sequence[str], symbols: tuple[str, ...]) -> dict[str, float]:

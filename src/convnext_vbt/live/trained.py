@@ -23,7 +23,7 @@ from convnext_vbt.live.clock import when
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.volatility import decay_warmup
 from convnext_vbt.predictions import Predictions, Split
-from convnext_vbt.rundir import FORMAT, DataError, read_json, read_metrics
+from convnext_vbt.rundir import DataError, read_manifest, read_metrics
 from convnext_vbt.stages import make_features
 from convnext_vbt.userfile import code_sha256
 
@@ -103,15 +103,10 @@ class Trained:
 def open_trained(directory: str | Path) -> Trained:
     """Read a finished run; raises `DataError` when it is none, is damaged or has changed."""
     directory = Path(directory)
-    if not (directory / "manifest.json").is_file():
-        raise DataError(f"{directory} is not a run directory; `convnext-vbt runs` lists them")
-    manifest, metrics = read_json(directory / "manifest.json"), read_metrics(directory)
+    manifest, metrics = read_manifest(directory), read_metrics(directory)
     config = load_config(directory / "config.toml")
-    if manifest.get("format") != FORMAT:
-        raise DataError(
-            f"{directory} was written in format {manifest.get('format')}, this version reads "
-            f"{FORMAT}; run the strategy again"
-        )
+    if config.sha256 != manifest["config_sha256"]:
+        raise DataError(f"{directory / 'config.toml'} has changed since; run the strategy again")
     for section, what in (("features", config.features.file), ("rule", config.rule.file)):
         if what is not None and code_sha256(what) != manifest.get(f"{section}_code"):
             raise DataError(
@@ -120,19 +115,15 @@ def open_trained(directory: str | Path) -> Trained:
             )
     try:
         predictions = Predictions.load(directory / "predictions.parquet")
-        choices = {choice["split"]: choice for choice in metrics["headline"]["choices"]}
-        step, verdict = manifest["data"]["step"], metrics["verdict"]["word"]
     except (FileNotFoundError, ValueError) as error:
         raise DataError(str(error)) from error
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{directory} lacks {error}; run the strategy again") from error
     return Trained(
         directory=directory,
         config=config,
         predictions=predictions,
-        step=step,
-        verdict=verdict,
-        choices=choices,
+        step=manifest["data"]["step"],
+        verdict=metrics["verdict"]["word"],
+        choices={choice["split"]: choice for choice in metrics["headline"]["choices"]},
     )
 
 

@@ -1,0 +1,210 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convnext_vbt.live.account import Account, Limits
+from convnext_vbt.live.decision import decide
+from convnext_vbt.live.text import NOT_AN_ORDER, lines, to_dict
+from convnext_vbt.live.trained import difference_from_backtest, predict_now
+from convnext_vbt.rundir import DataError
+
+SYMBOL = "SIM/USDT"
+
+
+def at(trained, bars, row, limits=None, **account):
+    """The decision at the close of a bar of the backtest."""
+    account = {"equity": 10_000.0} | account
+    found = decide(trained, bars.rows(0, row + 1), {SYMBOL: Account(**account)}, limits=limits)
+    return found.decisions[0]
+
+
+def row_where(finished, trained, bars, step):
+    """The first of the last bars at which a flat account is told to do this."""
+    for row in range(1000, 1199):
+        if at(trained, bars, row).step == step:
+            return row
+    raise AssertionError(f"no bar says {step}")
+
+
+@pytest.fixture(scope="module")
+def long_row(finished, trained, bars):
+    return row_where(finished, trained, bars, "enter long")
+
+
+@pytest.fixture(scope="module")
+def short_row(finished, trained, bars):
+    return row_where(finished, trained, bars, "enter short")
+
+
+def test_a_position_decides_what_an_entry_comes_to(trained, bars, long_row, short_row):
+    fresh = at(trained, bars, long_row)
+    assert (fresh.action, fresh.target) == ("BUY", fresh.units)
+    held = at(trained, bars, long_row, position=0.2)
+    assert (held.action, held.step, held.units, held.target) == ("WAIT", "hold long", 0.0, 0.2)
+    assert held.entry is None
+    turned = at(trained, bars, long_row, position=-0.2)
+    assert (turned.action, turned.step) == ("BUY", "reverse to long")
+    assert turned.units == pytest.approx(0.2 + turned.entry.units)
+    assert turned.target == turned.entry.units
+    assert turned.entry.units < fresh.entry.units  # closing has cost money
+    short = at(trained, bars, short_row)
+    assert (short.action, short.step, short.target) == ("SELL", "enter short", -short.units)
+
+
+@pytest.mark.parametrize("side", ["long", "short"])
+def test_a_time_limit_ends_a_position_that_is_no_longer_signalled(trained, bars, side):
+    for row in range(1000, 1199):
+        held = {"position": 0.3 if side == "long" else -0.3}
+        opposite = at(trained, bars, row).entry
+        if opposite is None and at(trained, bars, row, **held).step == f"hold {side}":
+            break
+    due = at(trained, bars, row, **held, entered=bars.index[row - 3])
+    assert (due.step, due.target, due.units) == (f"exit {side}", 0.0, 0.3)
+    assert due.action == ("SELL" if side == "long" else "BUY")
+    assert any("held for 4 bars" in reason for reason in due.reasons)
+    early = at(trained, bars, row, **held, entered=bars.index[row - 2])
+    assert (early.step, early.warnings) == (f"hold {side}", ())
+    renewed = at(trained, bars, row, **held, entered=bars.index[row - 7])
+    assert renewed.step == f"exit {side}"  # kept on after four bars, due again after eight
+    missed = at(trained, bars, row, **held, entered=bars.index[row - 5])
+    assert any("past 4 it should have been" in warning for warning in missed.warnings)
+    unknown = at(trained, bars, row, **held)
+    assert any("give --entered" in warning for warning in unknown.warnings)
+
+
+@settings(max_examples=25, derandomize=True, deadline=None)
+@given(
+    equity=st.floats(1_000, 1e7),
+    lot=st.sampled_from([1e-5, 0.001, 0.01]),
+    tick=st.sampled_from([0.01, 0.1, 1.0]),
+    is_long=st.booleans(),
+)
+def test_what_the_exchange_takes_never_raises_the_risk(
+    trained, bars, long_row, short_row, equity, lot, tick, is_long
+):
+    row = long_row if is_long else short_row
+    exact = at(trained, bars, row, equity=equity).entry
+    entry = at(trained, bars, row, Limits(lot=lot, tick=tick), equity=equity).entry
+    risk = trained.config.trading.risk
+    assert entry.risk <= exact.risk <= risk * (1 + 1e-12)
+    assert exact.units - lot < entry.units <= exact.units
+    for value, unit in ((entry.units, lot), (entry.stop, tick), (entry.take_profit, tick)):
+        assert value / unit == pytest.approx(round(value / unit), abs=1e-6)
+    nearer = abs(entry.stop - entry.price), abs(entry.take_profit - entry.price)
+    farther = abs(exact.stop - exact.price), abs(exact.take_profit - exact.price)
+    assert all(f - tick - 1e-6 < n <= f + 1e-9 for n, f in zip(nearer, farther, strict=True))
+    assert (
+        entry.side * (entry.take_profit - entry.price) > 0 > entry.side * (entry.stop - entry.price)
+    )
+
+
+def test_money_at_risk_is_what_a_stopped_trade_loses(trained, bars, long_row):
+    entry = at(trained, bars, long_row, equity=20_000.0).entry
+    trading = trained.config.trading
+    sold = entry.stop * (1 - trading.slippage)
+    fees = entry.units * trading.fees * (entry.price + sold)
+    loss = entry.units * (entry.price - sold) + fees
+    assert entry.money_at_risk == pytest.approx(loss, rel=1e-9)
+    assert entry.risk == pytest.approx(loss / 20_000)
+
+
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [
+        (Limits(lot=1000.0), "less than one lot of 1000"),
+        (Limits(min_notional=1e9), "under the minimum of 1e"),
+        (Limits(tick=1e5), "wider than the way to the stop"),
+    ],
+)
+def test_an_entry_that_cannot_be_ordered_is_a_wait(trained, bars, long_row, limits, why):
+    one = at(trained, bars, long_row, limits)
+    assert (one.action, one.step, one.entry) == ("WAIT", "stay out", None)
+    assert any("no entry: " in reason and why in reason for reason in one.reasons)
+
+
+def test_decimals_are_rounded_as_people_count():
+    assert Limits(lot=0.1).units(0.3) == 0.3
+    assert Limits(lot=0.1).units(0.39) == 0.3
+    assert Limits(tick=0.05).level(1.01, up=True) == 1.05
+    assert Limits().units(0.123456789) == 0.123456789
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Account(equity=0.0), "equity must be positive"),
+        (lambda: Account(equity=1.0, position=float("nan")), "position must be a number"),
+        (lambda: Limits(lot=-0.1), "lot must be positive, got -0.1"),
+        (lambda: Limits(min_notional=0.0), "min-notional must be positive"),
+    ],
+)
+def test_nonsense_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_just_the_needed_history_is_enough_and_one_bar_less_is_not(trained, bars):
+    split = trained.predictions.splits[-1]
+    history = trained.history(trained.kept(split))
+    assert history == 102  # the stop's volatility: the network needs 80
+    proba = predict_now(trained, split, bars.rows(1100 - history, 1100))
+    np.testing.assert_allclose(proba, trained.predictions.proba[1099], atol=1e-5)
+    short = bars.rows(1101 - trained.kept(split).fitted.receptive_field, 1100)
+    with pytest.raises(DataError, match=r"SIM/USDT: 79 bars are there and 102 are needed"):
+        decide(trained, short, {SYMBOL: Account(equity=1.0)})
+
+
+def test_gaps_are_told_and_do_not_matter(trained, bars):
+    keep = np.r_[0:1050, 1055:1100]
+    gappy = replace(
+        bars,
+        index=bars.index[keep],
+        **{name: getattr(bars, name)[keep] for name in ("open", "high", "low", "close", "volume")},
+    )
+    one = decide(trained, gappy, {SYMBOL: Account(equity=1e4)}).decisions[0]
+    assert any(warning.startswith("1 gap(s), 5 bars missing") for warning in one.warnings)
+    assert not at(trained, bars, 1099).warnings
+
+
+def test_the_text_says_what_the_decision_says(trained, bars, long_row):
+    account = {SYMBOL: Account(equity=10_000.0)}
+    found = decide(trained, bars.rows(0, long_row + 1), account, difference=3e-8)
+    text = "\n".join(lines(found, ["a note"]))
+    one = found.decisions[0]
+    for part in (
+        f"BUY {one.units:.8g}: enter long",
+        f"UP {one.prob_up:.1%}",
+        f"{one.entry.money_at_risk:,.2f}",
+        "reaches the threshold",
+        "of the calibration bars",
+        "volatility: over 4 bars",
+        f"verdict is {trained.verdict}",
+        "to 3e-08",
+        "a note",
+        NOT_AN_ORDER,
+    ):
+        assert part in text
+    assert all(len(line) <= 120 for line in text.splitlines())
+    facts = json.loads(json.dumps(to_dict(found)))
+    assert facts["decisions"][0]["entry"]["stop"] == one.entry.stop
+    assert pd.Timestamp(facts["bar"]) == one.bar
+    assert facts["note"] == NOT_AN_ORDER
+
+
+def test_bars_that_were_revised_are_not_those_of_the_backtest(trained, bars):
+    known = bars.rows(0, 1150)
+    assert difference_from_backtest(trained, known) < 1e-5
+    assert difference_from_backtest(trained, known.rows(1100, 1150)) is None
+    factor = np.ones((1150, 1))
+    factor[1140:] = np.linspace(1.0, 1.3, 10)[:, None]
+    prices = {name: getattr(known, name) * factor for name in ("open", "high", "low", "close")}
+    prices["open"] = prices["open"] / factor**0.5
+    prices["high"] = np.maximum(prices["high"], prices["open"])
+    prices["low"] = np.minimum(prices["low"], prices["open"])
+    with pytest.raises(DataError, match="the bars were revised, or the features have changed"):
+        difference_from_backtest(trained, replace(known, **prices))
