@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Bars": "market.bars",
     "load_bars": "market.sources",
+    "download_bars": "market.download",
     "Predictions": "predictions",
     "compute_features": "learning.features",
     "barrier_labels": "learning.labels",

@@ -77,14 +77,16 @@ def _exit_codes(resume: str = "") -> Iterator[None]:
         typer.echo(f"interrupted. {resume}".rstrip(), err=True)
         raise typer.Exit(130) from None
     except ValueError as error:
-        _fail(str(error), 3 if type(error).__name__ in ("DataError", "DamagedError") else 2)
+        data = type(error).__name__ in ("DataError", "DamagedError", "CacheError")
+        _fail(str(error), 3 if data else 2)
     except OSError as error:
         told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         _fail(told, 3)
     except RuntimeError as error:
-        if type(error).__name__ != "SplitError":
+        code = {"DownloadError": 3, "SplitError": 4}.get(type(error).__name__)
+        if code is None:
             raise
-        _fail(f"{error}. {resume}".rstrip(), 4)
+        _fail(f"{error}. {resume}".rstrip(), code)
 
 
 def _fail(message: str, code: int) -> None:
@@ -141,6 +143,50 @@ def check(
             )
         for gap in facts["largest_gaps"]:
             typer.echo(f"  gap {gap['start']} to {gap['end']} ({gap['missing']} bars)")
+
+
+@app.command()
+def download(
+    exchange: Annotated[str, typer.Argument(help="E.g. binance.", show_default=False)],
+    symbol: Annotated[
+        str,
+        typer.Argument(help="E.g. BTC/USDT; BTC/USDT:USDT is the perpetual.", show_default=False),
+    ],
+    timeframe: Annotated[str, typer.Argument(help="E.g. 1h.", show_default=False)],
+    since: Annotated[
+        str | None, typer.Option(help="First bar, UTC; default: the exchange's first, or go on.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Up to, without this bar; default: the last finished bar.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder; default: $CONVNEXT_VBT_CACHE or your own cache.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fetch bars into the local cache; goes on where an earlier download stopped."""
+    with _exit_codes("What is stored stays; run the same command to go on."):
+        from convnext_vbt.market.download import download_bars
+        from convnext_vbt.progress import downloading
+        from convnext_vbt.terminal import print_download
+
+        try:
+            with downloading(quiet=quiet) as (progress, tell):
+                done = download_bars(
+                    exchange, symbol, timeframe,
+                    since=since, until=until, cache=cache, progress=progress, tell=tell,
+                )  # fmt: skip
+        except ModuleNotFoundError as error:
+            if error.name != "ccxt":
+                raise
+            _fail(str(error), 2)
+        for revision in done.revised:
+            typer.echo(f"warning: {revision.text}", err=True)
+        if as_json:
+            typer.echo(json.dumps(done.to_dict()))
+        else:
+            print_download(done)
 
 
 @app.command()

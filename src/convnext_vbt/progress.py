@@ -1,4 +1,4 @@
-"""What is seen of a run while it works: bars on a terminal, a line a split elsewhere.
+"""What is seen of a run or a download while it works: bars on a terminal, lines elsewhere.
 
 Always on stderr, so that results on stdout can be piped.
 """
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from convnext_vbt.learning.walkforward import SplitDone
     from convnext_vbt.learning.watching import SplitStep
+    from convnext_vbt.market.download import Page
 
 PREPARING = "reading bars, computing features and labels ..."
 JUDGING = "all splits predicted: sweeping, judging, writing the report ..."
@@ -137,6 +138,39 @@ class Display:
             for step in steps
         ]
         return Group(line, *rows)
+
+
+@contextlib.contextmanager
+def downloading(
+    *, quiet: bool = False
+) -> Iterator[tuple[Callable[[Page], None] | None, Callable[[str], None]]]:
+    """What to call for each page and for each wait; nothing is shown when `quiet`."""
+    if quiet:
+        yield None, lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True, highlight=False)
+
+    def tell(text: str) -> None:
+        console.print(text, soft_wrap=True, markup=False)
+
+    if not console.is_terminal or console.is_dumb_terminal:
+        told = -1
+
+        def line(page: Page) -> None:  # a minute's bars come in thousands of pages
+            nonlocal told
+            if int(100 * page.share) > told:
+                told = int(100 * page.share)
+                tell(f"{told:3d} %  {page.text}")
+
+        yield line, tell
+        return
+    columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("asking for the markets ...", total=1)
+        yield lambda page: bar.update(task, completed=page.share, description=page.text), tell
 
 
 def clock_text(seconds: float | None) -> str:

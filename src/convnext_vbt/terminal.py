@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from convnext_vbt.market.download import Download
     from convnext_vbt.pipeline import Run
     from convnext_vbt.report.compare import RunComparison
 
 PIPED_WIDTH = 120
+HOLES_SHOWN = 10
 COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
 _ROWS = (
     ("total_return", "total return", "{:+.1%}"),
@@ -176,3 +178,27 @@ def print_table(out: Console, header: Sequence[str], rows: Sequence[Sequence[str
     for row in rows:
         table.add_row(*row)
     out.print(table)
+
+
+def print_download(done: Download) -> None:
+    """What a download did: bars, their span, holes, the folder, and how to use them."""
+    out, shelf = console(), done.shelf
+    say(
+        out,
+        f"{shelf.exchange} {shelf.symbol} {shelf.timeframe}: {_count(done.added, 'new bar')} · "
+        f"{done.bars:,} stored, {done.first:%Y-%m-%d %H:%M} to {done.last:%Y-%m-%d %H:%M} UTC · "
+        f"{_count(len(done.holes), 'hole')} "
+        f"({_count(sum(hole.missing for hole in done.holes), 'bar')})",
+    )
+    for hole in sorted(done.holes, key=lambda hole: -hole.missing)[:HOLES_SHOWN]:
+        say(out, f"  {hole.text}")
+    if len(done.holes) > HOLES_SHOWN:
+        say(out, f"  and {len(done.holes) - HOLES_SHOWN} that are not longer; --json has them all")
+    for note in done.notes:
+        say(out, note)
+    say(out, f"folder: {shelf.folder}")
+    say(out, f"use it: {shelf.usage}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -41,7 +41,7 @@ def test_simulated_takes_options():
         ("simulatd", r"unknown source 'simulatd', did you mean 'simulated'\?; there are a path"),
         ("simulatd:seed=1", r"did you mean 'simulated'\?"),
         ("sp50", r"did you mean 'sp500'\?"),
-        ("ccxt:binance:BTC/USDT:1h", "unknown source 'ccxt:.*there are a path to a .csv"),
+        ("cctx:binance:BTC/USDT:1h", r"did you mean 'ccxt'\?; there are a path to a .csv"),
         ("bitcoin", "unknown source 'bitcoin'; there are .*simulated.*sp500"),
         ("", "unknown source ''"),
         ("simulated:sed=1", r"no option 'sed', did you mean 'seed'\?; there are seed, edge, bars"),

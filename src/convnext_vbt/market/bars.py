@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,14 @@ MOST_FUNDING = 0.1
 ALWAYS_OPEN = 365
 WEEKDAYS_ONLY = 252
 """Trading days a year of the two kinds of market."""
+
+
+class FramesBySymbol(Protocol):
+    """What is needed of a vectorbt data object (`vbt.Data`, vbt.YFData, ...)."""
+
+    @property
+    def data(self) -> Mapping[Any, pd.DataFrame]:
+        """One frame a symbol."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,6 +153,24 @@ class Bars:
             funding=joined("funding") if any(p.funding is not None for p in parts) else None,
             **arrays,
         )
+
+    @classmethod
+    def from_data(cls, data: FramesBySymbol) -> Self:
+        """The bars of a vectorbt data object: `Bars.from_data(vbt.YFData.download("SPY"))`.
+
+        Its index holds bar open times; without a time zone they are taken as UTC. Rows that
+        vectorbt has filled with NaN to align symbols are missing bars; other columns are ignored.
+        """
+        frames = getattr(data, "data", None)
+        if not isinstance(frames, Mapping):
+            raise TypeError(
+                f"bars cannot be made of {type(data).__name__}; pass a path, a named source or a "
+                "vbt.Data object here, a DataFrame to Bars.from_frame"
+            )
+        lone = [symbol for symbol, frame in frames.items() if not isinstance(frame, pd.DataFrame)]
+        if lone:
+            raise TypeError(f"{lone[0]}: a single column is no bar; bars need {', '.join(FIELDS)}")
+        return cls.from_frames({str(symbol): frame for symbol, frame in frames.items()})
 
     def __len__(self) -> int:
         return len(self.index)

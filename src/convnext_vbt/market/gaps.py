@@ -42,7 +42,7 @@ def _symbol_gaps(bars: Bars, n: int) -> pd.DataFrame:
     stamps = bars.index[bars.present[:, n]].asi8
     step = bars.step.value
     if bars.days_per_year == ALWAYS_OPEN or step > _DAY:
-        spans = _regular_gaps(stamps, step)
+        spans = regular_gaps(stamps, step)
     else:
         spans = [*_missing_sessions(stamps, step), *_holes_in_sessions(stamps, step)]
     spans = sorted(spans)
@@ -56,8 +56,8 @@ def _symbol_gaps(bars: Bars, n: int) -> pd.DataFrame:
     )
 
 
-def _regular_gaps(stamps: np.ndarray, step: int) -> list[tuple[int, int, int]]:
-    """Spans (first missing, last missing, count) where a bar is due every step."""
+def regular_gaps(stamps: np.ndarray, step: int) -> list[tuple[int, int, int]]:
+    """Spans (first missing, last missing, count) where a bar is due every step; all times in ns."""
     # Months are of 28 to 31 days. A stamp off the grid (12:00, 13:00, 14:30) is no missing bar.
     slack = step // 2 if step > _DAY else 0
     missing = (np.diff(stamps) + slack) // step - 1

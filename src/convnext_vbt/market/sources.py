@@ -1,4 +1,4 @@
-"""One door to bars: a file, the simulated market, or the real S&P 500 that ships with arch."""
+"""One door to bars: a file, downloaded bars, a simulated market, the S&P 500 that arch carries."""
 
 from __future__ import annotations
 
@@ -8,24 +8,34 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from convnext_vbt.market.bars import Bars
+from convnext_vbt.market.bars import Bars, FramesBySymbol
+from convnext_vbt.market.cache import cached_bars
 from convnext_vbt.market.files import FileReport, read_bars, read_file
 from convnext_vbt.market.simulated import simulated_bars
 
-NAMED = ("simulated", "sp500")
+NAMED = ("simulated", "sp500", "ccxt")
 THERE_ARE = (
     'a path to a .csv, .csv.gz, .parquet or .feather file, "simulated" (or '
-    '"simulated:seed=7,edge=0,bars=17520") and "sp500"'
+    '"simulated:seed=7,edge=0,bars=17520"), "sp500" and, once downloaded, '
+    '"ccxt:binance:BTC/USDT:1h"'
 )
 
 
-def load_bars(source: str | Path | Sequence[str | Path], *, strict: bool = False) -> Bars:
-    """Bars from a path or from a named source; from a list of them, one panel (`Bars.join`).
+def load_bars(
+    source: str | Path | FramesBySymbol | Sequence[str | Path | FramesBySymbol],
+    *,
+    strict: bool = False,
+) -> Bars:
+    """Bars from a path, a named source or a vectorbt data object; from a list of them, one panel.
 
     - a path to a CSV, zipped CSV, Parquet or Feather file (`market.files`), `~` allowed;
     - `"simulated"` or `"simulated:seed=7,edge=0,bars=17520,symbol=SIM7/USDT"`: hourly bars of a
       simulated market with a planted edge (`market.simulated`);
-    - `"sp500"`: real daily S&P 500 bars, 1999 to 2018, which the `arch` package carries.
+    - `"sp500"`: real daily S&P 500 bars, 1999 to 2018, which the `arch` package carries;
+    - `"ccxt:binance:BTC/USDT:1h"`: what `convnext-vbt download binance BTC/USDT 1h` has stored. The
+      network is never asked, so a run gives the same tomorrow;
+    - a `vbt.Data` object, such as `vbt.YFData.download(...)` gives (`Bars.from_data`);
+    - a list of these: all of them side by side (`Bars.join`).
 
     A named source wins over a file of the same name; write `./sp500` for the file. What had to be
     changed in a file (rows sorted, columns ignored, ...) is logged as a warning; `strict` refuses
@@ -37,15 +47,19 @@ def load_bars(source: str | Path | Sequence[str | Path], *, strict: bool = False
     >>> load_bars("simulated:bars=48")
     Bars(SIM/USDT: 48 bars of 1h, 2022-01-01 00:00 to 2022-01-02 23:00 UTC)
     """
-    if not isinstance(source, (str, Path)):
-        return Bars.join([load_bars(one, strict=strict) for one in source])
     if isinstance(source, Path):
         return read_bars(source, strict=strict)
+    if isinstance(source, Sequence) and not isinstance(source, str):
+        return Bars.join([load_bars(one, strict=strict) for one in source])
+    if not isinstance(source, str):
+        return Bars.from_data(source)
     name, _, options = source.partition(":")
     if name == "simulated":
         return simulated_bars(**_simulated_options(options))
     if source == "sp500":
         return _sp500()
+    if name == "ccxt":
+        return cached_bars(source)
     if _is_path(source):
         return read_bars(source, strict=strict)
     raise ValueError(

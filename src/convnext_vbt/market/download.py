@@ -1,0 +1,363 @@
+"""Bars from an exchange into the cache: page by page, going on where the last call stopped.
+
+Every request asks again for the last bar that is known, so that pages are seen to fit together
+and a bar that the exchange has changed since is noticed. Only finished bars are stored, and each
+page is stored before the next is asked for: a kill loses one page at most. Missing bars are asked
+for once more, then reported and never filled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from convnext_vbt.market.bars import FIELDS
+from convnext_vbt.market.cache import Shelf, cache_root
+from convnext_vbt.market.exchange import RETRY, DownloadError, Feed, Retry
+from convnext_vbt.market.gaps import regular_gaps
+
+if TYPE_CHECKING:
+    import ccxt
+
+MINUTE = "%Y-%m-%d %H:%M"
+BEGINNING = pd.Timestamp("2010-01-01", tz="UTC")
+"""Asked for when nothing else is: before the first exchange."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A stored bar that the exchange now tells otherwise. The cache keeps what it had."""
+
+    time: pd.Timestamp
+    changes: str
+    """E.g. "close 42000 -> 42010"."""
+    path: Path
+    """The file that holds the stored bar."""
+    remedy: str
+    """How to take the exchange's new value."""
+
+    @property
+    def text(self) -> str:
+        """What has changed and what to do, in one line."""
+        return (
+            f"the exchange has changed its bar of {self.time:{MINUTE}}: {self.changes}; "
+            f"the stored one is kept. {self.remedy}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hole:
+    """Bars that the exchange does not have; times are the first and the last one's open."""
+
+    start: pd.Timestamp
+    end: pd.Timestamp
+    missing: int
+
+    @property
+    def text(self) -> str:
+        """The hole in one line."""
+        bars = "bar" if self.missing == 1 else "bars"
+        return f"hole {self.start:{MINUTE}} to {self.end:{MINUTE}} ({self.missing:,} {bars})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What is told after each page is stored."""
+
+    first: pd.Timestamp
+    last: pd.Timestamp
+    added: int
+    """Bars stored by this call so far."""
+    share: float
+    """Of the time asked for, in [0, 1]."""
+
+    @property
+    def text(self) -> str:
+        """How far it is, in one line."""
+        return f"{self.added:,} bars, up to {self.last:{MINUTE}}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """What a download did, and what is stored now."""
+
+    shelf: Shelf
+    added: int
+    bars: int
+    first: pd.Timestamp
+    last: pd.Timestamp
+    holes: tuple[Hole, ...]
+    """All that are in the stored bars, not those of this call alone."""
+    revised: tuple[Revision, ...]
+    ends_early: bool
+    """Whether the exchange has no bars up to the end that was asked for."""
+    starts_late: bool
+    """Whether the exchange has no bars from the beginning that was asked for."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user might not expect of the two ends."""
+        none = f"{self.shelf.exchange} gives no bars"
+        notes = []
+        if self.starts_late:
+            notes.append(f"{none} before {self.first:{MINUTE}}")
+        if self.ends_early:
+            why = "the pair is delisted or halted, or the exchange keeps no more"
+            notes.append(f"{none} after {self.last:{MINUTE}}: {why}")
+        return notes
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for machines; times in ISO 8601."""
+        return {
+            "source": self.shelf.source,
+            "folder": str(self.shelf.folder),
+            "added": self.added,
+            "bars": self.bars,
+            "first": self.first.isoformat(),
+            "last": self.last.isoformat(),
+            "holes": [
+                {"start": one.start.isoformat(), "end": one.end.isoformat(), "missing": one.missing}
+                for one in self.holes
+            ],
+            "revised": [
+                {"time": one.time.isoformat(), "changes": one.changes, "file": str(one.path)}
+                for one in self.revised
+            ],
+            "starts_late": self.starts_late,
+            "ends_early": self.ends_early,
+        }
+
+
+def download_bars(
+    exchange: str | ccxt.Exchange,
+    symbol: str,
+    timeframe: str,
+    *,
+    since: pd.Timestamp | str | None = None,
+    until: pd.Timestamp | str | None = None,
+    cache: str | Path | None = None,
+    retry: Retry = RETRY,
+    clock: Callable[[], float] = time.time,
+    progress: Callable[[Page], None] | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Download:
+    """Store the finished bars of [since, until) that are not stored yet; they become a source.
+
+    `exchange` is a ccxt name, or a ccxt exchange built by the caller. Times are bar open times,
+    UTC without a zone. Without `since` the first call begins with the exchange's first bar; stored
+    bars are always continued, so that no hole arises. `clock` gives epoch seconds where the
+    exchange tells no time; `tell` is given one line whenever there is a wait.
+
+    Raises `ValueError` for an unknown exchange, symbol, timeframe or time, `DownloadError` when
+    the exchange does not answer or its answers cannot be used, `CacheError` for damaged files.
+
+    Example:
+        cv.download_bars("binance", "BTC/USDT", "1h", since="2021-01-01")
+        bars = cv.load_bars("ccxt:binance:BTC/USDT:1h")
+    """
+    begin, end = _time(since, "since"), _time(until, "until")
+    if begin is not None and end is not None and begin >= end:
+        raise ValueError(f"since = {since} must lie before until = {until}")
+    feed = Feed(exchange, symbol, timeframe, retry=retry, tell=tell)
+    shelf = Shelf(
+        exchange=feed.exchange.id, symbol=symbol, timeframe=timeframe, root=cache_root(cache)
+    )
+    with shelf.lock(lambda: tell(f"another download of {shelf.source} is running; waiting")):
+        stop = feed.now(clock) - feed.step + pd.Timedelta(milliseconds=1)  # finished bars
+        stop = stop if end is None else min(stop, end)
+        parts = shelf.parts()
+        work = _Work(feed=feed, shelf=shelf, progress=progress, parts=list(parts))
+        for stretch in _stretches(parts, begin, stop, feed.step):
+            work.fetch(stretch)
+        return _result(work, begin, stop)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stretch:
+    """Bars that are not stored: open times in [start, stop), and the stored part before them."""
+
+    start: pd.Timestamp
+    stop: pd.Timestamp
+    known: pd.DataFrame | None
+
+
+def _stretches(
+    parts: list[pd.DataFrame],
+    begin: pd.Timestamp | None,
+    stop: pd.Timestamp,
+    step: pd.Timedelta,
+) -> Iterator[_Stretch]:
+    """What is missing before, between and after the stored parts."""
+    if not parts:
+        yield _Stretch(start=begin or BEGINNING, stop=stop, known=None)
+        return
+    if begin is not None and begin < parts[0].index[0]:
+        yield _Stretch(start=begin, stop=min(stop, parts[0].index[0]), known=None)
+    for before, after in pairwise(parts):
+        if after.index[0] - before.index[-1] > step:
+            start = before.index[-1] + step
+            yield _Stretch(start=start, stop=min(stop, after.index[0]), known=before)
+    yield _Stretch(start=parts[-1].index[-1] + step, stop=stop, known=parts[-1])
+
+
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """One call's progress through its stretches."""
+
+    feed: Feed
+    shelf: Shelf
+    progress: Callable[[Page], None] | None
+    parts: list[pd.DataFrame]
+    """All that is stored, in any order."""
+    added: int = 0
+    revised: list[Revision] = field(default_factory=list)
+
+    def fetch(self, stretch: _Stretch) -> None:
+        """Ask for a stretch's bars, page by page, and store them."""
+        start, known, origin = stretch.start, stretch.known, None
+        while start < stretch.stop:
+            fresh = self._fresh(start, known)
+            if fresh.empty:
+                fresh = self._fresh(start, known)
+            if fresh.empty:
+                later = self._where_bars_go_on(start, stretch.stop)
+                if later is None:
+                    return
+                fresh = self._fresh(later, known)
+            if _has_holes(known, fresh, self.feed.step):
+                fresh = _joined(fresh, self._fresh(start, known))
+            fresh = fresh[fresh.index < stretch.stop]
+            if fresh.empty:
+                return
+            self.shelf.append(fresh)
+            self.parts.append(fresh)
+            self.added += len(fresh)
+            known, start = fresh, fresh.index[-1] + self.feed.step
+            origin = origin or fresh.index[0]  # not `start`: the pair may be listed later
+            if self.progress is not None:
+                share = (start - origin) / max(stretch.stop - origin, self.feed.step)
+                self.progress(
+                    Page(first=fresh.index[0], last=fresh.index[-1], added=self.added, share=share)
+                )
+
+    def _fresh(self, start: pd.Timestamp, known: pd.DataFrame | None) -> pd.DataFrame:
+        """The bars from `start` on of one page, the page being compared with the known bars."""
+        follows = known is not None and start - known.index[-1] <= self.feed.step
+        page = self.feed.page(known.index[-1] if known is not None and follows else start)
+        if known is not None:
+            self._compare(known, page)
+        self._check_forward(start, known, page)
+        return page[page.index >= start]
+
+    def _check_forward(
+        self, start: pd.Timestamp, known: pd.DataFrame | None, page: pd.DataFrame
+    ) -> None:
+        """Refuse a page that lies wholly before what was asked for.
+
+        A page that ends with the last known bar is how some exchanges say that there is no more.
+        """
+        oldest = start if known is None else known.index[-1]
+        if len(page) and page.index[-1] < oldest:
+            raise DownloadError(
+                f"{self.feed.exchange.id} answers a request for bars from {start} with bars from "
+                f"{page.index[0]} to {page.index[-1]}: it ignores the time asked for"
+            )
+
+    def _compare(self, known: pd.DataFrame, page: pd.DataFrame) -> None:
+        """Note the known bars that the page tells otherwise."""
+        both = known.index.intersection(page.index)
+        old, new = (frame.loc[both, list(FIELDS)].to_numpy() for frame in (known, page))
+        told = {revision.time for revision in self.revised}
+        for row in (old != new).any(axis=1).nonzero()[0]:
+            when = both[int(row)]
+            if when in told:
+                continue
+            pairs = zip(FIELDS, old[row], new[row], strict=True)
+            changes = ", ".join(f"{name} {a:.12g} -> {b:.12g}" for name, a, b in pairs if a != b)
+            path = self.shelf.path(known.index[0])
+            remedy = (
+                f"To take the new one, delete {path} and run "
+                f"{self.shelf.command} --since {known.index[0]:%Y-%m-%dT%H:%M}"
+            )
+            self.revised.append(Revision(time=when, changes=changes, path=path, remedy=remedy))
+
+    def _where_bars_go_on(self, start: pd.Timestamp, stop: pd.Timestamp) -> pd.Timestamp | None:
+        """Where there are bars again after an empty page at `start`; None if nowhere.
+
+        Bisection: exchanges that answer with a fixed window of time give nothing before a listing
+        or in a long outage. All earlier windows than the one found are empty.
+        """
+        low, high = start, stop - self.feed.window
+        if high <= low or not self._has_bars(high):
+            return None
+        while high - low > self.feed.window:
+            middle = low + (high - low) // 2
+            if self._has_bars(middle):
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def _has_bars(self, since: pd.Timestamp) -> bool:
+        page = self.feed.page(since)
+        return bool(len(page)) and bool(page.index[-1] >= since)
+
+
+def _has_holes(known: pd.DataFrame | None, fresh: pd.DataFrame, step: pd.Timedelta) -> bool:
+    """Whether bars are missing between the last known one and the last fresh one."""
+    index = fresh.index if known is None else fresh.index.union(known.index[-1:])
+    return bool(_spans(index, step))
+
+
+def _spans(index: pd.Index, step: pd.Timedelta) -> list[tuple[int, int, int]]:
+    return regular_gaps(pd.DatetimeIndex(index).as_unit("ns").asi8, step.value)
+
+
+def _joined(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """The bars of both answers; where both have a bar, the first one's."""
+    return pd.concat([first, second[~second.index.isin(first.index)]]).sort_index()
+
+
+def _result(work: _Work, begin: pd.Timestamp | None, stop: pd.Timestamp) -> Download:
+    shelf, step = work.shelf, work.feed.step
+    if not work.parts:
+        since = f" from {begin:{MINUTE}}" if begin is not None else ""
+        raise DownloadError(
+            f"{shelf.exchange} has no finished bars of {shelf.symbol} {shelf.timeframe}{since} "
+            f"to {stop:{MINUTE}} UTC"
+        )
+    index = pd.concat(work.parts).index.sort_values()
+    return Download(
+        shelf=shelf,
+        added=work.added,
+        bars=len(index),
+        first=index[0],
+        last=index[-1],
+        holes=tuple(
+            Hole(
+                start=pd.Timestamp(start, unit="ns", tz="UTC"),
+                end=pd.Timestamp(end, unit="ns", tz="UTC"),
+                missing=missing,
+            )
+            for start, end, missing in _spans(index, step)
+        ),
+        revised=tuple(work.revised),
+        ends_early=bool(index[-1] + step < stop),
+        starts_late=bool(begin is not None and index[0] - begin >= step),
+    )
+
+
+def _time(value: pd.Timestamp | str | None, name: str) -> pd.Timestamp | None:
+    if value is None:
+        return None
+    try:
+        when = pd.Timestamp(value)
+    except ValueError:
+        raise ValueError(f"{name} = {value!r} is not a time such as 2021-01-01") from None
+    return when.tz_localize("UTC") if when.tz is None else when.tz_convert("UTC")

@@ -1,0 +1,242 @@
+"""One symbol of an exchange through ccxt: checked names, patient requests, checked pages.
+
+Nothing but ccxt's public endpoints is used. Requests keep to the exchange's rate limit and go
+through HTTPS_PROXY and REQUESTS_CA_BUNDLE, as those of `requests` do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.market.bars import FIELDS
+from convnext_vbt.market.cache import timeframe_step
+
+if TYPE_CHECKING:
+    import ccxt
+
+USUAL_PAGE = 100  # bars; where ccxt does not know the exchange's own limit
+WORTH_A_RETRY = {408, 418, 425, 429}  # and every 5xx; the other 4xx will not change
+LONGEST_TEXT = 200
+
+
+class DownloadError(RuntimeError):
+    """The exchange could not be reached, refused, or sent what cannot be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How often and how patiently a failed request is repeated."""
+
+    tries: int = 6
+    """Requests in all, the first one included."""
+    first_wait: float = 1.0
+    """Seconds before the second try; doubled each time, times a random factor in [0.5, 1.5)."""
+    longest_wait: float = 120.0
+    """Seconds; an exchange that asks to wait longer (Retry-After) is given up at once."""
+    seed: int = 0
+    """Of the random factor."""
+
+
+RETRY = Retry()
+
+
+class Feed:
+    """Pages of bars of one symbol and timeframe.
+
+    Raises `ModuleNotFoundError` without ccxt, `ValueError` with a suggestion for a name that the
+    exchange does not have, `DownloadError` when it cannot be asked.
+    """
+
+    def __init__(
+        self,
+        exchange: str | ccxt.Exchange,
+        symbol: str,
+        timeframe: str,
+        *,
+        retry: Retry = RETRY,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.exchange = _open(exchange) if isinstance(exchange, str) else exchange
+        self.symbol = symbol
+        self.timeframe = timeframe
+        self.retry = retry
+        self.tell = tell
+        self._random = random.Random(retry.seed)
+        _check_timeframe(self.exchange, timeframe)
+        self.step = timeframe_step(timeframe)
+        _check_symbol(self.exchange, self.ask(self.exchange.load_markets), symbol)
+        self.limit: int | None = self.exchange.feature_value(symbol, "fetchOHLCV", "limit")
+
+    @property
+    def window(self) -> pd.Timedelta:
+        """The time that one page spans."""
+        return (self.limit or USUAL_PAGE) * self.step
+
+    def now(self, clock: Callable[[], float]) -> pd.Timestamp:
+        """The exchange's time, or `clock`'s (epoch seconds) where the exchange tells none."""
+        if self.exchange.has.get("fetchTime") is True:
+            return pd.Timestamp(int(self.ask(self.exchange.fetch_time)), unit="ms", tz="UTC")
+        return pd.Timestamp(clock(), unit="s", tz="UTC")
+
+    def page(self, since: pd.Timestamp) -> pd.DataFrame:
+        """The exchange's answer to "bars from `since` on": open times strictly increasing."""
+        return self._table(self.ask(self._rows, int(since.timestamp()) * 1000))
+
+    def _rows(self, since: int) -> list[list[Any]]:
+        import ccxt
+
+        rows: list[list[Any]] = self.exchange.fetch_ohlcv(
+            self.symbol, self.timeframe, since, self.limit
+        )
+        answer = self.exchange.last_http_response
+        if not rows and not str(answer).lstrip().startswith(("[", "{")):
+            # ccxt reads a page of text (a login form, a proxy's apology) as "no bars".
+            raise ccxt.BadResponse(f"the answer is not JSON: {answer}")
+        return rows
+
+    def ask(self, request: Callable[..., Any], *args: Any) -> Any:
+        """A request's answer, repeated with growing waits while the failure may be passing."""
+        import ccxt
+
+        for number in range(1, self.retry.tries + 1):
+            try:
+                return request(*args)
+            except ccxt.BaseError as error:
+                failure = error
+                passing = _may_pass(error)
+            except Exception as error:  # ccxt's parser, on an answer that is none (a proxy's page)
+                failure, passing = error, True
+            what = f"{self.exchange.id}: {_text(failure, self.exchange.id)}"
+            if not passing:
+                raise DownloadError(f"{what}; this will not pass by waiting") from failure
+            if number == self.retry.tries:
+                raise DownloadError(
+                    f"{what}; given up after {number} tries, run the same command later"
+                ) from failure
+            self._wait(number, what, failure)
+        raise AssertionError("unreachable")
+
+    def _wait(self, number: int, what: str, failure: Exception) -> None:
+        seconds = self.retry.first_wait * 2 ** (number - 1) * self._random.uniform(0.5, 1.5)
+        asked = _retry_after(failure)
+        if asked > self.retry.longest_wait:
+            raise DownloadError(
+                f"{what}; it asks to be left alone for {asked:,.0f} seconds, run again after that"
+            ) from failure
+        seconds = max(asked, min(seconds, self.retry.longest_wait))
+        self.tell(f"{what}; try {number + 1} of {self.retry.tries} in {seconds:.3g} s")
+        time.sleep(seconds)
+
+    def _table(self, rows: list[list[Any]]) -> pd.DataFrame:
+        name = f"{self.exchange.id} {self.symbol} {self.timeframe}"
+        try:
+            values = np.array(rows, dtype=np.float64).reshape(-1, 1 + len(FIELDS))
+        except (TypeError, ValueError) as error:
+            raise DownloadError(f"{name}: the answer holds no bars: {str(rows)[:80]}") from error
+        holed = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if len(holed):
+            raise DownloadError(f"{name}: a value is missing in the bar {rows[int(holed[0])]}")
+        times = values[:, 0].astype(np.int64)
+        index = pd.DatetimeIndex(pd.to_datetime(times, unit="ms", utc=True)).as_unit("ms")
+        late = np.flatnonzero(np.diff(times) <= 0)
+        if len(late):
+            row = int(late[0])
+            raise DownloadError(
+                f"{name}: bars out of order, {index[row + 1]} comes after {index[row]}"
+            )
+        if len(times) > 1 and np.median(np.diff(times)) < self.step.total_seconds() * 1000:
+            raise DownloadError(
+                f"{name}: the bars are {index[1] - index[0]} apart: the timeframe is ignored"
+            )
+        return pd.DataFrame(values[:, 1:], columns=list(FIELDS), index=index)
+
+
+def _open(name: str) -> ccxt.Exchange:
+    """A ccxt exchange that keeps to its rate limit, by its ccxt name."""
+    try:
+        import ccxt
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "downloading needs ccxt, which is not installed: pip install 'convnext-vbt[exchange]'",
+            name="ccxt",
+        ) from error
+    if name not in ccxt.exchanges:
+        raise ValueError(f"unknown exchange {name!r}{_did_you_mean(name, ccxt.exchanges)}")
+    options = {"enableRateLimit": True, "requests_trust_env": True}  # the user's proxy, if any
+    return getattr(ccxt, name)(options)
+
+
+def _check_timeframe(exchange: ccxt.Exchange, timeframe: str) -> None:
+    if exchange.has.get("fetchOHLCV") is not True:
+        raise ValueError(f"{exchange.id} gives no bars (OHLCV); choose another exchange")
+    known = list(exchange.timeframes or {})
+    if timeframe not in known:
+        hint = _same_length(timeframe, known) or _did_you_mean(timeframe, known)
+        raise ValueError(
+            f"{exchange.id} has no timeframe {timeframe!r}{hint}; there are {', '.join(known)}"
+        )
+
+
+def _same_length(timeframe: str, known: list[str]) -> str:
+    """The known timeframe of the same length: 1h for 60m."""
+    lengths = {}
+    for name in (timeframe, *known):
+        with contextlib.suppress(ValueError):
+            lengths[name] = timeframe_step(name)
+    wanted = lengths.pop(timeframe, None)
+    same = [name for name, length in lengths.items() if length == wanted]
+    return f", did you mean {same[0]!r}?" if same else ""
+
+
+def _check_symbol(exchange: ccxt.Exchange, markets: dict[str, Any], symbol: str) -> None:
+    if symbol not in markets:
+        hint = _did_you_mean(symbol, markets) or ", write it like BTC/USDT or BTC/USDT:USDT"
+        raise ValueError(f"{exchange.id} has no symbol {symbol!r}{hint}")
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The known word that is nearest, whatever the case."""
+    by_case = {name.upper(): name for name in reversed(list(known))}
+    close = difflib.get_close_matches(word.upper(), by_case, n=1)
+    return f", did you mean {by_case[close[0]]!r}?" if close else ""
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether to ask again: by the HTTP status where there is one, else by ccxt's class."""
+    import ccxt
+
+    status = getattr(_response(error), "status_code", None)
+    if status is not None and (status >= 500 or status in WORTH_A_RETRY):
+        return True
+    if status is not None and isinstance(error, ccxt.ExchangeNotAvailable):
+        return False  # ccxt's class for all other 4xx, such as 403 and 451: not from this country
+    return isinstance(error, ccxt.OperationFailed)
+
+
+def _retry_after(error: Exception) -> float:
+    """The seconds that the exchange asks to wait; 0 when it asks for none."""
+    text = getattr(_response(error), "headers", {}).get("Retry-After", "")
+    return float(text) if text.isdigit() else 0.0
+
+
+def _response(error: Exception) -> Any:
+    """The HTTP response that ccxt raised its error from; a failed `requests` response is falsy."""
+    return getattr(error.__context__, "response", None)
+
+
+def _text(error: Exception, name: str) -> str:
+    """A short line: ccxt's messages hold its name, the URL and the whole answer."""
+    line = " ".join(str(error).split()).removeprefix(f"{name} ")
+    line = line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]} ..."
+    status = getattr(_response(error), "status_code", None)
+    known = "" if status is None or str(status) in line else f" (HTTP {status})"
+    return f"{type(error).__name__}{known}: {line}"
