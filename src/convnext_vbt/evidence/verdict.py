@@ -46,6 +46,8 @@ class Facts:
     trades: int
     splits_traded: int
     splits_positive: int
+    null_reason: str = ""
+    """Why there are no random sides to compare with; empty where there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,31 +92,44 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
     return (
         _condition(
             facts.dsr >= LEAST_DSR,
-            f"Deflated Sharpe ratio {dsr} ({tried} tried on this data), needs at least {LEAST_DSR}",
+            f"Deflated Sharpe ratio {dsr} ({tried} tried on this data), needs at least {LEAST_DSR}"
+            if math.isfinite(facts.dsr)
+            else f"No deflated Sharpe ratio, since returns hardly vary; needs at least {LEAST_DSR}",
         ),
         _condition(
             facts.sharpe_low > 0,
-            f"Lower end of the 90 % interval of the Sharpe ratio {low}, needs more than 0",
+            f"Lower end of the 90 % interval of the Sharpe ratio {low}, needs more than 0"
+            if math.isfinite(facts.sharpe_low)
+            else "No interval of the Sharpe ratio, since too few days have a return; needs its "
+            "lower end above 0",
         ),
         _condition(
             facts.sharpe > facts.buy_and_hold_sharpe,
-            f"Sharpe ratio {own}, needs more than the {holding} of buy-and-hold on the same days",
+            f"Sharpe ratio {own}, needs more than the {holding} of buy-and-hold on the same days"
+            if math.isfinite(facts.sharpe) and math.isfinite(facts.buy_and_hold_sharpe)
+            else "No Sharpe ratio to compare with buy-and-hold on the same days; needs the higher "
+            "one",
         ),
         _condition(
             facts.null_p < MOST_NULL_P,
-            f"{_random_sides(facts.null_p, MOST_NULL_P)}, needs p < {MOST_NULL_P}",
+            f"{_random_sides(facts, MOST_NULL_P)}, needs p < {MOST_NULL_P}",
         ),
         _condition(
             traded > 0 and 100 * positive >= LEAST_POSITIVE_PERCENT * traded,
             f"{positive} of {traded} splits that traded gained, needs at least "
-            f"{LEAST_POSITIVE_PERCENT} %",
+            f"{LEAST_POSITIVE_PERCENT} %"
+            if traded
+            else f"No split traded, needs a gain in at least {LEAST_POSITIVE_PERCENT} % of those "
+            "that do",
         ),
         _condition(
             facts.trades >= FEWEST_TRADES, f"{facts.trades} trades, needs at least {FEWEST_TRADES}"
         ),
         _condition(
             facts.doubled_costs_sharpe > 0,
-            f"Sharpe ratio at doubled costs {doubled}, needs more than 0",
+            f"Sharpe ratio at doubled costs {doubled}, needs more than 0"
+            if math.isfinite(facts.doubled_costs_sharpe)
+            else "No Sharpe ratio at doubled costs; needs more than 0",
         ),
     )
 
@@ -129,7 +144,7 @@ def _failures(facts: Facts) -> tuple[Reason, ...]:
         (facts.total_return <= 0, f"Net return {100 * facts.total_return:.1f} %, not above 0"),
         (
             facts.null_p > HOPELESS_NULL_P,
-            f"{_random_sides(facts.null_p, HOPELESS_NULL_P)}, above {HOPELESS_NULL_P}",
+            f"{_random_sides(facts, HOPELESS_NULL_P)}, above {HOPELESS_NULL_P}",
         ),
     )
     return tuple(Reason(ok=False, text=f"{text}: enough to fail") for there, text in signs if there)
@@ -139,10 +154,12 @@ def _condition(ok: bool, text: str) -> Reason:
     return Reason(ok=bool(ok), text=f"{text}: {'met' if ok else 'not met'}")
 
 
-def _random_sides(p: float, bound: float) -> str:
-    if not math.isfinite(p):
-        return "Random sides at the same times could not be drawn"
-    return f"Random sides at the same times do as well with p = {_number(p, bound, digits=3)}"
+def _random_sides(facts: Facts, bound: float) -> str:
+    if not math.isfinite(facts.null_p):
+        why = f", since {facts.null_reason}" if facts.null_reason else ""
+        return f"Random sides at the same times could not be drawn{why}"
+    p = _number(facts.null_p, bound, digits=3)
+    return f"Random sides at the same times do as well with p = {p}"
 
 
 def _number(value: float, bound: float, digits: int = 2) -> str:
@@ -232,6 +249,7 @@ def assess(
         buy_and_hold_sharpe=holding,
         doubled_costs_sharpe=costly,
         null_p=null.p_value,
+        null_reason=null.reason,
         trades=head.trades,
         splits_traded=head.splits_traded,
         splits_positive=head.splits_positive,

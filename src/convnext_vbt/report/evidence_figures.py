@@ -146,7 +146,7 @@ def cost_figure(costs: Sequence[Costs]) -> go.Figure:
             row=1,
             col=col,
         )
-        out.update_yaxes(title={"text": label, "standoff": 4}, automargin=True, row=1, col=col)
+        out.update_yaxes(title={"text": label, "standoff": 4}, row=1, col=col)
     out.update_xaxes(
         title={"text": "cost a side, bp", "standoff": 6}, gridcolor=GRID, zeroline=False,
         fixedrange=True, tickvals=sorted(set(x)),

@@ -51,7 +51,7 @@ RANGE_COLOURS = {
 DIVERGING = ((0.0, "#cc5a00"), (0.5, MIDDLE), (1.0, "#0a6fad"))
 """Its ends stay as they are on a dark page, where the numbers inside the cells are light."""
 FILL = "rgba(0,114,178,0.16)"
-FAN_WIDE, FAN_NARROW = "rgba(86,180,233,0.13)", "rgba(86,180,233,0.20)"
+FAN_WIDE, FAN_NARROW = "rgba(86,180,233,0.22)", "rgba(86,180,233,0.30)"
 _MAX_LABELLED_CELLS = 150
 
 
@@ -218,7 +218,7 @@ def plot_splits(preds: Predictions) -> go.Figure:
         )
     count = len(preds.splits)
     return out.update_layout(
-        **base_layout(130 + min(26 * count, 640)),
+        **base_layout(110 + min(26 * count, 640), bottom=28),
         barmode="overlay",
         bargap=0.35,
         dragmode=False,
@@ -404,7 +404,7 @@ def equity_figure(
     out.update_yaxes(title={"text": "growth of 1"}, row=1, col=1)
     out.update_yaxes(title={"text": "below peak, %"}, rangemode="tozero", row=2, col=1)
     return out.update_layout(
-        **base_layout(500),
+        **base_layout(480, bottom=28),
         hovermode="x unified",
         legend={"orientation": "h", "y": 1.06, "yanchor": "bottom", "x": 0},
     )
@@ -426,12 +426,12 @@ def _add_fan(out: go.Figure, days: np.ndarray, fan: Fan) -> None:
         )  # fmt: skip
 
 
-def base_layout(height: int) -> dict[str, Any]:
+def base_layout(height: int, *, bottom: int = 48) -> dict[str, Any]:
     """Size, margins, letters and paper of every figure."""
     return {
         "height": height,
         "template": "none",
-        "margin": {"l": 64, "r": 16, "t": 34, "b": 48},
+        "margin": {"l": 64, "r": 16, "t": 34, "b": bottom},
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": INK},
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "rgba(0,0,0,0)",

@@ -132,7 +132,7 @@ def tiles(res: SweepResult, assessment: Assessment, figures: dict[str, float]) -
     tried = "1 strategy" if head.num_trials == 1 else f"{head.num_trials:,} strategies"
     holding = format_number(assessment.buy_and_hold_sharpe, "ratio")
     interval = format_interval(head.sharpe_low, head.sharpe_high)
-    p = f"p = {null.p_value:.3f}" if math.isfinite(null.p_value) else "n/a"
+    p = f"p = {null.p_value:.3f}" if math.isfinite(null.p_value) else "no test"
     draws = f"do as well, in {len(null.draws):,} draws" if not null.reason else null.reason
     return [
         Tile(

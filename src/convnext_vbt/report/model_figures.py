@@ -70,7 +70,7 @@ def decile_figure(found: Deciles, *, cost: float) -> go.Figure:
                "tickvals": list(range(1, 11)), "range": [0.4, 10.6], "showgrid": False,
                "zeroline": False, "fixedrange": True},
         yaxis={"title": {"text": "mean net return, bp"}, "gridcolor": GRID, "zeroline": False,
-               "fixedrange": True, "automargin": True},
+               "fixedrange": True},
         legend=_LEGEND,
     )  # fmt: skip
 
@@ -132,6 +132,6 @@ def log_loss_figure(labels: Sequence[str], own: np.ndarray, prior: np.ndarray) -
                "ticktext": list(labels)[::every], "range": [-0.6, len(labels) - 0.4],
                "showgrid": False, "zeroline": False, "fixedrange": True},
         yaxis={"title": {"text": "log-loss, nats a bar"}, "gridcolor": GRID, "zeroline": False,
-               "fixedrange": True, "automargin": True, "tickformat": ".3f"},
+               "fixedrange": True, "tickformat": ".3f"},
         legend=_LEGEND,
     )  # fmt: skip

@@ -275,8 +275,9 @@ SPLIT_COLUMNS = (
                 "one. Hover over it for the reason."),
     Column(label="Headline return", help="Of the account that follows the chosen rules."),
     Column(label="Headline drawdown", help="Maximum drawdown within the split."),
-    Column(label="Headline Sharpe", help="Annualised, with its 90 % interval: a split is short, so "
-                                         "it is wide."),
+    Column(label="Headline Sharpe",
+           help="Annualised, with its 90 % interval: wide, since a split is short; n/a where "
+                "too few days have a return."),
     Column(label="Headline trades", help="Trades entered in the split."),
     Column(label="Cell’s return", help="Of the selected cell, the same rule throughout."),
     Column(label="Cell’s drawdown", help="Maximum drawdown within the split."),

@@ -78,11 +78,11 @@ def price_figure(
             hovertemplate=f"{mark.label} %{{y:,.6~g}}<extra></extra>",
         )  # fmt: skip
     return out.update_layout(
-        **base_layout(360),
+        **base_layout(340, bottom=28),
         hovermode="closest",
         xaxis={"type": "date", "gridcolor": GRID, "zeroline": False},
         yaxis={"title": {"text": f"price, {quote}"}, "gridcolor": GRID, "zeroline": False,
-               "fixedrange": True, "automargin": True},
+               "fixedrange": True},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )  # fmt: skip
 
@@ -102,7 +102,7 @@ def rolling_figure(times: np.ndarray, lines: Mapping[str, np.ndarray]) -> go.Fig
             line={"color": colour, "width": width, "dash": dash}, hovertemplate="%{y:.2f}",
         )  # fmt: skip
     return out.update_layout(
-        **base_layout(260),
+        **base_layout(240, bottom=28),
         hovermode="x unified",
         xaxis={"type": "date", "gridcolor": GRID, "zeroline": False},
         yaxis={"title": {"text": "Sharpe ratio, annual"}, "gridcolor": GRID, "zeroline": True,
@@ -130,7 +130,7 @@ def monthly_figure(months: np.ndarray, returns: np.ndarray) -> go.Figure:
         hovertemplate="%{x} %{y}<br><b>%{text} %</b><extra></extra>",
     )  # fmt: skip
     return go.Figure(trace).update_layout(
-        **base_layout(84 + 34 * len(years)),
+        **base_layout(46 + 34 * len(years), bottom=10),
         dragmode=False,
         xaxis={"side": "top", "showgrid": False, "zeroline": False, "fixedrange": True},
         yaxis={"autorange": "reversed", "type": "category", "showgrid": False, "zeroline": False,
@@ -164,7 +164,7 @@ def histogram_figure(
         dragmode=False,
         xaxis={"title": {"text": title, "standoff": 6}, "zeroline": True, "zerolinecolor": MUTED,
                "showgrid": False, "fixedrange": True},
-        yaxis={"title": {"text": what, "standoff": 8}, "automargin": True, "gridcolor": GRID,
+        yaxis={"title": {"text": what, "standoff": 8}, "gridcolor": GRID,
                "zeroline": False, "fixedrange": True},
     )  # fmt: skip
 
@@ -280,6 +280,6 @@ def frontier_figure(points: Sequence[Mapping[str, Any]]) -> go.Figure:
                "zeroline": True, "zerolinecolor": MUTED, "rangemode": "tozero",
                "fixedrange": True},
         yaxis={"title": {"text": "growth a year, %"}, "gridcolor": GRID, "zeroline": True,
-               "zerolinecolor": MUTED, "fixedrange": True, "automargin": True},
+               "zerolinecolor": MUTED, "fixedrange": True},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )  # fmt: skip

@@ -626,7 +626,7 @@ async function inflate(node) {
   chart("excursions", excursions);
   if (frames.split_sharpes) chart("split_sharpes", splitSharpes);
   if (frames.splits)
-    chart("splits", fixedFrame("splits", (layout) => ({ ...layout, showlegend: false, margin: { ...layout.margin, t: 8, b: 30 }, height: layout.height - 44 })));
+    chart("splits", fixedFrame("splits", (layout) => ({ ...layout, showlegend: false, margin: { ...layout.margin, t: 8, b: 30 }, height: layout.height - 24 })));
   if (frames.deciles) chart("deciles", deciles);
   if (frames.outlines) chart("outlines", outlines);
   for (const name of ["random", "logits", "ranks", "costs", "logloss", "reliability"]) if (frames[name]) chart(name, fixedFrame(name));
