@@ -13,13 +13,12 @@ from convnext_vbt.learning.labels import Labels
 from convnext_vbt.learning.segments import Segments, Series, pack, scale
 from convnext_vbt.learning.training import (
     ModelConfig,
-    Networks,
     TrainingConfig,
     resolve_device,
 )
 from convnext_vbt.predictions import QUANTILE_LEVELS, Split
 
-MODEL = ModelConfig(depths=(1, 1), dims=(8, 16), drop_path=0.1)  # receptive field 80
+MODEL = ModelConfig(depths=(1, 1), dims=(8, 16), base="none")  # receptive field 80
 TRAINING = TrainingConfig(
     steps=12, segments=2, segment_bars=128, eval_every=4, lr=3e-3, warmup_steps=2
 )
@@ -227,7 +226,7 @@ def test_a_prediction_survives_any_future():
 def test_an_ensemble_averages_probabilities():
     features, labels = market()
     fitted = fit(features, labels, training=replace(TRAINING, ensemble=2))
-    alone = [Networks(nets=(net,), device="cpu") for net in fitted.predictor.nets]
+    alone = fitted.predictor.members()
     members = [replace(fitted, predictor=one, temperature=1.0) for one in alone]
     each = [predict_range(one, features, 905, 1000) for one in members]
     mean = np.log(np.mean(each, axis=0)) / fitted.temperature

@@ -1,5 +1,6 @@
 """What a network has to beat: scikit-learn's models on the last bar's features, and the prior.
 
+Logistic regression is also what the network stands on, unless `model.base` says otherwise.
 They go through the very splits, scale, labels and calibration of the network. Dimensions:
 F features, K = 3 classes, R rows of a range, over all symbols.
 """
@@ -39,9 +40,13 @@ class Linear:
     intercept: Tensor
     """float64 (K,)."""
 
+    def logits(self, x_F: Tensor) -> Tensor:
+        """Standardised features (..., F) to logits (..., K), float32."""
+        return (x_F.double() @ self.coef.T + self.intercept).float()
+
     def log_proba(self, held: HeldOut) -> Tensor:
         """Log-probabilities at the rows, (R, K)."""
-        return (held.last_bars.double() @ self.coef.T + self.intercept).log_softmax(1).float()
+        return self.logits(held.last_bars).log_softmax(1)
 
     def tensors(self) -> dict[str, Tensor]:
         """Coefficients and intercepts."""
@@ -79,7 +84,7 @@ def fit_baseline(
     regression's penalty and the number of boosting rounds.
     """
     if kind == "logistic":
-        return _fit_logistic(train, valid)
+        return fit_logistic(train, valid)
     if kind == "boosting":
         return _fit_boosting(train, valid, seed)
     prior = np.bincount(train.labelled.numpy(), minlength=len(CLASSES)) / len(train.labelled)
@@ -91,7 +96,8 @@ def fit_baseline(
     return majority, 0
 
 
-def _fit_logistic(train: HeldOut, valid: HeldOut) -> tuple[Linear, int]:
+def fit_logistic(train: HeldOut, valid: HeldOut) -> tuple[Linear, int]:
+    """Logistic regression, as strong a penalty as `valid` likes best, and its iterations."""
     from sklearn.linear_model import LogisticRegression
 
     x, y, weight = _with_every_class(*_labelled_rows(train))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convnext_vbt.learning.baselines import Linear, fit_baseline
+from convnext_vbt.learning.baselines import Linear, fit_baseline, fit_logistic
 from convnext_vbt.learning.calibration import calibrate
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.heldout import HeldOut, Predictor
@@ -129,6 +129,7 @@ def fit_split(
             series, labels.values, split.train, context=reach - 1, length=training.segment_bars
         ),
         valid,
+        base=fit_logistic(train, valid)[0] if model.base == "logistic" else None,
         prior=prior,
         num_features=num_features,
         model=model,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from convnext_vbt.learning.baselines import Linear
 from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.model import SIZES, ConvNeXt1d, decay_groups
 from convnext_vbt.learning.segments import Segments, series_logits
@@ -30,6 +31,9 @@ class ModelConfig:
     kind: Literal["convnext", "logistic", "boosting", "majority"] = "convnext"
     """The network, or a baseline: logistic regression or gradient-boosted trees on the last bar's
     features, or the class frequencies of the training range (`learning.baselines`)."""
+    base: Literal["logistic", "none"] = "logistic"
+    """What the network's logits are added to: those of logistic regression on the last bar's
+    features, so that it has only to learn what they leave, or nothing."""
     size: str | None = None
     """A named size (atto, femto, pico, nano, tiny, small) instead of depths and dims."""
     depths: tuple[int, ...] = (1, 1, 3, 1)
@@ -116,16 +120,19 @@ class Networks:
 
     nets: tuple[ConvNeXt1d, ...]
     """On `device`, in evaluation mode."""
+    base: Linear | None
+    """Its logits are added to those of every network."""
     device: str
 
     @torch.inference_mode()
     def log_proba(self, held: HeldOut) -> Tensor:
         """Log of the networks' mean probability at the rows, (R, K)."""
+        offset = self.base.logits(held.last_bars) if self.base else torch.zeros(())
         total = torch.zeros(())
         for net in self.nets:
             pairs = zip(held.series, held.rows, strict=True)
             parts = [series_logits(net, *pair, self.device) for pair in pairs]
-            total = total + torch.cat(parts).softmax(1)
+            total = total + (torch.cat(parts) + offset).softmax(1)
         return (total / len(self.nets)).log()
 
     @torch.inference_mode()
@@ -140,11 +147,12 @@ class Networks:
 
     def members(self) -> tuple[Networks, ...]:
         """Each network by itself."""
-        return tuple(Networks(nets=(net,), device=self.device) for net in self.nets)
+        return tuple(replace(self, nets=(net,)) for net in self.nets)
 
     def tensors(self) -> dict[str, Tensor]:
-        """The weights as "member.parameter", on the CPU."""
-        return {
+        """The weights as "member.parameter", on the CPU, and the base's as "base.name"."""
+        base = self.base.tensors() if self.base else {}
+        return {f"base.{name}": value for name, value in base.items()} | {
             f"{member}.{name}": value.cpu().contiguous()
             for member, net in enumerate(self.nets)
             for name, value in net.state_dict().items()
@@ -197,22 +205,24 @@ def restore_networks(
     model: ModelConfig, num_features: int, tensors: Mapping[str, Tensor], device: str
 ) -> Networks:
     """The networks that these are the `Networks.tensors` of."""
-    states: dict[int, dict[str, Tensor]] = {}
+    states: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
-        number, _, parameter = name.partition(".")
-        states.setdefault(int(number), {})[parameter] = value
+        owner, _, parameter = name.partition(".")
+        states.setdefault(owner, {})[parameter] = value
+    base = states.pop("base", None)
     nets = []
-    for _, state in sorted(states.items()):
+    for _, state in sorted(states.items(), key=lambda pair: int(pair[0])):
         net = build_network(model, num_features)
         net.load_state_dict(state)
         nets.append(net.to(device).eval())
-    return Networks(nets=tuple(nets), device=device)
+    return Networks(nets=tuple(nets), base=Linear(**base) if base else None, device=device)
 
 
 def fit_networks(
     segments: Segments,
     valid: HeldOut,
     *,
+    base: Linear | None,
     prior: np.ndarray,
     num_features: int,
     model: ModelConfig,
@@ -223,8 +233,9 @@ def fit_networks(
 ) -> tuple[Networks, list[int]]:
     """The networks of one split and the steps that each of them took.
 
-    Weights come from `segments` alone, the rows of `valid` say which are kept. `prior` holds the
-    class frequencies of the training range; `told` hears of (step, steps, validation loss).
+    Weights come from `segments` alone, the rows of `valid` say which are kept: none (step 0) where
+    training never improved on the start, which is `base` itself where there is one. `prior` holds
+    the class frequencies of the training range; `told` hears of (step, steps, validation loss).
     """
     nets, kept_steps = [], []
     for member in range(training.ensemble):
@@ -236,6 +247,7 @@ def fit_networks(
         kept = _train(
             net,
             build_network(model, num_features),
+            base,
             segments,
             valid,
             weights=_class_weights(prior, training),
@@ -246,12 +258,13 @@ def fit_networks(
         )
         nets.append(net)
         kept_steps.append(kept)
-    return Networks(nets=tuple(nets), device=device), kept_steps
+    return Networks(nets=tuple(nets), base=base, device=device), kept_steps
 
 
 def _train(
     net: ConvNeXt1d,
     average: ConvNeXt1d,
+    base: Linear | None,
     segments: Segments,
     valid: HeldOut,
     *,
@@ -265,6 +278,8 @@ def _train(
     data_seed, net_seed = seeds.spawn(2)
     generator = torch.Generator().manual_seed(int(net_seed.generate_state(1)[0]))
     net.reset(generator)
+    if base:
+        torch.nn.init.zeros_(net.head.weight)  # it starts as the base alone
     average.load_state_dict(net.state_dict())
     net.to(device).train()
     average.to(device).eval()
@@ -272,11 +287,17 @@ def _train(
     optimizer = torch.optim.AdamW(decay_groups(net, config.weight_decay), lr=config.lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_factor(step, config))
     batches = segments.batches(config.segments, np.random.default_rng(data_seed))
-    best, best_step, best_loss, looks_since = net.state_dict(), 0, math.inf, 0
+    predictor = Networks(nets=(average,), base=base, device=device)
+    best_loss = valid.loss(predictor.log_proba(valid))
+    best, best_step, looks_since = _copy(average), 0, 0
+    told(0, best_loss)
     for step in range(1, config.steps + 1):
         x_BFL, y_BL = next(batches)
         kept_BF1 = torch.rand(*x_BFL.shape[:2], 1, generator=generator) >= config.feature_dropout
         logits_BLK = net.forward_valid((x_BFL * kept_BF1).to(device))
+        if base:
+            bars_BLF = x_BFL[..., segments.context :].transpose(1, 2)
+            logits_BLK = logits_BLK + base.logits(bars_BLF).to(device)
         # Weighing the classes shifts the best logits by log(weights): the shift is put in here,
         # so that the network itself learns the unweighted probabilities.
         loss = functional.cross_entropy(
@@ -293,17 +314,21 @@ def _train(
         _average(average, net, min(config.ema, step / (step + 9)))  # at first over fewer steps
         if step % config.eval_every and step < config.steps:
             continue
-        valid_loss = valid.loss(Networks(nets=(average,), device=device).log_proba(valid))
+        valid_loss = valid.loss(predictor.log_proba(valid))
         told(step, valid_loss)
         looks_since += 1
         if valid_loss < best_loss:
-            best = {name: value.clone() for name, value in average.state_dict().items()}
+            best = _copy(average)
             best_step, best_loss, looks_since = step, valid_loss, 0
         if looks_since >= config.patience:
             break
     net.load_state_dict(best)
     net.eval()
     return best_step
+
+
+def _copy(net: ConvNeXt1d) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in net.state_dict().items()}
 
 
 @torch.no_grad()
