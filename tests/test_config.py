@@ -49,7 +49,7 @@ def test_the_name_defaults_to_the_files(tmp_path):
         ("[splits]\nemabrgo = 3", r'\[splits\] unknown key "emabrgo". Did you mean "embargo"\?'),
         ("[spilts]\ntest = 3", r'unknown section "spilts". Did you mean "splits"\?'),
         ("sede = 3", r'unknown key "sede". Did you mean "seed"\?'),
-        ("[model]\nzzz = 3", r"unknown key \"zzz\". Known keys: kind, size, depths"),
+        ("[model]\nzzz = 3", r"unknown key \"zzz\". Known keys: kind, base, size"),
         ("[training]\nlr = 'fast'", r"\[training\] lr = 'fast': input should be a valid number"),
         ("[training]\nlr = nan", r"training.lr is nan; give a finite number"),
         ("[training]\nlr = -1.0", r"\[training\] training.lr must be positive, got -1.0"),

@@ -38,8 +38,8 @@ class ModelConfig:
     """A named size (atto, femto, pico, nano, tiny, small) instead of depths and dims."""
     depths: tuple[int, ...] = (1, 1, 3, 1)
     """Blocks in each stage."""
-    dims: tuple[int, ...] = (64, 64, 64, 128)
-    """Channels of each stage. A stem of 16 channels loses most of about thirty features."""
+    dims: tuple[int, ...] = (16, 32, 64, 128)
+    """Channels of each stage."""
     kernel_size: int = 7
     """Taps of the depthwise convolutions."""
     version: Literal[1, 2] = 1
