@@ -188,8 +188,8 @@ def _by_day(account: accounts.Account) -> pd.Series:
 
 def _hold(one: Contender, first: pd.Timestamp, stop: pd.Timestamp) -> Row:
     """Bought at the start of the first run's own window; measured in the common one."""
-    row = _row("buy and hold", one, accounts.Account.of(Window(one.result).buy_and_hold()),
-               first, stop)  # fmt: skip
+    account = accounts.Account.of(Window(one.result).buy_and_hold())
+    row = _row("buy and hold", replace(one, seed=0), account, first, stop)
     rules_only = ("break_even", "capped_share", "gap_stops")
     return replace(row, figures={k: v for k, v in row.figures.items() if k not in rules_only})
 

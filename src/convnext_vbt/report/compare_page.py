@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN = (
     "total_return", "cagr", "volatility", "sharpe", "sharpe_interval", "max_drawdown", "calmar",
-    "exposure", "turnover", "trades", "win_rate", "mean_trade", "costs", "break_even",
+    "exposure", "turnover", "trades", "mean_trade", "break_even",
 )  # fmt: skip
 """Key figures of the page, in this order."""
 COLOURS = (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PURPLE, figures.RED, figures.SKY)
@@ -49,7 +49,7 @@ def render_comparison(found: RunComparison) -> str:
         charts["differences"] = payload.figure_json(difference_figure(found))
     return render_document(
         "compare.html.j2",
-        script="compare.js",
+        script=("tables.js", "charts.js", "compare.js"),
         data={"figures": charts, "dark": figures.DARK},
         title=f"Comparison of {len(found.rows)} runs",
         when=f"Out of sample in all of them from {found.first:%-d %B %Y} to {found.last:%-d %B %Y}",

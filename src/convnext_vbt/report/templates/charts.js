@@ -92,3 +92,33 @@ function redrawAll() {
   for (const name of [...stale]) drawChart(name);
   mark();
 }
+
+// ---- the page's own parts, gzip in base64 ----
+async function inflate(node) {
+  const text = atob(node.textContent);
+  node.remove();
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).arrayBuffer();
+}
+async function loadPlotly() {
+  const script = document.createElement("script");
+  script.textContent = new TextDecoder().decode(await inflate(el("plotly")));
+  document.head.append(script);
+}
+// Draw again when the page is scrolled, made narrower, darkened or printed.
+function keepDrawn() {
+  addEventListener("scroll", drawStale, { passive: true });
+  darkQuery.addEventListener("change", redrawAll);
+  let pending = 0;
+  let width = innerWidth;
+  addEventListener("resize", () => {
+    if (innerWidth === width) return; // a phone's address bar changes the height only
+    width = innerWidth;
+    cancelAnimationFrame(pending);
+    pending = requestAnimationFrame(redrawAll);
+  });
+  addEventListener("beforeprint", () => { printing = true; document.body.style.width = "700px"; redrawAll(); });
+  addEventListener("afterprint", () => { printing = false; document.body.style.width = ""; redrawAll(); });
+}

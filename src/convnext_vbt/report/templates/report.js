@@ -1,13 +1,4 @@
 // Selects and draws; every number was computed in Python.
-async function inflate(node) {
-  const text = atob(node.textContent);
-  node.remove();
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).arrayBuffer();
-}
-
 (async () => {
   const data = JSON.parse(el("data").textContent);
   // Arrays lie in the pool byte plane by byte plane, because that compresses better.
@@ -610,9 +601,7 @@ async function inflate(node) {
 
   readHash();
   show(); // tables first: they need no plotly
-  const script = document.createElement("script");
-  script.textContent = new TextDecoder().decode(await inflate(el("plotly")));
-  document.head.append(script);
+  await loadPlotly();
 
   chart("heatmap", heatmap);
   if (frames.rules) chart("rules", rules);
@@ -632,17 +621,6 @@ async function inflate(node) {
   for (const name of ["random", "logits", "ranks", "costs", "logloss", "reliability"]) if (frames[name]) chart(name, fixedFrame(name));
   for (const name of charts.keys()) el("chart-" + name).style.minHeight = (frames[name].layout.height ?? 0) + "px"; // nothing jumps
   drawStale();
-  addEventListener("scroll", drawStale, { passive: true });
-  darkQuery.addEventListener("change", redrawAll);
-  let pending = 0;
-  let width = innerWidth;
-  addEventListener("resize", () => {
-    if (innerWidth === width) return; // a phone's address bar changes the height only
-    width = innerWidth;
-    cancelAnimationFrame(pending);
-    pending = requestAnimationFrame(redrawAll);
-  });
-  addEventListener("beforeprint", () => { printing = true; document.body.style.width = "700px"; redrawAll(); });
-  addEventListener("afterprint", () => { printing = false; document.body.style.width = ""; redrawAll(); });
+  keepDrawn();
   document.documentElement.dataset.ready = "yes";
 })();

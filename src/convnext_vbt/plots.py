@@ -1,0 +1,194 @@
+"""The page's figures for a notebook: plain `go.Figure`s of a sweep and its predictions.
+
+Where an account is drawn, a cell is named by its levels, such as `threshold="q0.90", risk=0.01`;
+without any it is the headline, whose rule was chosen anew at each split. The examples speak of a
+sweep `res`, its predictions `preds` and its `bars`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convnext_vbt.evidence.headline import headline
+from convnext_vbt.evidence.window import Window
+from convnext_vbt.learning.labels import labels_for
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.predictions import Predictions
+from convnext_vbt.report import accounts, cells, confidence, figures, formats, model_figures
+from convnext_vbt.report import returns as report_returns
+from convnext_vbt.report.evidence_figures import rule_figure
+from convnext_vbt.report.figures import plot_heatmap, plot_splits
+from convnext_vbt.report.model_section import confidence_deciles, round_trip_cost
+from convnext_vbt.report.trade_figures import monthly_figure, rolling_figure
+from convnext_vbt.trading.sweep import SweepResult
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = [
+    "plot_confidence",
+    "plot_deciles",
+    "plot_equity",
+    "plot_heatmap",
+    "plot_monthly_returns",
+    "plot_reliability",
+    "plot_rolling_sharpe",
+    "plot_splits",
+    "plot_thresholds",
+]
+
+
+def plot_equity(res: SweepResult, **cell: object) -> go.Figure:
+    """Growth of 1 at daily closes beside buy-and-hold at the same costs, underwater below.
+
+    The shaded bands are the test ranges of the splits.
+
+    >>> [trace.name for trace in cv.plot_equity(res).data[::2]]
+    ['buy and hold', 'headline']
+    >>> cv.plot_equity(res, threshold="q0.90", risk=0.01).layout.yaxis.title.text
+    'growth of 1'
+    """
+    if cell:
+        return figures.plot_equity(res, **cell)
+    lines = [
+        figures.Line(name="buy and hold", account=_daily(_hold(res)), colour=figures.MUTED,
+                     width=1.4, dash="dot"),
+        figures.Line(name="headline", account=_daily(_account(res, {})), colour=figures.BLUE,
+                     width=1.8, fill=figures.FILL),
+    ]  # fmt: skip
+    return figures.equity_figure(lines, bands=figures.split_bands(res))
+
+
+def plot_monthly_returns(res: SweepResult, **cell: object) -> go.Figure:
+    """Return of each calendar month (UTC), years down; months without a bar stay blank.
+
+    >>> cv.plot_monthly_returns(res).data[0].type
+    'heatmap'
+    """
+    account = _account(res, cell)
+    return monthly_figure(
+        report_returns.months_of(account.index), report_returns.monthly_returns(account)
+    )
+
+
+def plot_rolling_sharpe(res: SweepResult, **cell: object) -> go.Figure:
+    """Annual Sharpe ratio of the last 90 days, beside that of buy-and-hold.
+
+    >>> len(cv.plot_rolling_sharpe(res).data)
+    2
+    """
+    account = _account(res, cell)
+    days = _daily(account).days
+    at = report_returns.rolling_days(len(days))
+    year = res.bars.days_per_year
+    lines = {
+        name: report_returns.rolling_sharpe(accounts.daily_returns(one), year)
+        for name, one in (("hold", _hold(res)), ("cell" if cell else "headline", account))
+    }
+    out = rolling_figure(days[at].astype("datetime64[D]"), lines)
+    out.data = [trace for trace in out.data if trace.meta in lines]
+    return out
+
+
+def plot_thresholds(res: SweepResult, **levels: object) -> go.Figure:
+    """Sharpe ratio of each rule with its 90 % interval, number of trades below.
+
+    At the smallest risk; `levels` fixes further swept levels by name, one that is left out is
+    shown at its first value.
+
+    >>> [trace.name for trace in cv.plot_thresholds(res).data]
+    ['low', '90 % interval', 'Sharpe ratio', 'trades']
+    """
+    across, _ = figures.heatmap_axes(res.metrics)
+    fixed = {name: levels.get(name) for name in map(str, res.metrics.index.names)} | levels
+    table = res.metrics.join(cells.rule_sharpes(res).set_axis(res.metrics.index))
+    for name, wanted in fixed.items():
+        if name not in res.metrics.index.names:
+            raise ValueError(
+                f"{name!r} is not a level of this sweep; there are {list(res.metrics.index.names)}"
+            )
+        values = table.index.get_level_values(name)
+        if name == across:
+            continue
+        lowest = min(values) if name == "risk" else values[0]
+        chosen = lowest if wanted is None else wanted
+        if chosen not in values:
+            raise ValueError(f"{name} must be one of {list(values.unique())}, got {chosen!r}")
+        table = table[values == chosen]
+    rules = [formats.level_text(across, v) for v in table.index.get_level_values(across)]
+    out = rule_figure(formats.level_label(across), rules)
+    columns = ("sharpe_low", "sharpe_high", "rule_sharpe", "trades")
+    for trace, name in zip(out.data, columns, strict=True):
+        trace.update(x=list(range(len(rules))), y=table[name].to_numpy(np.float64))
+    out.data[2].hovertext = rules
+    return out
+
+
+def plot_reliability(preds: Predictions, labels: Bars | np.ndarray, *, bins: int = 10) -> go.Figure:
+    """How often each class came true against how probable it was said to be.
+
+    `labels` is the bars, from which the predictions' own labels are made, or int8 (T, N) with -1
+    where there is none. `bins` equal-mass bins a class with 95 % Wilson intervals; on the dotted
+    diagonal the probabilities are honest.
+
+    >>> [note.text for note in cv.plot_reliability(preds, bars).layout.annotations]
+    ['DOWN', 'STAY', 'UP']
+    """
+    return figures.plot_reliability(preds, _values(preds, labels), bins=bins)
+
+
+def plot_confidence(preds: Predictions, labels: Bars | np.ndarray) -> go.Figure:
+    """How P(DOWN) and P(UP) were distributed over the bars of each class that came true.
+
+    `labels` as in `plot_reliability`. The further apart the outlines, the more the model knows.
+
+    >>> type(cv.plot_confidence(preds, bars)).__name__
+    'Figure'
+    """
+    found = confidence.outlines(preds, _values(preds, labels))
+    return model_figures.outline_figure(found)
+
+
+def plot_deciles(res: SweepResult) -> go.Figure:
+    """Net forward return by confidence decile, with its interval and the cost line.
+
+    Raises `ValueError` where no horizon is known or no predicted bar has an outcome.
+
+    >>> type(cv.plot_deciles(res)).__name__
+    'Figure'
+    """
+    found = confidence_deciles(res)
+    if found is None:
+        raise ValueError(
+            "these predictions name no horizon, or no bar of theirs leans to a side and has an "
+            "outcome; give from_frames a target"
+        )
+    return model_figures.decile_figure(found, cost=round_trip_cost(res))
+
+
+def _values(preds: Predictions, labels: Bars | np.ndarray) -> np.ndarray:
+    if not isinstance(labels, Bars):
+        return labels
+    if preds.target is None:
+        raise ValueError(
+            "these predictions do not say what their probabilities speak of (no target); give "
+            "the labels themselves, int8 (bars, symbols), instead of bars"
+        )
+    return labels_for(labels, preds.target).values
+
+
+def _account(res: SweepResult, cell: dict[str, object]) -> accounts.Account:
+    if not cell:
+        return accounts.Account.of(headline(res).selection.simulation)
+    return accounts.Account.of(res.simulation(**cell))
+
+
+def _hold(res: SweepResult) -> accounts.Account:
+    """All symbols, each with its share of the money."""
+    return accounts.Account.of(Window(res).buy_and_hold())
+
+
+def _daily(account: accounts.Account) -> accounts.Daily:
+    return accounts.daily(account.index, account.equity, account.init_cash)
