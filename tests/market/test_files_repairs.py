@@ -122,6 +122,23 @@ def test_an_impossible_bar_is_named_by_its_line_wherever_it_stands(tmp_path):
         read(tmp_path, rows)
 
 
+def test_rounding_noise_is_mended_and_more_is_refused(tmp_path):
+    def rows(off):
+        times = [f"{time:%Y-%m-%d %H:%M}Z" for time in HOURS[:3]]
+        return [
+            f"{times[0]},10,{12 - off!r},9,12,5",
+            f"{times[1]},10,12,{10 + off!r},11,5",
+            f"{times[2]},10,12,9,11,5",
+        ]
+
+    report = read(tmp_path, rows(1e-9))
+    assert changes(report)[0].startswith("2 bar(s) whose high or low was off by rounding")
+    assert report.bars.high[0, 0] == 12
+    assert report.bars.low[1, 0] == 10
+    with pytest.raises(ValueError, match=r"line 2 .*, high: the high lies below the open or the"):
+        read(tmp_path, rows(1e-6))
+
+
 BOTH = f"{NAMES.replace('volume', 'Volume BTC')},Volume USDT"
 
 

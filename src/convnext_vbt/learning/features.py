@@ -256,10 +256,13 @@ def _possible(bars: Bars, names: tuple[str, ...] | None) -> tuple[str, ...]:
     if not lost:
         return names
     kept = tuple(name for name in names if name not in _OF_VOLUME)
-    what = f"{', '.join(without)} has no volume, which {', '.join(lost)} are made of"
+    what = f"{', '.join(without)} has no volume"
     if not kept:
-        raise ValueError(f"{what}; choose other features (features.names)")
-    warnings.warn(f"{what}: these features are left out", stacklevel=3)
+        raise ValueError(
+            f"{what}, of which all features asked for are made ({', '.join(lost)}); choose others "
+            "(features.names)"
+        )
+    warnings.warn(f"{what}; features made of it are left out: {', '.join(lost)}", stacklevel=3)
     return kept
 
 

@@ -28,6 +28,7 @@ from convnext_vbt.market.repairs import (
     refuse_local_time,
     refuse_mixed_spacing,
     refuse_swapped,
+    without_noise,
 )
 from convnext_vbt.market.tables import Change, Findings, Table, read_table
 from convnext_vbt.market.timestamps import read_times
@@ -125,7 +126,7 @@ def _bars(table: Table, symbol: str | None, stem: str, findings: Findings) -> Ba
 def _frame(rows: pd.DataFrame, table: Table, naive: bool, findings: Findings) -> pd.DataFrame:
     """One symbol's rows as bars in order."""
     word, layout = table.word, table.layout
-    rows = drop_empty(rows, word, findings)
+    rows = without_noise(drop_empty(rows, word, findings), findings)
     refuse_impossible(rows, word)
     if layout.volume is not None and layout.quote_volume is not None:
         names = (layout.names[layout.volume], layout.names[layout.quote_volume])

@@ -17,6 +17,7 @@ _RUN = 24
 """So many equal distances in a row that are not the usual one are another bar size, not gaps."""
 _MAX_OFF_GRID = 0.1
 _DAY = 86_400 * 10**9
+_NOISE = 1e-9
 
 
 def drop_empty(rows: pd.DataFrame, word: str, findings: Findings) -> pd.DataFrame:
@@ -79,6 +80,26 @@ def _conflict(rows: pd.DataFrame, pairs: np.ndarray, word: str) -> str:
         f"values ({name} {one[name]:.10g} and {two[name]:.10g}; the other row is {low}); "
         f"{len(pairs):,} such pair(s) in all: find out which rows are right and drop the others"
     )
+
+
+def without_noise(rows: pd.DataFrame, findings: Findings) -> pd.DataFrame:
+    """A high or low that open or close pass by no more than rounding is moved to them.
+
+    Vendors adjust prices in floating point, which leaves a high of 101.22999999999999 beside a
+    close of 101.23.
+    """
+    body = rows[["open", "close"]].to_numpy()
+    top, bottom = body.max(axis=1), body.min(axis=1)
+    high, low = rows["high"].to_numpy(), rows["low"].to_numpy()
+    above = (high < top) & (high >= top * (1 - _NOISE))
+    below = (low > bottom) & (low <= bottom * (1 + _NOISE))
+    count = int((above | below).sum())
+    if not count:
+        return rows
+    findings.change(
+        count, f"bar(s) whose high or low was off by rounding, under {_NOISE:g}, mended"
+    )
+    return rows.assign(high=np.where(above, top, high), low=np.where(below, bottom, low))
 
 
 def refuse_impossible(rows: pd.DataFrame, word: str) -> None:

@@ -139,7 +139,10 @@ def _read_text(path: Path, findings: Findings) -> Table:
     findings.change(rows[-1] + 1 - len(rows), "empty line(s) between the rows skipped")
     return Table(
         layout=layout,
-        columns={i: column.take(pa.array(rows)) for i, column in columns.items()},
+        columns={
+            i: column[: len(rows)] if rows[-1] < len(rows) else column.take(pa.array(rows))
+            for i, column in columns.items()
+        },
         lines=rows + skip + 1,
         word="row at line",
     )
