@@ -187,12 +187,14 @@ def _frozen_trials(directory: Path) -> Trials | None:
 def trial_keys(config: Config) -> tuple[str, str]:
     """Hashes of the strategy and of what its rules share: same key, same trial.
 
-    Neither holds the data, the name, the risk or the cash; the rules' one lacks the swept lists
+    Neither holds the data, the name, the risks or the cash; the rules' one lacks the swept lists
     too. A user's own code counts by its text.
     """
     shape: dict[str, Any] = config.model_dump(mode="json")
     del shape["name"], shape["data"]
-    del shape["trading"]["risk"], shape["trading"]["init_cash"], shape["sweep"]["risk"]
+    for key in ("risk", "max_open_risk", "init_cash"):
+        del shape["trading"][key]
+    del shape["sweep"]["risk"]
     for section in ("features", "rule"):
         reference = shape[section]["file"]
         if reference is not None:

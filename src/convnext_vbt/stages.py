@@ -112,6 +112,7 @@ def make_sweep(config: Config, bars: Bars, predictions: Predictions) -> SweepRes
         fees=trading.fees,
         slippage=trading.slippage,
         max_leverage=trading.max_leverage,
+        max_open_risk=trading.max_open_risk,
         init_cash=trading.init_cash,
         signals=signals,
     )

@@ -22,12 +22,13 @@ def summarize(config: Config, result: SweepResult) -> dict[str, Any]:
     first, last = (result.bars.index[i] for i in (result.window[0], result.window[1] - 1))
     cell = strategy_cell(config, result)
     fits = result.predictions.fits
+    accounts = result.account_metrics
     summary: dict[str, Any] = plain(
         {
             "strategy_cell": {"cell": cell, "symbols": _by_symbol(result.metrics, cell)},
-            "best_cell_in_hindsight": _best_in_hindsight(result.metrics),
-            "cells": len(result.metrics),
-            "cells_under_30_trades": int((result.metrics["trades"] < FEW_TRADES).sum()),
+            "best_cell_in_hindsight": _best_in_hindsight(accounts),
+            "cells": len(accounts),
+            "cells_under_30_trades": int((accounts["trades"] < FEW_TRADES).sum()),
             "window": [str(first), str(last)],
             "splits": score_splits(result.predictions, values).reset_index().to_dict("records"),
             "fits": [asdict(fit) | {"learned": fit.learned} for fit in fits],

@@ -48,11 +48,11 @@ def test_it_is_deflated_by_the_number_of_trials(bars):
     assert many.dsr == stats.probabilistic_sharpe_ratio(sharpe, hurdle, len(returns), *moments)
 
 
-def test_splits_are_counted_by_the_money_of_all_symbols():
+def test_splits_are_counted_by_the_money_of_the_one_account():
     pair = make_bars(symbols=2)
     found = headline(make_sweep(pair, make_predictions(pair, splits=250)), initial="q0.97")
     account = found.selection.simulation
-    equity = np.append(20_000.0, account.equity.sum(axis=1))
+    equity = np.append(10_000.0, account.equity.sum(axis=1))
     trades = account.trades
     traded = positive = 0
     for a, b in found.selection.test_ranges.values():
@@ -61,7 +61,7 @@ def test_splits_are_counted_by_the_money_of_all_symbols():
         positive += there and equity[b] > equity[a]
     assert found.splits_traded == traded < 250
     assert found.splits_positive == positive
-    assert found.total_return == pytest.approx(equity[-1] / 20_000 - 1)
+    assert found.total_return == pytest.approx(equity[-1] / 10_000 - 1)
 
 
 def test_a_strategy_that_never_trades_is_undefined_and_says_so_without_warning(bars):
@@ -93,6 +93,9 @@ def test_a_position_that_leaves_at_the_open_of_a_split_was_traded_in_it():
         trades=trades,
         equity=equity[:, None],
         position=position,
+        value=equity[:, None],
+        account=np.zeros(1, dtype=np.int64),
+        funding=None,
         init_cash=100.0,
     )
     selection = Selection(

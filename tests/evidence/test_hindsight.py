@@ -10,6 +10,7 @@ from convnext_vbt.evidence.hindsight import hindsight
 from convnext_vbt.evidence.ledger import Trials
 from convnext_vbt.evidence.window import daily_returns
 from convnext_vbt.trading.signals import Signals
+from convnext_vbt.trading.sweep import TOTAL
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
@@ -90,7 +91,8 @@ def test_swept_multiples_symbols_and_a_users_own_rule():
     result = make_sweep(pair, preds, stop_multiple=[1.0, 0.5])
     found = hindsight(result, TRIALS)
     assert list(found.cell) == ["threshold", "risk", "stop_multiple", "symbol"]
-    first = result.metrics.xs(1.0, level="stop_multiple")["trades"] >= 30
+    assert found.cell["symbol"] == TOTAL  # whole accounts only
+    first = result.metrics.xs((1.0, TOTAL), level=("stop_multiple", "symbol"))["trades"] >= 30
     assert found.num_compared == first.sum()
 
     rng = np.random.default_rng(0)
@@ -98,4 +100,4 @@ def test_swept_multiples_symbols_and_a_users_own_rule():
     own = Signals.from_frames(entries=frame, short_entries=frame.shift(5, fill_value=False))
     found = hindsight(make_sweep(pair, preds, signals=own), TRIALS)
     assert list(found.cell) == ["risk", "symbol"]
-    assert found.num_compared == 2
+    assert found.num_compared == 1

@@ -78,7 +78,7 @@ def test_on_the_observed_sides_it_is_the_headlines_own_account(terms, symbols):
     accounts = _SideAccounts(result, selection, None)
     (returns,), (growth,) = accounts.walk(accounts.positions.is_long[None, :])
     equity = selection.simulation.equity[-1].sum()
-    assert growth == pytest.approx(equity / (10_000 * symbols), rel=1e-12)
+    assert growth == pytest.approx(equity / 10_000, rel=1e-12)
     np.testing.assert_allclose(returns, daily_returns(selection.simulation), rtol=0, atol=1e-13)
 
 

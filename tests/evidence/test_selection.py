@@ -192,14 +192,14 @@ def test_symbols_are_chosen_for_together():
     bars = make_bars(symbols=2)
     result = make_sweep(bars, make_predictions(bars))
     selection = nested_selection(result)
-    assert selection.simulation.equity.shape == (3000 - FIRST_TEST, 2)
+    assert selection.simulation.equity.shape == (3000 - FIRST_TEST, 1)
     stop = result.predictions.splits[3].test[0] - FIRST_TEST
     table = {}
     for rule in THRESHOLDS:
         simulation = result.simulation(threshold=rule)
         money = pd.Series(simulation.equity.sum(axis=1), index=simulation.index)[:stop]
         by_day = money.resample("1D").last()
-        returns = pd.concat([pd.Series([20_000.0]), by_day]).pct_change().dropna()
+        returns = pd.concat([pd.Series([10_000.0]), by_day]).pct_change().dropna()
         table[rule] = returns.mean() / returns.std() * 365**0.5
     row = selection.choices.loc[3]
     assert row["threshold"] == max(table, key=table.get)
@@ -225,6 +225,9 @@ def test_daily_returns_of_a_worked_account():
         trades=np.zeros(0, TRADE_DTYPE),
         equity=equity,
         position=np.zeros((5, 2)),
+        value=equity,
+        account=np.arange(2),
+        funding=None,
         init_cash=50.0,
     )
     np.testing.assert_allclose(daily_returns(simulation), [0.1, 0.0, -1.0, 0.0])

@@ -238,12 +238,16 @@ def test_buy_and_hold_pays_its_fee_at_the_first_open_and_shares_money_between_sy
     window = Window(make_sweep(pair, make_predictions(pair), fees=0.001, slippage=0.002))
     account = window.buy_and_hold()
     bars = window.bars
-    units = 10_000 / 1.001 / (bars.open[1] * 1.002)
-    np.testing.assert_allclose(account.equity[1:], units * bars.close[1:], rtol=1e-12)
+    units = 5_000 / 1.001 / (bars.open[1] * 1.002)
+    worth = (units * bars.close[1:]).sum(axis=1)
+    np.testing.assert_allclose(account.equity[1:, 0], worth, rtol=1e-12)
     assert (account.equity[0] == 10_000).all()
+    one = window.buy_and_hold("S1").equity[1:, 0]
+    np.testing.assert_allclose(one, 2 * units[1] * bars.close[1:, 1], rtol=1e-12)
     assert len(account.orders) == 2
-    money = np.append(20_000, account.equity.sum(axis=1))
+    money = account.equity[:, 0]
     days = bars.index.normalize()
     ends = np.append(np.flatnonzero(days[1:] != days[:-1]), len(bars) - 1) + 1
-    expected = np.diff(np.append(20_000, money[ends])) / np.append(20_000, money[ends])[:-1]
+    by_day = np.append(10_000, money[ends - 1])
+    expected = np.diff(by_day) / by_day[:-1]
     np.testing.assert_allclose(daily_returns(account), expected, rtol=1e-9, atol=1e-15)

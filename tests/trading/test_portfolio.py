@@ -168,6 +168,7 @@ def test_the_native_portfolio_says_what_the_simulation_says():
     portfolio = to_portfolio(done, bars)
     assert isinstance(portfolio, vbt.Portfolio)
     assert portfolio.wrapper.columns.equals(signals.columns)
+    assert portfolio.value(group_by=False).to_numpy() == pytest.approx(done.value, rel=1e-12)
     assert portfolio.value().to_numpy() == pytest.approx(done.equity, rel=1e-12)
     assert portfolio.assets().to_numpy() == pytest.approx(done.position, abs=1e-9)
     assert portfolio.total_return().to_numpy() == pytest.approx(

@@ -283,9 +283,10 @@ def random_run(
 def test_final_equity_is_initial_cash_and_the_trades_profits(seed):
     for size_type in ("value", "notional", "risk"):
         done = random_run(seed, config=replace(COSTLY, risk=0.02), size_type=size_type)
-        for c in range(len(done.columns)):
-            pnl = done.trades["pnl"][done.trades["col"] == c].sum()
-            assert done.equity[-1, c] == pytest.approx(1000 + pnl, rel=1e-12)
+        assert done.equity.shape == (200, 3)
+        for a in range(3):
+            pnl = done.trades["pnl"][done.account[done.trades["col"]] == a].sum()
+            assert done.equity[-1, a] == pytest.approx(1000 + pnl, rel=1e-12)
 
 
 @few

@@ -1,5 +1,7 @@
 """The sweep's metrics against vectorbt and pandas, its cells against the simulation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ import vectorbt as vbt  # noqa: F401  (registers the accessors)
 from convnext_vbt.predictions import Predictions, Target
 from convnext_vbt.trading.signals import RuleConfig, confidence_signals
 from convnext_vbt.trading.simulation import Simulation, fixed_brackets, target_brackets
-from convnext_vbt.trading.sweep import prediction_window, sweep
+from convnext_vbt.trading.sweep import TOTAL, prediction_window, sweep
 
 from .markets import TARGET, random_bars, random_predictions, random_signals
 
@@ -107,7 +109,7 @@ def test_index_has_the_levels_that_vary_and_the_symbol_last(result):
     assert plain.metrics.index.names == ["threshold", "hysteresis", "risk", "symbol"]
 
 
-def test_panel_cells_are_the_symbols_own_accounts():
+def test_panel_cells_are_one_account_and_what_each_symbol_earned_in_it():
     both = sweep(
         PANEL,
         PANEL_PREDS,
@@ -116,15 +118,56 @@ def test_panel_cells_are_the_symbols_own_accounts():
         take_profit_multiple=[1.0, 1.5],
     )
     assert both.metrics.index.names == ["threshold", "risk", "take_profit_multiple", "symbol"]
-    assert both.metrics.index.get_level_values("symbol").tolist() == ["A", "B"] * 8
+    assert both.metrics.index.get_level_values("symbol").tolist() == [TOTAL, "A", "B"] * 8
+    assert both.account_metrics.index.equals(
+        both.metrics.xs(TOTAL, level=3, drop_level=False).index
+    )
+    assert both.account_returns.columns.tolist() == [(0.4, TOTAL), (0.45, TOTAL)]
     cell = {"threshold": 0.45, "risk": 0.02, "take_profit_multiple": 1.5}
-    for symbol in ("A", "B"):
+    whole = both.simulation(**cell)
+    assert whole.equity.shape == (950, 1)
+    assert whole.columns.tolist() == [(0.45, "A"), (0.45, "B")]
+    rows = both.metrics.loc[tuple(cell.values())]
+    for symbol in (TOTAL, "A", "B"):
         one = both.simulation(**cell, symbol=symbol)
-        assert one.columns.tolist() == [(0.45, symbol)]
-        row = both.metrics.loc[(*cell.values(), symbol)]
-        assert one.equity[-1, 0] / 10_000 - 1 == pytest.approx(row["total_return"], rel=1e-12)
+        if symbol != TOTAL:
+            assert one.columns.tolist() == [(0.45, symbol)]
+        row = rows.loc[symbol]
+        assert one.equity[-1, 0] / 10_000 - 1 == pytest.approx(row["total_return"], rel=1e-9)
         assert len(one.trades) == row["trades"] > 0
-    assert both.simulation(**cell).equity.shape == (950, 2)
+        daily = daily_equity(one).pct_change().dropna()
+        assert row["sharpe"] == pytest.approx(daily.mean() / daily.std() * 365**0.5, rel=1e-9)
+        fall = (one.equity[:, 0] / np.maximum(np.maximum.accumulate(one.equity[:, 0]), 1e4)).min()
+        assert row["max_drawdown"] == pytest.approx(fall - 1, rel=1e-9)
+    for name in ("total_return", "trades", "costs", "gap_stops"):
+        assert rows.loc[["A", "B"], name].sum() == pytest.approx(rows.loc[TOTAL, name], rel=1e-9)
+    portfolio = both.portfolio(**cell)
+    assert portfolio.cash_sharing
+    assert portfolio.value().to_numpy().ravel() == pytest.approx(whole.equity[:, 0], rel=1e-9)
+
+
+def test_days_of_a_panel_are_those_of_its_cells():
+    both = sweep(PANEL, PANEL_PREDS, threshold=[0.4, 0.45], risk=[0.01, 0.02])
+    for key in both.daily_returns.columns:
+        one = both.simulation(threshold=key[0], symbol=key[1], risk=0.01)
+        own = daily_equity(one).pct_change().dropna().to_numpy()
+        assert both.daily_returns[key].to_numpy() == pytest.approx(own, abs=1e-12)
+
+
+def test_a_symbol_cannot_be_called_as_the_account_is():
+    names = replace(PANEL, symbols=(TOTAL, "B"))
+    with pytest.raises(ValueError, match=r"a symbol cannot be called 'total'.*rename it"):
+        sweep(names, replace(PANEL_PREDS, symbols=names.symbols), threshold=0.4)
+
+
+def test_funding_is_a_figure_of_cells_that_have_it():
+    rates = np.where(np.arange(len(PANEL)) % 8 == 0, 1e-4, np.nan)[:, None] * np.ones(2)
+    done = sweep(replace(PANEL, funding=rates), PANEL_PREDS, threshold=0.4)
+    paid = done.simulation().funding
+    assert done.metrics["funding"].tolist() == pytest.approx([paid.sum(), *paid.sum(axis=0)])
+    single = sweep(replace(BARS, funding=np.full((len(BARS), 1), 1e-4)), PREDS, threshold=0.4)
+    assert single.metrics["funding"].tolist() == pytest.approx([single.simulation().funding.sum()])
+    assert "funding" not in sweep(PANEL, PANEL_PREDS, threshold=0.4).metrics
 
 
 def test_daily_returns_are_those_of_the_reference_risk(result):

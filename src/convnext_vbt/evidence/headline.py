@@ -61,14 +61,14 @@ def headline(
     num_trials: int = 1,
     seed: int = 0,
 ) -> Headline:
-    """The result that could have been had: nested selection, traded as one account a symbol.
+    """The result that could have been had: nested selection, traded as one account.
 
     `initial` and `risk` as in `nested_selection`. `num_trials` is how many distinct strategies
-    have been tried on this data, this one included. Money of several symbols is added up.
+    have been tried on this data, this one included. Several symbols share the account.
     """
     selection = nested_selection(res, initial=initial, risk=risk)
     account = selection.simulation
-    equity = np.append(account.init_cash * len(account.columns), account.equity.sum(axis=1))
+    equity = np.append(account.init_cash * account.equity.shape[1], account.equity.sum(axis=1))
     growth = float(equity[-1] / equity[0])
     years = (len(equity) - 1) / res.bars.bars_per_year
     returns = daily_returns(account)

@@ -42,7 +42,8 @@ class Hindsight:
 
 def hindsight(res: SweepResult, trials: Trials, *, seed: int = 0) -> Hindsight:
     """The best cell in hindsight, deflated by all that was tried."""
-    cells = res.metrics[res.metrics["trades"] >= FEW_TRADES]
+    accounts = res.account_metrics
+    cells = accounts[accounts["trades"] >= FEW_TRADES]
     returns_DC = compared_returns(res)
     overfitting = stats.probability_of_backtest_overfitting(returns_DC)
     variance = 0.0 if trials.num_rules == 1 else trials.variance
@@ -79,7 +80,8 @@ def hindsight(res: SweepResult, trials: Trials, *, seed: int = 0) -> Hindsight:
 
 def compared_returns(res: SweepResult) -> np.ndarray:
     """Daily returns at the reference risk of the rules with enough trades, (D, C)."""
-    cells = res.metrics.index
+    accounts, returns = res.account_metrics, res.account_returns
+    cells = accounts.index
     first = np.ones(len(cells), dtype=bool)
     for name, values in res.grid.items():
         if name in cells.names:  # the number of trades hardly depends on the risk
@@ -87,10 +89,10 @@ def compared_returns(res: SweepResult) -> np.ndarray:
             first &= cells.get_level_values(name) == wanted
     levels = [*res.signals.rule_levels, "symbol"]
     rules = zip(*(cells.get_level_values(name)[first] for name in levels), strict=True)
-    trades = dict(zip(rules, res.metrics["trades"].to_numpy()[first], strict=True))
-    columns: list[Any] = res.daily_returns.columns.to_list()
+    trades = dict(zip(rules, accounts["trades"].to_numpy()[first], strict=True))
+    columns: list[Any] = returns.columns.to_list()
     enough = [trades[column] >= FEW_TRADES for column in columns]
-    return np.asarray(res.daily_returns.to_numpy()[:, enough])
+    return np.asarray(returns.to_numpy()[:, enough])
 
 
 def _levels(key: Any) -> tuple[Any, ...]:

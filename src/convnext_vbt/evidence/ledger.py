@@ -95,15 +95,16 @@ def run_entry(head: Headline, key: str) -> Entry:
 
 
 def rule_entries(res: SweepResult, key: str) -> list[Entry]:
-    """The trials of a sweep: every rule, bracket multiple and symbol, whatever the risk.
+    """The trials of a sweep: every rule and bracket multiple on its account, whatever the risk.
 
     `key` is the hash of all that the rules share: learning, costs and the rule's fixed
     parameters, but neither the swept lists nor the risk. Sharpe ratios are those of the smallest
     risk. A cell whose size cap binds on over 5 % of its trades is a trial of its own, with its
     risk in the key.
     """
-    risks = res.metrics.index.get_level_values("risk").to_numpy()
-    table = res.metrics.iloc[np.argsort(risks, kind="stable")]
+    accounts = res.account_metrics
+    risks = accounts.index.get_level_values("risk").to_numpy()
+    table = accounts.iloc[np.argsort(risks, kind="stable")]
     names = [str(name) for name in table.index.names]
     daily = table["sharpe"].to_numpy() / math.sqrt(res.bars.days_per_year)
     capped = table["capped_share"].to_numpy() > MOST_CAPPED

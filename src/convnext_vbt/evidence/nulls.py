@@ -27,7 +27,8 @@ NUM_DRAWS = 1_000
 CHUNK_CELLS = 4_000_000
 """Bars x accounts walked at once: 36 MB of codes and sizes."""
 LEAVE = kernel.EXIT_LONG | kernel.EXIT_SHORT
-BRACKETS = (kernel.STOP, kernel.GAP_STOP, kernel.TAKE_PROFIT)
+INSIDE = (kernel.STOP, kernel.GAP_STOP, kernel.TAKE_PROFIT, kernel.BUST, kernel.DELISTED)
+"""Exits that are not at an open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -155,6 +156,7 @@ class _SideAccounts:
         signals = selection.signals.rows(*res.window)
         own = selection.brackets.rows(*res.window)
         self.inputs = kernel_inputs(window.bars, signals, own)
+        self.is_shared = len(window.bars.symbols) > 1
         present_TN = window.bars.present[:, self.inputs.symbols]
         self.positions = _positions(selection.simulation.trades, present_TN)
         # Holding limits are among the exits that are kept.
@@ -163,7 +165,7 @@ class _SideAccounts:
         self.risk = window.config.risk if risk is None else risk
 
     def walk(self, is_long_MK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Daily returns (M, D) and growth (M,) of all symbols' money together."""
+        """Daily returns (M, D) and growth (M,) of the account."""
         num_symbols, num_bars = self.inputs.codes.shape
         chunk = max(1, CHUNK_CELLS // (num_symbols * num_bars))
         sizes = np.tile(self.inputs.sizes, (min(chunk, len(is_long_MK)), 1))
@@ -175,18 +177,29 @@ class _SideAccounts:
         return money_returns(money.T).T, money[:, -1] / money[:, 0]
 
     def _walk_chunk(self, is_long_MK: np.ndarray, sizes_CT: np.ndarray) -> np.ndarray:
-        """Money of all symbols before the first day and at the end of each, (M, 1 + D)."""
+        """Money before the first day and at the end of each, (M, 1 + D)."""
         inputs, count = self.inputs, len(is_long_MK)
         num_symbols = len(inputs.symbols)
         num_columns = count * num_symbols
-        days = np.empty((num_columns, int(inputs.day_end.sum())))
-        kernel.walk_cells_nb(
-            inputs.prices, inputs.day_end, self._codes(is_long_MK), sizes_CT[:num_columns],
-            inputs.brackets, np.tile(inputs.symbols, count), np.arange(num_columns),
-            np.tile([self.risk, 1.0, 1.0], (num_columns, 1)), self.terms, days,
-        )  # fmt: skip
-        growth = np.cumprod(1.0 + days, axis=1).reshape(count, num_symbols, -1).sum(axis=1)
-        return self.terms.init_cash * np.column_stack([np.full(count, num_symbols), growth])
+        codes, symbols = self._codes(is_long_MK), np.tile(inputs.symbols, count)
+        columns, num_days = np.arange(num_columns), int(inputs.day_end.sum())
+        terms_P3 = np.tile([self.risk, 1.0, 1.0], (count, 1))
+        if self.is_shared:
+            days = np.empty((count, 1 + num_symbols, num_days))
+            kernel.walk_shared_cells_nb(
+                inputs.prices, inputs.funding, inputs.final, inputs.day_end, codes,
+                sizes_CT[:num_columns], inputs.brackets, symbols,
+                columns.reshape(count, num_symbols), np.arange(count), terms_P3, self.terms, days,
+            )  # fmt: skip
+            days = days[:, 0]
+        else:
+            days = np.empty((count, num_days))
+            kernel.walk_cells_nb(
+                inputs.prices, inputs.funding, inputs.day_end, codes, sizes_CT[:num_columns],
+                inputs.brackets, symbols, columns, terms_P3, self.terms, days,
+            )  # fmt: skip
+        growth = np.cumprod(1.0 + days, axis=1)
+        return self.terms.init_cash * np.column_stack([np.ones(count), growth])
 
     def _codes(self, is_long_MK: np.ndarray) -> np.ndarray:
         """uint8 (M x N, T)."""
@@ -203,7 +216,7 @@ def _positions(trades: np.ndarray, present_TN: np.ndarray) -> _Positions:
     for n in range(len(leave)):
         own = trades[trades["col"] == n]
         # An exit inside a bar comes too late for its open: whoever is left goes at the next one.
-        inside = np.isin(own["reason"], BRACKETS) | (own["reason"] == kernel.BUST)
+        inside = np.isin(own["reason"], INSIDE)
         here = np.flatnonzero(present_TN[:, n])
         fill = own["exit_idx"]
         following = np.append(here, len(present_TN))[np.searchsorted(here, fill, side="right")]

@@ -64,7 +64,7 @@ def nested_selection(
     to the higher number in the threshold, then to the later column. Until there are two earlier
     test ranges, and where no rule qualifies, it is `initial`: a threshold (the first rule that has
     it) or the tuple of all the rule's levels; None takes "q0.90" if that was swept, else the
-    middle rule. Accounts of several symbols are added up.
+    middle rule. Several symbols share one account.
 
     Swept stop and take-profit multiples are selected with the rule; until then they are 1, or the
     first of their list. Rules are compared at the sweep's reference risk; the joined signals are

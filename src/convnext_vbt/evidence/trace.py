@@ -113,10 +113,11 @@ def compare_traded(
     )
     yield _first_of((_choices(left, right, bar), _joined_signals(left, right, rows)))
     yield _orders(left, right, bar, next_open=next_open)
-    accounts = [" ".join(map(str, column)) for column in left.selection.simulation.columns]
+    names = [" ".join(map(str, column)) for column in left.selection.simulation.columns]
+    accounts = names if len(symbols) == 1 else ["the account"]
     yield _first_of(
-        _first_row(_on_all_bars(left, name), _on_all_bars(right, name), rows, (name, accounts))
-        for name in ("position", "equity")
+        _first_row(_on_all_bars(left, name), _on_all_bars(right, name), rows, (name, labels))
+        for name, labels in (("position", names), ("equity", accounts))
     )
 
 

@@ -52,13 +52,16 @@ class Window:
         signals, brackets = signals.rows(*self._range), brackets.rows(*self._range)
         return simulate_signals(self.bars, signals, brackets, config=config)
 
-    def buy_and_hold(self) -> Simulation:
-        """Each symbol bought with all its cash at the first open that a signal can reach.
+    def buy_and_hold(self, symbol: str | None = None) -> Simulation:
+        """Bought with all cash at the first open that a signal can reach, and never sold.
 
-        That is the open of the window's second bar, at the strategy's own costs. Never sold, so
-        there are no exit costs.
+        That is the open of the window's second bar, at the strategy's own costs; there are no exit
+        costs. Of several symbols those that are there share the cash equally, and one that comes
+        later gets what a delisted one left. With `symbol` all cash goes into that one.
         """
         always = pd.DataFrame(True, index=self.bars.index, columns=list(self.bars.symbols))
+        if symbol is not None:
+            always = always[[symbol]]
         return simulate_signals(
             self.bars,
             Signals.from_frames(entries=always),
@@ -69,7 +72,7 @@ class Window:
 
 
 def daily_returns(simulation: Simulation, stop: int | None = None) -> np.ndarray:
-    """Returns of all columns' money together by UTC day, (D,), over bars [0, stop).
+    """Returns of all accounts' money together by UTC day, (D,), over bars [0, stop).
 
     Equity at each day's last bar there; the first day counts from the initial cash. 0 once
     nothing is left.
@@ -77,7 +80,7 @@ def daily_returns(simulation: Simulation, stop: int | None = None) -> np.ndarray
     equity = simulation.equity[:stop].sum(axis=1)
     days = simulation.index[:stop].normalize().asi8
     last = np.flatnonzero(np.append(np.diff(days), 1)[: len(days)])
-    money = np.append(simulation.init_cash * len(simulation.columns), equity[last])
+    money = np.append(simulation.init_cash * simulation.equity.shape[1], equity[last])
     return money_returns(money)
 
 

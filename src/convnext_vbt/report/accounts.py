@@ -26,7 +26,7 @@ _SELL = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Account:
-    """One column of a simulation, or the money of all its columns together."""
+    """One column of a simulation, or all its accounts together."""
 
     index: pd.DatetimeIndex
     equity: np.ndarray
@@ -41,11 +41,11 @@ class Account:
     @classmethod
     def of(cls, simulation: Simulation, column: int | None = None) -> Self:
         """Column number `column`, or all of them together."""
-        columns = slice(None) if column is None else slice(column, column + 1)
         orders, trades = simulation.orders, simulation.trades
         if column is not None:
             orders, trades = orders[orders["col"] == column], trades[trades["col"] == column]
-        equity = simulation.equity[:, columns]
+        columns = slice(None) if column is None else slice(column, column + 1)
+        equity = simulation.equity if column is None else simulation.value[:, columns]
         return cls(
             index=simulation.index,
             equity=equity.sum(axis=1),

@@ -36,7 +36,7 @@ def generated(
         f"Costs are a model: {config.fees * 1e4:g} bp of fees and {config.slippage * 1e4:g} bp of "
         "slippage on every fill, whatever its size; no market impact, no latency, no outage."
     )
-    if (simulation.trades["direction"] == 1).any():
+    if (simulation.trades["direction"] == 1).any() and res.bars.funding is None:
         out.append(
             "Shorts pay no borrow cost or funding here. On a spot market they need borrowed coins; "
             "what that costs comes off the returns shown."
@@ -67,7 +67,7 @@ def _data(res: SweepResult, simulated: bool) -> list[str]:
 
 
 def _sweep(res: SweepResult, num_rules: int) -> list[str]:
-    trades = res.metrics["trades"].to_numpy()
+    trades = res.account_metrics["trades"].to_numpy()
     thin = int((trades < THIN_TRADES).sum())
     out = []
     if thin:
@@ -77,7 +77,7 @@ def _sweep(res: SweepResult, num_rules: int) -> list[str]:
             f"{thin:,} of {len(trades):,} cells have fewer than {THIN_TRADES} trades{none}. Their "
             "figures say little, however good they look."
         )
-    bust = int(res.metrics["bust"].sum())
+    bust = int(res.account_metrics["bust"].sum())
     if bust:
         out.append(f"{bust:,} of {len(trades):,} cells lose the whole account.")
     if len(trades) > 1:

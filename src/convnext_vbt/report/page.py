@@ -28,7 +28,7 @@ from convnext_vbt.report.model_section import (
 from convnext_vbt.report.series import GROSS_FIGURES, SeriesWriter
 from convnext_vbt.report.time_section import time_figures
 from convnext_vbt.storage import write_text
-from convnext_vbt.trading.sweep import SweepResult
+from convnext_vbt.trading.sweep import TOTAL, SweepResult
 
 MAX_PRICES = 260_000
 """Closes carried over all symbols together; of more, every k-th one."""
@@ -238,10 +238,10 @@ def _embedded_note(cells: int, carried: int) -> str:
 
 
 def _holds(res: SweepResult, grid: payload.Grid) -> list[accounts.Account]:
-    """Buy-and-hold of every symbol of the sweep, in the order of its level."""
-    simulation = Window(res).buy_and_hold()
-    symbols = grid.values[grid.names.index("symbol")]
-    return [accounts.Account.of(simulation, res.bars.symbols.index(name)) for name in symbols]
+    """Buy-and-hold of every symbol of the sweep, in the order of its level; `TOTAL` holds all."""
+    window, symbols = Window(res), grid.values[grid.names.index("symbol")]
+    bought = (window.buy_and_hold(None if name == TOTAL else name) for name in symbols)
+    return [accounts.Account.of(simulation) for simulation in bought]
 
 
 def _symbols(res: SweepResult) -> str:

@@ -1,7 +1,10 @@
-"""The order kernel: one account walked bar by bar. The only place where trades are made.
+"""The order kernel: accounts walked bar by bar. The only place where trades are made.
 
-`walk_nb` is the rule; it keeps running sums for the metrics and, when asked, writes every order,
-trade, position and equity value. Both the sweep and the full record of chosen columns call it.
+`walk_nb` is the rule for one symbol on an account of its own, `walk_shared_nb` for many on one.
+They keep running sums for the metrics and, when asked, write every order, position and equity
+value; both the sweep and the full record of chosen columns call them. What a fill, a bracket or a
+stake is, they share; it is all in this file because a kernel on disk does not notice that another
+file changed.
 
 Row t of signals, size, stop and take-profit acts at the open of t+1 and is frozen there:
 1. At the open: a gap beyond the stop (take-profit) exits at the open. Then row t exits, reverses
@@ -12,8 +15,14 @@ Row t of signals, size, stop and take-profit acts at the open of t+1 and is froz
 4. At the close: equity is marked. Equity <= 0: close, and no order ever after.
 
 A missing bar (NaN) fills nothing, moves no clock and is marked at the last close; a row's signal
-acts at the very next row or never.
-Dimensions: T bars, N symbols, C columns, P cells, D days.
+acts at the very next row or never. A funding rate is due at its bar's open, before any order: from
+a long that is held then, to a short.
+
+On a shared account all exits of an open come before all entries. Entries are sized on one equity,
+each symbol at its open or else its last close, and cut by one factor where gross exposure or open
+risk would pass its cap, so that the order of the symbols means nothing. A symbol without another
+bar is closed at its last close. Equity <= 0 closes every position.
+Dimensions: T bars, N symbols, C columns, K columns of one account, A accounts, P cells, D days.
 """
 
 from __future__ import annotations
@@ -28,7 +37,7 @@ ENTER_LONG, EXIT_LONG, ENTER_SHORT, EXIT_SHORT = 1, 2, 4, 8
 
 BY_RISK, BY_NOTIONAL, BY_VALUE = range(3)
 
-ENTRY, SIGNAL, REVERSE, STOP, GAP_STOP, TAKE_PROFIT, MAX_HOLDING, BUST = range(8)
+ENTRY, SIGNAL, REVERSE, STOP, GAP_STOP, TAKE_PROFIT, MAX_HOLDING, BUST, DELISTED = range(9)
 """Why an order was placed."""
 NONE = ENTRY
 
@@ -39,11 +48,22 @@ NONE = ENTRY
     EQUITY, LAST_PRICE, DRAWDOWN, EQUITY_SUM, BARS_HELD, IS_BUST,
     DAYS, DAY_EQUITY, DAY_MEAN, DAY_SQUARES, DAY_DOWNSIDE,
     ORDERS, TRADES, CLOSED, WINS, GROSS_PROFIT, GROSS_LOSS, RETURN_SUM,
-    TRADED, FEES_PAID, SLIPPAGE_PAID, CAPPED, GAP_STOPS,
+    TRADED, FEES_PAID, SLIPPAGE_PAID, CAPPED, GAP_STOPS, TRADE_FUNDING, FUNDING_PAID,
     NUM_STATE,
-) = range(31)  # fmt: skip
+) = range(33)  # fmt: skip
 
-FILL_FIELDS = ("idx", "size", "price", "fees", "side", "reason", "pnl", "capped")
+SUMMED = (
+    ORDERS, TRADES, CLOSED, WINS, GROSS_PROFIT, GROSS_LOSS, RETURN_SUM,
+    TRADED, FEES_PAID, SLIPPAGE_PAID, CAPPED, GAP_STOPS, FUNDING_PAID,
+)  # fmt: skip
+"""What a shared account has as the sum over its symbols."""
+
+ROUNDING = 1e-12
+"""Relative slack of a cap, so that a sum in another order is not cut."""
+LEAST_ROOM = 1e-9
+"""A share of what is wanted below which there is no room at all."""
+
+FILL_FIELDS = ("idx", "size", "price", "fees", "side", "reason", "pnl", "capped", "funding")
 """One order as the kernel writes it; an entry and the exit that follows it make a trade."""
 
 
@@ -57,19 +77,40 @@ class Terms(NamedTuple):
     init_cash: float
     max_holding: int
     """0 = no limit."""
+    max_open_risk: float
+    """Of a shared account sized by risk."""
 
 
 class Log(NamedTuple):
     """Where one account is written down; all of length 0 when only its sums are wanted."""
 
     fills: np.ndarray
-    """float64 (K, 8), `FILL_FIELDS`."""
+    """float64 (orders, 9), `FILL_FIELDS`."""
     equity: np.ndarray
     """float64 (T,)."""
     position: np.ndarray
     """float64 (T,)."""
+    funding: np.ndarray
+    """float64 (T,): funding paid at the bar's open."""
     days: np.ndarray
     """float64 (D,): returns from one UTC day's last close to the next one's."""
+
+
+class SharedLog(NamedTuple):
+    """Where a shared account is written down; T, D and orders are 0 when it is not wanted."""
+
+    fills: np.ndarray
+    """float64 (K, orders, 9)."""
+    equity: np.ndarray
+    """float64 (T,)."""
+    value: np.ndarray
+    """float64 (K, T): the initial cash and the column's own profit."""
+    position: np.ndarray
+    """float64 (K, T)."""
+    funding: np.ndarray
+    """float64 (K, T)."""
+    days: np.ndarray
+    """float64 (1 + K, D): of the account, then of each column's value."""
 
 
 @njit(cache=True)
@@ -102,10 +143,11 @@ def fill_nb(
         account[POSITION] = side * size
         account[ENTRY_PRICE] = price
         account[ENTRY_FEES] = fees
+        account[TRADE_FUNDING] = 0.0
         account[TRADES] += 1.0
     else:
         gross = size * side * (account[ENTRY_PRICE] - price)
-        pnl = gross - account[ENTRY_FEES] - fees
+        pnl = gross - account[ENTRY_FEES] - fees - account[TRADE_FUNDING]
         account[BASE] += gross
         account[POSITION] = 0.0
         account[CLOSED] += 1.0
@@ -119,7 +161,7 @@ def fill_nb(
     if k < len(fills):
         fills[k, 0], fills[k, 1], fills[k, 2], fills[k, 3] = i, size, price, fees
         fills[k, 4], fills[k, 5], fills[k, 6] = side, reason, pnl
-        fills[k, 7] = account[IS_CAPPED]
+        fills[k, 7], fills[k, 8] = account[IS_CAPPED], account[TRADE_FUNDING]
 
 
 @njit(cache=True)
@@ -132,32 +174,58 @@ def exit_nb(
 
 
 @njit(cache=True)
+def stake_nb(
+    risk: float, size: float, side: float, stop: float, equity: float, terms: Terms
+) -> float:
+    """Entry notional that the sizing asks for, before any cap."""
+    share = risk * size
+    if terms.sizing == BY_RISK:
+        share /= loss_at_stop_nb(side, stop, terms.fees, terms.slippage)
+    return share * (terms.init_cash if terms.sizing == BY_VALUE else equity)
+
+
+@njit(cache=True)
+def most_notional_nb(side: float, equity: float, terms: Terms) -> float:
+    """The largest position that the leverage allows."""
+    cap = terms.max_leverage
+    if side > 0:
+        cap /= 1.0 + terms.fees  # a long pays its fee from the same cash
+    return cap * equity
+
+
+@njit(cache=True)
 def enter_nb(
     account: np.ndarray,
     fills: np.ndarray,
     i: int,
     side: float,
-    share: float,
+    wanted: float,
+    notional: float,
     raw: float,
     stop: float,
     target: float,
     terms: Terms,
 ) -> None:
-    """Open a position worth `share` of equity (of initial cash by value), up to the cap."""
-    cap = terms.max_leverage
-    if side > 0:
-        cap /= 1.0 + terms.fees  # a long pays its fee from the same cash
-    base = terms.init_cash if terms.sizing == BY_VALUE else account[BASE]
-    notional = min(share * base, cap * account[BASE])
-    if not (share > 0.0 and notional > 0.0):
+    """Open a position worth `notional`, the part of `wanted` that the caps leave."""
+    if not (wanted > 0.0 and notional > 0.0):
         return
-    is_capped = notional < share * base
+    is_capped = notional < wanted
     account[IS_CAPPED] = is_capped
     account[CAPPED] += is_capped
     size = notional / (raw * (1.0 + side * terms.slippage))
     fill_nb(account, fills, i, side, size, raw, ENTRY, terms)
     account[STOP_LEVEL] = account[ENTRY_PRICE] * (1.0 - side * stop)
     account[TARGET_LEVEL] = account[ENTRY_PRICE] * (1.0 + side * target)
+
+
+@njit(cache=True)
+def pay_funding_nb(account: np.ndarray, rate: float, price: float) -> float:
+    """What a long pays and a short receives on its notional; it belongs to the trade."""
+    amount: float = rate * account[POSITION] * price
+    account[BASE] -= amount
+    account[TRADE_FUNDING] += amount
+    account[FUNDING_PAID] += amount
+    return amount
 
 
 @njit(cache=True)
@@ -214,6 +282,7 @@ def end_day_nb(account: np.ndarray, days: np.ndarray, equity: float) -> None:
 @njit(cache=True)
 def walk_nb(
     prices_4T: np.ndarray,
+    funding_T: np.ndarray,
     day_end_T: np.ndarray,
     code_T: np.ndarray,
     size_T: np.ndarray,
@@ -242,6 +311,10 @@ def walk_nb(
             code = code_T[i - 1] if i > 0 else 0
             last = prices_4T[3, i]
             if account[POSITION] != 0.0:
+                if len(funding_T) > 0 and funding_T[i] != 0.0:
+                    paid = pay_funding_nb(account, funding_T[i], first)
+                    if len(log.funding) > 0:
+                        log.funding[i] = paid
                 side = 1.0 if account[POSITION] > 0.0 else -1.0
                 is_due = 0 < terms.max_holding <= held
                 reason = reason_at_open_nb(
@@ -256,10 +329,9 @@ def walk_nb(
                 side, k = (1.0, 0) if code & ENTER_LONG else (-1.0, 1)
                 stop = brackets_4T[k, i - 1] * stop_multiple
                 target = brackets_4T[k + 2, i - 1] * target_multiple
-                share = risk * size_T[i - 1]
-                if terms.sizing == BY_RISK:
-                    share /= loss_at_stop_nb(side, stop, terms.fees, terms.slippage)
-                enter_nb(account, log.fills, i, side, share, first, stop, target, terms)
+                wanted = stake_nb(risk, size_T[i - 1], side, stop, account[BASE], terms)
+                notional = min(wanted, most_notional_nb(side, account[BASE], terms))
+                enter_nb(account, log.fills, i, side, wanted, notional, first, stop, target, terms)
             if account[POSITION] != 0.0:
                 held += 1
                 side = 1.0 if account[POSITION] > 0.0 else -1.0
@@ -292,6 +364,7 @@ def walk_nb(
 @njit(cache=True, parallel=True)
 def walk_cells_nb(
     prices_N4T: np.ndarray,
+    funding_NT: np.ndarray,
     day_end_T: np.ndarray,
     code_CT: np.ndarray,
     size_CT: np.ndarray,
@@ -304,17 +377,261 @@ def walk_cells_nb(
 ) -> np.ndarray:
     """The accounts of all cells, float64 (P, NUM_STATE), side by side; memory does not grow with T.
 
-    `cell_terms_P3` holds risk, stop multiple and take-profit multiple. `days_PD` receives daily
-    returns, or has no column when they are not wanted.
+    `funding_NT` is (N, 0) where there is none. `cell_terms_P3` holds risk, stop multiple and
+    take-profit multiple. `days_PD` receives daily returns, or has no column when they are not
+    wanted.
     """
     accounts = np.empty((len(cell_column_P), NUM_STATE))
     for p in prange(len(cell_column_P)):
         c = cell_column_P[p]
         n = symbol_C[c]
-        log = Log(np.empty((0, 8)), np.empty(0), np.empty(0), days_PD[p])
+        log = Log(np.empty((0, 9)), np.empty(0), np.empty(0), np.empty(0), days_PD[p])
         walk_nb(
-            prices_N4T[n], day_end_T, code_CT[c], size_CT[c], brackets_N4T[n],
+            prices_N4T[n], funding_NT[n], day_end_T, code_CT[c], size_CT[c], brackets_N4T[n],
             cell_terms_P3[p, 0], cell_terms_P3[p, 1], cell_terms_P3[p, 2],
             terms, accounts[p], log,
         )  # fmt: skip
     return accounts
+
+
+@njit(cache=True)
+def value_nb(account: np.ndarray, mark: float) -> float:
+    """Equity of one column, its position at `mark`; a column that holds nothing needs no price."""
+    value: float = account[BASE]
+    if account[POSITION] != 0.0:
+        value += account[POSITION] * (mark - account[ENTRY_PRICE])
+    return value
+
+
+@njit(cache=True)
+def shared_equity_nb(own_KS: np.ndarray, mark_K: np.ndarray, init_cash: float) -> float:
+    """Equity of the account: each column's value holds the initial cash, which counts once."""
+    equity: float = value_nb(own_KS[0], mark_K[0])
+    for k in range(1, len(own_KS)):
+        equity += value_nb(own_KS[k], mark_K[k]) - init_cash
+    return equity
+
+
+@njit(cache=True)
+def open_risk_nb(account: np.ndarray, mark: float, terms: Terms) -> float:
+    """What a held position loses from `mark` on when it is stopped, costs included."""
+    side = 1.0 if account[POSITION] > 0.0 else -1.0
+    back = max(account[STOP_LEVEL], 0.0) * (1.0 - side * terms.slippage)
+    loss: float = account[POSITION] * (mark - back) + abs(account[POSITION]) * back * terms.fees
+    return max(loss, 0.0)
+
+
+@njit(cache=True)
+def room_nb(needed: float, room: float) -> float:
+    """The factor at which what is needed fits into the room."""
+    if needed <= 0.0 or needed <= room * (1.0 + ROUNDING):
+        return 1.0
+    factor = max(room, 0.0) / needed
+    return factor if factor > LEAST_ROOM else 0.0
+
+
+@njit(cache=True)
+def enter_shared_nb(
+    own_KS: np.ndarray,
+    fills: np.ndarray,
+    i: int,
+    open_K: np.ndarray,
+    mark_K: np.ndarray,
+    side_K: np.ndarray,
+    share_K: np.ndarray,
+    stop_K: np.ndarray,
+    target_K: np.ndarray,
+    risk: float,
+    terms: Terms,
+) -> None:
+    """All entries of one open (`side_K` 0: none), sized on one equity and cut by one factor."""
+    num = len(side_K)
+    equity = shared_equity_nb(own_KS, mark_K, terms.init_cash)
+    wanted_K, notional_K = np.zeros(num), np.zeros(num)
+    gross = needed_gross = held_risk = needed_risk = 0.0
+    for k in range(num):
+        position, side = own_KS[k, POSITION], side_K[k]
+        if position != 0.0:
+            gross += abs(position) * mark_K[k]
+            held_risk += open_risk_nb(own_KS[k], mark_K[k], terms)
+        elif side != 0.0:
+            wanted_K[k] = stake_nb(risk, share_K[k], side, stop_K[k], equity, terms)
+            notional_K[k] = min(wanted_K[k], most_notional_nb(side, equity, terms))
+            if not notional_K[k] > 0.0:
+                notional_K[k] = 0.0
+                continue
+            needed_gross += notional_K[k] * (1.0 + terms.fees if side > 0 else 1.0)
+            needed_risk += notional_K[k] * loss_at_stop_nb(
+                side, stop_K[k], terms.fees, terms.slippage
+            )
+    factor = room_nb(needed_gross, terms.max_leverage * equity - gross)
+    if terms.sizing == BY_RISK:
+        factor = min(factor, room_nb(needed_risk, terms.max_open_risk * equity - held_risk))
+    for k in range(num):
+        if side_K[k] != 0.0:
+            enter_nb(
+                own_KS[k], fills[k], i, side_K[k], wanted_K[k], factor * notional_K[k], open_K[k],
+                stop_K[k], target_K[k], terms,
+            )  # fmt: skip
+
+
+@njit(cache=True)
+def walk_shared_nb(
+    prices_N4T: np.ndarray,
+    funding_NT: np.ndarray,
+    final_N: np.ndarray,
+    day_end_T: np.ndarray,
+    code_CT: np.ndarray,
+    size_CT: np.ndarray,
+    brackets_N4T: np.ndarray,
+    symbol_C: np.ndarray,
+    column_K: np.ndarray,
+    risk: float,
+    stop_multiple: float,
+    target_multiple: float,
+    terms: Terms,
+    states: np.ndarray,
+    log: SharedLog,
+) -> None:
+    """Walk the columns `column_K` on one account; afterwards `states` (1 + K, NUM_STATE) holds it.
+
+    The first row is the account. Each other is a column's own: its value is the initial cash and
+    the column's own profit, so that profits add up. `final_N` is each symbol's last bar.
+    """
+    num, num_bars = len(column_K), code_CT.shape[1]
+    states[:] = 0.0
+    states[:, BASE] = states[:, DAY_EQUITY] = states[:, EQUITY] = terms.init_cash
+    own_KS, total = states[1:], states[0]
+    first_K, mark_K, peak_K = np.full(num, np.nan), np.zeros(num), np.full(num, terms.init_cash)
+    side_K, share_K, stop_K, target_K = np.zeros(num), np.zeros(num), np.zeros(num), np.zeros(num)
+    held_K = np.zeros(num, dtype=np.int64)
+    equity = peak = terms.init_cash
+    alive = True
+    for i in range(num_bars):
+        enters = False
+        for k in range(num):
+            c, account = column_K[k], own_KS[k]
+            n = symbol_C[c]
+            first = first_K[k] = prices_N4T[n, 0, i]
+            side_K[k] = 0.0
+            if np.isnan(first):
+                continue
+            mark_K[k] = first
+            code = code_CT[c, i - 1] if i > 0 else 0
+            if account[POSITION] != 0.0:
+                if funding_NT.shape[1] > 0 and funding_NT[n, i] != 0.0:
+                    paid = pay_funding_nb(account, funding_NT[n, i], first)
+                    if log.funding.shape[1] > 0:
+                        log.funding[k, i] = paid
+                side = 1.0 if account[POSITION] > 0.0 else -1.0
+                is_due = 0 < terms.max_holding <= held_K[k]
+                reason = reason_at_open_nb(
+                    side, first, account[STOP_LEVEL], account[TARGET_LEVEL], code, is_due
+                )
+                if reason != NONE:
+                    exit_nb(account, log.fills[k], i, first, reason, terms)
+                elif is_due:
+                    held_K[k] = 0
+            if code & (ENTER_LONG | ENTER_SHORT) and account[POSITION] == 0.0 and alive:
+                enters = True
+                held_K[k] = 0
+                side_K[k], j = (1.0, 0) if code & ENTER_LONG else (-1.0, 1)
+                share_K[k] = size_CT[c, i - 1]
+                stop_K[k] = brackets_N4T[n, j, i - 1] * stop_multiple
+                target_K[k] = brackets_N4T[n, j + 2, i - 1] * target_multiple
+        if enters:
+            enter_shared_nb(
+                own_KS, log.fills, i, first_K, mark_K, side_K, share_K, stop_K, target_K, risk,
+                terms,
+            )  # fmt: skip
+        for k in range(num):
+            if np.isnan(first_K[k]):
+                continue
+            account, n = own_KS[k], symbol_C[column_K[k]]
+            mark_K[k] = prices_N4T[n, 3, i]
+            if account[POSITION] != 0.0:
+                held_K[k] += 1
+                side = 1.0 if account[POSITION] > 0.0 else -1.0
+                reason, price = bracket_in_bar_nb(
+                    side, first_K[k], prices_N4T[n, 1, i], prices_N4T[n, 2, i],
+                    account[STOP_LEVEL], account[TARGET_LEVEL],
+                )  # fmt: skip
+                if reason != NONE:
+                    exit_nb(account, log.fills[k], i, price, reason, terms)
+            if account[POSITION] != 0.0 and i == final_N[n] and i < num_bars - 1:
+                exit_nb(account, log.fills[k], i, mark_K[k], DELISTED, terms)
+        equity = shared_equity_nb(own_KS, mark_K, terms.init_cash)
+        if equity <= 0.0 and alive:
+            alive = False
+            for k in range(num):
+                if own_KS[k, POSITION] != 0.0:
+                    exit_nb(own_KS[k], log.fills[k], i, mark_K[k], BUST, terms)
+            equity = shared_equity_nb(own_KS, mark_K, terms.init_cash)
+        holds = False
+        for k in range(num):
+            account = own_KS[k]
+            value = value_nb(account, mark_K[k])
+            peak_K[k] = max(peak_K[k], value)
+            account[DRAWDOWN] = min(account[DRAWDOWN], value / peak_K[k] - 1.0)
+            if account[POSITION] != 0.0:
+                holds = True
+                account[BARS_HELD] += 1.0
+            if len(log.equity) > 0:
+                log.value[k, i], log.position[k, i] = value, account[POSITION]
+            if day_end_T[i]:
+                end_day_nb(account, log.days[1 + k], value)
+        peak = max(peak, equity)
+        total[DRAWDOWN] = min(total[DRAWDOWN], equity / peak - 1.0)
+        total[EQUITY_SUM] += equity
+        total[BARS_HELD] += holds
+        if len(log.equity) > 0:
+            log.equity[i] = equity
+        if day_end_T[i]:
+            end_day_nb(total, log.days[0], equity)
+    for k in range(num):
+        account = own_KS[k]
+        account[LAST_PRICE], account[EQUITY] = mark_K[k], value_nb(account, mark_K[k])
+        account[EQUITY_SUM], account[IS_BUST] = total[EQUITY_SUM], not alive
+        for field in SUMMED:
+            total[field] += account[field]
+    total[BASE] = total[EQUITY] = equity
+    total[IS_BUST] = not alive
+
+
+@njit(cache=True, parallel=True)
+def walk_shared_cells_nb(
+    prices_N4T: np.ndarray,
+    funding_NT: np.ndarray,
+    final_N: np.ndarray,
+    day_end_T: np.ndarray,
+    code_CT: np.ndarray,
+    size_CT: np.ndarray,
+    brackets_N4T: np.ndarray,
+    symbol_C: np.ndarray,
+    column_AK: np.ndarray,
+    cell_account_P: np.ndarray,
+    cell_terms_P3: np.ndarray,
+    terms: Terms,
+    days_PKD: np.ndarray,
+) -> np.ndarray:
+    """The shared accounts of all cells side by side: float64 (P, 1 + K, NUM_STATE).
+
+    `column_AK` lists each account's columns, -1 after the last one, whose rows stay 0. `days_PKD`
+    (P, 1 + K, D) receives daily returns, or has D = 0.
+    """
+    states = np.zeros((len(cell_account_P), 1 + column_AK.shape[1], NUM_STATE))
+    for p in prange(len(cell_account_P)):
+        column_K = column_AK[cell_account_P[p]]
+        num = 0
+        while num < len(column_K) and column_K[num] >= 0:
+            num += 1
+        none = np.empty((num, 0))
+        log = SharedLog(
+            np.empty((num, 0, 9)), np.empty(0), none, none, none, days_PKD[p, : num + 1]
+        )
+        walk_shared_nb(
+            prices_N4T, funding_NT, final_N, day_end_T, code_CT, size_CT, brackets_N4T, symbol_C,
+            column_K[:num], cell_terms_P3[p, 0], cell_terms_P3[p, 1], cell_terms_P3[p, 2],
+            terms, states[p, : num + 1], log,
+        )  # fmt: skip
+    return states

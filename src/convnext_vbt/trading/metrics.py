@@ -18,6 +18,7 @@ def cell_metrics(
     num_bars: int,
     bars_per_year: float,
     days_per_year: float,
+    with_funding: bool = False,
 ) -> pd.DataFrame:
     """One row a cell; what is undefined is NaN, never infinite.
 
@@ -31,7 +32,8 @@ def cell_metrics(
       gross loss) and mean_trade (net return of the position) are of closed trades.
     - exposure: share of bars with a position at the close; turnover: traded notional a year over
       mean equity; costs: fees and slippage in money.
-    - capped_share: entries cut down to the leverage cap; gap_stops: exits beyond their stop.
+    - capped_share: entries cut down to a cap; gap_stops: exits beyond their stop.
+    - funding: paid in money, net of what was received; only `with_funding`.
     """
     sums = accounts.T
     years = num_bars / bars_per_year
@@ -62,6 +64,8 @@ def cell_metrics(
             "capped_share": sums[kernel.CAPPED] / sums[kernel.TRADES],
             "gap_stops": sums[kernel.GAP_STOPS].astype(np.int64),
         }
+    if with_funding:
+        table["funding"] = sums[kernel.FUNDING_PAID]
     clean = {
         name: np.where(np.isfinite(values), values, np.nan) if values.dtype.kind == "f" else values
         for name, values in table.items()

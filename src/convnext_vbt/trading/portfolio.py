@@ -26,6 +26,10 @@ from convnext_vbt.trading.simulation import (
 
 Engine = Literal["exact", "vectorbt"]
 
+CLOSED = 1
+DUST = 1e-9
+"""Units of an order that stands for funding, and at most this much money."""
+
 
 def simulate(
     bars: Bars,
@@ -37,12 +41,17 @@ def simulate(
     fees: float = 0.0005,
     slippage: float = 0.0002,
     max_leverage: float = 1.0,
+    max_open_risk: float = 0.06,
     max_holding: int | None = None,
     init_cash: float = 10_000.0,
     size_type: SizeType = "risk",
     engine: Engine = "exact",
 ) -> vbt.Portfolio:
-    """Trade the signals, each column on an account of its own; a native `vbt.Portfolio`.
+    """Trade the signals, each rule on an account of its own; a native `vbt.Portfolio`.
+
+    Of bars of several symbols the columns of one rule share its cash, and the portfolio is
+    grouped by rule with `cash_sharing`: `max_leverage` and `max_open_risk` are what all its
+    positions together may be worth and, sized by risk, may lose at their stops.
 
     A signal at bar t is filled at the open of t+1. `stop` and `take_profit` are fractions of the
     slipped fill price: numbers, (T, N) frames, or `Brackets` in `stop` for distances that differ
@@ -53,7 +62,8 @@ def simulate(
     `engine="vectorbt"` hands the same arrays to `vbt.Portfolio.from_signals`. It places one order
     a column and bar, so a same-bar stop and re-entry loses one of the two, and a reversal is one
     order; it stamps signal orders with the signal's bar and values them there. It knows neither
-    sizing on equity ("risk", "notional"), nor `max_holding`, nor leverage, and caps no short.
+    sizing on equity ("risk", "notional"), nor `max_holding`, nor leverage, nor funding, and caps
+    no short; symbols that share cash get what is left of it in the order of its own call sequence.
 
     Raises `ValueError` for inputs that do not fit, or that the engine cannot do.
     """
@@ -68,18 +78,22 @@ def simulate(
     else:
         brackets = fixed_brackets(bars, stop=stop, take_profit=take_profit, max_holding=max_holding)
     config = SimulationConfig(
-        risk=risk, fees=fees, slippage=slippage, max_leverage=max_leverage, init_cash=init_cash
-    )
+        risk=risk, fees=fees, slippage=slippage, max_leverage=max_leverage, init_cash=init_cash,
+        max_open_risk=max_open_risk,
+    )  # fmt: skip
     if engine == "exact":
         done = simulate_signals(bars, signals, brackets, config=config, size_type=size_type)
         return to_portfolio(done, bars)
     check_inputs(bars, signals, brackets, size_type)
-    _refuse_what_vectorbt_cannot(config, brackets, size_type)
+    _refuse_what_vectorbt_cannot(config, brackets, size_type, funding=bars.funding is not None)
     return _from_signals(bars, signals, brackets, config)
 
 
 def to_portfolio(simulation: Simulation, bars: Bars) -> vbt.Portfolio:
-    """The simulation's orders as a native `vbt.Portfolio`, one column an account.
+    """The simulation's orders as a native `vbt.Portfolio`, columns grouped where they share cash.
+
+    vectorbt's orders hold no cash flow, so funding is an order of at most 1e-9 units that carries
+    the amount in its fees, negative where it was received; the exit takes these units along.
 
     A missing bar is valued at the last close, as in the simulation, so the portfolio's close is
     filled forward there (and back before a symbol's first bar, when nothing can be held).
@@ -91,19 +105,67 @@ def to_portfolio(simulation: Simulation, bars: Bars) -> vbt.Portfolio:
             f"the simulation covers {len(simulation.index):,} bars from {simulation.index[0]}, the "
             f"bars are {len(bars):,} from {bars.index[0]}; pass the bars that were simulated"
         )
-    close = _per_column(bars.frame("close").ffill().bfill(), simulation.columns)
+    order = np.argsort(simulation.account, kind="stable")  # vectorbt's groups are neighbours
+    columns = simulation.columns[order]
+    close = _per_column(bars.frame("close").ffill().bfill(), columns)
+    num_accounts = simulation.equity.shape[1]
+    is_shared = num_accounts < len(columns)
     return vbt.Portfolio(
-        ArrayWrapper.from_obj(close, freq=bars.step),
+        ArrayWrapper.from_obj(close, freq=bars.step, group_by=_groups(columns, is_shared)),
         close,
-        simulation.orders,
+        _ordered(orders_with_funding(simulation, bars), order),
         np.empty(0, dtype=log_dt),
-        np.full(len(simulation.columns), simulation.init_cash),
-        False,
+        np.full(num_accounts, simulation.init_cash),
+        is_shared,
     )
 
 
+def orders_with_funding(simulation: Simulation, bars: Bars) -> np.ndarray:
+    """The orders with one more for each funding that was paid, by column, then time."""
+    if simulation.funding is None or not simulation.funding.any():
+        return simulation.orders
+    column_of = pd.Index(bars.symbols).get_indexer(simulation.columns.get_level_values("symbol"))
+    parts = []
+    for c in range(len(simulation.columns)):
+        orders = simulation.orders[simulation.orders["col"] == c].copy()
+        trades = simulation.trades[simulation.trades["col"] == c]
+        paid = np.flatnonzero(simulation.funding[:, c])
+        price = bars.open[paid, column_of[c]]
+        trade = np.searchsorted(trades["entry_idx"], paid) - 1  # held since an earlier bar
+        flows = np.zeros(len(paid), dtype=orders.dtype)
+        flows["col"], flows["idx"], flows["price"] = c, paid, price
+        flows["size"] = DUST / np.maximum(price, 1.0)
+        flows["fees"] = simulation.funding[paid, c]
+        flows["side"] = trades["direction"][trade]
+        closing = np.flatnonzero(trades["status"] == CLOSED)
+        dust = np.bincount(trade, weights=flows["size"], minlength=len(trades))
+        orders["size"][2 * closing + 1] += dust[closing]
+        # At one open funding comes first: who is held then pays, whoever leaves there.
+        joined = np.concatenate([flows, orders])
+        joined = joined[np.argsort(joined["idx"], kind="stable")]
+        joined["id"] = np.arange(len(joined))
+        parts.append(joined)
+    return np.concatenate(parts)
+
+
+def _ordered(orders: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Records whose columns were put into this order."""
+    place = np.argsort(order)
+    moved = orders.copy()
+    moved["col"] = place[orders["col"]]
+    return moved[np.argsort(moved["col"], kind="stable")]
+
+
+def _groups(columns: pd.MultiIndex, is_shared: bool) -> bool | str | list[str] | None:
+    """What vectorbt groups by: the rule's levels, or all columns where there is one rule."""
+    if not is_shared:
+        return None
+    names = [str(name) for name in columns.names[:-1]]
+    return names[0] if len(names) == 1 else names or True
+
+
 def _refuse_what_vectorbt_cannot(
-    config: SimulationConfig, brackets: Brackets, size_type: SizeType
+    config: SimulationConfig, brackets: Brackets, size_type: SizeType, *, funding: bool
 ) -> None:
     if size_type != "value":
         raise ValueError(
@@ -115,6 +177,10 @@ def _refuse_what_vectorbt_cannot(
             f"engine='vectorbt' knows no max_holding, got {brackets.max_holding}; "
             "use engine='exact'"
         )
+    if funding:
+        raise ValueError(
+            "engine='vectorbt' books no funding, and these bars carry rates; use engine='exact'"
+        )
     if config.max_leverage != 1.0:
         raise ValueError(
             f"engine='vectorbt' buys with cash alone, got max_leverage={config.max_leverage:g}; "
@@ -125,6 +191,7 @@ def _refuse_what_vectorbt_cannot(
 def _from_signals(
     bars: Bars, signals: Signals, brackets: Brackets, config: SimulationConfig
 ) -> vbt.Portfolio:
+    is_shared = len(bars.symbols) > 1
     symbol_C = pd.Index(bars.symbols).get_indexer(signals.symbols)
     next_open = np.full(bars.open.shape, np.nan)
     next_open[:-1] = bars.open[1:]
@@ -161,6 +228,9 @@ def _from_signals(
         accumulate=False,
         init_cash=config.init_cash,
         freq=bars.step,
+        group_by=_groups(signals.columns, is_shared),
+        cash_sharing=is_shared,
+        call_seq="auto" if is_shared else None,
     )
 
 

@@ -1,12 +1,13 @@
-"""Orders, trades and equity of chosen signal columns, each on an account of its own.
+"""Orders, trades and equity of chosen signal columns: every rule trades on one account.
 
 The rule, bar by bar, is in `trading.kernel`; this file checks what goes in and names what comes
-out. Dimensions: T bars, N symbols, C columns.
+out. The columns of one rule, one for each symbol, share its cash. Dimensions: T bars, N symbols,
+C columns, A accounts (rules), K columns of one account.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -32,6 +33,7 @@ DIRECTIONS = ("Long", "Short")
 STATUSES = ("Open", "Closed")
 REASONS = (
     "open", "signal", "reverse", "stop", "gap through stop", "take-profit", "max holding", "bust",
+    "delisted",
 )  # fmt: skip
 
 ORDER_DTYPE = np.dtype(
@@ -64,9 +66,11 @@ TRADE_DTYPE = np.dtype(
         ("status", np.int64),
         ("reason", np.int64),
         ("capped", np.bool_),
+        ("funding", np.float64),
     ],
     align=True,
 )
+"""`pnl` is net of fees and of `funding`, which is positive where the trade paid it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +84,18 @@ class SimulationConfig:
     slippage: float = 0.0002
     """Share of the price that every fill is worse by."""
     max_leverage: float = 1.0
-    """Most that a position may be worth, in equities."""
+    """Most that all positions together may be worth, in equities."""
     init_cash: float = 10_000.0
-    """Money that each column starts with."""
+    """Money that each account starts with."""
     stop: float | None = None
     """Stop distance as a fraction of the fill price; none: the label's opposite barrier."""
     take_profit: float | None = None
     """Take-profit distance; none: the label's barrier, or no take-profit when `stop` is given."""
     max_holding: int | None = None
     """Bars held at most; none: the label's horizon, or no limit when `stop` is given."""
+    max_open_risk: float = 0.06
+    """Most that all open stops of an account of several symbols may lose together, as a share of
+    its equity; entries beyond it are cut pro rata."""
 
     def __post_init__(self) -> None:
         if not 0 < self.risk <= 1:
@@ -97,7 +104,7 @@ class SimulationConfig:
             value = getattr(self, name)
             if not 0 <= value < 0.5:
                 raise ValueError(f"{name} must lie in [0, 0.5), got {value}; 0.0005 is 5 bp")
-        for name in ("max_leverage", "init_cash"):
+        for name in ("max_leverage", "init_cash", "max_open_risk"):
             value = getattr(self, name)
             if not (value > 0 and np.isfinite(value)):
                 raise ValueError(f"{name} must be positive and finite, got {value}")
@@ -105,7 +112,7 @@ class SimulationConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Simulation:
-    """What happened in each column: every order, trade and the account at every close."""
+    """What happened: every order and trade of each column, the accounts at every close."""
 
     index: pd.DatetimeIndex
     columns: pd.MultiIndex
@@ -114,15 +121,44 @@ class Simulation:
     trades: np.ndarray
     """`TRADE_DTYPE` records by column, then entry. Open ones are valued at the last close."""
     equity: np.ndarray
-    """float64 (T, C): cash and position at each close."""
+    """float64 (T, A): cash and positions at each close."""
     position: np.ndarray
     """float64 (T, C): units held at each close, negative when short."""
+    value: np.ndarray
+    """float64 (T, C): the initial cash and the column's own profit so far, at each close."""
+    account: np.ndarray
+    """int64 (C,): the account of each column; of one symbol, every column has its own."""
+    funding: np.ndarray | None
+    """float64 (T, C): funding paid at each bar's open, negative where received; None without."""
     init_cash: float
+    """Of each account."""
 
     def __repr__(self) -> str:
         return (
             f"Simulation({len(self.index):,} bars, {len(self.columns)} column(s), "
             f"{len(self.trades):,} trades)"
+        )
+
+    def alone(self, column: int) -> Simulation:
+        """One column, its equity as if the account had only that column's profit.
+
+        Sizes stay those of the shared account, so that the profits of all columns add up.
+        """
+        only = slice(column, column + 1)
+        orders, trades = (
+            records[records["col"] == column].copy() for records in (self.orders, self.trades)
+        )
+        orders["col"] = trades["col"] = 0
+        return replace(
+            self,
+            columns=self.columns[only],
+            orders=orders,
+            trades=trades,
+            equity=self.value[:, only],
+            position=self.position[:, only],
+            value=self.value[:, only],
+            account=np.zeros(1, dtype=np.int64),
+            funding=None if self.funding is None else self.funding[:, only],
         )
 
     def orders_frame(self) -> pd.DataFrame:
@@ -158,6 +194,7 @@ class Simulation:
                         "exit_fees",
                         "pnl",
                         "return",
+                        *(() if self.funding is None else ("funding",)),
                     )
                 },
                 "status": np.array(STATUSES)[records["status"]],
@@ -183,7 +220,11 @@ def simulate_signals(
     config: SimulationConfig | None = None,
     size_type: SizeType = "risk",
 ) -> Simulation:
-    """Every order, trade and equity value of each column of `signals`, filled at the next open.
+    """Every order, trade and equity value of the columns of `signals`, filled at the next open.
+
+    Of bars of several symbols, the columns of one rule trade on one account: see
+    `trading.kernel`. Their entries at one open are cut by one factor where all positions would
+    pass max_leverage or, sized by risk, all open stops max_open_risk.
 
     `size_type` says what `config.risk` (times the row's size) is a share of: "risk", what a
     stopped trade loses of the equity; "notional", what the position is worth of the equity;
@@ -200,32 +241,108 @@ def simulate_signals(
     check_inputs(bars, signals, brackets, size_type)
     inputs = kernel_inputs(bars, signals, brackets)
     terms = kernel_terms(config, brackets, size_type)
-    num_bars, num_columns = len(bars), len(signals.columns)
-    equity = np.empty((num_columns, num_bars))
-    position = np.empty((num_columns, num_bars))
-    # A bar holds at most four orders: out at the open, in again, out at the stop; out when bust.
-    fills = np.empty((4 * num_bars, len(kernel.FILL_FIELDS)))
-    orders, trades = [], []
-    for c in range(num_columns):
-        n = inputs.symbols[c]
-        account = np.empty(kernel.NUM_STATE)
-        log = kernel.Log(fills, equity[c], position[c], np.empty(0))
-        kernel.walk_nb(
-            inputs.prices[n], inputs.day_end, inputs.codes[c], inputs.sizes[c], inputs.brackets[n],
-            config.risk, 1.0, 1.0, terms, account, log,
-        )  # fmt: skip
-        made = pd.DataFrame(fills[: int(account[kernel.ORDERS])], columns=list(kernel.FILL_FIELDS))
-        orders.append(_order_records(made, c))
-        trades.append(_trade_records(made, c, len(bars) - 1, account[kernel.LAST_PRICE]))
+    walk = _walk_alone if len(bars.symbols) == 1 else _walk_shared
+    equity, made = walk(inputs, config.risk, terms)
     return Simulation(
         index=bars.index,
         columns=signals.columns,
-        orders=np.concatenate(orders),
-        trades=np.concatenate(trades),
-        equity=np.ascontiguousarray(equity.T),
-        position=np.ascontiguousarray(position.T),
+        orders=np.concatenate([_order_records(column.fills, c) for c, column in enumerate(made)]),
+        trades=np.concatenate(
+            [_trade_records(column, c, len(bars) - 1) for c, column in enumerate(made)]
+        ),
+        equity=equity,
+        position=np.column_stack([column.position for column in made]),
+        value=np.column_stack([column.value for column in made]),
+        account=inputs.account,
+        funding=None
+        if bars.funding is None
+        else np.column_stack([column.funding for column in made]),
         init_cash=float(config.init_cash),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Column:
+    """What the kernel wrote of one column."""
+
+    fills: pd.DataFrame
+    state: np.ndarray
+    position: np.ndarray
+    value: np.ndarray
+    funding: np.ndarray
+
+
+def _walk_alone(
+    inputs: KernelInputs, risk: float, terms: kernel.Terms
+) -> tuple[np.ndarray, list[_Column]]:
+    """Each column on an account of its own: equity (T, C) and the columns."""
+    num_columns, num_bars = inputs.codes.shape
+    made = []
+    for c in range(num_columns):
+        n = inputs.symbols[c]
+        fills = np.empty((_most_orders(inputs.codes[c]), len(kernel.FILL_FIELDS)))
+        equity, position = np.empty(num_bars), np.empty(num_bars)
+        funding = np.zeros(num_bars if inputs.funding.shape[1] else 0)
+        state = np.empty(kernel.NUM_STATE)
+        kernel.walk_nb(
+            inputs.prices[n], inputs.funding[n], inputs.day_end, inputs.codes[c], inputs.sizes[c],
+            inputs.brackets[n], risk, 1.0, 1.0, terms, state,
+            kernel.Log(fills, equity, position, funding, np.empty(0)),
+        )  # fmt: skip
+        made.append(_column(fills, state, position, equity, funding))
+    return np.column_stack([column.value for column in made]), made
+
+
+def _walk_shared(
+    inputs: KernelInputs, risk: float, terms: kernel.Terms
+) -> tuple[np.ndarray, list[_Column]]:
+    """The columns of each rule on one account: equity (T, A) and the columns."""
+    num_columns, num_bars = inputs.codes.shape
+    equity = np.empty((num_bars, len(inputs.account_columns)))
+    made: dict[int, _Column] = {}
+    for a, padded in enumerate(inputs.account_columns):
+        columns = padded[padded >= 0]
+        num = len(columns)
+        most = max(_most_orders(inputs.codes[c]) for c in columns)
+        log = kernel.SharedLog(
+            np.empty((num, most, len(kernel.FILL_FIELDS))), np.empty(num_bars),
+            np.empty((num, num_bars)), np.empty((num, num_bars)),
+            np.zeros((num, num_bars if inputs.funding.shape[1] else 0)), np.empty((1 + num, 0)),
+        )  # fmt: skip
+        states = np.empty((1 + num, kernel.NUM_STATE))
+        kernel.walk_shared_nb(
+            inputs.prices, inputs.funding, inputs.final, inputs.day_end, inputs.codes,
+            inputs.sizes, inputs.brackets, inputs.symbols, columns, risk, 1.0, 1.0, terms, states,
+            log,
+        )  # fmt: skip
+        equity[:, a] = log.equity
+        for k, c in enumerate(columns):
+            made[int(c)] = _column(
+                log.fills[k], states[1 + k], log.position[k], log.value[k], log.funding[k]
+            )
+    return equity, [made[c] for c in range(num_columns)]
+
+
+def _column(
+    fills: np.ndarray,
+    state: np.ndarray,
+    position: np.ndarray,
+    value: np.ndarray,
+    funding: np.ndarray,
+) -> _Column:
+    placed = fills[: int(state[kernel.ORDERS])]
+    return _Column(
+        fills=pd.DataFrame(placed, columns=list(kernel.FILL_FIELDS)),
+        state=state,
+        position=position,
+        value=value,
+        funding=funding,
+    )
+
+
+def _most_orders(codes: np.ndarray) -> int:
+    """An entry needs a row that signals one, and has one exit at most."""
+    return 2 * int(np.count_nonzero(codes & (kernel.ENTER_LONG | kernel.ENTER_SHORT)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -244,11 +361,20 @@ class KernelInputs:
     """float64 (N, 4, T): stop long, stop short, take-profit long, take-profit short."""
     symbols: np.ndarray
     """int64 (C,): the column's symbol."""
+    funding: np.ndarray
+    """float64 (N, T): the rate at each bar's open, 0 where none is due; (N, 0) without funding."""
+    final: np.ndarray
+    """int64 (N,): each symbol's last bar."""
+    account: np.ndarray
+    """int64 (C,): the column's account."""
+    account_columns: np.ndarray
+    """int64 (A, K): the columns of each account, then -1 where it has fewer."""
 
 
 def kernel_inputs(bars: Bars, signals: Signals, brackets: Brackets) -> KernelInputs:
     """Everything that the kernel reads, transposed. A row without a bar says nothing."""
     symbols = _symbol_positions(bars, signals)
+    account = _accounts(bars, signals)
     days = bars.index.normalize().asi8
     prices = (bars.open.T, bars.high.T, bars.low.T, bars.close.T)
     distances = (
@@ -264,6 +390,12 @@ def kernel_inputs(bars: Bars, signals: Signals, brackets: Brackets) -> KernelInp
         sizes=np.ascontiguousarray(signals.size.T),
         brackets=np.stack(distances, axis=1),
         symbols=symbols,
+        funding=np.zeros((len(bars.symbols), 0))
+        if bars.funding is None
+        else np.ascontiguousarray(np.nan_to_num(bars.funding.T)),
+        final=len(bars) - 1 - bars.present[::-1].argmax(axis=0),
+        account=account,
+        account_columns=_account_columns(account),
     )
 
 
@@ -276,6 +408,7 @@ def kernel_terms(config: SimulationConfig, brackets: Brackets, size_type: SizeTy
         max_leverage=float(config.max_leverage),
         init_cash=float(config.init_cash),
         max_holding=brackets.max_holding or 0,
+        max_open_risk=float(config.max_open_risk),
     )
 
 
@@ -334,6 +467,23 @@ def _check_stops(bars: Bars, signals: Signals, brackets: Brackets) -> None:
         )
 
 
+def _accounts(bars: Bars, signals: Signals) -> np.ndarray:
+    """The account of each column: one a rule, or one a column where there is a single symbol."""
+    if len(bars.symbols) == 1 or not signals.rule_levels:
+        count = len(signals.columns)
+        return np.arange(count) if len(bars.symbols) == 1 else np.zeros(count, dtype=np.int64)
+    codes: np.ndarray = signals.columns.droplevel("symbol").factorize()[0]
+    return codes.astype(np.int64)
+
+
+def _account_columns(account_C: np.ndarray) -> np.ndarray:
+    lists = [np.flatnonzero(account_C == a) for a in range(int(account_C.max()) + 1)]
+    padded = np.full((len(lists), max(map(len, lists))), -1)
+    for row, columns in zip(padded, lists, strict=True):
+        row[: len(columns)] = columns
+    return padded
+
+
 def _symbol_positions(bars: Bars, signals: Signals) -> np.ndarray:
     return pd.Index(bars.symbols).get_indexer(signals.symbols).astype(np.int64)
 
@@ -348,8 +498,9 @@ def _order_records(fills: pd.DataFrame, column: int) -> np.ndarray:
     return records
 
 
-def _trade_records(fills: pd.DataFrame, column: int, last: int, last_price: float) -> np.ndarray:
+def _trade_records(made: _Column, column: int, last: int) -> np.ndarray:
     """Entries and exits take turns; an entry without an exit is valued at the last close."""
+    fills, last_price = made.fills, made.state[kernel.LAST_PRICE]
     entries, exits = fills.iloc[0::2], fills.iloc[1::2]
     records = np.zeros(len(entries), dtype=TRADE_DTYPE)
     records["col"] = column
@@ -369,12 +520,15 @@ def _trade_records(fills: pd.DataFrame, column: int, last: int, last_price: floa
         ("exit_fees", "fees"),
         ("reason", "reason"),
         ("pnl", "pnl"),
+        ("funding", "funding"),
     ):
         closed[name] = exits[field]
     closed["status"] = 1
     for still_open in records[len(exits) :]:
         still_open["exit_idx"], still_open["exit_price"] = last, last_price
         move = still_open["size"] * (last_price - still_open["entry_price"])
-        still_open["pnl"] = (-move if still_open["direction"] else move) - still_open["entry_fees"]
+        still_open["funding"] = made.state[kernel.TRADE_FUNDING]
+        paid = still_open["entry_fees"] + still_open["funding"]
+        still_open["pnl"] = (-move if still_open["direction"] else move) - paid
     records["return"] = records["pnl"] / (records["size"] * records["entry_price"])
     return records

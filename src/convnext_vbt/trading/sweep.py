@@ -1,6 +1,9 @@
 """Every combination of rule, risk and bracket multiples at once, metrics computed on the way.
 
-Dimensions: T bars, N symbols, S rules, C = S x N columns, P cells, D UTC days.
+Of several symbols every cell is one shared account. It has a row as a whole, of symbol `TOTAL`, and
+one for each symbol: the same account with that symbol's profits alone, so that profits add up.
+Dimensions: T bars, N symbols, S rules, C = S x N columns, K columns of one account, P cells, D UTC
+days.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from convnext_vbt.trading.signals import (
 )
 from convnext_vbt.trading.simulation import (
     Brackets,
+    KernelInputs,
     Simulation,
     SimulationConfig,
     check_inputs,
@@ -46,6 +50,9 @@ FEW_TRADES = 30
 
 GRID = ("risk", "stop_multiple", "take_profit_multiple")
 
+TOTAL = "total"
+"""What the level "symbol" calls the whole account of several symbols."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SweepResult:
@@ -63,9 +70,10 @@ class SweepResult:
     """Half-open range of bars that was traded: first to last prediction."""
     metrics: pd.DataFrame
     """One row a cell (`metrics.cell_metrics`), indexed by rule levels, risk, the multiples of
-    which a list was given, symbol."""
+    which a list was given, symbol. Of several symbols, `TOTAL` and then each."""
     daily_returns: pd.DataFrame
-    """UTC-day returns (D, S x N) of each rule column at the reference risk and first multiples."""
+    """UTC-day returns of each rule, its level "symbol" as in `metrics`, at the reference risk and
+    first multiples."""
     reference_risk: float
     grid: dict[str, tuple[float, ...]]
     """The swept values of risk, stop_multiple and take_profit_multiple."""
@@ -75,17 +83,36 @@ class SweepResult:
         """The bars that were traded."""
         return self.bars.rows(*self.window)
 
+    @property
+    def account_metrics(self) -> pd.DataFrame:
+        """The rows of `metrics` that are whole accounts: one a cell."""
+        return self.metrics[self._whole(self.metrics.index)]
+
+    @property
+    def account_returns(self) -> pd.DataFrame:
+        """The columns of `daily_returns` that are whole accounts: one a rule."""
+        return self.daily_returns.loc[:, self._whole(self.daily_returns.columns)]
+
+    def _whole(self, index: pd.Index) -> np.ndarray:
+        if len(self.bars.symbols) == 1:
+            return np.ones(len(index), dtype=bool)
+        return np.asarray(index.get_level_values("symbol") == TOTAL)
+
     def simulation(self, **cell: Any) -> Simulation:
         """Orders, trades and equity of one cell, over the window.
 
         `cell` gives a value for each level of `metrics.index`; a level that has one value may be
-        left out, and without "symbol" all symbols are simulated, a column each.
+        left out, and without "symbol" it is the whole account. A symbol of several is that
+        account with this symbol's orders and profits alone.
 
         Raises `ValueError` naming what exists.
         """
         columns = self.signals.columns
-        levels = [*self.signals.rule_levels, "symbol"]
+        levels = self.signals.rule_levels
         options: dict[str, list[Any]] = {name: list(columns.unique(name)) for name in levels}
+        options["symbol"] = list(columns.unique("symbol"))
+        if len(self.bars.symbols) > 1:
+            options["symbol"].insert(0, TOTAL)
         options.update({name: list(self.grid[name]) for name in GRID})
         for name in cell:
             if name not in options:
@@ -106,12 +133,19 @@ class SweepResult:
         brackets = self.brackets.scaled(
             stop=picked["stop_multiple"], take_profit=picked["take_profit_multiple"]
         )
-        return simulate_signals(
+        signals = self.signals.take(np.flatnonzero(keep)).rows(*self.window)
+        symbol = picked.get("symbol", TOTAL)
+        if symbol != TOTAL and symbol not in signals.symbols:
+            raise ValueError(f"no column has {picked} together; there are {list(columns)}")
+        done = simulate_signals(
             self.window_bars,
-            self.signals.take(np.flatnonzero(keep)).rows(*self.window),
+            signals,
             brackets.rows(*self.window),
             config=replace(self.config, risk=picked["risk"]),
         )
+        if len(self.bars.symbols) == 1 or symbol == TOTAL:
+            return done
+        return done.alone(list(signals.symbols).index(symbol))
 
     def portfolio(self, **cell: Any) -> vbt.Portfolio:
         """The native vectorbt portfolio of one cell; see `simulation`."""
@@ -140,16 +174,18 @@ def sweep(
     fees: float = 0.0005,
     slippage: float = 0.0002,
     max_leverage: float = 1.0,
+    max_open_risk: float = 0.06,
     init_cash: float = 10_000.0,
     reference_risk: float | None = None,
     signals: Signals | None = None,
 ) -> SweepResult:
     """Trade every combination of threshold, hysteresis, risk and bracket multiples.
 
-    Each cell and symbol is an account of its own, from the first bar with a prediction to the
-    last one. Thresholds make signal columns (`confidence_signals`); risk and the multiples are
-    scalars inside the kernel, so memory grows with cells, not with cells x bars. `signals` is a
-    rule of one's own in place of the threshold arguments.
+    Each cell is an account of its own, from the first bar with a prediction to the last one;
+    several symbols share it, `max_open_risk` and `max_leverage` being what all their positions
+    together may risk and be worth. Thresholds make signal columns (`confidence_signals`); risk
+    and the multiples are scalars inside the kernel, so memory grows with cells, not with cells x
+    bars. `signals` is a rule of one's own in place of the threshold arguments.
 
     Without `stop` the brackets are the label's own (`target_brackets`), which the predictions
     must carry; `take_profit` and `max_holding` override theirs. Daily returns are kept for each
@@ -161,6 +197,8 @@ def sweep(
     Raises `ValueError` for inputs out of range or not of these bars.
     """
     check_same_bars(preds, bars)
+    if TOTAL in bars.symbols:
+        raise ValueError(f"a symbol cannot be called {TOTAL!r}: that is the account; rename it")
     if signals is None:
         signals = confidence_signals(
             preds, bars, threshold=threshold, hysteresis=hysteresis, short=short,
@@ -176,6 +214,7 @@ def sweep(
     config = SimulationConfig(
         risk=reference, fees=fees, slippage=slippage, max_leverage=max_leverage,
         init_cash=init_cash, stop=stop, take_profit=take_profit, max_holding=max_holding,
+        max_open_risk=max_open_risk,
     )  # fmt: skip
     brackets = rule_brackets(bars, preds, config)
     window = prediction_window(preds)
@@ -188,30 +227,16 @@ def sweep(
     terms = kernel_terms(config, brackets, "risk")
     given = (risk, stop_multiple, take_profit_multiple)
     shown = [n for n, v in zip(GRID, given, strict=True) if n == "risk" or np.ndim(v)]
-    index, cell_column, cell_terms = _cells(columns, grid, shown)
-
-    def walk(
-        column: np.ndarray, terms_P3: np.ndarray, num_days: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        days = np.empty((len(column), num_days))
-        accounts = kernel.walk_cells_nb(
-            inputs.prices, inputs.day_end, inputs.codes, inputs.sizes, inputs.brackets,
-            inputs.symbols, column, terms_P3, terms, days,
-        )  # fmt: skip
-        return accounts, days
-
-    accounts, _ = walk(cell_column, cell_terms, 0)
+    walk = _Walk(cut, columns, inputs, terms)
+    index, states = walk.cells(grid, shown)
     metrics = cell_metrics(
-        accounts, init_cash=init_cash, num_bars=len(cut),
-        bars_per_year=bars.bars_per_year, days_per_year=bars.days_per_year,
+        states, init_cash=init_cash, num_bars=len(cut), bars_per_year=bars.bars_per_year,
+        days_per_year=bars.days_per_year, with_funding=bars.funding is not None,
     ).set_index(index)  # fmt: skip
-    _warn_few_trades(metrics)
-
-    num_columns = len(columns.columns)
+    whole = index.get_level_values("symbol") == TOTAL if len(bars.symbols) > 1 else slice(None)
+    _warn_few_trades(metrics[whole])
     base = [reference, grid["stop_multiple"][0], grid["take_profit_multiple"][0]]
-    _, days = walk(
-        np.arange(num_columns), np.tile(base, (num_columns, 1)), int(inputs.day_end.sum())
-    )
+    day_columns, days = walk.days(base)
     return SweepResult(
         bars=bars,
         predictions=preds,
@@ -223,7 +248,7 @@ def sweep(
         daily_returns=pd.DataFrame(
             np.ascontiguousarray(days.T),
             index=cut.index[inputs.day_end].normalize(),
-            columns=columns.columns,
+            columns=day_columns,
         ),
         reference_risk=reference,
         grid={name: tuple(values) for name, values in grid.items()},
@@ -266,24 +291,73 @@ def prediction_window(preds: Predictions) -> tuple[int, int]:
     return int(rows[0]), int(rows[-1]) + 1
 
 
-def _cells(
-    signals: Signals, grid: dict[str, list[float]], shown: list[str]
-) -> tuple[pd.MultiIndex, np.ndarray, np.ndarray]:
-    """Index, column and (risk, stop multiple, take-profit multiple) of each cell, symbols inner."""
-    points = np.array(list(itertools.product(*(grid[name] for name in GRID))))
-    columns, levels = signals.columns, signals.rule_levels
-    rule = (
-        columns.droplevel("symbol").factorize()[0] if levels else np.zeros(len(columns), np.int64)
-    )
-    column = np.repeat(np.arange(len(columns)), len(points))
-    point = np.tile(np.arange(len(points)), len(columns))
-    order = np.lexsort((column, point, rule[column]))
-    column, point = column[order], point[order]
-    arrays = [columns.get_level_values(name)[column] for name in levels]
-    arrays += [points[point, GRID.index(name)] for name in shown]
-    arrays.append(columns.get_level_values("symbol")[column])
-    index = pd.MultiIndex.from_arrays(arrays, names=[*levels, *shown, "symbol"])
-    return index, column, points[point]
+class _Walk:
+    """Walks cells through the kernel, one symbol alone or several on one account."""
+
+    def __init__(
+        self, bars: Bars, signals: Signals, inputs: KernelInputs, terms: kernel.Terms
+    ) -> None:
+        self.signals, self.inputs, self.terms = signals, inputs, terms
+        self.is_shared = len(bars.symbols) > 1
+        # What a cell has rows of: its one column, or the account (-1 in front) and its columns.
+        accounts = inputs.account_columns
+        lead = np.full((len(accounts), 1), -1)
+        self.rows_AK = np.hstack([lead, accounts]) if self.is_shared else accounts
+        self.there_AK = self.rows_AK >= 0
+        self.there_AK[:, 0] = True
+
+    def cells(
+        self, grid: dict[str, list[float]], shown: list[str]
+    ) -> tuple[pd.MultiIndex, np.ndarray]:
+        """Index and state of each row: rules outer, then points of the grid, then symbols."""
+        points = np.array(list(itertools.product(*(grid[name] for name in GRID))))
+        account = np.repeat(np.arange(len(self.rows_AK)), len(points))
+        point = np.tile(np.arange(len(points)), len(self.rows_AK))
+        states, _ = self._walk(account, points[point], 0)
+        there = self.there_AK[account]
+        point = np.repeat(point, there.sum(axis=1))
+        levels = [(name, points[point, GRID.index(name)]) for name in shown]
+        return self._index(account, levels), states[there]
+
+    def days(self, base: list[float]) -> tuple[pd.MultiIndex, np.ndarray]:
+        """Columns and UTC-day returns (columns, D) of each rule at one point of the grid."""
+        account = np.arange(len(self.rows_AK))
+        _, days = self._walk(
+            account, np.tile(base, (len(account), 1)), int(self.inputs.day_end.sum())
+        )
+        return self._index(account, []), days[self.there_AK]
+
+    def _walk(
+        self, account_P: np.ndarray, terms_P3: np.ndarray, num_days: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        inputs, num_rows = self.inputs, self.rows_AK.shape[1]
+        days = np.empty((len(account_P), num_rows, num_days))
+        if self.is_shared:
+            states = kernel.walk_shared_cells_nb(
+                inputs.prices, inputs.funding, inputs.final, inputs.day_end, inputs.codes,
+                inputs.sizes, inputs.brackets, inputs.symbols, inputs.account_columns, account_P,
+                terms_P3, self.terms, days,
+            )  # fmt: skip
+            return states, days
+        states = kernel.walk_cells_nb(
+            inputs.prices, inputs.funding, inputs.day_end, inputs.codes, inputs.sizes,
+            inputs.brackets, inputs.symbols, account_P, terms_P3, self.terms,
+            days.reshape(len(days), num_days),
+        )  # fmt: skip
+        return states[:, None], days
+
+    def _index(self, account_P: np.ndarray, levels: list[tuple[str, np.ndarray]]) -> pd.MultiIndex:
+        """Labels of the rows that these accounts have; `levels` stand before the symbol."""
+        columns, names = self.signals.columns, self.signals.rule_levels
+        there = self.there_AK[account_P]
+        first = np.repeat(self.inputs.account_columns[account_P, 0], there.sum(axis=1))
+        own = self.rows_AK[account_P][there]
+        symbols = self.signals.symbols[own]
+        arrays: list[Any] = [columns.get_level_values(name)[first] for name in names]
+        arrays += [values for _, values in levels]
+        arrays.append(np.where(own < 0, TOTAL, symbols) if self.is_shared else symbols)
+        shown = [name for name, _ in levels]
+        return pd.MultiIndex.from_arrays(arrays, names=[*names, *shown, "symbol"])
 
 
 def _check_grid(grid: dict[str, list[float]]) -> None:
