@@ -97,13 +97,13 @@ def test_break_even_is_the_cost_at_which_the_same_trades_earn_nothing():
     assert accounts.break_even(walk(0.001), slippage=0.0) == pytest.approx(cost)
 
 
-def test_accounts_of_several_columns_add_up():
+def test_profits_of_several_symbols_add_up():
     bars = make_bars("A/USDT", "B/USDT", bars=1_500)
     simulation = make_sweep(bars=bars, threshold=0.5, risk=0.01).simulation()
     both = accounts.Account.of(simulation)
     one, two = (accounts.Account.of(simulation, column) for column in range(2))
-    np.testing.assert_allclose(both.equity, one.equity + two.equity)
-    assert both.init_cash == 20_000
+    np.testing.assert_allclose(both.equity, one.equity + two.equity - 10_000)
+    assert both.init_cash == one.init_cash == 10_000
     assert len(both.trades) == len(one.trades) + len(two.trades)
     assert (np.diff(both.trades["entry_idx"]) >= 0).all()
     assert [set(account.trades["col"]) for account in (one, two)] == [{0}, {1}]

@@ -89,5 +89,5 @@ def test_every_heatmap_has_a_plateau_of_its_own():
     number, found = cells.plateaus(
         res.metrics, places, names.index("threshold"), names.index("risk")
     )
-    assert len(found) == 4
-    assert np.bincount(number).tolist() == [12] * 4
+    assert len(found) == 6  # the account's and each symbol's
+    assert np.bincount(number).tolist() == [12] * 6

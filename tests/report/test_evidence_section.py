@@ -51,8 +51,8 @@ def key_table(page):
 
 
 def ledger(simulation, bars):
-    """Money at every close of all symbols together, rebuilt from the orders alone."""
-    money = np.full(len(bars), float(simulation.init_cash * len(simulation.columns)))
+    """Money of the account at every close, rebuilt from the orders alone."""
+    money = np.full(len(bars), float(simulation.init_cash))
     for order in simulation.orders:
         sign = -1.0 if order["side"] else 1.0
         close = pd.Series(bars.close[:, order["col"]]).ffill().to_numpy()
@@ -208,19 +208,19 @@ def test_one_side_only_says_why_there_is_no_null():
     assert "all positions are on one side" in text
 
 
-def test_a_panel_adds_its_symbols_up():
+def test_a_panel_is_one_account():
     res = make_sweep(bars=make_bars("A/USDT", "B/USDT", bars=1_500), risk=0.01)
     assessment = assess(res, draws=40)
     page = Page.read(render(res, provenance={}, assessment=assessment))
     simulation = assessment.headline.selection.simulation
     equity = ledger(simulation, res.window_bars)
-    total = equity.iloc[-1] / 20_000 - 1
+    total = equity.iloc[-1] / 10_000 - 1
     assert assessment.headline.total_return == pytest.approx(total)
     assert key_table(page)["total_return"]["headline"] == format_number(total, "percent")
     assert page.data["headline"]["symbols"] == ["A/USDT", "B/USDT"]
     numbers = page.array(page.data["headline"]["trades"]["symbol"])
     assert np.bincount(numbers).tolist() == np.bincount(simulation.trades["col"]).tolist()
-    assert "the money of all 2 symbols together" in page.text
+    assert "All 2 symbols share one account" in page.text
 
 
 def test_baselines_stand_beside_the_network(res):

@@ -38,7 +38,7 @@ class Series:
     def predictable(self, bars: Range, receptive_field: int) -> Range:
         """Those of them that have a full receptive field behind them."""
         start, stop = self.rows(bars)
-        start = max(start, receptive_field - 1)
+        start = min(max(start, receptive_field - 1), len(self.bars))  # a symbol may be too young
         return start, max(start, stop)
 
 

@@ -314,11 +314,8 @@ def plot_equity(res: SweepResult, **cell: object) -> go.Figure:
     one value may be left out. Daily closes; the shaded bands are the test ranges of the splits.
     """
     simulation = res.simulation(**cell)
-    if simulation.equity.shape[1] != 1:
-        names = list(simulation.columns.get_level_values("symbol"))
-        raise ValueError(f"one account a figure: name a symbol, one of {names}")
-    symbol = str(simulation.columns.get_level_values("symbol")[0])
-    hold = accounts.Account.of(Window(res).buy_and_hold(), res.bars.symbols.index(symbol))
+    symbols = simulation.columns.get_level_values("symbol")
+    hold = accounts.Account.of(Window(res).buy_and_hold(symbols[0] if len(symbols) == 1 else None))
     lines = [
         Line(name="buy and hold", account=_daily(hold), colour=MUTED, width=1.4, dash="dot"),
         Line(

@@ -162,9 +162,12 @@
   }
 
   // ---- trades ----
-  const REASONS = ["open at the end", "signal", "reversal", "stop", "stop, gapped through", "take-profit", "time limit", "account bust"];
+  const REASONS = ["open at the end", "signal", "reversal", "stop", "stop, gapped through", "take-profit", "time limit", "account bust", "delisted"];
   const tradesOf = (series) => Object.fromEntries(Object.entries(series.trades).map(([name, ref]) => [name, array(ref)]));
-  const symbols = () => (state.view === "headline" ? data.headline.symbols : [levels[level.symbol].values[state.at[level.symbol]].text]);
+  const symbols = () => {
+    const value = levels[level.symbol].values[state.at[level.symbol]];
+    return state.view === "headline" || value.key === "total" ? data.headline.symbols : [value.text];
+  };
   function drawTrades() {
     const series = viewed();
     const names = symbols();
