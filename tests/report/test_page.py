@@ -167,7 +167,7 @@ def test_names_of_rules_cannot_smuggle_markup_into_the_figures():
     preds = make_predictions(bars)
     own = Signals.from_frames(entries=preds.prob_up > 0.5, exits=preds.prob_up < 0.4)
     page = Page.read(quick_render(sweep(bars, preds, signals=own, risk=0.01)))
-    assert page.data["figures"]["rules"]["layout"]["xaxis"]["ticktext"][0].startswith("&lt;a")
+    assert page.data["figures"]["rules"]["layout"]["xaxis"]["ticktext"][1].startswith("&lt;a")
 
 
 def test_no_trade_renders_as_not_available():
@@ -218,7 +218,7 @@ def test_a_panel_and_a_rule_of_ones_own_render():
     res = sweep(bars, preds, signals=own, risk=[0.01, 0.02], stop_multiple=[0.5, 1.0])
     cell = {"risk": 0.02, "symbol": "ETH/USDT"}
     page = Page.read(quick_render(res, selected=cell))
-    assert len(page.data["holds"]) == 2
+    assert len(page.data["holds"]) == len(page.data["prices"]) == 3  # the account, then each
     assert [level["name"] for level in page.data["levels"]] == ["risk", "stop_multiple", "symbol"]
     assert payload.Grid.of(res.metrics).cell(page.data["fixed"]) == cell | {"stop_multiple": 0.5}
 

@@ -173,7 +173,7 @@ def _body(
         "split_labels": [str(split.number + 1) for split in res.predictions.splits],
         "thresholds": thresholds(res, dict(zip(grid.names, grid.values, strict=True)).get(
             "threshold", ())),
-        **_time(pool, res, grid, head),
+        **_time(pool, res, grid, head, holds),
         "figures": time_figures(res, head, ranges, intervals, pool) | charts | model_charts,
     }  # fmt: skip
     context = {
@@ -209,21 +209,28 @@ def _body(
 
 
 def _time(
-    pool: payload.Pool, res: SweepResult, grid: payload.Grid, head: accounts.Account
+    pool: payload.Pool,
+    res: SweepResult,
+    grid: payload.Grid,
+    head: accounts.Account,
+    holds: list[accounts.Account],
 ) -> dict[str, Any]:
-    """The axes that all accounts share, and every symbol's closes."""
+    """The axes that all accounts share, and every symbol's closes; of `TOTAL`, its basket's."""
     seconds = np.asarray(res.window_bars.index.as_unit("s").asi8)
     days = accounts.daily(head.index, head.equity, head.init_cash).days
     symbols = grid.values[grid.names.index("symbol")]
     every = max(1, -(-len(seconds) * len(symbols) // MAX_PRICES))
-    columns = [res.bars.symbols.index(name) for name in symbols]
+    closes = [
+        hold.equity if name == TOTAL else res.window_bars.close[:, res.bars.symbols.index(name)]
+        for name, hold in zip(symbols, holds, strict=True)
+    ]
     return {
         "days": pool.add(days, "i4"),
         "rolling_at": pool.add(returns.rolling_days(len(days)), "i4"),
         "months": pool.add(returns.months_of(res.window_bars.index), "i4"),
         "first_bar": int(seconds[0]),
         "bars": pool.add(np.diff(seconds, prepend=seconds[0]), "i4"),
-        "prices": [pool.add(res.window_bars.close[::every, n], "f4") for n in columns],
+        "prices": [pool.add(close[::every], "f4") for close in closes],
         "price_every": every,
     }
 

@@ -422,7 +422,8 @@
     for (const kind of ["long", "short", "won", "lost"])
       marks[kind].marker = { ...frames.price.data.find((trace) => trace.meta === kind).marker, size };
     const every = data.price_every > 1 ? ` One close in ${data.price_every} is in this file.` : "";
-    const count = !series ? "The trades of this cell are not in this file." : drawn < inside ? `The ${fixed(drawn, 0)} largest of ${fixed(inside, 0)} trades in view are drawn; zoom in for the others.` : `${fixed(inside, 0)} trade${inside === 1 ? "" : "s"} in view; drag to zoom, double-click to come back.`;
+    const basket = "buying all symbols in equal shares; choose a symbol to see its trades.";
+    const count = symbol === "total" ? basket : !series ? "The trades of this cell are not in this file." : drawn < inside ? `The ${fixed(drawn, 0)} largest of ${fixed(inside, 0)} trades in view are drawn; zoom in for the others.` : `${fixed(inside, 0)} trade${inside === 1 ? "" : "s"} in view; drag to zoom, double-click to come back.`;
     el("price-note").textContent = (levels[level.symbol].values.length > 1 ? symbol + ": " : "") + count + every;
     return { ...filled(frames.price, marks, { xaxis: timeAxis(frames.price.layout.xaxis) }), zoomed };
   }
