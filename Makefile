@@ -25,7 +25,7 @@ format: .venv/.development
 	$(BIN)/ruff format .
 
 bench: .venv/.benchmarks
-	for name in prediction training features labels sweep statistics latency report; do \
+	for name in prediction training features labels sweep statistics startup end_to_end scaling latency report; do \
 		$(BIN)/python -m benchmarks.$$name --quick || exit 1; done
 
 .venv/.runtime: pyproject.toml constraints.txt

@@ -79,9 +79,11 @@ def pack(features: Features, mean: np.ndarray, std: np.ndarray, stop: int) -> li
     for n in range(features.values.shape[1]):
         known = np.isfinite(mean[n]).all()
         bars = present_rows(features, n, stop) if known else np.empty(0, np.int64)
-        values = (features.values[bars, n] - mean[n]) / std[n]
-        x_FR = torch.from_numpy(np.ascontiguousarray(values.clip(-CLIP, CLIP).T))
-        out.append(Series(bars=bars, values=x_FR))
+        x_FR = np.take(features.values[:, n].T, bars, axis=1)
+        x_FR -= mean[n][:, None]
+        x_FR /= std[n][:, None]
+        np.clip(x_FR, -CLIP, CLIP, out=x_FR)
+        out.append(Series(bars=bars, values=torch.from_numpy(x_FR)))
     return out
 
 

@@ -384,11 +384,11 @@ def kernel_inputs(bars: Bars, signals: Signals, brackets: Brackets) -> KernelInp
         brackets.take_profit_short.T,
     )
     return KernelInputs(
-        prices=np.stack(prices, axis=1),
+        prices=np.ascontiguousarray(np.stack(prices, axis=1)),
         day_end=np.append(days[1:] != days[:-1], True),
         codes=np.ascontiguousarray((signal_codes(signals) * bars.present[:, symbols]).T),
-        sizes=np.ascontiguousarray(signals.size.T),
-        brackets=np.stack(distances, axis=1),
+        sizes=np.array(signals.size.T, order="C"),  # not read-only: that would compile again
+        brackets=np.ascontiguousarray(np.stack(distances, axis=1)),
         symbols=symbols,
         funding=np.zeros((len(bars.symbols), 0))
         if bars.funding is None
