@@ -69,7 +69,7 @@ def test_it_prints_bars_span_holes_and_folder(exchange, shelf):
         f"folder: {shelf.folder}",
         f"use it: convnext-vbt run STRATEGY.toml --set data.source={SOURCE}",
     ]
-    assert re.findall(r"^ *(\d+) %  ([\d,]+) bars, up to 2024-", result.stderr, re.MULTILINE) == [
+    assert re.findall(r"^ *(\d+) %  ([\d,]+) new, up to 2024-", result.stderr, re.MULTILINE) == [
         ("40", "100"),
         ("81", "199"),
         ("100", "247"),
@@ -124,7 +124,7 @@ def test_network_and_cache_faults_exit_with_3(exchange, shelf):
     exchange.faults.append("451")
     result = call("download", "binance", *PAIR)
     assert result.exit_code == 3
-    assert "run the same command to go on" in result.stderr
+    assert "What is stored stays; the same command goes on from there." in result.stderr
     call("download", "binance", *PAIR)
     path = sorted(shelf.folder.glob("*.parquet"))[1]
     path.write_bytes(b"")
@@ -157,7 +157,7 @@ def test_a_stopped_download_goes_on(exchange, shelf, sign):
     _, stderr = process.communicate(timeout=60)
     if sign == signal.SIGINT:
         assert process.returncode == 130
-        assert "What is stored stays; run the same command to go on." in stderr
+        assert "What is stored stays; the same command goes on from there." in stderr
     else:
         assert process.returncode == -signal.SIGKILL
     kept = shelf.bars()

@@ -112,7 +112,9 @@ def init(
 
 @app.command()
 def check(
-    data: Annotated[str, typer.Argument(help="A file, simulated, or sp500.", show_default=False)],
+    data: Annotated[
+        str, typer.Argument(help="A file, simulated, sp500, ccxt:...", show_default=False)
+    ],
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -166,7 +168,7 @@ def download(
     quiet: Quiet = False,
 ) -> None:
     """Fetch bars into the local cache; goes on where an earlier download stopped."""
-    with _exit_codes("What is stored stays; run the same command to go on."):
+    with _exit_codes("What is stored stays; the same command goes on from there."):
         from convnext_vbt.market.download import download_bars
         from convnext_vbt.progress import downloading
         from convnext_vbt.terminal import print_download

@@ -168,7 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(200, "<html>please log in</html>")
         else:
             status, _, wait = fault.partition("/")
-            self.answer(int(status), {"code": -1, "msg": "not now"}, wait)
+            text = "forbidden" if status == "403" else {"code": -1, "msg": "not now"}
+            self.answer(int(status), text, wait)
         return fault != "stall"
 
     def answer(self, status, value, retry_after=""):

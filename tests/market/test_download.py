@@ -126,7 +126,7 @@ def test_waits_grow_with_jitter_from_the_seed(exchange):
 
 def test_what_is_stored_stays_when_the_exchange_gives_out(exchange):
     exchange.faults.extend([None, "503", "503", "503"])
-    with pytest.raises(DownloadError, match="given up after 3 tries, run the same command later"):
+    with pytest.raises(DownloadError, match="given up after 3 tries"):
         download()
     assert len(load_bars(SOURCE)) == 100
     done = download()
@@ -134,12 +134,18 @@ def test_what_is_stored_stays_when_the_exchange_gives_out(exchange):
     assert_complete(exchange, done)
 
 
-def test_a_refusal_is_not_repeated(exchange):
-    exchange.faults.append("451")
-    with pytest.raises(DownloadError, match=r"HTTP 451.*will not pass by waiting"):
+@pytest.mark.parametrize("status", ["403", "451"])  # without and with the exchange's own words
+def test_a_refusal_is_not_repeated(exchange, status):
+    exchange.faults.append(status)
+    with pytest.raises(DownloadError, match=f"{status}.*; asking again will not help"):
         download()
     assert not exchange.faults
     assert not exchange.asked
+
+
+def test_an_answer_that_is_empty_once_loses_nothing(exchange):
+    exchange.hidden_once = set(exchange.bars)
+    assert_complete(exchange, download(since=at(0)))
 
 
 def test_a_hole_is_asked_for_once_more_then_reported_and_never_filled(exchange):
@@ -281,7 +287,8 @@ NEXT = [START + HOUR, *ROW[1:]]
         ([NEXT, ROW], "out of order, 2024-01-01 00:00:00.00:00 comes after 2024-01-01 01:00"),
         ([ROW, ROW], "out of order"),
         ([[*ROW[:4], None, 1.0]], "a value is missing in the bar"),
-        ([[START, 1.0]], "the answer holds no bars"),
+        ([[START, 1.0]] * 6, "the answer holds no bars"),
+        ([ROW, NEXT[:3]], "the answer holds no bars"),
         ([["now", *ROW[1:]]], "the answer holds no bars"),
         (
             [[START + n * HOUR // 60, *ROW[1:]] for n in range(9)],
@@ -316,6 +323,15 @@ def market(tmp_path_factory):
         used = client(page=7)
         used.load_markets()
         yield served, used
+
+
+@pytest.mark.parametrize("before", [1, 9, 10, 11, 25, 38, 57, 133, 250, 377, 1_000])
+def test_the_first_bar_is_found_behind_empty_windows(market, tmp_path, before):
+    exchange, used = market
+    exchange.bars, exchange.now = make_bars(40), START + 40 * HOUR
+    exchange.page, exchange.windowed = 7, True
+    done = download_bars(used, *PAIR, cache=tmp_path, retry=QUICK, since=at(-before))
+    assert_complete(exchange, done)
 
 
 @settings(max_examples=8, derandomize=True, deadline=None)

@@ -80,7 +80,7 @@ class Page:
     @property
     def text(self) -> str:
         """How far it is, in one line."""
-        return f"{self.added:,} bars, up to {self.last:{MINUTE}}"
+        return f"{self.added:,} new, up to {self.last:{MINUTE}}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

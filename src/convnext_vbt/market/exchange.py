@@ -23,7 +23,7 @@ from convnext_vbt.market.cache import timeframe_step
 if TYPE_CHECKING:
     import ccxt
 
-USUAL_PAGE = 100  # bars; where ccxt does not know the exchange's own limit
+SMALL_PAGE = 100  # bars; few exchanges send fewer at once
 WORTH_A_RETRY = {408, 418, 425, 429}  # and every 5xx; the other 4xx will not change
 LONGEST_TEXT = 200
 
@@ -78,8 +78,8 @@ class Feed:
 
     @property
     def window(self) -> pd.Timedelta:
-        """The time that one page spans."""
-        return (self.limit or USUAL_PAGE) * self.step
+        """A stretch of time that one page surely spans, were all its bars there."""
+        return min(self.limit or SMALL_PAGE, SMALL_PAGE) * self.step
 
     def now(self, clock: Callable[[], float]) -> pd.Timestamp:
         """The exchange's time, or `clock`'s (epoch seconds) where the exchange tells none."""
@@ -117,11 +117,9 @@ class Feed:
                 failure, passing = error, True
             what = f"{self.exchange.id}: {_text(failure, self.exchange.id)}"
             if not passing:
-                raise DownloadError(f"{what}; this will not pass by waiting") from failure
+                raise DownloadError(f"{what}; asking again will not help") from failure
             if number == self.retry.tries:
-                raise DownloadError(
-                    f"{what}; given up after {number} tries, run the same command later"
-                ) from failure
+                raise DownloadError(f"{what}; given up after {number} tries") from failure
             self._wait(number, what, failure)
         raise AssertionError("unreachable")
 
@@ -139,9 +137,12 @@ class Feed:
     def _table(self, rows: list[list[Any]]) -> pd.DataFrame:
         name = f"{self.exchange.id} {self.symbol} {self.timeframe}"
         try:
-            values = np.array(rows, dtype=np.float64).reshape(-1, 1 + len(FIELDS))
-        except (TypeError, ValueError) as error:
-            raise DownloadError(f"{name}: the answer holds no bars: {str(rows)[:80]}") from error
+            values = np.array(rows, dtype=np.float64)
+        except (TypeError, ValueError):
+            values = np.empty(0)
+        values = values if len(rows) else np.empty((0, 1 + len(FIELDS)))
+        if values.ndim != 2 or values.shape[1] != 1 + len(FIELDS):
+            raise DownloadError(f"{name}: the answer holds no bars: {str(rows)[:80]}")
         holed = np.flatnonzero(~np.isfinite(values).all(axis=1))
         if len(holed):
             raise DownloadError(f"{name}: a value is missing in the bar {rows[int(holed[0])]}")
