@@ -27,6 +27,14 @@ _ROWS = (
     ("max_drawdown", "max drawdown", "{:.1%}"),
     ("trades", "trades", "{:,.0f}"),
 )
+_SYMBOL_COLUMNS = (
+    ("profit", "profit", "{:+,.0f}"),
+    ("total_return", "of the cash", "{:+.1%}"),
+    ("max_drawdown", "max drawdown", "{:.1%}"),
+    ("trades", "trades", "{:,.0f}"),
+    ("win_rate", "win rate", "{:.0%}"),
+    ("funding", "funding paid", "{:+,.0f}"),
+)
 _RUN_COLUMNS = (
     "run", "data", "out of sample", "splits", "CAGR", "Sharpe", "trades", "verdict",
 )  # fmt: skip
@@ -51,6 +59,8 @@ def print_run(done: Run) -> None:
     first, last = (when[:10] for when in metrics["window"])
     say(out, f"{done.directory.name} · out of sample from {first} to {last}", style="bold")
     _figures(out, metrics)
+    if "symbols" in metrics:
+        _symbols(out, metrics["symbols"])
     say(
         out,
         "headline: at each split the rule that had done best by then; "
@@ -67,8 +77,7 @@ def _figures(out: Console, metrics: dict[str, Any]) -> None:
         metrics[name] for name in ("strategy_cell", "best_cell_in_hindsight", "headline")
     )
     columns = {"headline": head}
-    for symbol, values in own["symbols"].items():
-        columns["own cell" if len(own["symbols"]) == 1 else f"own cell {symbol}"] = values
+    columns["own cell"] = next(iter(own["symbols"].values()))  # the account comes first
     if best is not None:
         columns["best in hindsight"] = best["metrics"]
     rows: list[Sequence[str]] = []
@@ -76,13 +85,22 @@ def _figures(out: Console, metrics: dict[str, Any]) -> None:
         rows.append((label, *(value_text(one.get(key), form) for one in columns.values())))
         if key == "sharpe":
             rows.append(("  its 90 % interval", _interval(head), *[""] * (len(columns) - 1)))
-    cells = [own["cell"]] * len(own["symbols"])
+    cells = [own["cell"]]
     if best is not None:
-        one = len(own["symbols"]) == 1
-        cells.append({k: v for k, v in best["cell"].items() if k != "symbol" or not one})
+        cells.append({k: v for k, v in best["cell"].items() if k != "symbol"})
     rules = [_cell_text(cell) for cell in cells]
     rows.append(("rule", "by split", *rules))
     print_table(out, ("", *columns), rows)
+
+
+def _symbols(out: Console, figures: dict[str, dict[str, Any]]) -> None:
+    """What each symbol brought to the headline's account."""
+    shown = [(key, *how) for key, *how in _SYMBOL_COLUMNS if key in next(iter(figures.values()))]
+    rows = [
+        (symbol, *(value_text(row[key], form) for key, _, form in shown))
+        for symbol, row in figures.items()
+    ]
+    print_table(out, ("headline by symbol", *(label for _, label, _ in shown)), rows)
 
 
 def _interval(head: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from convnext_vbt.evidence.by_symbol import figures_by_symbol
 from convnext_vbt.evidence.headline import Headline, deflated, headline
 from convnext_vbt.evidence.hindsight import Hindsight, hindsight
 from convnext_vbt.evidence.ledger import Trials, rule_entries, trials_of
@@ -205,6 +206,9 @@ class Assessment:
             "buy_and_hold_sharpe": self.buy_and_hold_sharpe,
             "doubled_costs_sharpe": self.doubled_costs_sharpe,
         }
+        account = head.selection.simulation
+        if len(account.columns) > 1:
+            value["symbols"] = figures_by_symbol(account).to_dict("index")
         plain: dict[str, Any] = _plain(value)
         return plain
 

@@ -26,6 +26,7 @@ from convnext_vbt.report.model_section import (
     thresholds,
 )
 from convnext_vbt.report.series import GROSS_FIGURES, SeriesWriter
+from convnext_vbt.report.symbols_section import symbols_context
 from convnext_vbt.report.time_section import time_figures
 from convnext_vbt.storage import write_text
 from convnext_vbt.trading.sweep import TOTAL, SweepResult
@@ -179,6 +180,7 @@ def _body(
     context = {
         "key_rows": tables.key_rows(table, start=start, fixed=fixed, columns=columns),
         "num_symbols": len(simulation.columns),
+        **symbols_context(simulation),
         "has_rules": "rules" in charts,
         "across_label": level_label(data["heatmap"]["across"]),
         "embedded_note": _embedded_note(len(grid), len(rows)),
