@@ -7,11 +7,15 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from convnext_vbt.evidence.verdict import assess
+from convnext_vbt.predictions import Predictions
 from convnext_vbt.report import formats, payload
 from convnext_vbt.report.page import write_report
+from convnext_vbt.trading.sweep import sweep
 from tests.report.markets import FIXED, make_bars, make_sweep
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -243,3 +247,101 @@ def test_both_formatters_write_the_same_text(browser, address):
                 [None if math.isnan(value) else value for value in values],
             )
             assert written == [formats.format_number(value, kind) for value in values]
+
+
+def test_tables_sort_by_click_and_by_key(browser, address):
+    with Visit(browser, address, viewport={"width": 1400, "height": 900}) as visit:
+        head = "#trades thead th:nth-child(11)"
+
+        def profits():
+            texts = visit.page.locator("#trade-rows td:nth-child(11)").all_text_contents()
+            return [float(text.replace("−", "-").replace(",", "")) for text in texts]
+
+        worst_first = profits()
+        assert worst_first == sorted(worst_first)
+        visit.page.click(head + " button")
+        assert visit.page.get_attribute(head, "aria-sort") == "descending"
+        assert profits() == worst_first[::-1]
+        visit.page.focus(head + " button")
+        visit.page.keyboard.press("Enter")
+        assert visit.page.get_attribute(head, "aria-sort") == "ascending"
+        assert profits() == worst_first
+        visit.page.select_option("#trade-order", "last")  # another table is in no order
+        assert visit.page.get_attribute(head, "aria-sort") == "none"
+        assert visit.complaints == []
+
+
+def test_gross_gives_the_costs_back(browser, res, address):
+    with Visit(browser, address, viewport={"width": 1400, "height": 900}) as visit:
+        visit.page.select_option("#costs-in", "gross")
+        visit.ready()
+        assert "costs=gross" in visit.page.evaluate("location.hash")
+        assert visit.page.is_visible("#gross-note")
+        cell = res.simulation(**FIXED, stop_multiple=1.0, symbol="BTC/USDT")
+        side = 1 - 2 * cell.orders["side"]
+        raw = cell.orders["price"] / (1 + side * 0.0002)
+        slipped = cell.orders["size"] * abs(cell.orders["price"] - raw)
+        total = (cell.equity[-1, 0] + (cell.orders["fees"] + slipped).sum()) / 10_000 - 1
+        assert visit.figure("total_return") == formats.format_number(total, "percent")
+        assert visit.figure("psr") == "–"
+        assert visit.last("selected cell: growth") == pytest.approx(1 + total, abs=5.1e-5)
+        visit.page.select_option("#costs-in", "net")
+        assert visit.figure("cagr") == expected(res, "cagr", **FIXED)
+        assert visit.complaints == []
+
+
+def test_a_selection_changes_every_chart_that_follows_it(browser, address):
+    follows = ("monthly", "trade_returns", "holding", "excursions", "price", "deciles", "equity",
+               "split_sharpes", "outlines", "heatmap", "frontier")  # fmt: skip
+    shot = (
+        "names => names.map(n => JSON.stringify([document.getElementById('chart-' + n).data,"
+        " document.getElementById('chart-' + n).layout.shapes]))"
+    )
+    with Visit(browser, address, viewport={"width": 1400, "height": 900}) as visit:
+        before = visit.page.evaluate(shot, list(follows))
+        visit.page.select_option('[data-level="threshold"]', "q0.70")
+        visit.ready()
+        after = visit.page.evaluate(shot, list(follows))
+        same = [n for n, a, b in zip(follows, before, after, strict=True) if a == b]
+        assert same == []
+        assert "q0.70" in visit.page.text_content("#returns .whose")
+
+
+def test_at_most_two_thousand_markers_lie_on_the_price(browser, tmp_path):
+    bars = make_bars(bars=6_000)
+    index = bars.index
+    flips = pd.DataFrame({bars.symbols[0]: (np.arange(len(index)) // 2) % 2 == 0}, index)
+    up = flips.where(np.arange(len(index))[:, None] > 600).map(lambda x: 0.8 if x else 0.1)
+    preds = Predictions.from_frames(prob_up=up, prob_down=0.9 - up)
+    res = sweep(bars, preds, threshold=0.5, stop=0.05, risk=0.001, fees=0.0, slippage=0.0)
+    assert len(res.simulation().trades) > 1_500
+    address = write_report(res, tmp_path / "report.html").as_uri()
+    with Visit(browser, address, viewport={"width": 1400, "height": 900}) as visit:
+        counts = visit.page.evaluate(
+            "document.getElementById('chart-price').data.slice(1).map(t => t.x.length)"
+        )
+        assert 1_900 <= sum(counts) <= 2_000
+        assert "largest of" in visit.page.text_content("#price-note")
+        assert visit.complaints == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("symbols", "arguments"),
+    [
+        (1, {"threshold": 0.999}),
+        (1, {"threshold": "q0.90", "splits": 1}),
+        (12, {"threshold": ["q0.50", "q0.90"], "risk": [0.01, 0.02]}),
+    ],
+)
+def test_edge_cases_draw_without_a_complaint(browser, tmp_path, symbols, arguments):
+    bars = make_bars(*(f"S{k}/USDT" for k in range(symbols)), bars=1_500)
+    res = make_sweep(bars=bars, **({"risk": 0.01} | arguments))
+    address = write_report(res, tmp_path / "report.html").as_uri()
+    with Visit(browser, address, viewport={"width": 1400, "height": 900}) as visit:
+        if symbols > 1:
+            visit.page.select_option('[data-level="symbol"]', "S7/USDT")
+            visit.ready()
+            assert "S7/USDT" in visit.page.text_content("#price-note")
+        assert visit.page.evaluate("document.documentElement.scrollWidth") == 1400
+        assert (visit.requests, visit.complaints) == ([address], [])

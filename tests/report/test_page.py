@@ -241,3 +241,19 @@ def test_equal_arrays_are_stored_once():
     assert pool.add(np.array([1.0, 2.0]), "f8")["at"] == 8  # aligned for Float64Array
     assert pool.add([1, 2, 3], "u1") is first
     assert pool.size == 24
+
+
+def test_a_single_day_and_a_single_trade_render():
+    bars = make_bars(bars=1_000)
+    preds = make_predictions(bars, splits=1, first=len(bars) - 20)
+    assert (preds.split >= 0).sum() == 20
+    entries = preds.prob_up.notna() & False
+    entries.iloc[-18] = True
+    res = sweep(bars, preds, signals=Signals.from_frames(entries=entries), risk=0.01)
+    assert res.metrics["trades"].tolist() == [1]
+    page = Page.read(quick_render(res))
+    series = page.data["series"][0]
+    assert page.array(series["trades"]["entry"]).tolist() == [3]
+    assert page.array(series["histograms"]["held"]["counts"]).tolist() == [1]
+    assert page.array(series["monthly"]).shape == (1,)
+    assert np.isnan(page.array(series["rolling"])).all()

@@ -225,7 +225,7 @@ def test_every_split(page, res, accounts):
             np.testing.assert_allclose(shown, wanted, rtol=1e-5, atol=1e-7)
         sharpes = [each[3].mean() / each[3].std(ddof=1) * YEAR_DAYS**0.5 for each in found]
         np.testing.assert_allclose(page.array(series["splits"]["sharpe"]), sharpes, rtol=1e-5)
-    for row, span in zip(rows_of(page, "Per split"), ranges(res), strict=True):
+    for row, span in zip(rows_of(page, "Table of splits"), ranges(res), strict=True):
         gain, depth, trades, returns = accounts[0][1].in_range(*span)
         ratio = returns.mean() / returns.std(ddof=1) * YEAR_DAYS**0.5
         wanted = [format_number(gain, "percent"), format_number(depth, "percent")]

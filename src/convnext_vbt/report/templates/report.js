@@ -6,7 +6,7 @@
   const TYPES = { f4: Float32Array, f8: Float64Array, i4: Int32Array, i2: Int16Array, u1: Uint8Array };
   const unpacked = new Map();
   function array(ref) {
-    const key = [ref.at, ref.step, ref.line].join();
+    const key = [ref.at, ref.n, ref.t, ref.step, ref.line].join(); // an empty array shares its place
     if (unpacked.has(key)) return unpacked.get(key);
     const size = TYPES[ref.t].BYTES_PER_ELEMENT;
     const bytes = new Uint8Array(ref.n * size);
