@@ -9,8 +9,9 @@ from tests.strategies import write_tiny
 
 CHANGES = (
     ("steps = 4", "steps = 4\nensemble = 2"),
-    ("[sweep]", "[sweep]\nstop_multiple = [1.0, 0.5]"),
+    ("[sweep]", "[sweep]\nstop_multiple = [0.5, 2.0]"),
     ("horizon = 6", "horizon = 4"),
+    ("[model]", '[model]\nbase = "none"'),  # the base alone would hardly change its mind
 )
 
 

@@ -1,12 +1,16 @@
 import numpy as np
 
+from convnext_vbt import stages
+from convnext_vbt.config import load_config
+from convnext_vbt.learning.fitting import predict_last
+from convnext_vbt.learning.splitcache import read_split
 from tests.live.replay import replay
+from tests.strategies import write_tiny
 
 
 def test_the_last_bars_decided_one_at_a_time_are_the_backtest(trained, finished):
     worst, pairs = replay(trained, finished.result, 240)  # over a change of network and of rule
     assert worst < 1e-5
-    assert {choice["stop_multiple"] for choice in trained.choices.values()} == {1.0, 0.5}
     for decided, simulated in pairs:
         assert [len(order) for order in decided] == [len(order) for order in simulated]
         for ours, theirs in zip(decided, simulated, strict=True):
@@ -15,3 +19,13 @@ def test_the_last_bars_decided_one_at_a_time_are_the_backtest(trained, finished)
     assert counts.count(0) > 20
     assert counts.count(1) > 20
     assert counts.count(2) > 5  # reversals: two orders at one open
+
+
+def test_a_network_on_its_base_predicts_one_bar_as_the_backtest_did(tmp_path, bars):
+    config = load_config(write_tiny(tmp_path), ["training.ensemble=2"])
+    prepared = stages.prepare(config, bars.rows(0, 800))
+    preds = stages.walk(config, prepared, directory=tmp_path, jobs=1)
+    kept = read_split(tmp_path, 0, config.model)
+    assert kept.fitted.predictor.base is not None
+    past = stages.make_features(config, bars.rows(0, 600))
+    np.testing.assert_allclose(predict_last(kept.fitted, past), preds.proba[599], atol=1e-6)

@@ -212,6 +212,8 @@ class KeptSplit:
     fitted: FittedSplit
     features: tuple[str, ...]
     warmup: int
+    device: str
+    """That it was trained and tested on."""
 
 
 def read_split(folder: Path, number: int, model: ModelConfig) -> KeptSplit:
@@ -228,6 +230,7 @@ def read_split(folder: Path, number: int, model: ModelConfig) -> KeptSplit:
             raise ValueError(f"format {record['format']}, this version reads {FORMAT}")
         _check_hash(weights, record)
         names, warmup = tuple(record["features"]), int(record["warmup"])
+        device = str(record["inputs"]["device"])
         fitted = _fitted(model, len(names), "cpu", record, load_tensors(weights.read_bytes()))
     except FileNotFoundError as error:
         raise ValueError(f"{error.filename} is not there") from error
@@ -235,7 +238,7 @@ def read_split(folder: Path, number: int, model: ModelConfig) -> KeptSplit:
         raise ValueError(f"{path} is damaged ({error})") from error
     if fitted.predictor is None:
         raise ValueError(f"a {model.kind} model is not kept on disk")
-    return KeptSplit(fitted=fitted, features=names, warmup=warmup)
+    return KeptSplit(fitted=fitted, features=names, warmup=warmup, device=device)
 
 
 def _record(path: Path) -> dict[str, Any]:

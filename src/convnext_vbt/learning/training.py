@@ -142,8 +142,10 @@ class Networks:
         `forward` computes a thirtieth of what a dense pass over the window would.
         """
         x = x_BFL.to(self.device)
-        total = sum((net(x).float().softmax(1) for net in self.nets), torch.zeros(()))
-        return (total / len(self.nets)).log().cpu()
+        offset = self.base.logits(x_BFL[..., -1]) if self.base else torch.zeros(())
+        logits = (net(x).float().cpu() + offset for net in self.nets)
+        total = sum((one.softmax(1) for one in logits), torch.zeros(()))
+        return (total / len(self.nets)).log()
 
     def members(self) -> tuple[Networks, ...]:
         """Each network by itself."""

@@ -27,9 +27,8 @@ from convnext_vbt.rundir import DataError, read_manifest, read_metrics
 from convnext_vbt.stages import make_features
 from convnext_vbt.userfile import code_sha256
 
-AGREEMENT = 1e-3
-"""Probabilities that differ by more from the backtest's are not the backtest's: a GPU's differ by
-less from a CPU's."""
+AGREEMENT, AGREEMENT_OF_DEVICES = 1e-4, 1e-3
+"""Probabilities that differ by more are not the backtest's; a GPU's may differ from a CPU's."""
 NO_RULE_LEVELS = ("split", "sharpe", "trades", "candidates", "reason")
 YEAR = pd.Timedelta(days=365)
 
@@ -238,7 +237,8 @@ def difference_from_backtest(trained: Trained, bars: Bars) -> float | None:
         return None
     then, now = known.proba[row][enough_N], predict_now(trained, split, past)[enough_N]
     difference = float(np.abs(then - now).max())
-    if difference <= AGREEMENT:  # and not NaN
+    on_cpu = trained.kept(split).device == "cpu"
+    if difference <= (AGREEMENT if on_cpu else AGREEMENT_OF_DEVICES):  # and not NaN
         return difference
     raise DataError(
         f"at {when(past.index[-1])} the backtest said {_said(then)} (DOWN, STAY, UP), but these "
