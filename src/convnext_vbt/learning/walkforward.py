@@ -227,7 +227,8 @@ def _run_all(tasks: list[SplitTask], jobs: int) -> Iterator[tuple[int, _Outcome 
     for attempt in range(1, NUM_ATTEMPTS + 1):
         try:
             parallel = joblib.Parallel(n_jobs=jobs, return_as=order, batch_size=1)
-            for number, outcome in parallel(joblib.delayed(_run_caught)(t) for t in left.values()):
+            calls = [joblib.delayed(_run_caught)(task) for task in left.values()]
+            for number, outcome in parallel(calls):
                 del left[number]
                 yield number, outcome
             return
