@@ -30,7 +30,7 @@ from convnext_vbt.trading.sweep import SweepResult
 
 MAX_EMBEDDED = 120
 """Cells whose daily series, drawdowns and trades are carried; key figures are carried for all."""
-MAX_BYTES, BYTES_A_DAY, BYTES_A_TRADE = 2_000_000, 5, 18
+MAX_BYTES, BYTES_A_DAY, BYTES_A_TRADE = 1_600_000, 5, 18
 """Fewer cells are carried where theirs would take more than about so much."""
 
 Ref = dict[str, object]
