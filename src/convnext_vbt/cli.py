@@ -79,6 +79,8 @@ def _exit_codes(resume: str = "") -> Iterator[None]:
     except ValueError as error:
         data = type(error).__name__ in ("DataError", "DamagedError", "CacheError")
         _fail(str(error), 3 if data else 2)
+    except MemoryError as error:
+        _fail(f"not enough memory ({error}); make the model, the batch or the sweep smaller", 2)
     except OSError as error:
         told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         _fail(told, 3)

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from convnext_vbt.learning.splits import WalkForward
 from convnext_vbt.learning.training import ModelConfig, TrainingConfig
@@ -25,6 +25,11 @@ from convnext_vbt.predictions import Target
 from convnext_vbt.storage import sha256_json
 from convnext_vbt.trading.signals import RuleConfig
 from convnext_vbt.trading.simulation import SimulationConfig
+
+MOST_BYTES = 1_000_000
+MOST_VALUES = 10_000
+LARGEST = 10**15
+"""No key needs a larger number, and up to it every whole number is a float."""
 
 
 class ConfigError(ValueError):
@@ -101,7 +106,7 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: str = "strategy"
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     evidence: Literal["fast", "full"] = "fast"
     """"full" adds boosting and the nulls that retrain: about twenty times the work of a run."""
     data: DataSection = DataSection()
@@ -144,17 +149,23 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+        text = raw.decode("utf-8").replace("\r\n", "\n")
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: no such strategy file; `convnext-vbt init` writes one to start from"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as a strategy file: {error}") from None
+    if len(raw) > MOST_BYTES:
+        raise ConfigError(f"{path} is larger than {MOST_BYTES:,} bytes; is it a strategy file?")
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a number of thousands of digits is no TOMLDecodeError
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from None
     document.setdefault("name", path.stem)
     for override in overrides:
         _apply(document, override)
@@ -163,21 +174,24 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 def parse_config(document: dict[str, Any], *, origin: str = "config") -> Config:
     """Validate a document of sections; `origin` opens every error message."""
-    _refuse_non_finite(document, origin)
     try:
+        _refuse_odd_numbers(document, origin)
         text = json.dumps(document)
     except TypeError as error:  # TOML has dates, JSON has not
         raise ConfigError(f"{origin}: {error}; write dates in quotes") from None
+    except RecursionError:
+        raise ConfigError(f"{origin}: nested too deeply") from None
     try:
         config = Config.model_validate_json(text)
     except ValidationError as error:
         raise ConfigError(
             "\n".join(_explain(fault, origin) for fault in _distinct(error))
         ) from None
-    if not config.name or config.name != Path(config.name).name or len(config.name) > 100:
+    plain = config.name == Path(config.name).name and config.name.isprintable()
+    if not plain or config.name.startswith(".") or not 0 < len(config.name.encode()) <= 100:
         raise ConfigError(
             f"{origin}: name {config.name[:40]!r} must be a plain folder name of at most 100 "
-            "characters"
+            "bytes that does not begin with a dot"
         )
     return config
 
@@ -189,11 +203,12 @@ def parse_values(text: str, *, name: str) -> list[float | str]:
     try:
         first, last, step = (float(part) for part in text.split(":"))
         count = round((last - first) / step)
-        if count < 0:
+        if not 0 <= count < MOST_VALUES:
             raise ValueError
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ArithmeticError):
         raise ConfigError(
-            f"--{name.replace('_', '-')} {text!r}: write first:last:step, e.g. 0.40:0.80:0.05"
+            f"--{name.replace('_', '-')} {text!r}: write first:last:step, e.g. 0.40:0.80:0.05 "
+            f"(at most {MOST_VALUES:,} steps)"
         ) from None
     return [round(first + i * step, 10) for i in range(count + 1)]
 
@@ -212,7 +227,7 @@ def _apply(document: dict[str, Any], override: str) -> None:
         raise ConfigError(f'--set {override!r}: write it as section.key=value, e.g. "seed=1"')
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text  # a bare word or a path
     if isinstance(value, (date, time)):
         value = text  # no key takes a TOML date; those that take one take its text
@@ -224,15 +239,25 @@ def _apply(document: dict[str, Any], override: str) -> None:
     section[parts[-1]] = value
 
 
-def _refuse_non_finite(value: Any, origin: str, path: str = "") -> None:
+def _refuse_odd_numbers(value: Any, origin: str, path: str = "") -> None:
+    """Numbers that are infinite, none at all, or beyond all use."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{origin}: {path.lstrip('.')} is {value}; give a finite number")
+        raise ConfigError(f"{origin}: {_plain(path)} is {value}; give a finite number")
+    if isinstance(value, int | float) and abs(value) > LARGEST:
+        raise ConfigError(
+            f"{origin}: {_plain(path)} is a number beyond {LARGEST:.0e}; give a smaller one"
+        )
     if isinstance(value, dict):
         for key, item in value.items():
-            _refuse_non_finite(item, origin, f"{path}.{key}")
+            _refuse_odd_numbers(item, origin, f"{path}.{key}")
     elif isinstance(value, list):
         for item in value:
-            _refuse_non_finite(item, origin, path)
+            _refuse_odd_numbers(item, origin, path)
+
+
+def _plain(path: str) -> str:
+    """A key on one line, whatever it is made of."""
+    return path.lstrip(".").encode("unicode_escape").decode()[:80]
 
 
 def _distinct(error: ValidationError) -> list[Any]:
@@ -253,7 +278,7 @@ def _explain(fault: Any, origin: str) -> str:
         close = difflib.get_close_matches(key, known, n=1)
         hint = f'Did you mean "{close[0]}"?' if close else f"Known keys: {', '.join(known)}."
         kind = "key" if section or not isinstance(fault["input"], dict) else "section"
-        return f'{where} unknown {kind} "{key}". {hint}'
+        return f"{where} unknown {kind} {json.dumps(key, ensure_ascii=False)[:60]}. {hint}"
     if fault["type"] == "value_error":
         return f"{origin}: [{location[0]}] {fault['ctx']['error']}"
     shown = repr(fault["input"])

@@ -1,10 +1,17 @@
+import contextlib
 import dataclasses
 import json
 import logging
+import os
+import signal
+import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from convnext_vbt.learning import watching
 from convnext_vbt.learning.features import Features, compute_features
 from convnext_vbt.learning.labels import Labels, labels_for
 from convnext_vbt.learning.splits import WalkForward
@@ -76,9 +83,46 @@ def test_every_test_bar_and_no_other_has_a_prediction(bars, reference):
     assert reference.target == TARGET
 
 
+def test_more_splits_than_joblib_takes_at_a_time_all_come_back(bars, caplog):
+    features, labels, _ = inputs(bars)
+    splits = WalkForward(train=500, test=30).split(labels)
+    assert len(splits) > 8
+    with caplog.at_level(logging.WARNING, logger="convnext_vbt"):
+        preds, _ = predict(bars, stages=(features, labels, splits), jobs=2)
+    assert [fit.number for fit in preds.fits] == list(range(len(splits)))
+    assert not caplog.text  # no worker is taken for dead
+
+
 def test_two_processes_give_what_one_gives(bars, reference, tmp_path):
     assert_same(predict(bars, jobs=2, watch=tmp_path)[0], reference)
     assert [step.number for step in steps_in(tmp_path)] == [0, 1, 2]
+
+
+def loky_workers():
+    """Process ids of joblib's workers of this process."""
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            mine = f"PPid:\t{os.getpid()}\n" in status.read_text()
+            if mine and b"popen_loky" in status.with_name("cmdline").read_bytes():
+                yield int(status.parent.name)
+
+
+def test_a_worker_that_is_killed_is_replaced_and_changes_no_bit(bars, tmp_path, caplog):
+    long = dataclasses.replace(TRAINING, steps=150, patience=150)
+
+    def kill():
+        while not watching.steps_in(tmp_path):  # a split is in training
+            time.sleep(0.002)
+        os.kill(next(loky_workers()), signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with caplog.at_level(logging.WARNING, logger="convnext_vbt"):
+        preds, _ = predict(bars, training=long, jobs=2, watch=tmp_path)
+    thread.join()
+    assert "a worker died" in caplog.text
+    assert "its splits are computed again, 1 at a time" in caplog.text
+    assert_same(preds, predict(bars, training=long)[0])
 
 
 def test_splits_trained_one_by_one_forecast_the_same(bars, reference):
