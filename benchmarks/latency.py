@@ -86,7 +86,7 @@ def decision_ms(directory: str, repeats: int) -> dict[str, float]:
     for back in range(repeats):
         known = bars.rows(0, len(bars) - back)
         start = time.perf_counter()
-        found = decide(desk.trained, known, desk.accounts)
+        found = decide(desk.trained, known, desk.account)
         taken.append(1e3 * (time.perf_counter() - start))
         entries += found.decisions[0].entry is not None
     return {

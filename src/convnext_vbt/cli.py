@@ -318,7 +318,8 @@ def live_signal(
         typer.Option(help="Units held now, -0.2 when short; SYMBOL=UNITS for each of several."),
     ] = None,
     entered: Annotated[
-        str | None, typer.Option(help="Open time (UTC) of the bar the position was filled in.")
+        list[str] | None,
+        typer.Option(help="Open time (UTC) of the bar it was filled in; SYMBOL=TIME likewise."),
     ] = None,
     lot: Annotated[float | None, typer.Option(help="Sizes are multiples of it.")] = None,
     tick: Annotated[float | None, typer.Option(help="Prices are multiples of it.")] = None,
@@ -338,8 +339,9 @@ def live_signal(
         from convnext_vbt.live import desk, text, watch
 
         place = desk.open_desk(
-            directory, source=data or [], symbol=symbol, equity=equity, positions=position or [],
-            entered=entered, limits=desk.Limits(lot=lot, tick=tick, min_notional=min_notional),
+            directory, source=data or [], symbol=symbol, equity=equity,
+            positions=position or [], entered=entered or [],
+            limits=desk.Limits(lot=lot, tick=tick, min_notional=min_notional),
         )  # fmt: skip
         if keep_on and as_of is not None:
             raise ConfigError("--watch looks at the clock and --as-of at the past; give one")

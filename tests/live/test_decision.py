@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convnext_vbt.live.account import Account, Limits
+from convnext_vbt.live.account import Account, Holding, Limits
 from convnext_vbt.live.decision import decide
 from convnext_vbt.live.text import NOT_AN_ORDER, lines, to_dict
 from convnext_vbt.live.trained import difference_from_backtest, predict_now
@@ -16,11 +16,10 @@ from convnext_vbt.rundir import DataError
 SYMBOL = "SIM/USDT"
 
 
-def at(trained, bars, row, limits=None, **account):
+def at(trained, bars, row, limits=None, *, equity=10_000.0, position=0.0, entered=None):
     """The decision at the close of a bar of the backtest."""
-    account = {"equity": 10_000.0} | account
-    found = decide(trained, bars.rows(0, row + 1), {SYMBOL: Account(**account)}, limits=limits)
-    return found.decisions[0]
+    account = Account(equity=equity, held={SYMBOL: Holding(units=position, entered=entered)})
+    return decide(trained, bars.rows(0, row + 1), account, limits=limits).decisions[0]
 
 
 def row_where(finished, trained, bars, step):
@@ -77,7 +76,7 @@ def test_a_time_limit_ends_a_position_that_is_no_longer_signalled(trained, bars,
     assert any("give --entered" in warning for warning in unknown.warnings)
 
 
-@settings(max_examples=25, derandomize=True, deadline=None)
+@settings(max_examples=15, derandomize=True, deadline=None)
 @given(
     equity=st.floats(1_000, 1e7),
     lot=st.sampled_from([1e-5, 0.001, 0.01]),
@@ -138,7 +137,7 @@ def test_decimals_are_rounded_as_people_count():
     ("make", "message"),
     [
         (lambda: Account(equity=0.0), "equity must be positive"),
-        (lambda: Account(equity=1.0, position=float("nan")), "position must be a number"),
+        (lambda: Holding(units=float("nan")), "position must be a number"),
         (lambda: Limits(lot=-0.1), "lot must be positive, got -0.1"),
         (lambda: Limits(min_notional=0.0), "min-notional must be positive"),
     ],
@@ -156,7 +155,7 @@ def test_just_the_needed_history_is_enough_and_one_bar_less_is_not(trained, bars
     np.testing.assert_allclose(proba, trained.predictions.proba[1099], atol=1e-5)
     short = bars.rows(1101 - trained.kept(split).fitted.receptive_field, 1100)
     with pytest.raises(DataError, match=r"SIM/USDT: 79 bars are there and 102 are needed"):
-        decide(trained, short, {SYMBOL: Account(equity=1.0)})
+        decide(trained, short, Account(equity=1.0))
 
 
 def test_gaps_are_told_and_do_not_matter(trained, bars):
@@ -166,13 +165,13 @@ def test_gaps_are_told_and_do_not_matter(trained, bars):
         index=bars.index[keep],
         **{name: getattr(bars, name)[keep] for name in ("open", "high", "low", "close", "volume")},
     )
-    one = decide(trained, gappy, {SYMBOL: Account(equity=1e4)}).decisions[0]
+    one = decide(trained, gappy, Account(equity=1e4)).decisions[0]
     assert any(warning.startswith("1 gap(s), 5 bars missing") for warning in one.warnings)
     assert not at(trained, bars, 1099).warnings
 
 
 def test_the_text_says_what_the_decision_says(trained, bars, long_row):
-    account = {SYMBOL: Account(equity=10_000.0)}
+    account = Account(equity=10_000.0)
     found = decide(trained, bars.rows(0, long_row + 1), account, difference=3e-8)
     text = "\n".join(lines(found, ["a note"]))
     one = found.decisions[0]

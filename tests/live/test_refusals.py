@@ -147,7 +147,7 @@ def test_other_features_than_those_of_training_are_refused(trained, bars):
     shape = trained.config.features.__class__(names=("candle_body", "hour_sin"))
     other = replace(trained, config=trained.config.model_copy(update={"features": shape}))
     with pytest.raises(DataError, match=r"the features are 2 .* was trained on 3 .*_upper_wick"):
-        decide(other, bars, {"SIM/USDT": Account(equity=1.0)})
+        decide(other, bars, Account(equity=1.0))
 
 
 def test_boosting_says_that_it_is_not_kept(finished, tmp_path):
@@ -177,15 +177,16 @@ def test_a_damaged_run_is_named(finished, bars, tmp_path, name, damage, message)
     path = folder / name
     path.unlink() if damage is None else path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DataError, match=message):
-        decide(open_trained(folder), bars, {"SIM/USDT": Account(equity=1.0)})
+        decide(open_trained(folder), bars, Account(equity=1.0))
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"positions": ["much"]}, "'much' is not a number of units"),
-        ({"positions": ["BTC=1"]}, r"the run trades SIM/USDT; write \+0.5 or -0.2 units"),
-        ({"entered": "soon"}, "--entered 'soon' is not a time such as"),
+        ({"positions": ["BTC=1"]}, "the run trades SIM/USDT; write --position VALUE"),
+        ({"entered": ["soon"]}, "--entered 'soon' is not a time such as"),
+        ({"entered": ["2022-02-19"]}, "--entered SIM/USDT: give its --position too"),
     ],
 )
 def test_options_that_cannot_be_understood_are_refused(finished, given, message):
@@ -195,13 +196,13 @@ def test_options_that_cannot_be_understood_are_refused(finished, given, message)
 
 def test_a_desk_takes_the_words_of_the_command_line(finished):
     desk = open_desk(
-        finished.directory, positions=["-0.25"], equity=5_000.0, entered="2022-02-19 09:00"
+        finished.directory, positions=["-0.25"], equity=5_000.0, entered=["2022-02-19 09:00"]
     )
-    account = desk.accounts["SIM/USDT"]
-    assert (account.position, account.equity, account.side) == (-0.25, 5_000.0, -1)
-    assert account.entered == pd.Timestamp("2022-02-19 09:00", tz="UTC")
-    assert open_desk(finished.directory).accounts["SIM/USDT"].equity == 10_000.0
-    assert time_of("2022-02-19T10:00+01:00", "--as-of") == account.entered
+    held = desk.account.held["SIM/USDT"]
+    assert (held.units, held.side, desk.account.equity) == (-0.25, -1, 5_000.0)
+    assert held.entered == pd.Timestamp("2022-02-19 09:00", tz="UTC")
+    assert open_desk(finished.directory).account.equity == 10_000.0
+    assert time_of("2022-02-19T10:00+01:00", "--as-of") == held.entered
 
 
 def test_a_look_at_the_past_is_the_backtest_and_says_so(finished):

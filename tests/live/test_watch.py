@@ -23,6 +23,7 @@ class Market:
             index=pd.Index(bars.index, name="timestamp"),
         )
         self.path, self.now, self.broken, self.closed = path, now, 0, False
+        self.least = 0.0
         self.publish()
 
     def publish(self):
@@ -39,7 +40,7 @@ class Market:
         return self.now
 
     def sleep(self, seconds):
-        self.now += pd.Timedelta(seconds, "s")
+        self.now += pd.Timedelta(max(seconds, self.least), "s")
         self.broken -= 1
         self.publish()
 
@@ -79,7 +80,7 @@ def test_a_source_that_fails_for_a_while_is_tried_again(moments, market, heard, 
 
 def test_a_source_that_stands_still_or_stays_broken_ends_the_watch(moments, market, heard, bars):
     next(moments)
-    market.closed = True
+    market.closed, market.least = True, 300.0
     with pytest.raises(DataError, match="a later one should be there"):
         next(moments)
     assert market.now >= bars.index[1099] + 3 * HOUR

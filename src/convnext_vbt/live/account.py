@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 import pandas as pd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """A position in one symbol. Raises `ValueError` for units that are no number."""
+
+    units: float = 0.0
+    """Negative when short."""
+    entered: pd.Timestamp | None = None
+    """Open time of the bar in which it was filled; None: not known."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.units):
+            raise ValueError(f"position must be a number of units, got {self.units}")
+
+    @property
+    def side(self) -> int:
+        """1 long, -1 short, 0 flat."""
+        return int(self.units > 0) - int(self.units < 0)
+
+
+FLAT = Holding()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,24 +37,15 @@ class Account:
     """What there is now. Raises `ValueError` for an equity that is not positive."""
 
     equity: float
-    """Cash and position, at the last close."""
-    position: float = 0.0
-    """Units held, negative when short."""
-    entered: pd.Timestamp | None = None
-    """Open time of the bar in which the position was filled; None: not known."""
-    price: float | None = None
-    """What equity, sizes and levels are reckoned at; None: the last close."""
+    """Cash and all positions, at the last close."""
+    held: Mapping[str, Holding] = field(default_factory=dict)
+    """By symbol; one that is not in it is flat."""
+    prices: Mapping[str, float] = field(default_factory=dict)
+    """What equity, sizes and levels are reckoned at instead of a symbol's last close."""
 
     def __post_init__(self) -> None:
         if not (self.equity > 0 and math.isfinite(self.equity)):
             raise ValueError(f"equity must be positive and finite, got {self.equity:g}")
-        if not math.isfinite(self.position):
-            raise ValueError(f"position must be a number of units, got {self.position}")
-
-    @property
-    def side(self) -> int:
-        """1 long, -1 short, 0 flat."""
-        return int(self.position > 0) - int(self.position < 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

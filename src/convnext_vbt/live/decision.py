@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.live.account import Account, Limits
+from convnext_vbt.live.account import FLAT, Account, Holding, Limits
 from convnext_vbt.live.clock import when
-from convnext_vbt.live.entry import Entry, size_entry
+from convnext_vbt.live.entry import WORDS, Book, Entry, kernel_fills, to_entry
 from convnext_vbt.live.reasons import (
-    SIDES,
     confidence_reasons,
     own_rule_reason,
     size_reasons,
@@ -41,6 +40,9 @@ from convnext_vbt.trading.brackets import Brackets
 from convnext_vbt.trading.signals import LEVELS, Signals, confidence_signals
 from convnext_vbt.trading.simulation import signal_codes
 from convnext_vbt.trading.sweep import rule_brackets
+
+LONGEST_HELD = 1000
+"""Bars before those that are needed, in which the entry of a held position is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,17 +96,18 @@ class Decisions:
 def decide(
     trained: Trained,
     bars: Bars,
-    accounts: Mapping[str, Account],
+    account: Account,
     *,
     limits: Limits | None = None,
     difference: float | None = None,
 ) -> Decisions:
     """What to do at the open after the last of these bars.
 
-    `bars` are finished and of the run's market. Each symbol is an account of its own, as in the
-    backtest. No more than `Trained.history` bars are needed, and a rule of the user's own is given
-    all there are. `difference` is what `difference_from_backtest` found. Raises `DataError` when
-    not a single symbol has a prediction.
+    `bars` are finished and of the run's market. All symbols share the account, as in the backtest:
+    exits come first, then entries are sized on one equity and cut by one factor at its caps. No
+    more than `Trained.history` bars are needed, and a rule of the user's own is given all there
+    are. `difference` is what `difference_from_backtest` found. Raises `DataError` when not a
+    single symbol has a prediction.
     """
     split = trained.split_of(bars)
     proba_NK = predict_now(trained, split, bars)
@@ -116,25 +119,28 @@ def decide(
     if len(missing) == len(bars.symbols):
         raise DataError("; ".join(f"{name}: {why}" for name, why in missing.items()))
     preds = one_bar(trained, split, bars, proba_NK)
-    cut = recent(bars, trained.history(trained.kept(split)))
+    cut = recent(bars, trained.history(trained.kept(split)) + LONGEST_HELD)
+    levels = trained.rule(split)
     moment = _Moment(
         trained=trained,
         bars=cut,
         preds=preds,
-        levels=trained.rule(split),
+        levels=levels,
         signals=_signals(trained, split, bars, preds),
-        brackets=_brackets(trained, split, cut, preds),
+        brackets=_brackets(trained, levels, cut, preds),
+        account=account,
         limits=limits or Limits(),
     )
+    plans = _plans(moment)
     return Decisions(
         run=trained.directory.name,
         verdict=trained.verdict,
         bar=bars.index[-1],
         split=split.number,
-        rule=moment.levels,
+        rule=levels,
         why_rule=trained.choices[split.number]["reason"],
         decisions=tuple(
-            _decision(moment, n, accounts[name])
+            _decision(moment, n, plans[n])
             for n, name in enumerate(bars.symbols)
             if name not in missing
         ),
@@ -156,7 +162,28 @@ class _Moment:
     signals: Signals
     """One column a symbol."""
     brackets: Brackets
+    """Of all the bars."""
+    account: Account
     limits: Limits
+
+    def held(self, n: int) -> Holding:
+        return self.account.held.get(self.bars.symbols[n], FLAT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What happens to one symbol at the next open."""
+
+    held: Holding
+    bars_held: int | None
+    ends: int
+    """The kernel's reason why the position ends, `NONE` if it does not or there is none."""
+    opens: Entry | str | None
+    """An entry, why a signalled one is not made, or None where none is signalled."""
+
+    @property
+    def entry(self) -> Entry | None:
+        return self.opens if isinstance(self.opens, Entry) else None
 
 
 def _signals(trained: Trained, split: Split, bars: Bars, preds: Predictions) -> Signals:
@@ -188,117 +215,154 @@ def _signals(trained: Trained, split: Split, bars: Bars, preds: Predictions) -> 
     return signals.take(columns[found]).rows(len(bars) - 1, len(bars))
 
 
-def _brackets(trained: Trained, split: Split, bars: Bars, preds: Predictions) -> Brackets:
-    """Stops and take-profits at the last bar, at the multiples that were chosen."""
-    lists, levels = trained.config.sweep, trained.rule(split)
-    return (
-        rule_brackets(bars, preds, trained.config.trading)
-        .scaled(
-            stop=levels.get("stop_multiple", lists.stop_multiple[0]),
-            take_profit=levels.get("take_profit_multiple", lists.take_profit_multiple[0]),
-        )
-        .rows(len(bars) - 1, len(bars))
+def _brackets(
+    trained: Trained, levels: Mapping[str, Any], bars: Bars, preds: Predictions
+) -> Brackets:
+    """Stops and take-profits at the multiples that were chosen."""
+    lists = trained.config.sweep
+    return rule_brackets(bars, preds, trained.config.trading).scaled(
+        stop=levels.get("stop_multiple", lists.stop_multiple[0]),
+        take_profit=levels.get("take_profit_multiple", lists.take_profit_multiple[0]),
     )
 
 
-def _decision(moment: _Moment, n: int, account: Account) -> Decision:
-    bars, trading = moment.bars, moment.trained.config.trading
-    code = int(signal_codes(moment.signals)[0, n])
-    price = float(bars.close[-1, n]) if account.price is None else account.price
-    held = _bars_held(bars, n, account)
-    ends = _why_it_ends(account, code, held, moment.brackets.max_holding)
-    stays = account.side != 0 and ends == kernel.NONE
-    equity = account.equity
-    if ends != kernel.NONE:
-        equity -= _cost_of_closing(account, price, trading.fees, trading.slippage)
-    opens = None
-    if not stays and code & (kernel.ENTER_LONG | kernel.ENTER_SHORT):
-        opens = size_entry(
-            bars,
-            n,
-            moment.signals,
-            moment.brackets,
-            price=price,
-            config=replace(trading, init_cash=equity),
-            limits=moment.limits,
-        )
-    entry = opens if isinstance(opens, Entry) else None
-    target = account.position if stays else 0.0 if entry is None else entry.side * entry.units
-    change = target - account.position
+def _plans(moment: _Moment) -> list[_Plan]:
+    """Exits, then entries on what is left, as the kernel goes about an open."""
+    trading, symbols = moment.trained.config.trading, range(len(moment.bars.symbols))
+    held = [moment.held(n) for n in symbols]
+    there = moment.bars.present[-1]
+    codes = np.where(there, signal_codes(moment.signals)[0], 0).tolist()
+    prices = _prices(moment)
+    since = [_bars_held(moment.bars, n, held[n]) for n in symbols]
     limit = moment.brackets.max_holding
+    ends = [_why_it_ends(held[n], codes[n], since[n], limit) for n in symbols]
+    stays = np.array([held[n].side != 0 and ends[n] == kernel.NONE for n in symbols])
+    closing = [n for n in symbols if ends[n] != kernel.NONE]
+    cost = sum(
+        _cost_of_closing(held[n], prices[n], trading.fees, trading.slippage) for n in closing
+    )
+    sides = np.array([_side_signalled(codes[n]) for n in symbols])
+    sides[stays] = 0
+    book = Book(
+        equity=moment.account.equity - cost,
+        price=prices,
+        units=np.array([held[n].units if stays[n] else 0.0 for n in symbols]),
+        stop=np.array([_held_stop(moment, n, prices[n]) if stays[n] else 0.0 for n in symbols]),
+    )
+    row = moment.brackets.rows(len(moment.bars) - 1, len(moment.bars))
+    opens: list[Entry | str | None] = [None for _ in symbols]
+    if sides.any():
+        fills = kernel_fills(book, sides, moment.signals.size[0].copy(), row, trading)
+        for n in np.flatnonzero(sides).tolist():
+            opens[n] = to_entry(
+                fills[n], n, row, equity=book.equity, config=trading, limits=moment.limits
+            )
+    return [_Plan(held=held[n], bars_held=since[n], ends=ends[n], opens=opens[n]) for n in symbols]
+
+
+def _prices(moment: _Moment) -> np.ndarray:
+    """Each symbol's last close, or what the account reckons with, (N,)."""
+    bars = moment.bars
+    last = len(bars) - 1 - bars.present[::-1].argmax(axis=0)
+    closes = bars.close[last, np.arange(len(bars.symbols))]
+    given = [moment.account.prices.get(name, np.nan) for name in bars.symbols]
+    return np.where(np.isnan(given), closes, given)
+
+
+def _side_signalled(code: int) -> int:
+    return 1 if code & kernel.ENTER_LONG else -1 if code & kernel.ENTER_SHORT else 0
+
+
+def _held_stop(moment: _Moment, n: int, price: float) -> float:
+    """The stop of a position that stays: its own if its entry is in the history, else today's."""
+    held, bars = moment.held(n), moment.bars
+    distances = getattr(moment.brackets, f"stop_{WORDS[held.side]}")[:, n]
+    row = -1 if held.entered is None else int(bars.index.searchsorted(held.entered))
+    known = 0 < row < len(bars) and np.isfinite(bars.open[row, n] * distances[row - 1])
+    if not known:
+        return float(price * (1.0 - held.side * distances[-1]))
+    fill = bars.open[row, n] * (1.0 + held.side * moment.trained.config.trading.slippage)
+    return float(fill * (1.0 - held.side * distances[row - 1]))
+
+
+def _decision(moment: _Moment, n: int, plan: _Plan) -> Decision:
+    bars, held, entry = moment.bars, plan.held, plan.entry
+    stays = held.side != 0 and plan.ends == kernel.NONE
+    target = held.units if stays else 0.0 if entry is None else entry.side * entry.units
+    change = target - held.units
+    limit = moment.brackets.max_holding if entry is not None else None
     around_the_clock = bars.days_per_year == ALWAYS_OPEN
-    due = None if entry is None or limit is None else bars.index[-1] + (limit + 1) * bars.step
+    due = None if limit is None else bars.index[-1] + (limit + 1) * bars.step
+    down, stay, up = moment.preds.proba[0, n, [DOWN, STAY, UP]].tolist()
     return Decision(
         symbol=bars.symbols[n],
         bar=bars.index[-1],
         known=bars.index[-1] + bars.step,
         action="WAIT" if change == 0 else "BUY" if change > 0 else "SELL",
-        step=_step(account.side, ends, entry),
+        step=_step(held.side, plan.ends, entry),
         units=abs(change),
         target=target,
-        prob_down=float(moment.preds.proba[0, n, DOWN]),
-        prob_stay=float(moment.preds.proba[0, n, STAY]),
-        prob_up=float(moment.preds.proba[0, n, UP]),
+        prob_down=down,
+        prob_stay=stay,
+        prob_up=up,
         entry=entry,
-        leave_after=None if entry is None else limit,
+        leave_after=limit,
         leave_at=due if around_the_clock else None,
-        reasons=tuple(_reasons(moment, n, account, ends, opens)),
-        warnings=tuple(_warnings(moment, n, account, held)),
+        reasons=tuple(_reasons(moment, n, plan)),
+        warnings=tuple(_warnings(moment, n, plan)),
     )
 
 
-def _why_it_ends(account: Account, code: int, held: int | None, limit: int | None) -> int:
+def _why_it_ends(held: Holding, code: int, bars_held: int | None, limit: int | None) -> int:
     """The kernel's own reason why a position ends at the next open; its stops rest elsewhere.
 
     A position that is older than the limit was kept on because its side was still signalled, and
     its clock started again.
     """
-    if account.side == 0:
+    if held.side == 0:
         return kernel.NONE
-    is_due = limit is not None and held is not None and held > 0 and held % limit == 0
-    never = account.side * math.inf
+    is_due = limit is not None and bars_held is not None and bars_held > 0 == bars_held % limit
+    never = held.side * math.inf
     reason: int = kernel.reason_at_open_nb.py_func(
-        float(account.side), 1.0, -never, never, code, is_due
+        float(held.side), 1.0, -never, never, code, is_due
     )
     return reason
 
 
-def _bars_held(bars: Bars, n: int, account: Account) -> int | None:
+def _bars_held(bars: Bars, n: int, held: Holding) -> int | None:
     """The symbol's bars since the fill, that one included; None where it is not known."""
-    if account.side == 0 or account.entered is None or account.entered < bars.index[0]:
+    if held.side == 0 or held.entered is None or held.entered < bars.index[0]:
         return None
-    return int(bars.present[bars.index >= account.entered, n].sum())
+    return int(bars.present[bars.index >= held.entered, n].sum())
 
 
-def _cost_of_closing(account: Account, price: float, fees: float, slippage: float) -> float:
-    """Slippage and fee of closing the position, against its worth at `price`."""
-    worth = abs(account.position) * price
-    return worth * slippage + worth * (1.0 - account.side * slippage) * fees
+def _cost_of_closing(held: Holding, price: float, fees: float, slippage: float) -> float:
+    """Slippage and fee of closing a position, against its worth at `price`."""
+    worth = abs(held.units) * price
+    return worth * slippage + worth * (1.0 - held.side * slippage) * fees
 
 
 def _step(side: int, ends: int, entry: Entry | None) -> str:
     if side == 0:
-        return "stay out" if entry is None else f"enter {SIDES[entry.side]}"
+        return "stay out" if entry is None else f"enter {WORDS[entry.side]}"
     if ends == kernel.NONE:
-        return f"hold {SIDES[side]}"
-    return f"exit {SIDES[side]}" if entry is None else f"reverse to {SIDES[entry.side]}"
+        return f"hold {WORDS[side]}"
+    return f"exit {WORDS[side]}" if entry is None else f"reverse to {WORDS[entry.side]}"
 
 
-def _reasons(
-    moment: _Moment, n: int, account: Account, ends: int, opens: Entry | str | None
-) -> list[str]:
+def _reasons(moment: _Moment, n: int, plan: _Plan) -> list[str]:
     rule, trading = moment.trained.config.rule, moment.trained.config.trading
     row = {name: getattr(moment.signals, name)[0, n].item() for name in (*LEVELS, "size")}
     if rule.file is None:
-        said = confidence_reasons(moment.preds, n, rule, moment.levels, account.side)
+        said = confidence_reasons(moment.preds, n, rule, moment.levels, plan.held.side)
     else:
         said = [own_rule_reason(rule.file, row)]
-    if ends == kernel.MAX_HOLDING:
-        said.append(f"it was held for {moment.brackets.max_holding} bars, as long as it may be")
-    if isinstance(opens, str):
-        said.append(f"no entry: {opens}")
-    if isinstance(opens, Entry):
-        said += size_reasons(opens, row["size"], trading.risk)
+    if plan.ends == kernel.MAX_HOLDING:
+        said.append(f"it was held for {plan.bars_held} bars, and its side is not signalled again")
+    if isinstance(plan.opens, str):
+        said.append(f"no entry: {plan.opens}")
+    if isinstance(plan.opens, Entry):
+        said += size_reasons(plan.opens, row["size"], trading.risk)
     if trading.stop is None:
         labels = moment.trained.config.labels
         sigma = ewma_volatility(moment.bars, halflife=labels.halflife)[-1, n]
@@ -306,10 +370,10 @@ def _reasons(
     return said
 
 
-def _warnings(moment: _Moment, n: int, account: Account, held: int | None) -> list[str]:
-    limit = moment.brackets.max_holding
+def _warnings(moment: _Moment, n: int, plan: _Plan) -> list[str]:
+    limit, held = moment.brackets.max_holding, plan.bars_held
     said = _gaps(moment.bars, n)
-    if account.side and limit is not None and account.entered is None:
+    if plan.held.side and limit is not None and plan.held.entered is None:
         said.append(
             f"a position ends after {limit} bars unless its side is still signalled; give "
             "--entered, the open time of the bar it was filled in, to have that checked"

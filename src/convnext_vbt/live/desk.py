@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from convnext_vbt.config import Config, ConfigError, DataSection
-from convnext_vbt.live.account import Account, Limits
+from convnext_vbt.live.account import Account, Holding, Limits
 from convnext_vbt.live.clock import check_fresh, finished_bars, utc_now
 from convnext_vbt.live.decision import Decisions, decide
 from convnext_vbt.live.trained import Trained, difference_from_backtest, open_trained, same_market
@@ -21,13 +21,13 @@ __all__ = ["Desk", "Limits", "open_desk", "time_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Desk:
-    """A run, a source of bars, and the account of each symbol."""
+    """A run, a source of bars, and the account."""
 
     trained: Trained
     source: str | tuple[str, ...]
     symbol: str | None
     """The run's name for the only symbol of the source; None: the source's names are the run's."""
-    accounts: Mapping[str, Account]
+    account: Account
     limits: Limits
 
     def bars(self, now: pd.Timestamp, *, replay: bool = False) -> tuple[Bars, list[str]]:
@@ -44,7 +44,7 @@ class Desk:
         """The decision at the close of the last of these bars, unless it is stale."""
         check_fresh(bars, now)
         difference = difference_from_backtest(self.trained, bars)
-        return decide(self.trained, bars, self.accounts, limits=self.limits, difference=difference)
+        return decide(self.trained, bars, self.account, limits=self.limits, difference=difference)
 
     def look(self, as_of: pd.Timestamp | None) -> tuple[Decisions, list[str]]:
         """The decision now, or as it would have been at a time of the past."""
@@ -60,29 +60,31 @@ def open_desk(
     symbol: str | None = None,
     equity: float | None = None,
     positions: Sequence[str] = (),
-    entered: str | None = None,
+    entered: Sequence[str] = (),
     limits: Limits | None = None,
 ) -> Desk:
     """Read the run; without `source` its own, without `equity` its strategy's initial cash.
 
-    `positions` are "0.5" for a run of one symbol, else "SYMBOL=0.5" for each that is held.
+    `positions` and `entered` are "0.5" and "2025-01-31T12:00" for a run of one symbol, else
+    "SYMBOL=0.5" and so on for each that is held.
     """
     trained = open_trained(directory)
     config, symbols = trained.config, trained.predictions.symbols
-    held = _positions(positions, symbols)
-    since = time_of(entered, "--entered")
+    since = {
+        name: time_of(text, "--entered")
+        for name, text in _by_symbol(entered, symbols, "--entered").items()
+    }
+    held = {
+        name: Holding(units=_units(text), entered=since.pop(name, None))
+        for name, text in _by_symbol(positions, symbols, "--position").items()
+    }
+    if since:
+        raise ConfigError(f"--entered {', '.join(since)}: give its --position too")
     return Desk(
         trained=trained,
         source=tuple(source) if len(source) > 1 else source[0] if source else config.data.source,
         symbol=symbol,
-        accounts={
-            name: Account(
-                equity=config.trading.init_cash if equity is None else equity,
-                position=held.get(name, 0.0),
-                entered=since if name in held else None,
-            )
-            for name in symbols
-        },
+        account=Account(equity=config.trading.init_cash if equity is None else equity, held=held),
         limits=limits or Limits(),
     )
 
@@ -106,19 +108,23 @@ def _written(source: str | tuple[str, ...]) -> list[pd.Timestamp]:
     ]
 
 
-def _positions(texts: Sequence[str], symbols: tuple[str, ...]) -> dict[str, float]:
-    held = {}
+def _by_symbol(texts: Sequence[str], symbols: tuple[str, ...], option: str) -> dict[str, str]:
+    """Values by symbol from "SYMBOL=VALUE", or from "VALUE" alone where there is one symbol."""
+    found = {}
     for text in texts:
-        name, equals, units = text.rpartition("=")
-        if not equals and len(symbols) == 1:
-            name = symbols[0]
-        if name not in symbols:
+        name, equals, value = text.rpartition("=")
+        name = symbols[0] if not equals and len(symbols) == 1 else name
+        if name not in symbols or name in found:
+            form = "VALUE" if len(symbols) == 1 else f"{symbols[0]}=VALUE, once for each held"
             raise ConfigError(
-                f"--position {text!r}: the run trades {', '.join(symbols)}; write "
-                + ("+0.5 or -0.2 units" if len(symbols) == 1 else f"{symbols[0]}=0.5 for each held")
+                f"{option} {text!r}: the run trades {', '.join(symbols)}; write {option} {form}"
             )
-        try:
-            held[name] = float(units)
-        except ValueError:
-            raise ConfigError(f"--position {text!r}: {units!r} is not a number of units") from None
-    return held
+        found[name] = value
+    return found
+
+
+def _units(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"--position {text!r} is not a number of units") from None

@@ -1,18 +1,21 @@
-"""A position to be opened at the next open: its size, stop, take-profit and money at risk."""
+"""Positions to be opened at the next open: size, stop, take-profit and money at risk.
+
+Dimensions: N symbols.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from convnext_vbt.live.account import Limits
-from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading import kernel
-from convnext_vbt.trading.brackets import DISTANCES, Brackets
-from convnext_vbt.trading.signals import LEVELS, Signals
-from convnext_vbt.trading.simulation import SimulationConfig, simulate_signals
+from convnext_vbt.trading.brackets import Brackets
+from convnext_vbt.trading.simulation import SimulationConfig, kernel_terms
+
+WORDS = {1: "long", -1: "short"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,105 +39,98 @@ class Entry:
     risk: float
     """The same as a share of equity."""
     capped: bool
-    """Whether the leverage cap keeps it smaller than the risk would allow."""
+    """Whether a cap, of leverage or of open risk, keeps it smaller than the risk would allow."""
 
 
-def size_entry(
-    bars: Bars,
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Book:
+    """The account at the next open, exits done: what entries are sized on."""
+
+    equity: float
+    price: np.ndarray
+    """float64 (N,): what each symbol is reckoned at."""
+    units: np.ndarray
+    """float64 (N,): positions that stay."""
+    stop: np.ndarray
+    """float64 (N,): their stops, where there is a position."""
+
+
+def kernel_fills(
+    book: Book, sides: np.ndarray, shares: np.ndarray, brackets: Brackets, config: SimulationConfig
+) -> np.ndarray:
+    """The fills of all entries (`sides`, 0 for none) as the order kernel makes them, (N, fields).
+
+    `shares` is the rule's part of the full stake, `brackets` one row. NaN where nothing is filled.
+    The kernel's own cap on the open risk of several symbols binds no account of one.
+    """
+    num = len(sides)
+    terms = kernel_terms(config, brackets, "risk")
+    if num == 1:
+        terms = terms._replace(max_open_risk=math.inf)
+    states = np.zeros((num, kernel.NUM_STATE))
+    states[:, kernel.BASE] = config.init_cash
+    states[0, kernel.BASE] += book.equity - config.init_cash
+    states[:, kernel.POSITION], states[:, kernel.ENTRY_PRICE] = book.units, book.price
+    states[:, kernel.STOP_LEVEL] = book.stop
+    long = sides > 0
+    stops, targets = (
+        np.where(long, getattr(brackets, f"{kind}_long")[0], getattr(brackets, f"{kind}_short")[0])
+        for kind in ("stop", "take_profit")
+    )
+    fills = np.full((num, 1, len(kernel.FILL_FIELDS)), np.nan)
+    kernel.enter_shared_nb(
+        states, fills, 0, book.price, book.price, sides.astype(np.float64), shares, stops, targets,
+        config.risk, terms,
+    )  # fmt: skip
+    return fills[:, 0]
+
+
+def to_entry(
+    fill: np.ndarray,
     n: int,
-    signals: Signals,
     brackets: Brackets,
     *,
-    price: float,
+    equity: float,
     config: SimulationConfig,
     limits: Limits,
 ) -> Entry | str:
-    """The entry that symbol n's signals ask for after the last of `bars`, or why there is none.
-
-    `signals` and `brackets` are one row, a column a symbol; `config.init_cash` is the equity. The
-    order kernel itself trades them, in a next bar that stands still at `price`: so the size is the
-    backtest's. Then it is rounded to what the exchange takes.
-    """
-    simulation = simulate_signals(
-        _standing_still(bars, n, price),
-        _then_nothing(bars, n, signals),
-        _twice(n, brackets),
-        config=config,
-    )
-    if not len(simulation.trades):
-        return "the rule gives this entry no size"
-    trade = simulation.trades[0]
-    side = -1 if trade["direction"] else 1
-    word = "long" if side > 0 else "short"
-    stop = float(getattr(brackets, f"stop_{word}")[0, n])
-    target = float(getattr(brackets, f"take_profit_{word}")[0, n])
-    fill, exact = float(trade["entry_price"]), float(trade["size"])
-    units = limits.units(exact)
+    """Symbol n's fill rounded to what the exchange takes, or why there is no entry."""
+    made = dict(zip(kernel.FILL_FIELDS, fill.tolist(), strict=True))
+    if math.isnan(made["size"]):
+        return "no money is left for it under the caps of leverage and open risk"
+    side, price = int(made["side"]), made["price"]
+    stop = float(getattr(brackets, f"stop_{WORDS[side]}")[0, n])
+    target = float(getattr(brackets, f"take_profit_{WORDS[side]}")[0, n])
+    units = limits.units(made["size"])
     if units == 0:
-        return f"the size, {exact:.6g} units, is less than one lot of {limits.lot:g}"
-    notional = units * fill
+        return f"the size, {made['size']:.6g} units, is less than one lot of {limits.lot:g}"
+    notional = units * price
     if limits.min_notional is not None and notional < limits.min_notional:
         return f"it would be worth {notional:,.2f}, under the minimum of {limits.min_notional:,g}"
-    stop_price = _level(fill, -side * stop, limits, up=side > 0)
+    stop_price = _level(price, -side * stop, limits, up=side > 0)
     if stop_price is not None:
-        stop = side * (1.0 - stop_price / fill)
+        stop = side * (1.0 - stop_price / price)
         if stop <= 0:
             return f"a tick of {limits.tick:g} is wider than the way to the stop"
     loss = notional * kernel.loss_at_stop_nb.py_func(
         float(side), stop, config.fees, config.slippage
     )
-    target_price = None if np.isnan(target) else _level(fill, side * target, limits, up=side < 0)
+    target_price = None if np.isnan(target) else _level(price, side * target, limits, up=side < 0)
     return Entry(
         side=side,
         units=units,
-        price=fill,
+        price=price,
         notional=notional,
         stop=stop_price,
         stop_distance=stop,
         take_profit=target_price,
-        take_profit_distance=None if target_price is None else side * (target_price / fill - 1.0),
+        take_profit_distance=None if target_price is None else side * (target_price / price - 1.0),
         money_at_risk=loss,
-        risk=loss / config.init_cash,
-        capped=bool(trade["capped"]),
+        risk=loss / equity,
+        capped=bool(made["capped"]),
     )
 
 
-def _level(fill: float, change: float, limits: Limits, *, up: bool) -> float | None:
-    level = fill * (1.0 + change)
+def _level(price: float, change: float, limits: Limits, *, up: bool) -> float | None:
+    level = price * (1.0 + change)
     return limits.level(level, up=up) if level > 0 else None
-
-
-def _index(bars: Bars) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex([bars.index[-1], bars.index[-1] + bars.step])
-
-
-def _standing_still(bars: Bars, n: int, price: float) -> Bars:
-    """The last bar of symbol n and a next one, both at `price` throughout."""
-    at_price = np.full((2, 1), price)
-    return Bars(
-        index=_index(bars),
-        symbols=(bars.symbols[n],),
-        open=at_price,
-        high=at_price,
-        low=at_price,
-        close=at_price,
-        volume=np.zeros((2, 1)),
-        step=bars.step,
-        days_per_year=bars.days_per_year,
-    )
-
-
-def _then_nothing(bars: Bars, n: int, signals: Signals) -> Signals:
-    """Symbol n's row of signals, and one that says nothing."""
-    rows = {name: getattr(signals, name)[:, n : n + 1] for name in (*LEVELS, "size")}
-    return Signals(
-        index=_index(bars),
-        columns=pd.MultiIndex.from_arrays([[bars.symbols[n]]], names=["symbol"]),
-        **{name: np.concatenate([row, np.zeros_like(row)]) for name, row in rows.items()},
-    )
-
-
-def _twice(n: int, brackets: Brackets) -> Brackets:
-    """Symbol n's row, for both bars."""
-    rows = {name: getattr(brackets, name)[:, n : n + 1] for name in DISTANCES}
-    return replace(brackets, **{name: row.repeat(2, axis=0) for name, row in rows.items()})

@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from convnext_vbt.live.entry import Entry
+from convnext_vbt.live.entry import WORDS, Entry
 from convnext_vbt.predictions import DOWN, QUANTILE_LEVELS, UP, Predictions, Target
 from convnext_vbt.trading.signals import RuleConfig, Threshold, parse_threshold
-
-SIDES = {1: "long", -1: "short"}
 
 
 def confidence_reasons(
@@ -41,7 +39,7 @@ def confidence_reasons(
         leave = level - float(levels.get("hysteresis", rule.hysteresis))
         state = "is not under" if own >= np.float32(leave) else "fell under"
         word = "UP" if side > 0 else "DOWN"
-        said.append(f"a {SIDES[side]} ends under P({word}) {leave:.3f}: {own:.3f} {state} it")
+        said.append(f"a {WORDS[side]} ends under P({word}) {leave:.3f}: {own:.3f} {state} it")
     if rule.abstain is not None:
         both = preds.conformal_sets(rule.abstain)[0, n, [DOWN, UP]]
         if both[0] == both[1]:
@@ -54,7 +52,7 @@ def size_reasons(entry: Entry, share: float, risk: float) -> list[str]:
     """How an entry came to its size; `share` is what the rule gives of the full stake."""
     said = [f"it earns {share:.0%} of the full stake: {share * risk:.2%} of the equity at risk"]
     if entry.capped:
-        said.append("the leverage cap keeps the position smaller than that")
+        said.append("a cap, of leverage or of open risk, keeps it smaller than that")
     return said
 
 
