@@ -166,7 +166,11 @@ def test_boosting_says_that_it_is_not_kept(finished, tmp_path):
         ("splits/002.json", None, "002.json is not there"),
         ("predictions.parquet", lambda b: b[:-9], r"predictions\.parquet"),
         ("metrics.json", lambda b: b"{}", r"metrics\.json is damaged"),
-        ("config.toml", lambda b: b.replace(b"risk = 0.01", b"risk = 0.02"), "has changed since"),
+        (
+            "config.toml",
+            lambda b: b.replace(b"risk = 0.01", b"risk = 0.02"),
+            "is not the strategy that",
+        ),
         ("metrics.json", None, "is not a finished run"),
         ("manifest.json", None, "is not a run directory"),
         ("manifest.json", lambda b: b.replace(b'"format": ', b'"format": 9'), "was written by"),

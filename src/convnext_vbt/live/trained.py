@@ -105,7 +105,10 @@ def open_trained(directory: str | Path) -> Trained:
     manifest, metrics = read_manifest(directory), read_metrics(directory)
     config = load_config(directory / "config.toml")
     if config.sha256 != manifest["config_sha256"]:
-        raise DataError(f"{directory / 'config.toml'} has changed since; run the strategy again")
+        raise DataError(
+            f"{directory / 'config.toml'} is not the strategy that the run was made with: it was "
+            "edited, or this version has settings that it lacks; run the strategy again"
+        )
     for section, what in (("features", config.features.file), ("rule", config.rule.file)):
         if what is not None and code_sha256(what) != manifest.get(f"{section}_code"):
             raise DataError(
