@@ -7,6 +7,7 @@ machine needs this package in the same versions, and the folder of runs at the s
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -78,8 +79,12 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[None]:
         raise ConfigError("--backend ray needs ray: pip install ray") from None
     address = address or os.environ.get("RAY_ADDRESS")
     try:
-        # num_cpus may be given only for a cluster that is started here
-        ray.init(address=address, num_cpus=None if address else jobs, log_to_driver=False)
+        ray.init(
+            address=address,
+            num_cpus=None if address else jobs,  # only for a cluster that is started here
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"--cluster {address}: no Ray cluster answers ({error})") from error
     register_ray()
