@@ -164,17 +164,25 @@ def test_one_flipped_bit_is_named_and_mended(home, whole, copy, name):
     assert (copy / name).read_bytes() == (whole / name).read_bytes()
 
 
-@pytest.mark.parametrize(("form", "than"), [(0, "an older"), (99, "a newer")])
-def test_a_run_of_another_format_is_told_by_every_command(home, copy, form, than):
-    manifest = json.loads((copy / "manifest.json").read_text())
-    (copy / "manifest.json").write_text(json.dumps(manifest | {"format": form}))
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        (0, "an older version of convnext-vbt (format 0, this version writes 1)"),
+        (1, "an older version of convnext-vbt (its manifest carries no digest)"),
+        (99, "a newer version of convnext-vbt (format 99, this version writes 1)"),
+    ],
+)
+def test_a_run_of_another_format_is_told_by_every_command(home, copy, form, told):
+    manifest = json.loads((copy / "manifest.json").read_text()) | {"format": form}
+    manifest.pop("digest")
+    (copy / "manifest.json").write_text(json.dumps(manifest))
     before = content(copy)
     commands = [("report", copy), ("sweep", copy, "--risk", "0.02"), ("gate", copy)]
     for result in (*(call(*each) for each in commands), run_tiny(home, copy.parent)):
         assert result.exit_code == 3
-        assert f"was written by {than} version of convnext-vbt (format {form}" in result.stderr
+        assert f"was written by {told}; move it away" in result.stderr
         assert result.stderr.count("\n") == 1
-    assert than in call("runs", "--out", copy.parent).stderr
+    assert told in call("runs", "--out", copy.parent).stderr
     assert content(copy) == before
 
 
@@ -379,38 +387,49 @@ CLUSTER = """
 import os, signal, sys, threading, time
 from pathlib import Path
 
+import psutil
+
 from convnext_vbt import pipeline
 from convnext_vbt.cluster import workers
 from convnext_vbt.config import load_config
 
 if __name__ == "__main__":
-    strategy, out = map(Path, sys.argv[1:])
-    with workers("dask", jobs=2):
-        import distributed
+    backend, strategy, out = sys.argv[1], *map(Path, sys.argv[2:])
 
-        pids = list(distributed.get_client().run(os.getpid).values())
+    with workers(backend, jobs=2):
+        pids = []
+        if backend == "dask":
+            import distributed
+
+            pids = list(distributed.get_client().run(os.getpid).values())
 
         def kill():
             while not list(out.glob("*/splits/*.json")):
                 time.sleep(0.002)
+            if backend == "ray":
+                below = psutil.Process().children(recursive=True)
+                pids[:] = [one.pid for one in below if one.name().startswith("ray::PoolActor")]
             os.kill(pids[0], signal.SIGKILL)
+            print("killed", pids[0])
 
         thread = threading.Thread(target=kill)
         thread.start()
         config = load_config(strategy, ["training.steps=60", "training.patience=60"])
         pipeline.run(config, out=out)
         thread.join()
-    print("killed", pids[0])
 """
 
 
 @pytest.mark.slow
-def test_a_dask_worker_that_is_killed_in_mid_split_changes_no_bit(home, whole, tmp_path):
-    pytest.importorskip("distributed")
+@pytest.mark.parametrize(("backend", "library"), [("dask", "distributed"), ("ray", "ray")])
+def test_a_worker_that_is_killed_in_mid_split_changes_no_bit(
+    home, whole, tmp_path, backend, library
+):
+    pytest.importorskip(library, reason=f"{library} is not installed")
     (tmp_path / "cluster.py").write_text(CLUSTER)
     command = [sys.executable, "-W", "ignore", tmp_path / "cluster.py"]
     done = subprocess.run(
-        [*command, home / "tiny.toml", tmp_path / "out"],
+        [*command, backend, home / "tiny.toml", tmp_path / "out"],
         capture_output=True, text=True, cwd=ROOT, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -26,6 +26,7 @@ from convnext_vbt.learning.splits import Splits
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.gaps import find_gaps
 from convnext_vbt.storage import (
+    DIGEST,
     WriteError,
     open_seal,
     remove_temporary,
@@ -145,12 +146,15 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         raise DataError(f"{directory} is not a run directory; `convnext-vbt runs` lists them")
     manifest = read_json(path)
     form = manifest.get("format")
-    if isinstance(form, int) and form != FORMAT:
-        than = "an older" if form < FORMAT else "a newer"
+    if isinstance(form, int) and (form != FORMAT or DIGEST not in manifest):
+        than = "a newer" if form > FORMAT else "an older"
+        known = f"format {form}, this version writes {FORMAT}"
+        if form == FORMAT:
+            known = "its manifest carries no digest"
         raise DataError(
-            f"{directory} was written by {than} version of convnext-vbt (format {form}, this "
-            f"version writes {FORMAT}); move it away and run the strategy again, or read it "
-            f"with the version that made it ({_made_by(manifest)})"
+            f"{directory} was written by {than} version of convnext-vbt ({known}); move it away "
+            "and run the strategy again, or read it with the version that made it "
+            f"({_made_by(manifest)})"
         )
     try:
         return open_seal(manifest)

@@ -8,8 +8,11 @@ import threading
 import time
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
+import torch
+from threadpoolctl import threadpool_info
 
 from convnext_vbt.learning import watching
 from convnext_vbt.learning.features import Features, compute_features
@@ -96,6 +99,54 @@ def test_more_splits_than_joblib_takes_at_a_time_all_come_back(bars, caplog):
 def test_two_processes_give_what_one_gives(bars, reference, tmp_path):
     assert_same(predict(bars, jobs=2, watch=tmp_path)[0], reference)
     assert [step.number for step in steps_in(tmp_path)] == [0, 1, 2]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Watched(Features):
+    """Features that note, once `folder` is there, how many threads they are read with."""
+
+    folder: Path
+
+    def __getattribute__(self, name):
+        if name == "values" and self.folder.exists():
+            pools = [pool["num_threads"] for pool in threadpool_info()]
+            counts = torch.get_num_threads(), max(pools), numba.get_num_threads()
+            with (self.folder / str(os.getpid())).open("a") as file:
+                file.write(json.dumps(counts) + "\n")
+        return Features.__getattribute__(self, name)
+
+
+def threads_of_a_run(bars, folder, *, jobs):
+    """Counts of torch, of BLAS and OpenMP, and of numba, in each process that read the features."""
+    features, labels, splits = inputs(bars)
+    parts = {name: getattr(features, name) for name in ("names", "values", "warmup")}
+    watched = Watched(**parts, folder=folder)
+    folder.mkdir()
+    predict(bars, stages=(watched, labels, splits), jobs=jobs)
+    return {
+        int(path.name): {tuple(json.loads(line)) for line in path.read_text().splitlines()}
+        for path in folder.iterdir()
+    }
+
+
+def test_a_split_in_this_process_is_held_to_one_thread(bars, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        counts = threads_of_a_run(bars, tmp_path / "threads", jobs=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert {count[:2] for count in counts[os.getpid()]} == {(1, 1)}  # numba's have no part in it
+
+
+def test_workers_are_held_to_one_thread_each(bars, tmp_path, monkeypatch):
+    for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+        monkeypatch.setenv(f"{library}_NUM_THREADS", "3")
+    counts = threads_of_a_run(bars, tmp_path / "threads", jobs=2)
+    counts.pop(os.getpid(), None)  # sent them off
+    assert counts
+    assert set().union(*counts.values()) == {(1, 1, 1)}
 
 
 def loky_workers():

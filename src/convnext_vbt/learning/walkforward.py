@@ -219,14 +219,16 @@ def _run_all(tasks: list[SplitTask], jobs: int) -> Iterator[tuple[int, _Outcome 
     """
     jobs = min(jobs, len(tasks))
     backend = get_active_backend()[0]
-    if jobs == 1 and type(backend).__name__ == "LokyBackend":
+    here = type(backend).__name__ == "LokyBackend"
+    if jobs == 1 and here:
         yield from map(_run_caught, tasks)
         return
     order = "generator_unordered" if backend.supports_return_generator else "list"
     left = {task.split.number: task for task in tasks}
     for attempt in range(1, NUM_ATTEMPTS + 1):
         try:
-            parallel = joblib.Parallel(n_jobs=jobs, return_as=order, batch_size=1)
+            with _one_thread_a_worker() if here else contextlib.nullcontext():
+                parallel = joblib.Parallel(n_jobs=jobs, return_as=order, batch_size=1)
             calls = [joblib.delayed(_run_caught)(task) for task in left.values()]
             for number, outcome in parallel(calls):
                 del left[number]
@@ -252,9 +254,16 @@ def _run_caught(task: SplitTask) -> tuple[int, _Outcome | Exception]:
         return task.split.number, error
 
 
+def _one_thread_a_worker() -> joblib.parallel_config:
+    """What joblib's own workers are told when they start, so that none makes a pool for nothing."""
+    return joblib.parallel_config("loky", inner_max_num_threads=1)
+
+
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
     """Thread counts change the order of float sums; one thread makes them the same everywhere."""
+    import sklearn.utils  # noqa: F401  # brings an OpenMP of its own, limited only if it is there
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
