@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import convnext_vbt as cv
+from convnext_vbt.config import load_config
 from convnext_vbt.userfile import load_function
 
 ROOT = Path(__file__).parent.parent
@@ -57,6 +58,14 @@ def test_the_worked_rule_trades_both_sides_and_reads_no_future():
             getattr(changed, name)[: t + 1], getattr(signals, name)[: t + 1]
         )
     assert not np.array_equal(changed.entries, signals.entries)
+
+
+def test_the_panel_is_three_symbols_of_which_one_is_delisted():
+    config = load_config(ROOT / "strategies/panel.toml")
+    bars = cv.load_bars(config.data.source)
+    assert bars.symbols == ("SIM1/USDT", "SIM2/USDT", "SIM3/USDT")
+    assert bars.present.sum(axis=0).tolist() == [17_520, 13_140, 17_520]
+    assert config.trading.max_open_risk == 0.06
 
 
 @pytest.mark.slow

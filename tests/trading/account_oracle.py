@@ -112,10 +112,8 @@ class Account:
             asked = sum(m * self.loss(sides[n], stops[n]) for n, m in wanted.items())
             if asked > self.open_risk * equity - open_risk:
                 factor = min(factor, max(self.open_risk * equity - open_risk, 0) / asked)
-        if factor < 1e-9:
-            return
         for n, side, size, price, stop, profit in wishes:
-            if size == 0:
+            if size == 0 or (factor < 1 and wanted[n] * factor < 1e-6 * equity):
                 continue
             units = wanted[n] * factor / (price * (1 + side * self.slippage))
             filled = self.fill(n, i, side, units, price)

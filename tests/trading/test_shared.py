@@ -128,6 +128,17 @@ def test_entries_wait_for_the_money_that_exits_of_the_same_open_bring():
         assert done.trades["size"].tolist() == [10.0, 10.0]
 
 
+def test_the_most_that_a_symbol_may_be_worth_is_the_whole_accounts_equity():
+    # A has brought 10 %: B may be worth 1100, not the 1000 that it began with
+    bars = panel_of(A=[flat(100), flat(100), flat(110), flat(110)], B=[flat(100)] * 4)
+    signals = said(4, A={"entries": [0], "exits": [1]}, B={"entries": [2]})
+    done = simulate_signals(
+        bars, signals, fixed_brackets(bars), size_type="notional", config=replace(FREE, risk=1.0)
+    )
+    assert done.trades["size"].tolist() == [10.0, 11.0]
+    assert done.trades["capped"].tolist() == [False, False]
+
+
 def test_open_risk_is_cut_pro_rata_and_shares_the_cap_with_what_is_held():
     # 2 % each of five symbols at once: 10 % asked, 6 % allowed; then only a stop-out makes room
     names = ("A", "B", "C", "D", "E")
@@ -148,12 +159,40 @@ def test_open_risk_is_cut_pro_rata_and_shares_the_cap_with_what_is_held():
     assert alone.trades["size"][0] * 100 * 0.05 == pytest.approx(20.0, rel=1e-12)
 
 
+@pytest.mark.parametrize(("room", "placed"), [(2e-6, True), (5e-7, False)])
+def test_what_a_cap_leaves_of_an_entry_is_not_placed_as_dust(room, placed):
+    # A holds all but `room` of the equity, which is what B and C, wanting half each, would share
+    bars = panel_of(A=[flat(100)] * 4, B=[flat(100)] * 4, C=[flat(100)] * 4)
+    signals = said(4, A={"entries": [0]}, B={"entries": [1]}, C={"entries": [1]})
+    size = np.array(signals.size)
+    size[:, 0], size[:, 1:] = 1 - 2 * room, 0.5
+    done = simulate_signals(
+        bars, replace(signals, size=size), fixed_brackets(bars), size_type="notional",
+        config=replace(FREE, risk=1.0),
+    )  # fmt: skip
+    assert done.trades["col"].tolist() == ([0, 1, 2] if placed else [0])
+    if placed:
+        assert done.trades["size"][1:] * 100 == pytest.approx([1000 * room] * 2, rel=1e-6)
+
+
+def test_an_entry_that_no_cap_cuts_may_be_as_small_as_it_likes():
+    bars = panel_of(A=[flat(100)] * 3, B=[flat(100)] * 3)
+    done = simulate_signals(
+        bars, said(3, A={"entries": [0]}), fixed_brackets(bars), size_type="notional",
+        config=replace(FREE, risk=1e-8),
+    )  # fmt: skip
+    assert done.trades["size"] * 100 == pytest.approx([1e-5], rel=1e-9)
+
+
 @few
-@given(SEEDS, st.sampled_from(["risk", "notional", "value"]), st.sampled_from([1.0, 3.0]))
-def test_the_kernel_does_what_the_plain_account_does(seed, size_type, leverage):
+@given(
+    SEEDS, st.sampled_from(["risk", "notional", "value"]), st.sampled_from([1.0, 3.0]),
+    st.sampled_from([0.03, 0.06]),
+)  # fmt: skip
+def test_the_kernel_does_what_the_plain_account_does(seed, size_type, leverage, open_risk):
     bars, signals, brackets = random_market(seed)
     risk = 0.02 if size_type == "risk" else 0.6
-    config = replace(COSTLY, risk=risk, max_leverage=leverage)
+    config = replace(COSTLY, risk=risk, max_leverage=leverage, max_open_risk=open_risk)
     done = simulate_signals(bars, signals, brackets, config=config, size_type=size_type)
     plain = read(bars, signals, brackets, config, size_type)
     assert done.equity[:, 0] == pytest.approx(plain.equity, rel=1e-10)

@@ -139,6 +139,7 @@ def test_panel_cells_are_one_account_and_what_each_symbol_earned_in_it():
         assert row["sharpe"] == pytest.approx(daily.mean() / daily.std() * 365**0.5, rel=1e-9)
         fall = (one.equity[:, 0] / np.maximum(np.maximum.accumulate(one.equity[:, 0]), 1e4)).min()
         assert row["max_drawdown"] == pytest.approx(fall - 1, rel=1e-9)
+        assert row["exposure"] == (one.position != 0).any(axis=1).mean()
     for name in ("total_return", "trades", "costs", "gap_stops"):
         assert rows.loc[["A", "B"], name].sum() == pytest.approx(rows.loc[TOTAL, name], rel=1e-9)
     portfolio = both.portfolio(**cell)
@@ -262,6 +263,18 @@ def test_a_bust_cell_is_finite_and_says_so():
     assert np.isfinite(
         ruin[["total_return", "volatility", "sharpe", "max_drawdown"]].astype(float)
     ).all()
+
+
+def test_a_shared_account_that_is_bust_says_so_of_all_its_symbols():
+    falling = random_bars(num_bars=1_000, seed=3, symbols=("A", "B"), gaps=0.05)
+    preds = random_predictions(falling, seed=3, start=700, target=None)
+    with pytest.warns(UserWarning, match="1 of 1 cells have fewer than 30 trades"):
+        done = sweep(
+            falling, preds, threshold=0.34, risk=1.0, stop=0.01, max_leverage=50.0,
+            max_open_risk=50.0,
+        )  # fmt: skip
+    assert done.metrics["bust"].tolist() == [True, True, True]
+    assert done.metrics["total_return"].iloc[0] <= -1.0
 
 
 def test_a_sweep_refuses_what_it_cannot_mean(result):

@@ -37,6 +37,8 @@ class Account:
     trades: np.ndarray
     """By entry; "col" is the column of the simulation."""
     init_cash: float
+    funding: float | None
+    """Paid in all, net of what was received; None where the bars have no rates."""
 
     @classmethod
     def of(cls, simulation: Simulation, column: int | None = None) -> Self:
@@ -53,6 +55,9 @@ class Account:
             orders=orders,
             trades=trades[np.argsort(trades["entry_idx"], kind="stable")],
             init_cash=simulation.init_cash * equity.shape[1],
+            funding=None
+            if simulation.funding is None
+            else float(simulation.funding[:, columns].sum()),
         )
 
 
@@ -60,7 +65,7 @@ def before_costs(account: Account, *, slippage: float) -> Account:
     """The same trades as if fees and slippage had been given back: "gross".
 
     Equity has every cost of the orders so far added; a trade's profit has those of its own fills,
-    and its return is that over the same entry value. Sizes and exits stay as they were.
+    and its return is that over the same entry value. Sizes, exits and funding stay as they were.
     """
     paid = np.zeros(len(account.equity))
     np.add.at(paid, account.orders["idx"], order_costs(account.orders, slippage))
@@ -178,7 +183,7 @@ def figures(account: Account, bars: Bars, *, slippage: float) -> dict[str, float
     """Every key figure of an account, as the sweep defines them; NaN where undefined.
 
     `bars` are those of the window. Beside the sweep's own: longest_drawdown in days, psr (that
-    the Sharpe ratio is above 0) and break_even.
+    the Sharpe ratio is above 0) and break_even. funding is there where the bars have rates.
     """
     equity, trades = account.equity, account.trades
     closed = trades[trades["status"] == _CLOSED]
@@ -217,6 +222,7 @@ def figures(account: Account, bars: Bars, *, slippage: float) -> dict[str, float
         "break_even": break_even(account, slippage=slippage),
         "capped_share": _ratio(float(trades["capped"].sum()), len(trades)),
         "gap_stops": float((closed["reason"] == _GAP_STOP).sum()),
+        **({} if account.funding is None else {"funding": account.funding}),
     }
 
 

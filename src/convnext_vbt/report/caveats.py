@@ -36,15 +36,38 @@ def generated(
         f"Costs are a model: {config.fees * 1e4:g} bp of fees and {config.slippage * 1e4:g} bp of "
         "slippage on every fill, whatever its size; no market impact, no latency, no outage."
     )
-    if (simulation.trades["direction"] == 1).any() and res.bars.funding is None:
-        out.append(
-            "Shorts pay no borrow cost or funding here. On a spot market they need borrowed coins; "
-            "what that costs comes off the returns shown."
-        )
+    out += _carry(res, simulation)
     out.append(
         "One history is one sample. The interval, the random sides and the deflation above say "
         "how far luck goes on these bars; none of them knows of a market that changes."
     )
+    return out
+
+
+def _carry(res: SweepResult, simulation: Simulation) -> list[str]:
+    """What positions may owe that the bars know nothing of, symbol by symbol."""
+    funding, trades = res.bars.funding, simulation.trades
+    names = simulation.columns.get_level_values("symbol")
+    known = {
+        symbol
+        for n, symbol in enumerate(res.bars.symbols)
+        if funding is not None and np.isfinite(funding[:, n]).any()
+    }
+    out = []
+    unpaid = [name for name in dict.fromkeys(names[trades["col"]]) if name not in known]
+    if known and unpaid:
+        out.append(
+            f"Funding is not known of all that was traded: {', '.join(unpaid)} came without rates "
+            "and paid and received none."
+        )
+    shorts = names[trades["col"][trades["direction"] == 1]]
+    borrowed = [name for name in dict.fromkeys(shorts) if name not in known]
+    if borrowed:
+        whose = f" of {', '.join(borrowed)}" if known else ""
+        out.append(
+            f"Shorts{whose} pay no borrow cost or funding here. On a spot market they need "
+            "borrowed coins; what that costs comes off the returns shown."
+        )
     return out
 
 

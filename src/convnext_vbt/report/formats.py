@@ -69,6 +69,9 @@ FIGURES = (
            help="Mean net return of closed trades, each on its own entry value; 1 bp is 0.01 %."),
     Figure(name="costs", label="Costs paid, quote currency", kind="money",
            help="Fees and slippage, in units of the quote currency."),
+    Figure(name="funding", label="Funding paid, quote currency", kind="money",
+           help="Net of what was received, so negative where more came in. In every return, also "
+                "gross of costs; not part of the costs above."),
     Figure(name="break_even", label="Break-even cost a side", kind="basis_points", signed=True,
            help="Fees and slippage together at which the same trades earn nothing; negative when "
                 "they lose even for free."),

@@ -183,7 +183,7 @@ def _body(
         **symbols_context(simulation),
         "has_rules": "rules" in charts,
         "across_label": level_label(data["heatmap"]["across"]),
-        "embedded_note": _embedded_note(len(grid), len(rows)),
+        "embedded_note": _embedded_note(res, rows),
         "has_fan": "fan" in data["figures"],
     }
     entries = head.trades["entry_idx"]
@@ -237,12 +237,16 @@ def _time(
     }
 
 
-def _embedded_note(cells: int, carried: int) -> str:
-    if carried == cells:
+def _embedded_note(res: SweepResult, rows: list[int]) -> str:
+    if len(rows) == len(res.metrics):
         return "Daily series, drawdowns and trades of every cell are in this file."
+    cells, carried = len(res.account_metrics), int(res.whole_accounts[rows].sum())
+    num_symbols = len(res.bars.symbols)
+    apart = f" Of each of the {num_symbols} symbols alone, those of the first one shown."
     return (
         f"Key figures are here for all {cells:,} cells; daily series, drawdowns and trades for "
         f"{carried:,} of them: the first one shown, the best by each metric, evenly spaced ones."
+        f"{apart if num_symbols > 1 else ''}"
     )
 
 
@@ -263,7 +267,8 @@ def _subtitle(res: SweepResult) -> str:
     index = res.bars.index[start:stop]
     splits = len(res.predictions.splits)
     count = f" · {splits} walk-forward split{'s' * (splits != 1)}" if splits else ""
-    cells = f"{len(res.metrics):,} cell{'s' * (len(res.metrics) != 1)}"
+    number = len(res.account_metrics)
+    cells = f"{number:,} cell{'s' * (number != 1)}"
     return f"Out of sample from {index[0]:%-d %B %Y} to {index[-1]:%-d %B %Y}{count} · {cells}"
 
 
@@ -271,6 +276,10 @@ def _sweep_lead(grid: payload.Grid) -> str:
     sizes = [
         f"{len(values)} {tables.plural(name, len(values))}"
         for name, values in zip(grid.names, grid.values, strict=True)
-        if len(values) > 1
+        if len(values) > 1 and name != "symbol"
     ]
-    return f"{' × '.join(sizes) or 'One cell'}, each an account of its own on the same bars."
+    num_symbols = len(set(grid.values[grid.names.index("symbol")]) - {TOTAL})
+    shared = f", {num_symbols} symbols on one account" if num_symbols > 1 else ""
+    return (
+        f"{' × '.join(sizes) or 'One cell'}, each an account of its own on the same bars{shared}."
+    )

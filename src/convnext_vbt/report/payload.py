@@ -165,21 +165,30 @@ def embedded_rows(res: SweepResult, grid: Grid, keep: Sequence[int]) -> list[int
     """The cells whose series are carried: all if they are few and small enough.
 
     Otherwise those of `keep`, the best cell by each heatmap metric, and evenly spaced ones as long
-    as there is room.
+    as there is room. Of several symbols that is true of whole accounts; the accounts in `keep`
+    have each symbol's series too.
     """
-    solid = res.metrics["trades"].to_numpy() >= THIN_TRADES
-    chosen = dict.fromkeys(keep)
+    weight = BYTES_A_DAY * len(res.daily_returns) + BYTES_A_TRADE * res.metrics["trades"].to_numpy()
+    if len(grid) <= MAX_EMBEDDED and weight.sum() <= MAX_BYTES:
+        return list(range(len(grid)))
+    whole = res.whole_accounts
+    able = np.flatnonzero(whole)
+    solid = (res.metrics["trades"].to_numpy() >= THIN_TRADES) & whole
+    symbol = grid.names.index("symbol")
+    others = np.delete(grid.positions, symbol, axis=1)
+    chosen = dict.fromkeys(
+        row for k in keep for row in np.flatnonzero((others == others[k]).all(axis=1)).tolist()
+    )
     for name in HEATMAP_FIGURES:
         values = np.where(solid, res.metrics[name].to_numpy(np.float64), np.nan)
         if np.isfinite(values).any():
             chosen[int(np.nanargmax(values))] = None
-    weight = BYTES_A_DAY * len(res.daily_returns) + BYTES_A_TRADE * res.metrics["trades"].to_numpy()
     needed = list(chosen)
-    count = min(len(grid), MAX_EMBEDDED)
+    count = min(len(able), MAX_EMBEDDED)
     while True:
         room = max(count - len(needed), 0)
-        even = np.linspace(0, len(grid) - 1, room).round().astype(int).tolist()
-        rows = sorted(chosen | dict.fromkeys(even)) if count < len(grid) else list(range(len(grid)))
+        even = able[np.linspace(0, len(able) - 1, room).round().astype(int)].tolist()
+        rows = sorted(chosen | dict.fromkeys(even if count < len(able) else able.tolist()))
         if room == 0 or weight[rows].sum() <= MAX_BYTES:
             return rows
         count = count * 9 // 10

@@ -96,7 +96,7 @@ def facts(res: SweepResult, trials: Trials) -> list[Fact]:
         _label(res.predictions.target),
         Fact(
             label="Tried on this data",
-            value=f"{len(res.metrics):,} cells here",
+            value=f"{len(res.account_metrics):,} cells here",
             note=f"{_count(trials.num_runs, 'strategy', 'strategies')} and "
             f"{_count(trials.num_rules, 'rule', 'rules')} so far",
             help="The best of many tries looks good by luck alone. Cells that differ in risk "
@@ -217,7 +217,7 @@ def key_rows(
     own = {name: dict(cells.iloc[row].astype(float)) for name, row in shown.items()}
     cash = dict.fromkeys(
         ("total_return", "cagr", "log_growth", "volatility", "max_drawdown", "longest_drawdown",
-         "exposure", "turnover", "trades", "costs"), 0.0,
+         "exposure", "turnover", "trades", "costs", "funding"), 0.0,
     )  # fmt: skip
     head = columns["headline"]
     return [
@@ -235,6 +235,7 @@ def key_rows(
             "random": figure_text(columns["random"], figure),
         }
         for figure in FIGURES
+        if figure.name != "funding" or "funding" in head
     ]
 
 

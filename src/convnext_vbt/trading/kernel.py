@@ -20,8 +20,9 @@ a long that is held then, to a short.
 
 On a shared account all exits of an open come before all entries. Entries are sized on one equity,
 each symbol at its open or else its last close, and cut by one factor where gross exposure or open
-risk would pass its cap, so that the order of the symbols means nothing. A symbol without another
-bar is closed at its last close. Equity <= 0 closes every position.
+risk would pass its cap, so that the order of the symbols means nothing; where that leaves next to
+nothing of an entry, there is none. A symbol without another bar is closed at its last close.
+Equity <= 0 closes every position.
 Dimensions: T bars, N symbols, C columns, K columns of one account, A accounts, P cells, D days.
 """
 
@@ -60,8 +61,8 @@ SUMMED = (
 
 ROUNDING = 1e-12
 """Relative slack of a cap, so that a sum in another order is not cut."""
-LEAST_ROOM = 1e-9
-"""A share of what is wanted below which there is no room at all."""
+DUST = 1e-6
+"""A share of equity below which what a cap leaves of an entry is not placed."""
 
 FILL_FIELDS = ("idx", "size", "price", "fees", "side", "reason", "pnl", "capped", "funding")
 """One order as the kernel writes it; an entry and the exit that follows it make a trade."""
@@ -426,8 +427,7 @@ def room_nb(needed: float, room: float) -> float:
     """The factor at which what is needed fits into the room."""
     if needed <= 0.0 or needed <= room * (1.0 + ROUNDING):
         return 1.0
-    factor = max(room, 0.0) / needed
-    return factor if factor > LEAST_ROOM else 0.0
+    return max(room, 0.0) / needed
 
 
 @njit(cache=True)
@@ -468,9 +468,10 @@ def enter_shared_nb(
     if terms.sizing == BY_RISK:
         factor = min(factor, room_nb(needed_risk, terms.max_open_risk * equity - held_risk))
     for k in range(num):
-        if side_K[k] != 0.0:
+        left = factor * notional_K[k]
+        if side_K[k] != 0.0 and (factor == 1.0 or left >= DUST * equity):
             enter_nb(
-                own_KS[k], fills[k], i, side_K[k], wanted_K[k], factor * notional_K[k], open_K[k],
+                own_KS[k], fills[k], i, side_K[k], wanted_K[k], left, open_K[k],
                 stop_K[k], target_K[k], terms,
             )  # fmt: skip
 

@@ -86,7 +86,12 @@ class SweepResult:
     @property
     def account_metrics(self) -> pd.DataFrame:
         """The rows of `metrics` that are whole accounts: one a cell."""
-        return self.metrics[self._whole(self.metrics.index)]
+        return self.metrics[self.whole_accounts]
+
+    @property
+    def whole_accounts(self) -> np.ndarray:
+        """Which rows of `metrics` are whole accounts and not one symbol of many: bool (rows,)."""
+        return self._whole(self.metrics.index)
 
     @property
     def account_returns(self) -> pd.DataFrame:

@@ -121,9 +121,12 @@
     if (el("reset")) el("reset").hidden = same;
     const missing = el("not-embedded");
     missing.hidden = Boolean(chosen());
-    if (!missing.hidden)
+    if (!missing.hidden) {
+      const like = cellRows();
+      const carried = like.filter((row) => embedded.has(row)).length;
       missing.firstElementChild.textContent =
-        `The daily series, drawdowns and trades of ${nameOf(state.at)} are not in this file: ${data.series.length} of ${data.rows} cells have them.`;
+        `The daily series, drawdowns and trades of ${nameOf(state.at)} are not in this file: ${carried} of ${like.length} ${like.length < data.rows ? "such " : ""}cells have them.`;
+    }
   }
 
   function drawSplits() {

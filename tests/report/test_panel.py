@@ -1,0 +1,86 @@
+"""What the page does differently where several symbols share an account."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from convnext_vbt.evidence.verdict import assess
+from convnext_vbt.report import payload
+from convnext_vbt.report.caveats import generated
+from convnext_vbt.report.formats import format_number
+from convnext_vbt.report.page import render
+from convnext_vbt.trading.sweep import SweepResult
+
+from .markets import Page, make_bars, make_sweep, quick_render
+
+SYMBOLS = ("A/USDT", "B/USDT")
+
+
+def with_rates(rates: tuple[float, float] | None) -> SweepResult:
+    """Twelve cells on two symbols; a rate is due every eighth bar, NaN: never."""
+    bars = make_bars(*SYMBOLS)
+    if rates is not None:
+        due = np.where(np.arange(len(bars)) % 8 == 0, 1.0, np.nan)
+        bars = replace(bars, funding=due[:, None] * np.array(rates))
+    return make_sweep(bars=bars)
+
+
+def carry(res: SweepResult, **cell) -> list[str]:
+    notes = generated(res, res.simulation(**cell), "the cell", num_rules=1, simulated=False)
+    return [note for note in notes if "borrow" in note or "Funding" in note]
+
+
+@pytest.fixture(scope="module")
+def res():
+    return with_rates((2e-4, -1e-4))
+
+
+def test_cells_are_accounts_and_not_symbols(res):
+    text = quick_render(res)
+    assert "splits · 12 cells" in text
+    assert "12 cells here" in text
+    assert "4 thresholds × 3 risk fractions, each an account of its own" in text
+    assert "2 symbols on one account." in text
+    assert "every cell are in this file." in text
+
+
+def test_of_a_large_panel_each_symbol_has_series_in_the_first_cell_alone(res, monkeypatch):
+    grid = payload.Grid.of(res.metrics)
+    assert payload.embedded_rows(res, grid, [0]) == list(range(36))
+    monkeypatch.setattr(payload, "MAX_EMBEDDED", 30)
+    rows = payload.embedded_rows(res, grid, [4])
+    alone = [row for row in rows if grid.cell(row)["symbol"] != "total"]
+    assert alone == [4, 5]
+    assert len(rows) == 12 + 2
+    text = quick_render(res)
+    assert "for 12 of them" in text
+    assert "Of each of the 2 symbols alone, those of the first one shown." in text
+    monkeypatch.setattr(payload, "MAX_BYTES", 0)
+    fewest = payload.embedded_rows(res, grid, [4])
+    assert {3, 4, 5} < set(fewest) < set(rows)
+    assert res.whole_accounts[fewest].sum() == len(fewest) - 2
+
+
+def test_funding_is_a_line_beside_the_costs(res):
+    assessment = assess(res, draws=40)
+    page = Page.read(render(res, provenance={}, assessment=assessment))
+    paid = assessment.headline.selection.simulation.funding.sum()
+    assert f"<td>{format_number(paid, 'money')}</td>" in page.text
+    assert "Funding paid, quote currency" in page.text
+    found = page.array(page.data["metrics"]["funding"])
+    assert np.array_equal(found, res.metrics["funding"].to_numpy())
+    row = page.text[page.text.index('data-figure="funding"') :].partition("</tr>")[0]
+    assert format_number(paid, "money") in row
+    assert 'data-figure="funding"' not in quick_render(with_rates(None))
+
+
+def test_who_pays_nothing_for_a_position_is_told_symbol_by_symbol(res):
+    assert carry(res, threshold="q0.90", risk=0.01) == []
+    (neither,) = carry(with_rates(None), threshold="q0.90", risk=0.01)
+    assert neither.startswith("Shorts pay no borrow cost or funding here.")
+    mixed = with_rates((2e-4, np.nan))
+    unknown, shorts = carry(mixed, threshold="q0.90", risk=0.01)
+    assert "not known of all that was traded: B/USDT came without rates" in unknown
+    assert shorts.startswith("Shorts of B/USDT pay no borrow cost")
+    assert carry(mixed, threshold="q0.90", risk=0.01, symbol="A/USDT") == []
