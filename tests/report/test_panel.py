@@ -43,6 +43,7 @@ def test_cells_are_accounts_and_not_symbols(res):
     assert "4 thresholds × 3 risk fractions, each an account of its own" in text
     assert "2 symbols on one account." in text
     assert "every cell are in this file." in text
+    assert text.count('href="#symbols"') == text.count('id="symbols"') == 1
 
 
 def test_of_a_large_panel_each_symbol_has_series_in_the_first_cell_alone(res, monkeypatch):

@@ -115,6 +115,7 @@ def test_panel_cells_are_one_account_and_what_each_symbol_earned_in_it():
         PANEL_PREDS,
         threshold=[0.4, 0.45],
         risk=[0.01, 0.02],
+        stop_multiple=1.5,
         take_profit_multiple=[1.0, 1.5],
     )
     assert both.metrics.index.names == ["threshold", "risk", "take_profit_multiple", "symbol"]

@@ -31,7 +31,7 @@ from convnext_vbt.report.time_section import time_figures
 from convnext_vbt.storage import write_text
 from convnext_vbt.trading.sweep import TOTAL, SweepResult
 
-MAX_PRICES = 260_000
+MAX_PRICES = 130_000
 """Closes carried over all symbols together; of more, every k-th one."""
 
 

@@ -32,6 +32,9 @@ MAX_EMBEDDED = 120
 """Cells whose daily series, drawdowns and trades are carried; key figures are carried for all."""
 MAX_BYTES, BYTES_A_DAY, BYTES_A_TRADE = 1_600_000, 5, 18
 """Fewer cells are carried where theirs would take more than about so much."""
+BYTES_A_SHARED_TRADE = 90
+"""On a shared account risk changes the times of trades, so that cells have few arrays in common;
+and the symbols' closes need room."""
 
 Ref = dict[str, object]
 
@@ -168,7 +171,8 @@ def embedded_rows(res: SweepResult, grid: Grid, keep: Sequence[int]) -> list[int
     as there is room. Of several symbols that is true of whole accounts; the accounts in `keep`
     have each symbol's series too.
     """
-    weight = BYTES_A_DAY * len(res.daily_returns) + BYTES_A_TRADE * res.metrics["trades"].to_numpy()
+    a_trade = BYTES_A_TRADE if len(res.bars.symbols) == 1 else BYTES_A_SHARED_TRADE
+    weight = BYTES_A_DAY * len(res.daily_returns) + a_trade * res.metrics["trades"].to_numpy()
     if len(grid) <= MAX_EMBEDDED and weight.sum() <= MAX_BYTES:
         return list(range(len(grid)))
     whole = res.whole_accounts
