@@ -165,6 +165,23 @@ def test_one_flipped_bit_is_named_and_mended(home, whole, copy, name):
 
 
 @pytest.mark.parametrize(
+    ("name", "digits", "others", "told"),
+    [
+        ("manifest.json", '"bars": 1200,', '"bars": 1100,', "its contents do not match their"),
+        ("metrics.json", '"cells": 4,', '"cells": 5,', "it does not match its hash"),
+    ],
+)
+def test_one_changed_digit_is_told_though_it_is_still_json(copy, name, digits, others, told):
+    text = (copy / name).read_text()
+    assert text.count(digits) == 1
+    (copy / name).write_text(text.replace(digits, others))
+    shut = call("gate", copy, "--min-dsr", 0)
+    assert shut.exit_code == 3
+    assert f"{name} is damaged" in shut.stderr
+    assert told in shut.stderr
+
+
+@pytest.mark.parametrize(
     ("form", "told"),
     [
         (0, "an older version of convnext-vbt (format 0, this version writes 1)"),

@@ -85,3 +85,17 @@ def test_hashes_are_sha256_of_bytes_and_of_canonical_json(tmp_path):
     assert storage.sha256_json({"a": 1}) == hashlib.sha256(b'{"a":1}').hexdigest()
     with pytest.raises(ValueError, match="not JSON compliant"):
         storage.sha256_json(float("inf"))
+
+
+def test_a_sealed_object_opens_only_as_it_was_written(tmp_path):
+    path = tmp_path / "a.json"
+    storage.write_sealed(path, {"a": 1, "b": [2.5, None]})
+    sealed = json.loads(path.read_text())
+    assert storage.open_seal(sealed) == {"a": 1, "b": [2.5, None]}
+    changes = ({"a": 2}, {"b": [2.5, 0]}, {"c": 1}, {storage.DIGEST: "0" * 64}, {storage.DIGEST: 1})
+    for change in changes:
+        with pytest.raises(ValueError, match="do not match their digest"):
+            storage.open_seal(sealed | change)
+    del sealed["a"]
+    with pytest.raises(ValueError, match="do not match their digest"):
+        storage.open_seal(sealed)
