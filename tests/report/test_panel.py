@@ -85,3 +85,12 @@ def test_who_pays_nothing_for_a_position_is_told_symbol_by_symbol(res):
     assert "not known of all that was traded: B/USDT came without rates" in unknown
     assert shorts.startswith("Shorts of B/USDT pay no borrow cost")
     assert carry(mixed, threshold="q0.90", risk=0.01, symbol="A/USDT") == []
+
+
+def test_the_caps_that_symbols_share_are_named():
+    res = make_sweep(bars=make_bars(*SYMBOLS), threshold="q0.70", risk=0.05)
+    done = res.simulation()
+    assert done.trades["capped"].mean() > 0.05
+    notes = generated(res, done, "the cell", num_rules=1, simulated=False)
+    caps = "hit the size cap of 1 × equity or of 6 % of open risk, all symbols together, and"
+    assert sum(caps in note for note in notes) == 1

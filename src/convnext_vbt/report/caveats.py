@@ -139,10 +139,14 @@ def _trades(res: SweepResult, simulation: Simulation, name: str) -> list[str]:
         )
     capped = float(np.mean(trades["capped"]))
     if capped > MANY_CAPPED:
+        cap = f"{res.config.max_leverage:g} × equity"
+        if len(res.bars.symbols) > 1:
+            cap += (
+                f" or of {res.config.max_open_risk * 100:g} % of open risk, all symbols together,"
+            )
         out.append(
-            f"{capped * 100:.0f} % of the trades of {name} hit the size cap of "
-            f"{res.config.max_leverage:g} × equity and so risk less than set: setting more risk "
-            "there does not make them larger."
+            f"{capped * 100:.0f} % of the trades of {name} hit the size cap of {cap} and so risk "
+            "less than set: setting more risk there does not make them larger."
         )
     gapped = int((trades["reason"] == GAP_STOP).sum())
     if gapped:
