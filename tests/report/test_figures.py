@@ -62,10 +62,13 @@ def test_equity_of_a_cell_ends_at_its_total_return(res):
     assert len(figure.layout.annotations) == len(res.predictions.splits)
 
 
-def test_equity_asks_for_one_symbol():
+def test_equity_of_a_panel_is_the_accounts_unless_a_symbol_is_named():
     res = make_sweep(bars=make_bars("A/USDT", "B/USDT", bars=1_500), threshold=0.5, risk=0.01)
-    with pytest.raises(ValueError, match=r"name a symbol, one of \['A/USDT', 'B/USDT'\]"):
-        figures.plot_equity(res)
+    for cell in ({}, {"symbol": "B/USDT"}):
+        strategy = figures.plot_equity(res, **cell).data[2]
+        assert strategy.name == "strategy"
+        done = res.simulation(**cell)
+        assert strategy.y[-1] == pytest.approx(done.equity[-1, 0] / done.init_cash, rel=1e-9)
 
 
 def test_reliability_counts_every_judged_bar(res):
