@@ -96,9 +96,12 @@ def test_more_splits_than_joblib_takes_at_a_time_all_come_back(bars, caplog):
     assert not caplog.text  # no worker is taken for dead
 
 
-def test_two_processes_give_what_one_gives(bars, reference, tmp_path):
+def test_two_processes_give_what_one_gives(bars, reference, tmp_path, monkeypatch):
     assert_same(predict(bars, jobs=2, watch=tmp_path)[0], reference)
     assert [step.number for step in steps_in(tmp_path)] == [0, 1, 2]
+    monkeypatch.chdir(tmp_path)  # the processes live on, in the folder that they were started in
+    predict(bars, jobs=2, directory=Path("kept"))
+    assert len(list((tmp_path / "kept").glob("*.json"))) == 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -130,8 +130,8 @@ def walk_forward(
             training=training,
             seed=seed,
             device=device,
-            directory=directory,
-            siblings=tuple(siblings),
+            directory=None if directory is None else directory.absolute(),
+            siblings=tuple(path.absolute() for path in siblings),
             watch=watch,
         )
         for split in splits
