@@ -128,8 +128,13 @@ def compare_baselines(
         with warnings.catch_warnings():  # few trades are told of the run itself
             warnings.simplefilter("ignore", UserWarning)
             results[kind] = make_sweep(other, result.bars, predictions)
+    model = config.model
     return compare(
-        results, initial=config.initial_threshold, risk=config.trading.risk, seed=config.seed
+        results,
+        base=model.base if model.kind == "convnext" and model.base in results else None,
+        initial=config.initial_threshold,
+        risk=config.trading.risk,
+        seed=config.seed,
     )
 
 

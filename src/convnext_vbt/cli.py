@@ -308,7 +308,7 @@ def live_signal(
     directory: RunDirectory,
     data: Annotated[
         list[str] | None,
-        typer.Option(help="Fresh bars: sources as in [data]; default: the run's own."),
+        typer.Option(help="Fresh bars: a source as in data.source; default: the run's own."),
     ] = None,
     equity: Annotated[
         float | None, typer.Option(help="Money there is; default: the strategy's init_cash.")

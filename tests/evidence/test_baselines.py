@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from convnext_vbt.evidence.baselines import FIGURES, _sentence, compare
+from convnext_vbt.evidence.baselines import FIGURES, _addition, _sentence, compare
 from convnext_vbt.evidence.compare import Difference, sharpe_difference
 from convnext_vbt.evidence.headline import headline
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
@@ -94,6 +94,49 @@ def test_sentences(difference, sentence):
     sharpe, low, high = difference
     found = Difference(sharpe=sharpe, low=low, high=high, num_days=9)
     assert _sentence("boosting", "convnext", found) == sentence
+
+
+@pytest.mark.parametrize(
+    ("difference", "sentence"),
+    [
+        (
+            (-0.5, -1.2, 0.3),
+            (
+                "The network adds to the logistic regression that it stands on 0.50 of Sharpe "
+                "(90 % interval -0.30 to 1.20), which may be chance: the interval holds zero."
+            ),
+        ),
+        (
+            (0.5, 0.1, 0.9),
+            (
+                "The network costs the logistic regression that it stands on 0.50 of Sharpe "
+                "(90 % interval 0.10 to 0.90)."
+            ),
+        ),
+        (
+            (0.0, 0.0, 0.0),
+            (
+                "The network adds nothing to the logistic regression that it stands on: the "
+                "Sharpe ratio is the same."
+            ),
+        ),
+        (
+            (math.nan, math.nan, math.nan),
+            "Logistic regression and the network cannot be compared: one of them never traded.",
+        ),
+    ],
+)
+def test_what_the_network_adds_to_its_base(difference, sentence):
+    sharpe, low, high = difference
+    found = Difference(sharpe=sharpe, low=low, high=high, num_days=9)
+    assert _addition("logistic", "convnext", found) == sentence
+
+
+def test_only_the_base_is_what_something_is_added_to(results):
+    found = compare(results, base="logistic")
+    assert found.base == "logistic"
+    assert "logistic regression that it stands on" in found.sentences[0]
+    assert found.sentences[1] == compare(results).sentences[1]
 
 
 def test_what_cannot_be_compared_is_refused(results):

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from convnext_vbt.report.compare import compare_runs
+from convnext_vbt.report.compare_page import write_comparison
 from convnext_vbt.report.page import write_report
 from tests.report.markets import make_bars, make_sweep
 from tests.report.test_browser import Visit, browser  # noqa: F401  (a fixture)
+from tests.report.test_compare import contender
 
 AXE = "axe-core@4.14.1"
 SCRIPT_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
@@ -52,6 +55,17 @@ def address(tmp_path_factory):
     return write_report(res, path, provenance={"Seed": "0"}).as_uri()
 
 
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    path = tmp_path_factory.mktemp("compare") / "compare.html"
+    bars = make_bars(bars=1_500)
+    runs = [
+        contender(name, make_sweep(bars=bars, threshold=rule, risk=0.01), rule=rule)
+        for name, rule in (("first", "q0.70"), ("second", "q0.60"))
+    ]
+    return write_comparison(compare_runs(runs), path).as_uri()
+
+
 def faults(visit, axe):
     """What axe-core finds wrong, the first places of each."""
     visit.page.evaluate(axe)
@@ -68,11 +82,18 @@ def test_axe_finds_nothing(browser, address, axe):  # noqa: F811
         assert faults(visit, axe) == []
 
 
+def test_axe_finds_nothing_on_the_comparison(browser, comparison, axe):  # noqa: F811
+    with Visit(browser, comparison, bypass_csp=True) as visit:
+        assert faults(visit, axe) == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 390])
-def test_axe_finds_nothing_in_any_form(browser, address, axe, width, scheme):  # noqa: F811
+@pytest.mark.parametrize("name", ["address", "comparison"])
+def test_axe_finds_nothing_in_any_form(browser, request, axe, name, width, scheme):  # noqa: F811
     size = {"width": width, "height": 900}
-    with Visit(browser, address, viewport=size, color_scheme=scheme, bypass_csp=True) as visit:
+    page = request.getfixturevalue(name)
+    with Visit(browser, page, viewport=size, color_scheme=scheme, bypass_csp=True) as visit:
         visit.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
         assert faults(visit, axe) == []

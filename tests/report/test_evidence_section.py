@@ -237,6 +237,19 @@ def test_baselines_stand_beside_the_network(res):
     assert 'id="baselines"' not in quick_render(res)
 
 
+def test_a_network_that_added_nothing_is_said_to_be_its_base_alone(res):
+    fits = tuple(replace(fit, epochs=0 if fit.number == 1 else 7) for fit in res.predictions.fits)
+    idle = replace(res, predictions=replace(res.predictions, fits=fits))
+    on_base = compare({"convnext": idle, "logistic": res}, base="logistic", risk=0.01)
+    text = quick_render(idle, baselines=on_base)
+    assert text.count("<td>0: logistic regression alone") == 1
+    assert "The network stands on logistic regression: its probabilities start" in text
+    assert "adds nothing to the logistic regression that it stands on" in text
+    apart = quick_render(idle, baselines=compare({"convnext": idle, "logistic": res}, risk=0.01))
+    assert "alone" not in apart[apart.index("Scores of each split") :].partition("</table>")[0]
+    assert "stands on" not in apart
+
+
 def test_coverage_is_shown_where_there_are_conformal_sets(res):
     preds = res.predictions
     spread = np.tile(np.linspace(0.2, 0.8, 1001), (len(preds.splits), 1))

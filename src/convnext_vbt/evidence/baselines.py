@@ -8,7 +8,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from convnext_vbt.evidence.compare import Difference, difference_sentence, sharpe_difference
+from convnext_vbt.evidence.compare import (
+    Difference,
+    amount_sentence,
+    difference_sentence,
+    sharpe_difference,
+)
 from convnext_vbt.evidence.headline import CONFIDENCE, Headline, headline
 from convnext_vbt.trading.sweep import SweepResult
 
@@ -33,18 +38,22 @@ class Comparison:
     number of UTC days. The first row's differences are NaN."""
     sentences: tuple[str, ...]
     """What that says, a sentence for each strategy but the first."""
+    base: str | None = None
+    """The strategy that the first one stands on: what it differs by is what the first one adds."""
 
 
 def compare(
     results: Mapping[str, SweepResult],
     *,
+    base: str | None = None,
     initial: Hashable | None = None,
     risk: float | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Compare the headlines of sweeps by name; `initial`, `risk`, `seed` as in `headline`.
 
-    All must have been traded over the same bars and test ranges. Differences are those of
+    All must have been traded over the same bars and test ranges. `base` is the name of the one
+    that the first stands on, as a network on logistic regression. Differences are those of
     `compare.sharpe_difference`: both strategies drawn on the same days.
 
     Raises `ValueError` for fewer than two sweeps and for sweeps of different ranges.
@@ -65,9 +74,10 @@ def compare(
             seed=seed,
         )
         rows[name] = _row(heads[name], difference)
-        sentences.append(_sentence(name, first, difference))
+        sentence = _addition if name == base else _sentence
+        sentences.append(sentence(name, first, difference))
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
-    return Comparison(table=table, sentences=tuple(sentences))
+    return Comparison(table=table, sentences=tuple(sentences), base=base)
 
 
 def _row(head: Headline, difference: Difference | None) -> dict[str, float]:
@@ -84,6 +94,22 @@ def _row(head: Headline, difference: Difference | None) -> dict[str, float]:
 
 def _sentence(name: str, first: str, difference: Difference) -> str:
     text = difference_sentence(NAMES.get(name, name), NAMES.get(first, first), difference)
+    return text[:1].upper() + text[1:]
+
+
+def _addition(base: str, first: str, difference: Difference) -> str:
+    """What the first strategy adds to the one that it stands on; `difference` is base less it."""
+    if math.isnan(difference.sharpe):
+        return _sentence(base, first, difference)
+    whole, part = NAMES.get(first, first), NAMES.get(base, base)
+    if difference.sharpe == 0.0:
+        text = (
+            f"{whole} adds nothing to the {part} that it stands on: the Sharpe ratio is the same."
+        )
+    elif difference.sharpe < 0:
+        text = amount_sentence(f"{whole} adds to the {part} that it stands on", difference)
+    else:
+        text = amount_sentence(f"{whole} costs the {part} that it stands on", difference)
     return text[:1].upper() + text[1:]
 
 

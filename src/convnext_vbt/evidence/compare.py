@@ -77,9 +77,14 @@ def difference_sentence(other: str, base: str, difference: Difference) -> str:
     if difference.sharpe == 0.0:
         return f"{other} and {base} have the same Sharpe ratio."
     better, worse = (other, base) if difference.sharpe > 0 else (base, other)
+    return amount_sentence(f"{better} did better than {worse} by", difference)
+
+
+def amount_sentence(opening: str, difference: Difference) -> str:
+    """`opening`, how much the larger Sharpe ratio is above the smaller, and how sure that is."""
     sign = math.copysign(1.0, difference.sharpe)
     low, high = sorted((sign * difference.low, sign * difference.high))
-    text = f"{better} did better than {worse} by {abs(difference.sharpe):.2f} of Sharpe"
+    text = f"{opening} {abs(difference.sharpe):.2f} of Sharpe"
     if math.isnan(low):
         return f"{text}; there are too few days for an interval."
     text = f"{text} (90 % interval {low:.2f} to {high:.2f})"

@@ -102,7 +102,7 @@ def fit_split(
         )
         fit = SplitFit(
             number=split.number,
-            epochs=round(sum(steps) / len(steps)),
+            epochs=-(-sum(steps) // len(steps)),  # 0 only if no network learned anything
             valid_loss=valid.loss(predictor.log_proba(valid)),
             prior_loss=prior_loss,
             temperature=found.temperature,

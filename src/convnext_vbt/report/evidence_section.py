@@ -86,7 +86,7 @@ def evidence_context(
 def baseline_context(baselines: Comparison | None) -> dict[str, Any]:
     """The comparison with other models as text; empty where none was made."""
     if baselines is None:
-        return {"baseline_rows": [], "baseline_sentences": ()}
+        return {"baseline_rows": [], "baseline_sentences": (), "baseline_base": ""}
     rows = []
     for name, row in zip(
         map(str, baselines.table.index), baselines.table.to_dict("records"), strict=True
@@ -109,7 +109,11 @@ def baseline_context(baselines: Comparison | None) -> dict[str, Any]:
                 else "–",
             ]
         )
-    return {"baseline_rows": rows, "baseline_sentences": baselines.sentences}
+    return {
+        "baseline_rows": rows,
+        "baseline_sentences": baselines.sentences,
+        "baseline_base": NAMES.get(baselines.base or "", ""),
+    }
 
 
 def _random_text(null: Null) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from convnext_vbt import __version__
+from convnext_vbt.evidence.baselines import NAMES as BASELINES
 from convnext_vbt.evidence.baselines import Comparison
 from convnext_vbt.evidence.verdict import Assessment, assess
 from convnext_vbt.evidence.window import Window
@@ -90,7 +91,8 @@ def render(
         res, assessment.headline.selection.simulation, "the headline",
         num_rules=assessment.trials.num_rules, simulated=simulated,
     )  # fmt: skip
-    data, pool, context = _body(res, grid, assessment, start=start, fixed=fixed)
+    base = BASELINES.get(baselines.base or "", "") if baselines else ""
+    data, pool, context = _body(res, grid, assessment, start=start, fixed=fixed, base=base)
     return render_document(
         "report.html.j2",
         script=("numbers.js", "tables.js", "charts.js", "report.js"),
@@ -123,6 +125,7 @@ def _body(
     *,
     start: int,
     fixed: int | None,
+    base: str,
 ) -> tuple[dict[str, Any], payload.Pool, dict[str, Any]]:
     """The page's data, its pool of arrays and what the template shows without a script."""
     pool = payload.Pool()
@@ -205,7 +208,7 @@ def _body(
             ),
         ),
         "score_columns": tables.score_columns(preds),
-        "split_scores": tables.score_rows(preds, model.scores if model else None),
+        "split_scores": tables.score_rows(preds, model.scores if model else None, base=base),
     }
     return data, pool, context | evidence | judged | splits
 

@@ -295,7 +295,8 @@ SCORE_COLUMNS = (
                 "range’s class frequencies: the first should be the lower one."),
     Column(label="Accuracy", help="Share of bars whose most probable class came true."),
     Column(label="ECE", help="Expected calibration error: probabilities against frequencies."),
-    Column(label="Steps", help="Training steps up to the weights that were kept."),
+    Column(label="Steps", help="Training steps up to the weights that were kept; 0 means that "
+           "the network added nothing on the validation range."),
 )  # fmt: skip
 
 
@@ -340,8 +341,13 @@ def split_rows(
     return rows
 
 
-def score_rows(preds: Predictions, table: pd.DataFrame | None) -> list[list[Cell]]:
-    """The scores of each split; `table` is `score_splits`, or None without labels."""
+def score_rows(
+    preds: Predictions, table: pd.DataFrame | None, *, base: str = ""
+) -> list[list[Cell]]:
+    """The scores of each split; `table` is `score_splits`, or None without labels.
+
+    `base` is the model that the network stands on, named where it was left alone.
+    """
     fits = {fit.number: fit for fit in preds.fits}
     rows = []
     for split in preds.splits:
@@ -354,7 +360,7 @@ def score_rows(preds: Predictions, table: pd.DataFrame | None) -> list[list[Cell
             _losses(score),
             _score(score, "accuracy", 3),
             _score(score, "ece", 3),
-            _steps(fits.get(split.number)),
+            _steps(fits.get(split.number), base),
         ]
         if preds.nonconformity is not None:
             share, size = _score(score, "coverage_90", 3), _score(score, "set_size_90", 1)
@@ -363,10 +369,12 @@ def score_rows(preds: Predictions, table: pd.DataFrame | None) -> list[list[Cell
     return rows
 
 
-def _steps(fit: SplitFit | None) -> Cell:
+def _steps(fit: SplitFit | None, base: str) -> Cell:
     if fit is None:
         return Cell(text=ABSENT)
-    return Cell(text=f"{fit.epochs:,}", tag="" if fit.learned else "did not learn")
+    alone = base if fit.epochs == 0 else ""
+    text = f"0: {alone} alone" if alone else f"{fit.epochs:,}"
+    return Cell(text=text, tag="" if fit.learned else "did not learn")
 
 
 def _test_dates(preds: Predictions, split: Split) -> list[Cell]:

@@ -1,5 +1,5 @@
 // Charts: the frames come from Python as plotly figures, what is selected is put into them here.
-// Those in view are drawn at once, the others as soon as the browser has time.
+// Those in view are drawn at once, the others while the browser is idle, one after another.
 const darkQuery = matchMedia("(prefers-color-scheme: dark)");
 const coarse = matchMedia("(pointer: coarse)").matches;
 const CONFIG = {
@@ -76,17 +76,21 @@ function drawStale() {
   if (!window.Plotly) return;
   for (const name of [...stale]) if (inView(name)) drawChart(name);
   mark();
-  if (!working) working = setTimeout(drawNext, 30);
+  if (!working && stale.size) working = whenIdle(drawNext);
 }
 function drawNext() {
   working = 0;
   const [name] = stale;
   if (name) drawChart(name);
   mark();
-  if (stale.size) working = setTimeout(drawNext, 0);
+  if (stale.size) working = whenIdle(drawNext);
 }
-// Tests wait for "yes": everything on the page is drawn.
-const mark = () => { document.documentElement.dataset.drawn = stale.size ? "no" : "yes"; };
+const whenIdle = (act) => (window.requestIdleCallback ? requestIdleCallback(act, { timeout: 200 }) : setTimeout(act, 30));
+// Tests wait for "yes": `seen`, all charts in view are drawn; `drawn`, every chart on the page is.
+const mark = () => {
+  document.documentElement.dataset.drawn = stale.size ? "no" : "yes";
+  document.documentElement.dataset.seen = "yes";
+};
 function redrawAll() {
   for (const name of charts.keys()) stale.add(name);
   for (const name of [...stale]) drawChart(name);
@@ -110,14 +114,18 @@ async function loadPlotly() {
 // Draw again when the page is scrolled, made narrower, darkened or printed.
 function keepDrawn() {
   addEventListener("scroll", drawStale, { passive: true });
-  darkQuery.addEventListener("change", redrawAll);
+  const redrawLazily = () => {
+    for (const name of charts.keys()) stale.add(name);
+    drawStale();
+  };
+  darkQuery.addEventListener("change", redrawLazily);
   let pending = 0;
   let width = innerWidth;
   addEventListener("resize", () => {
     if (innerWidth === width) return; // a phone's address bar changes the height only
     width = innerWidth;
     cancelAnimationFrame(pending);
-    pending = requestAnimationFrame(redrawAll);
+    pending = requestAnimationFrame(redrawLazily);
   });
   addEventListener("beforeprint", () => { printing = true; document.body.style.width = "700px"; redrawAll(); });
   addEventListener("afterprint", () => { printing = false; document.body.style.width = ""; redrawAll(); });
