@@ -107,6 +107,7 @@ def test_a_users_own_rule_is_audited(tmp_path):
     assert report.first.stage == "signals"
 
 
+@pytest.mark.slow
 def test_the_command_prints_every_stage_and_exits_with_5_at_a_leak(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(RULES)

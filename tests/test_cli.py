@@ -208,6 +208,7 @@ def wait_for_splits(process, out, count):
 SLOW = ["--set", "training.steps=60", "--set", "training.patience=60"]
 
 
+@pytest.mark.slow
 def test_a_killed_and_an_interrupted_run_go_on_and_give_bit_identical_files(home, tmp_path):
     write_tiny(home)
     whole = call("run", home / "tiny.toml", "--out", home / "whole", "--jobs", 1, *SLOW)

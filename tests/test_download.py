@@ -169,6 +169,7 @@ def test_a_stopped_download_goes_on(exchange, shelf, sign):
     assert_complete(exchange, shelf)
 
 
+@pytest.mark.slow
 def test_two_downloads_at_once_share_the_work(exchange, shelf):
     exchange.page = 25
     process = start("-q")
