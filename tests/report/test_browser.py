@@ -14,6 +14,7 @@ import pytest
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.predictions import Predictions
 from convnext_vbt.report import formats, payload
+from convnext_vbt.report.formats import format_number
 from convnext_vbt.report.page import write_report
 from convnext_vbt.trading.sweep import sweep
 from tests.report.markets import FIXED, make_bars, make_sweep
@@ -108,7 +109,9 @@ def expected(res, name, **cell):
 
 def test_it_draws_without_a_request_or_a_complaint(browser, res, address):
     with Visit(browser, address, viewport={"width": 1400, "height": 900}) as visit:
-        assert visit.page.locator(".chart > .js-plotly-plot, .chart.js-plotly-plot").count() >= 18
+        assert visit.page.locator(".chart.js-plotly-plot").count() >= 17
+        blank = visit.page.locator(".chart.blank").evaluate_all("nodes => nodes.map(n => n.id)")
+        assert blank == ["chart-rolling"]  # 62 days
         assert visit.page.locator("#chart-heatmap .heatmaplayer image").count() == 1
         for name in formats.FIGURE:
             if name in res.metrics:
@@ -188,6 +191,38 @@ def test_the_csv_holds_every_trade_of_the_account_in_view(browser, res, address)
 def test_a_phone_scrolls_in_one_direction_only(browser, address):
     with Visit(browser, address, viewport={"width": 390, "height": 844}, has_touch=True) as visit:
         assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
+        assert visit.complaints == []
+
+
+def test_print_fits_the_sheet(browser, address):
+    sheet = {"width": 703, "height": 1000}  # A4 less 12 mm at each side
+    with Visit(browser, address, viewport=sheet) as visit:
+        visit.page.emulate_media(media="print")
+        visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= 703
+        assert not visit.page.is_visible("#controls")
+        assert not visit.page.is_visible("summary")
+        cut = """() => Array.from(document.querySelectorAll(".chart.js-plotly-plot"))
+            .filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.id)"""
+        assert visit.page.evaluate(cut) == []
+        assert visit.complaints == []
+
+
+def test_a_day_with_one_trade(browser, tmp_path):
+    bars = make_bars(bars=500).rows(0, 24)
+    up = pd.DataFrame(0.2, index=bars.index, columns=list(bars.symbols))
+    up.iloc[3] = 0.9
+    preds = Predictions.from_frames(prob_up=up, prob_down=0.0 * up)
+    res = sweep(bars, preds, threshold=0.5, risk=0.01, stop=0.02)
+    with Visit(browser, write_report(res, tmp_path / "day.html").as_uri()) as visit:
+        total = format_number(res.metrics["total_return"].iloc[0], "percent")
+        said = visit.page.text_content("#verdict .sentence").replace("\u00a0", " ")
+        assert f"earned {total} in 1 day after costs (too few days for a Sharpe ratio)" in said
+        assert "in 1 trade that risks 1 % of the account." in said
+        assert "a year" not in visit.page.text_content("#verdict .tiles dt")
+        assert "too few days" in visit.page.text_content("#chart-rolling")
+        assert visit.page.locator("#chart-equity .scatterlayer .point").count() == 6
+        assert "Nothing to draw" not in visit.page.text_content("#equity .chart >> nth=0")
         assert visit.complaints == []
 
 

@@ -72,7 +72,7 @@ def test_the_verdict_comes_before_everything_else(res, assessment, page):
         assert re.sub(r"-(?=\d)", "−", reason.text) in section
     head = assessment.headline
     for value in (
-        format_number(head.cagr, "percent"), format_number(head.sharpe, "ratio"),
+        format_number(head.total_return, "percent"), format_number(head.sharpe, "ratio"),
         format_number(head.max_drawdown, "percent"), f"{head.trades:,}",
         f"p = {assessment.random_sides.p_value:.3f}", "N = 5 strategies",
     ):  # fmt: skip

@@ -124,7 +124,8 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
             "that do",
         ),
         _condition(
-            facts.trades >= FEWEST_TRADES, f"{facts.trades} trades, needs at least {FEWEST_TRADES}"
+            facts.trades >= FEWEST_TRADES,
+            f"{facts.trades} trade{'s' * (facts.trades != 1)}, needs at least {FEWEST_TRADES}",
         ),
         _condition(
             facts.doubled_costs_sharpe > 0,

@@ -99,6 +99,9 @@ def _sweep(res: SweepResult, num_rules: int) -> list[str]:
         out.append(
             f"{thin:,} of {len(trades):,} cells have fewer than {THIN_TRADES} trades{none}. Their "
             "figures say little, however good they look."
+            if len(trades) > 1
+            else f"The one cell has fewer than {THIN_TRADES} trades. Its figures say little, "
+            "however good they look."
         )
     bust = int(res.account_metrics["bust"].sum())
     if bust:

@@ -47,7 +47,7 @@ def evidence_context(
             "css": assessment.verdict.word.lower(),
             "meaning": judgement.meaning(assessment.verdict, head),
             "sentence": judgement.sentence(head),
-            "tiles": judgement.tiles(res, assessment, headline),
+            "questions": _by_question(judgement.tiles(res, assessment, headline)),
             "reasons": [
                 {"ok": reason.ok, "text": re.sub(r"-(?=\d)", "−", reason.text)}
                 for reason in assessment.verdict.reasons
@@ -114,6 +114,13 @@ def baseline_context(baselines: Comparison | None) -> dict[str, Any]:
         "baseline_sentences": baselines.sentences,
         "baseline_base": NAMES.get(baselines.base or "", ""),
     }
+
+
+def _by_question(tiles: Sequence[judgement.Tile]) -> list[dict[str, object]]:
+    return [
+        {"question": question, "tiles": [tile for tile in tiles if tile.question == question]}
+        for question in judgement.QUESTIONS
+    ]
 
 
 def _random_text(null: Null) -> str:

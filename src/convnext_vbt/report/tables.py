@@ -96,7 +96,7 @@ def facts(res: SweepResult, trials: Trials) -> list[Fact]:
         _label(res.predictions.target),
         Fact(
             label="Tried on this data",
-            value=f"{len(res.account_metrics):,} cells here",
+            value=f"{_count(len(res.account_metrics), 'cell', 'cells')} here",
             note=f"{_count(trials.num_runs, 'strategy', 'strategies')} and "
             f"{_count(trials.num_rules, 'rule', 'rules')} so far",
             help="The best of many tries looks good by luck alone. Cells that differ in risk "

@@ -35,12 +35,28 @@ function chart(name, make) {
   charts.set(name, make);
   stale.add(name);
 }
+// Whether a trace has nothing that could be drawn; what Python filled in has.
+function blank({ type, x, y }) {
+  if (type === "heatmap") return false;
+  const none = (values) => values?.length !== undefined && !Array.prototype.some.call(values, (v) => v !== null && !Number.isNaN(v));
+  return none(x) || none(y);
+}
+function leaveBlank(node) {
+  if (node.classList.contains("js-plotly-plot")) Plotly.purge(node);
+  delete node.dataset.clicks; // its listeners went with it
+  delete node.dataset.zooms;
+  node.style.minHeight = "";
+  node.classList.add("blank");
+  node.textContent = "Nothing to draw: too few days or trades.";
+}
 function drawChart(name) {
   stale.delete(name);
   const node = el("chart-" + name);
   const made = charts.get(name)();
   node.hidden = !made;
   if (!made) return;
+  if (made.data.every(blank)) return leaveBlank(node);
+  node.classList.remove("blank");
   let { data: traces, layout } = made;
   if (dark()) [traces, layout] = [recolour(traces), recolour(layout)];
   const narrow = node.clientWidth < 560;
@@ -127,6 +143,6 @@ function keepDrawn() {
     cancelAnimationFrame(pending);
     pending = requestAnimationFrame(redrawLazily);
   });
-  addEventListener("beforeprint", () => { printing = true; document.body.style.width = "700px"; redrawAll(); });
+  addEventListener("beforeprint", () => { printing = true; document.body.style.width = "700px"; document.body.classList.toggle("phone", innerWidth <= 760); redrawAll(); });
   addEventListener("afterprint", () => { printing = false; document.body.style.width = ""; redrawAll(); });
 }

@@ -349,8 +349,9 @@
     for (const [name, account] of accountLines()) {
       const own = account?.[state.costs];
       const x = own ? dayTimes : [];
-      parts[name + ": growth"] = { x, y: own ? array(own.growth) : [] };
-      parts[name + ": underwater"] = { x, y: own ? percent(own.underwater) : [] };
+      const alone = x.length === 1 ? { mode: "markers", marker: { size: 9 }, cliponaxis: false } : {}; // a line of one day is none
+      parts[name + ": growth"] = { x, y: own ? array(own.growth) : [], ...alone };
+      parts[name + ": underwater"] = { x, y: own ? percent(own.underwater) : [], ...alone };
     }
     for (const [k, ref] of Object.entries(frames.fan ?? {}))
       parts["fan " + k] = state.costs === "net" ? { x: dayTimes, y: array(ref) } : { x: [], y: [], showlegend: false };
