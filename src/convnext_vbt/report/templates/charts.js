@@ -65,7 +65,7 @@ function drawChart(name) {
     width: Math.min(node.clientWidth, made.widest ?? Infinity),
     paper_bgcolor: "rgba(0,0,0,0)",
     hoverlabel: { bgcolor: dark() ? "#1f2731" : "#ffffff", font: { color: dark() ? "#dde3ea" : "#1d2733" } },
-    margin: narrow ? { ...layout.margin, l: Math.min(layout.margin.l, 46), r: 8 } : layout.margin,
+    margin: narrow ? { ...layout.margin, l: Math.min(layout.margin.l, 56), r: 8 } : layout.margin,
     modebar: { bgcolor: "rgba(0,0,0,0)" },
   };
   if (coarse) layout.dragmode = false; // a finger scrolls the page
