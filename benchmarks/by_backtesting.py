@@ -16,8 +16,10 @@ import pandas as pd
 from backtesting import Backtest, Strategy
 
 from convnext_vbt.market.bars import Bars
+from convnext_vbt.trading.brackets import fixed_brackets
+from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.signals import LEVELS, Signals
-from convnext_vbt.trading.simulation import SimulationConfig, fixed_brackets, simulate_signals
+from convnext_vbt.trading.simulation import simulate_signals
 
 CASH = 1e9  # units are whole there: with so much, rounding them is nothing
 FEES, SLIPPAGE = 0.0005, 0.0002

@@ -22,13 +22,13 @@ from convnext_vbt.config import Config, load_config, parse_config
 from convnext_vbt.evidence.headline import deflated, headline
 from convnext_vbt.evidence.ledger import rule_entries, trials_of
 from convnext_vbt.evidence.verdict import LEAST_DSR, Assessment, assess
+from convnext_vbt.jsontypes import plain
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.market.sources import load_bars
 from convnext_vbt.pipeline import walk_forward
 from convnext_vbt.predictions import Predictions
 from convnext_vbt.stages import make_sweep
-from convnext_vbt.summary import plain
 
 ROOT = Path(__file__).parents[1]
 PRICES = ("open", "high", "low", "close")

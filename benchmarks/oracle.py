@@ -19,7 +19,7 @@ import numpy as np
 
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.simulated import simulated_bars
-from convnext_vbt.trading.simulation import SimulationConfig
+from convnext_vbt.trading.inputs import SimulationConfig
 
 COSTS = SimulationConfig()
 HOURS_PER_DAY = 24

@@ -27,14 +27,12 @@ from benchmarks.timing import paired_medians
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.predictions import Predictions, Target
+from convnext_vbt.trading.brackets import fixed_brackets
+from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.portfolio import simulate
+from convnext_vbt.trading.records import REASONS
 from convnext_vbt.trading.signals import LEVELS, Signals, confidence_signals
-from convnext_vbt.trading.simulation import (
-    REASONS,
-    SimulationConfig,
-    fixed_brackets,
-    simulate_signals,
-)
+from convnext_vbt.trading.simulation import simulate_signals
 from convnext_vbt.trading.sweep import sweep
 
 TARGET = Target(kind="barrier", horizon=24, up=1.0, down=1.0, halflife=24.0)

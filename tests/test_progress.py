@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from convnext_vbt.cli import _exit_codes
 from convnext_vbt.config import load_config
+from convnext_vbt.exits import exit_codes
 from convnext_vbt.learning.walkforward import SplitDone
 from convnext_vbt.learning.watching import announce, steps_in, teller, total_in
 from convnext_vbt.pipeline import read_bars
@@ -126,7 +126,7 @@ def on_terminal(monkeypatch, work, **environment):
 
 
 def show_two_splits():
-    with _exit_codes(), watching() as watcher:
+    with exit_codes(), watching() as watcher:
         announce(watcher.folder, 3)
         teller(watcher.folder, 0)(10, 40, 1.08, 1.094)
         teller(watcher.folder, 1)(20, 40, 1.07, 1.094)

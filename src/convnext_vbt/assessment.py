@@ -26,11 +26,11 @@ from convnext_vbt.evidence.ledger import (
 from convnext_vbt.evidence.nulls import Null
 from convnext_vbt.evidence.retraining import bootstrapped_bars_null, shuffled_labels_null
 from convnext_vbt.evidence.verdict import Assessment, assess
+from convnext_vbt.jsontypes import plain
 from convnext_vbt.learning.training import ModelConfig
 from convnext_vbt.rundir import read_manifest, update_manifest
 from convnext_vbt.stages import make_sweep, prepare, run_stages, walk
 from convnext_vbt.storage import sha256_json
-from convnext_vbt.summary import plain
 from convnext_vbt.trading.sweep import SweepResult
 
 _SHARED_BY_RULES = ("threshold", "hysteresis")

@@ -1,20 +1,19 @@
-"""The command line: parsing, progress and exit codes, nothing else.
+"""The command line: what can be asked for, and who answers; nothing else.
 
-Results go to stdout (`--json` for machines), progress and logs to stderr. Exit codes: 0 done,
-1 our bug, 2 usage or configuration, 3 data, 4 some splits failed, 5 a gate was not met, 130
-interrupted.
+Results go to stdout (`--json` for machines), progress and logs to stderr; exit codes are in
+`exits`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from convnext_vbt.exits import exit_codes, fail
 
 if TYPE_CHECKING:
     from convnext_vbt.pipeline import Run
@@ -60,43 +59,6 @@ def main() -> None:
     app()
 
 
-@contextlib.contextmanager
-def _exit_codes(resume: str = "") -> Iterator[None]:
-    """Our own errors become one line and an exit code; a traceback means a bug of ours."""
-    import logging
-    import warnings
-
-    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
-    handler = logging.Handler(logging.WARNING)
-    # Not a StreamHandler: a progress display stands in for stderr while it lasts.
-    handler.emit = lambda record: typer.echo(f"warning: {record.getMessage()}", err=True)  # type: ignore[method-assign]
-    logging.getLogger("convnext_vbt").addHandler(handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted. {resume}".rstrip(), err=True)
-        raise typer.Exit(130) from None
-    except ValueError as error:
-        data = type(error).__name__ in ("DataError", "DamagedError", "CacheError")
-        _fail(str(error), 3 if data else 2)
-    except MemoryError as error:
-        _fail(f"not enough memory ({error}); make the model, the batch or the sweep smaller", 2)
-    except OSError as error:
-        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        _fail(told, 3)
-    except RuntimeError as error:
-        code = {"DownloadError": 3, "SplitError": 4}.get(type(error).__name__)
-        if code is None:
-            raise
-        _fail(f"{error}. {resume}".rstrip(), code)
-
-
-def _fail(message: str, code: int) -> None:
-    for line in message.splitlines():
-        typer.echo(f"error: {line}", err=True)
-    raise typer.Exit(code) from None
-
-
 @app.command()
 def init(
     path: Annotated[Path, typer.Argument(help="File to write.")] = Path("strategy.toml"),
@@ -104,9 +66,9 @@ def init(
     """Write a commented strategy file to start from."""
     from importlib.resources import files
 
-    with _exit_codes():
+    with exit_codes():
         if path.exists():
-            _fail(f"{path} is there already; name another file", 2)
+            fail(f"{path} is there already; name another file", 2)
         text = files("convnext_vbt").joinpath("strategy.toml").read_text(encoding="utf-8")
         path.write_text(text, encoding="utf-8")
         typer.echo(f"wrote {path}; try: convnext-vbt run {path} --dry-run")
@@ -123,30 +85,14 @@ def check(
     """Look at bars: how a file is read, what had to be changed, gaps, label balance."""
     from convnext_vbt.pipeline import check_bars
 
-    with _exit_codes():
+    with exit_codes():
         facts = check_bars(data, strict=strict)
         if as_json:
             typer.echo(json.dumps(facts))
-            return
-        for symbol, shares in facts["labels"].items():
-            balance = " ".join(f"{name} {share:.0%}" for name, share in shares.items())
-            typer.echo(
-                f"{symbol}: {facts['bars']:,} bars {facts['step']} UTC · {facts['first']} to "
-                f"{facts['last']} · {facts['gaps']} gaps ({facts['missing_bars']} bars) · "
-                f"{facts['bars_per_year']:,.0f} bars a year · labels {balance}"
-            )
-        if facts["reading"]:
-            typer.echo(f"  read: {'; '.join(facts['reading'])}")
-        for change in facts["changes"]:
-            typer.echo(f"  changed: {change['count']:,} {change['what']}")
-        if facts["closed_weekdays"] is not None:
-            closed, years = facts["closed_weekdays"], facts["bars"] / facts["bars_per_year"]
-            typer.echo(
-                f"  sessions: {closed:,} weekdays without a bar ({closed / years:.1f} a year; "
-                f"exchanges have 8 to 20 holidays), {facts['short_sessions']:,} short days"
-            )
-        for gap in facts["largest_gaps"]:
-            typer.echo(f"  gap {gap['start']} to {gap['end']} ({gap['missing']} bars)")
+        else:
+            from convnext_vbt.terminal import print_bars
+
+            print_bars(facts)
 
 
 @app.command()
@@ -170,7 +116,7 @@ def download(
     quiet: Quiet = False,
 ) -> None:
     """Fetch bars into the local cache; goes on where an earlier download stopped."""
-    with _exit_codes("What is stored stays; the same command goes on from there."):
+    with exit_codes("What is stored stays; the same command goes on from there."):
         from convnext_vbt.market.download import download_bars
         from convnext_vbt.progress import downloading
         from convnext_vbt.terminal import print_download
@@ -184,7 +130,7 @@ def download(
         except ModuleNotFoundError as error:
             if error.name != "ccxt":
                 raise
-            _fail(str(error), 2)
+            fail(str(error), 2)
         for revision in done.revised:
             typer.echo(f"warning: {revision.text}", err=True)
         if as_json:
@@ -209,7 +155,7 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Predict walk-forward, sweep, report; goes on where an earlier run stopped."""
-    with _exit_codes("Finished splits are saved; run the same command to go on."):
+    with exit_codes("Finished splits are saved; run the same command to go on."):
         from convnext_vbt.config import load_config
 
         config = load_config(strategy, overrides or [])
@@ -250,7 +196,7 @@ def sweep(
     open_report: Open = False,
 ) -> None:
     """Sweep a finished run's predictions again; nothing is retrained, the old run stays."""
-    with _exit_codes("Predictions and splits are as they were; run the same command again."):
+    with exit_codes("Predictions and splits are as they were; run the same command again."):
         from convnext_vbt import pipeline
         from convnext_vbt.config import parse_values
 
@@ -270,7 +216,7 @@ def sweep(
 @app.command()
 def report(directory: RunDirectory, open_report: Open = False) -> None:
     """Write a run's report again."""
-    with _exit_codes("Predictions and splits are as they were; run the same command again."):
+    with exit_codes("Predictions and splits are as they were; run the same command again."):
         from convnext_vbt import pipeline
 
         page = pipeline.resweep(directory).report
@@ -288,7 +234,7 @@ def gate(
     as_json: Json = False,
 ) -> None:
     """Exit 5 unless the headline's deflated Sharpe ratio is high enough and nothing failed."""
-    with _exit_codes():
+    with exit_codes():
         from convnext_vbt.rundir import read_metrics
 
         metrics = read_metrics(directory)
@@ -334,7 +280,7 @@ def live_signal(
     as_json: Json = False,
 ) -> None:
     """Say BUY, SELL or WAIT for the last finished bar; never places an order."""
-    with _exit_codes():
+    with exit_codes():
         from convnext_vbt.config import ConfigError
         from convnext_vbt.live import desk, text, watch
 
@@ -366,7 +312,7 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Replace the future by garbage; exit 5 if anything before it changes."""
-    with _exit_codes():
+    with exit_codes():
         from convnext_vbt.config import load_config
 
         config = load_config(strategy, overrides or [])
@@ -383,7 +329,7 @@ def audit(
 @app.command()
 def runs(out: Out = Path("reports"), as_json: Json = False) -> None:
     """List the runs in a folder."""
-    with _exit_codes():
+    with exit_codes():
         from convnext_vbt.rundir import list_runs
 
         found = list_runs(out)
@@ -419,7 +365,7 @@ def compare(
     open_report: Open = False,
 ) -> None:
     """Compare finished runs over the time that all of them were out of sample."""
-    with _exit_codes():
+    with exit_codes():
         from convnext_vbt.comparison import compare_directories, linked, page_path
         from convnext_vbt.report.compare_page import comparison_dict, write_comparison
 
@@ -439,7 +385,7 @@ def compare(
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Print versions, device and engine, for a bug report."""
-    with _exit_codes():
+    with exit_codes():
         from convnext_vbt.doctor import diagnose, lines
 
         facts = diagnose()

@@ -21,7 +21,7 @@ from convnext_vbt.stages import make_sweep
 
 
 def compare_directories(
-    directories: Sequence[str | Path], *, anyway: bool = False, seed: int = 0
+    directories: Sequence[str | Path], *, anyway: bool = False
 ) -> RunComparison:
     """Compare the runs in these directories over their common out-of-sample window.
 
@@ -35,7 +35,7 @@ def compare_directories(
     names = _names(folders)
     contenders = [_contender(*pair) for pair in zip(folders, names, strict=True)]
     try:
-        found = compare_runs(contenders, seed=seed)
+        found = compare_runs(contenders)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     if found.unequal and not anyway:

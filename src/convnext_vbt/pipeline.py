@@ -21,6 +21,7 @@ import pandas as pd
 
 from convnext_vbt.assessment import gather_evidence
 from convnext_vbt.config import Config, ConfigError, DataSection, load_config, parse_config
+from convnext_vbt.jsontypes import plain
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.learning.training import resolve_device, training_flops
 from convnext_vbt.learning.walkforward import SplitDone, available_cores
@@ -44,7 +45,7 @@ from convnext_vbt.rundir import (
 )
 from convnext_vbt.stages import make_sweep, prepare, walk, with_own
 from convnext_vbt.storage import sha256_file, write_json, write_sealed, write_text, write_with
-from convnext_vbt.summary import plain, strategy_cell, summarize
+from convnext_vbt.summary import strategy_cell, summarize
 from convnext_vbt.trading.sweep import SweepResult
 from convnext_vbt.userfile import code_sha256
 

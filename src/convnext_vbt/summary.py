@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 
 from convnext_vbt.config import Config
 from convnext_vbt.evidence.scores import score_splits
+from convnext_vbt.jsontypes import plain
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.trading.sweep import FEW_TRADES, SweepResult
 
@@ -73,16 +73,3 @@ def _best_in_hindsight(metrics: pd.DataFrame) -> dict[str, Any] | None:
         for level in map(str, metrics.index.names)
     }
     return {"cell": levels, "metrics": metrics.iloc[best].to_dict()}
-
-
-def plain(value: Any) -> Any:
-    """JSON's own types; NaN, which is "undefined" throughout, becomes null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, (int, float, str, bool, type(None))) else str(value)

@@ -133,6 +133,32 @@ def _verdict(out: Console, verdict: dict[str, Any]) -> None:
         say(out, f"  {'+' if reason['ok'] else '-'} {reason['text']}")
 
 
+def print_bars(facts: dict[str, Any]) -> None:
+    """What `check` found: the bars of each symbol, what had to be changed, sessions, gaps."""
+    out = console()
+    for symbol, shares in facts["labels"].items():
+        balance = " ".join(f"{name} {share:.0%}" for name, share in shares.items())
+        say(
+            out,
+            f"{symbol}: {facts['bars']:,} bars {facts['step']} UTC · {facts['first']} to "
+            f"{facts['last']} · {facts['gaps']} gaps ({facts['missing_bars']} bars) · "
+            f"{facts['bars_per_year']:,.0f} bars a year · labels {balance}",
+        )
+    if facts["reading"]:
+        say(out, f"  read: {'; '.join(facts['reading'])}")
+    for change in facts["changes"]:
+        say(out, f"  changed: {change['count']:,} {change['what']}")
+    if facts["closed_weekdays"] is not None:
+        closed, years = facts["closed_weekdays"], facts["bars"] / facts["bars_per_year"]
+        say(
+            out,
+            f"  sessions: {closed:,} weekdays without a bar ({closed / years:.1f} a year; "
+            f"exchanges have 8 to 20 holidays), {facts['short_sessions']:,} short days",
+        )
+    for gap in facts["largest_gaps"]:
+        say(out, f"  gap {gap['start']} to {gap['end']} ({gap['missing']} bars)")
+
+
 def print_runs(entries: Sequence[dict[str, Any]]) -> None:
     """A folder's runs, a line each, and where their reports lie."""
     out = console()

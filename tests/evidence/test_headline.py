@@ -9,8 +9,9 @@ from convnext_vbt.evidence import stats
 from convnext_vbt.evidence.headline import _splits, headline
 from convnext_vbt.evidence.selection import Selection, daily_returns
 from convnext_vbt.trading.brackets import DISTANCES, Brackets
+from convnext_vbt.trading.records import ORDER_DTYPE, TRADE_DTYPE
 from convnext_vbt.trading.signals import Signals
-from convnext_vbt.trading.simulation import ORDER_DTYPE, TRADE_DTYPE, Simulation
+from convnext_vbt.trading.simulation import Simulation
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")

@@ -6,8 +6,9 @@ import pytest
 
 from convnext_vbt.evidence.selection import REASONS, daily_returns, nested_selection
 from convnext_vbt.market.bars import FIELDS
+from convnext_vbt.trading.records import ORDER_DTYPE, TRADE_DTYPE
 from convnext_vbt.trading.signals import LEVELS, Signals
-from convnext_vbt.trading.simulation import ORDER_DTYPE, TRADE_DTYPE, Simulation
+from convnext_vbt.trading.simulation import Simulation
 from tests.evidence.markets import (
     FIRST_TEST,
     THRESHOLDS,

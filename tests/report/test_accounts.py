@@ -5,12 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnext_vbt.report import accounts
+from convnext_vbt.trading.brackets import fixed_brackets
+from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.signals import Signals
-from convnext_vbt.trading.simulation import (
-    SimulationConfig,
-    fixed_brackets,
-    simulate_signals,
-)
+from convnext_vbt.trading.simulation import simulate_signals
 from tests.report.markets import make_bars, make_sweep
 
 HOURS = pd.date_range("2024-01-01 22:00", periods=6, freq="h", tz="UTC")

@@ -175,7 +175,7 @@ class Account:
 def read(bars, signals, brackets, config, sizing):
     """The oracle of what `simulate_signals` is given, one rule."""
     from convnext_vbt.trading import kernel
-    from convnext_vbt.trading.simulation import signal_codes
+    from convnext_vbt.trading.inputs import signal_codes
 
     codes, markets = signal_codes(signals), []
     for c, symbol in enumerate(signals.symbols):

@@ -12,9 +12,11 @@ from vectorbt.portfolio.enums import order_dt
 
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets
+from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.portfolio import simulate, to_portfolio
+from convnext_vbt.trading.records import ORDER_DTYPE, REASONS
 from convnext_vbt.trading.signals import Signals
-from convnext_vbt.trading.simulation import ORDER_DTYPE, REASONS, SimulationConfig, simulate_signals
+from convnext_vbt.trading.simulation import simulate_signals
 
 from .markets import bars_of, random_bars, random_signals, signals_of
 

@@ -8,8 +8,9 @@ import pytest
 import vectorbt as vbt  # noqa: F401  (registers the accessors)
 
 from convnext_vbt.predictions import Predictions, Target
+from convnext_vbt.trading.brackets import fixed_brackets, target_brackets
 from convnext_vbt.trading.signals import RuleConfig, confidence_signals
-from convnext_vbt.trading.simulation import Simulation, fixed_brackets, target_brackets
+from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import TOTAL, prediction_window, sweep
 
 from .markets import TARGET, random_bars, random_predictions, random_signals

@@ -19,8 +19,8 @@ from convnext_vbt.evidence.selection import Selection, nested_selection
 from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.window import Window, daily_returns, money_returns
 from convnext_vbt.trading import kernel
+from convnext_vbt.trading.inputs import kernel_inputs, kernel_terms
 from convnext_vbt.trading.signals import LEVELS, Signals
-from convnext_vbt.trading.simulation import kernel_inputs, kernel_terms
 from convnext_vbt.trading.sweep import SweepResult
 
 NUM_DRAWS = 1_000

@@ -6,7 +6,7 @@ Dimensions: T bars, N symbols, C columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -92,25 +92,9 @@ def compare_traded(
         rows,
         ("", symbols, [f"P({name})" for name in CLASSES]),
     )
-    yield _first_of(
-        _first_row(
-            getattr(left.result.signals, name),
-            getattr(right.result.signals, name),
-            rows,
-            (name, columns),
-        )
-        for name in LEVELS
-    )
+    yield _first_attribute(left.result.signals, right.result.signals, LEVELS, rows, columns)
     yield _first_row(left.result.signals.size, right.result.signals.size, rows, ("size", columns))
-    yield _first_of(
-        _first_row(
-            getattr(left.result.brackets, name),
-            getattr(right.result.brackets, name),
-            rows,
-            (name, symbols),
-        )
-        for name in DISTANCES
-    )
+    yield _first_attribute(left.result.brackets, right.result.brackets, DISTANCES, rows, symbols)
     yield _first_of((_choices(left, right, bar), _joined_signals(left, right, rows)))
     yield _orders(left, right, bar, next_open=next_open)
     names = [" ".join(map(str, column)) for column in left.selection.simulation.columns]
@@ -165,6 +149,16 @@ def _shown(value: Any) -> str:
 
 def _first_of(found: Any) -> Difference | None:
     return min(filter(None, found), key=lambda difference: difference.bar, default=None)
+
+
+def _first_attribute(
+    left: Any, right: Any, parts: Iterable[str], rows: Range, columns: Any, title: str = ""
+) -> Difference | None:
+    """First of these rows in which one of the arrays (T, C) named in `parts` differs."""
+    return _first_of(
+        _first_row(getattr(left, part), getattr(right, part), rows, (title + part, columns))
+        for part in parts
+    )
 
 
 def _known_labels(left: Prepared, right: Prepared, bar: int) -> Difference | None:
@@ -234,14 +228,9 @@ def _choices(left: Traded, right: Traded, bar: int) -> Difference | None:
 
 def _joined_signals(left: Traded, right: Traded, rows: Range) -> Difference | None:
     columns = [" ".join(map(str, column)) for column in left.selection.signals.columns]
-    return _first_of(
-        _first_row(
-            getattr(left.selection.signals, name),
-            getattr(right.selection.signals, name),
-            rows,
-            (f"chosen {name}", columns),
-        )
-        for name in (*LEVELS, "size")
+    parts = (*LEVELS, "size")
+    return _first_attribute(
+        left.selection.signals, right.selection.signals, parts, rows, columns, "chosen "
     )
 
 

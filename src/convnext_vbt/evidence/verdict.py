@@ -14,6 +14,7 @@ from convnext_vbt.evidence.ledger import Trials, rule_entries, trials_of
 from convnext_vbt.evidence.nulls import NUM_DRAWS, Null, random_sides_null
 from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.window import Window, daily_returns
+from convnext_vbt.jsontypes import plain
 from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import SweepResult
 
@@ -210,8 +211,8 @@ class Assessment:
         account = head.selection.simulation
         if len(account.columns) > 1:
             value["symbols"] = figures_by_symbol(account).to_dict("index")
-        plain: dict[str, Any] = _plain(value)
-        return plain
+        typed: dict[str, Any] = plain(value)
+        return typed
 
 
 def assess(
@@ -268,12 +269,3 @@ def assess(
         doubled_costs_sharpe=costly,
         verdict=judge(facts),
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,14 +8,10 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.market.bars import Bars
+from convnext_vbt.trading.brackets import Brackets, fixed_brackets
+from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.signals import Signals
-from convnext_vbt.trading.simulation import (
-    Brackets,
-    Simulation,
-    SimulationConfig,
-    fixed_brackets,
-    simulate_signals,
-)
+from convnext_vbt.trading.simulation import Simulation, simulate_signals
 from convnext_vbt.trading.sweep import SweepResult
 
 

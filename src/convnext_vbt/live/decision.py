@@ -37,8 +37,8 @@ from convnext_vbt.rundir import DataError
 from convnext_vbt.stages import own_signals
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import Brackets
+from convnext_vbt.trading.inputs import signal_codes
 from convnext_vbt.trading.signals import LEVELS, Signals, confidence_signals
-from convnext_vbt.trading.simulation import signal_codes
 from convnext_vbt.trading.sweep import rule_brackets
 
 LONGEST_HELD = 1000

@@ -13,7 +13,7 @@ import numpy as np
 from convnext_vbt.live.account import Limits
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import Brackets
-from convnext_vbt.trading.simulation import SimulationConfig, kernel_terms
+from convnext_vbt.trading.inputs import SimulationConfig, kernel_terms
 
 WORDS = {1: "long", -1: "short"}
 

@@ -87,11 +87,12 @@ class RunComparison:
         return tuple(said)
 
 
-def compare_runs(contenders: Sequence[Contender], *, seed: int = 0) -> RunComparison:
+def compare_runs(contenders: Sequence[Contender]) -> RunComparison:
     """Cut the headline accounts of finished runs to their common window and measure them there.
 
     The window goes from the latest first bar to the earliest end; a run that began before it
-    starts from the equity it had by then. Differences are paired by day, against the first run.
+    starts from the equity it had by then. Differences are paired by day, against the first run,
+    and drawn with its seed: those of its own report, where the windows are the same.
 
     Raises `ValueError` for fewer than two runs, a name given twice, no common window, or a run
     that had lost everything before it.
@@ -115,7 +116,11 @@ def compare_runs(contenders: Sequence[Contender], *, seed: int = 0) -> RunCompar
     year = contenders[0].result.bars.days_per_year
     for k, row in enumerate(rows[1:], start=1):
         difference = returns_difference(
-            _by_day(row.account), base, days_per_year=year, confidence=CONFIDENCE, seed=seed
+            _by_day(row.account),
+            base,
+            days_per_year=year,
+            confidence=CONFIDENCE,
+            seed=contenders[0].seed,
         )
         rows[k] = replace(row, difference=difference)
     return RunComparison(

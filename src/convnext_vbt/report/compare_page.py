@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convnext_vbt import __version__
+from convnext_vbt.jsontypes import plain
 from convnext_vbt.report import accounts, figures, payload, tables
 from convnext_vbt.report.compare import Contender, Row, RunComparison
 from convnext_vbt.report.document import render_document
@@ -77,27 +78,25 @@ def comparison_dict(found: RunComparison) -> dict[str, Any]:
     """The comparison in JSON's own types; what is undefined is None."""
     rows = []
     for row in found.rows:
-        figures = {name: _plain(value) for name, value in row.figures.items()}
         difference = row.difference
         pair = None if difference is None else {
-            "sharpe": _plain(difference.sharpe), "low": _plain(difference.low),
-            "high": _plain(difference.high), "days": difference.num_days,
+            "sharpe": difference.sharpe, "low": difference.low, "high": difference.high,
+            "days": difference.num_days,
         }  # fmt: skip
-        rows.append({"run": row.name, "figures": figures, "difference": pair})
-    return {
-        "first": str(found.first),
-        "last": str(found.last),
-        "unequal": list(found.unequal),
-        "runs": rows,
-        "settings": {
-            key: [one.settings.get(key) for one in found.contenders] for key in found.settings
-        },
-        "sentences": list(found.sentences),
-    }
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+        rows.append({"run": row.name, "figures": row.figures, "difference": pair})
+    value: dict[str, Any] = plain(
+        {
+            "first": str(found.first),
+            "last": str(found.last),
+            "unequal": list(found.unequal),
+            "runs": rows,
+            "settings": {
+                key: [one.settings.get(key) for one in found.contenders] for key in found.settings
+            },
+            "sentences": list(found.sentences),
+        }
+    )
+    return value
 
 
 def comparison_equity(found: RunComparison) -> go.Figure:

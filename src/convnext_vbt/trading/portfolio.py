@@ -15,14 +15,9 @@ from vectorbt.portfolio.enums import log_dt
 
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets
+from convnext_vbt.trading.inputs import SimulationConfig, SizeType, check_inputs
 from convnext_vbt.trading.signals import Signals
-from convnext_vbt.trading.simulation import (
-    Simulation,
-    SimulationConfig,
-    SizeType,
-    check_inputs,
-    simulate_signals,
-)
+from convnext_vbt.trading.simulation import Simulation, simulate_signals
 
 Engine = Literal["exact", "vectorbt"]
 

@@ -21,6 +21,14 @@ import pandas as pd
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
 from convnext_vbt.trading import kernel
+from convnext_vbt.trading.brackets import Brackets, fixed_brackets, target_brackets
+from convnext_vbt.trading.inputs import (
+    KernelInputs,
+    SimulationConfig,
+    check_inputs,
+    kernel_inputs,
+    kernel_terms,
+)
 from convnext_vbt.trading.metrics import cell_metrics
 from convnext_vbt.trading.signals import (
     Signals,
@@ -29,18 +37,7 @@ from convnext_vbt.trading.signals import (
     check_same_bars,
     confidence_signals,
 )
-from convnext_vbt.trading.simulation import (
-    Brackets,
-    KernelInputs,
-    Simulation,
-    SimulationConfig,
-    check_inputs,
-    fixed_brackets,
-    kernel_inputs,
-    kernel_terms,
-    simulate_signals,
-    target_brackets,
-)
+from convnext_vbt.trading.simulation import Simulation, simulate_signals
 
 if TYPE_CHECKING:
     import vectorbt as vbt

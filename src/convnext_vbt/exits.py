@@ -1,0 +1,50 @@
+"""How a command ends: errors as lines on stderr, exit codes, no traceback but of our own bugs.
+
+0 done, 1 our bug, 2 usage or configuration, 3 data, 4 some splits failed, 5 a gate was not met, 130
+interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import NoReturn
+
+import typer
+
+
+@contextlib.contextmanager
+def exit_codes(resume: str = "") -> Iterator[None]:
+    """Our own errors become one line and an exit code; a traceback means a bug of ours."""
+    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
+    handler = logging.Handler(logging.WARNING)
+    # Not a StreamHandler: a progress display stands in for stderr while it lasts.
+    handler.emit = lambda record: typer.echo(f"warning: {record.getMessage()}", err=True)  # type: ignore[method-assign]
+    logging.getLogger("convnext_vbt").addHandler(handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted. {resume}".rstrip(), err=True)
+        raise typer.Exit(130) from None
+    except ValueError as error:
+        data = type(error).__name__ in ("DataError", "DamagedError", "CacheError")
+        fail(str(error), 3 if data else 2)
+    except MemoryError as error:
+        fail(f"not enough memory ({error}); make the model, the batch or the sweep smaller", 2)
+    except OSError as error:
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        fail(told, 3)
+    except RuntimeError as error:
+        code = {"DownloadError": 3, "SplitError": 4}.get(type(error).__name__)
+        if code is None:
+            raise
+        fail(f"{error}. {resume}".rstrip(), code)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Tell of an error, a line each, and exit."""
+    for line in message.splitlines():
+        typer.echo(f"error: {line}", err=True)
+    raise typer.Exit(code) from None

@@ -1,0 +1,199 @@
+"""Everything that the trading kernel reads: money and costs, checks, arrays with time last.
+
+Dimensions: T bars, N symbols, C columns, A accounts (rules), K columns of one account.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.trading import kernel
+from convnext_vbt.trading.brackets import Brackets
+from convnext_vbt.trading.signals import Signals
+
+SizeType = Literal["risk", "notional", "value"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationConfig:
+    """Money and costs. `stop`, `take_profit` and `max_holding` default to the label's own."""
+
+    risk: float = 0.01
+    """Share of equity that a stopped trade of full size loses, costs included."""
+    fees: float = 0.0005
+    """Share of the traded notional, per order."""
+    slippage: float = 0.0002
+    """Share of the price that every fill is worse by."""
+    max_leverage: float = 1.0
+    """Most that all positions together may be worth, in equities."""
+    init_cash: float = 10_000.0
+    """Money that each account starts with."""
+    stop: float | None = None
+    """Stop distance as a fraction of the fill price; none: the label's opposite barrier."""
+    take_profit: float | None = None
+    """Take-profit distance; none: the label's barrier, or no take-profit when `stop` is given."""
+    max_holding: int | None = None
+    """Bars held at most; none: the label's horizon, or no limit when `stop` is given."""
+    max_open_risk: float = 0.06
+    """Most that all open stops of an account of several symbols may lose together, as a share of
+    its equity; entries beyond it are cut pro rata."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.risk <= 1:
+            raise ValueError(f"risk must lie in (0, 1], got {self.risk}; 0.01 risks 1 % a trade")
+        for name in ("fees", "slippage"):
+            value = getattr(self, name)
+            if not 0 <= value < 0.5:
+                raise ValueError(f"{name} must lie in [0, 0.5), got {value}; 0.0005 is 5 bp")
+        for name in ("max_leverage", "init_cash", "max_open_risk"):
+            value = getattr(self, name)
+            if not (value > 0 and np.isfinite(value)):
+                raise ValueError(f"{name} must be positive and finite, got {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KernelInputs:
+    """The arrays of `trading.kernel`: time runs last, so that one account reads straight on."""
+
+    prices: np.ndarray
+    """float64 (N, 4, T): open, high, low, close."""
+    day_end: np.ndarray
+    """bool (T,): the last bar of its UTC day."""
+    codes: np.ndarray
+    """uint8 (C, T): the row's signals without conflicts, as bits."""
+    sizes: np.ndarray
+    """float64 (C, T)."""
+    brackets: np.ndarray
+    """float64 (N, 4, T): stop long, stop short, take-profit long, take-profit short."""
+    symbols: np.ndarray
+    """int64 (C,): the column's symbol."""
+    funding: np.ndarray
+    """float64 (N, T): the rate at each bar's open, 0 where none is due; (N, 0) without funding."""
+    final: np.ndarray
+    """int64 (N,): each symbol's last bar."""
+    account: np.ndarray
+    """int64 (C,): the column's account."""
+    account_columns: np.ndarray
+    """int64 (A, K): the columns of each account, then -1 where it has fewer."""
+
+
+def kernel_inputs(bars: Bars, signals: Signals, brackets: Brackets) -> KernelInputs:
+    """Everything that the kernel reads, transposed. A row without a bar says nothing."""
+    symbols = _symbol_positions(bars, signals)
+    account = _accounts(bars, signals)
+    days = bars.index.normalize().asi8
+    prices = (bars.open.T, bars.high.T, bars.low.T, bars.close.T)
+    distances = (
+        brackets.stop_long.T,
+        brackets.stop_short.T,
+        brackets.take_profit_long.T,
+        brackets.take_profit_short.T,
+    )
+    return KernelInputs(
+        prices=np.ascontiguousarray(np.stack(prices, axis=1)),
+        day_end=np.append(days[1:] != days[:-1], True),
+        codes=np.ascontiguousarray((signal_codes(signals) * bars.present[:, symbols]).T),
+        sizes=np.array(signals.size.T, order="C"),  # not read-only: that would compile again
+        brackets=np.ascontiguousarray(np.stack(distances, axis=1)),
+        symbols=symbols,
+        funding=np.zeros((len(bars.symbols), 0))
+        if bars.funding is None
+        else np.ascontiguousarray(np.nan_to_num(bars.funding.T)),
+        final=len(bars) - 1 - bars.present[::-1].argmax(axis=0),
+        account=account,
+        account_columns=_account_columns(account),
+    )
+
+
+def kernel_terms(config: SimulationConfig, brackets: Brackets, size_type: SizeType) -> kernel.Terms:
+    """The scalars that all accounts share."""
+    return kernel.Terms(
+        sizing=get_args(SizeType).index(size_type),
+        fees=float(config.fees),
+        slippage=float(config.slippage),
+        max_leverage=float(config.max_leverage),
+        init_cash=float(config.init_cash),
+        max_holding=brackets.max_holding or 0,
+        max_open_risk=float(config.max_open_risk),
+    )
+
+
+def signal_codes(signals: Signals) -> np.ndarray:
+    """The four levels as bits, uint8 (T, C), conflicts removed as vectorbt's "ignore" does.
+
+    Entry and exit of one side on one row cancel each other; so do the entries of both sides.
+    """
+    long_clash = signals.entries & signals.exits
+    short_clash = signals.short_entries & signals.short_exits
+    enter_long, enter_short = signals.entries & ~long_clash, signals.short_entries & ~short_clash
+    both = enter_long & enter_short
+    bits = (
+        (enter_long & ~both, kernel.ENTER_LONG),
+        (signals.exits & ~long_clash, kernel.EXIT_LONG),
+        (enter_short & ~both, kernel.ENTER_SHORT),
+        (signals.short_exits & ~short_clash, kernel.EXIT_SHORT),
+    )
+    code = np.zeros(signals.size.shape, dtype=np.uint8)
+    for level, bit in bits:
+        code |= level * np.uint8(bit)
+    return code
+
+
+def check_inputs(bars: Bars, signals: Signals, brackets: Brackets, size_type: SizeType) -> None:
+    """Raise `ValueError` unless the four belong together."""
+    if size_type not in get_args(SizeType):
+        raise ValueError(f"size_type must be one of {get_args(SizeType)}, got {size_type!r}")
+    if not signals.index.equals(bars.index):
+        raise ValueError(
+            f"signals cover {len(signals.index):,} bars from {signals.index[0]}, the bars are "
+            f"{len(bars):,} from {bars.index[0]}; give both the same index"
+        )
+    strangers = signals.symbols.difference(pd.Index(bars.symbols))
+    if len(strangers):
+        raise ValueError(f"signals of {list(strangers)}, but the bars hold {list(bars.symbols)}")
+    if brackets.stop_long.shape != bars.close.shape:
+        raise ValueError(
+            f"brackets have shape {brackets.stop_long.shape}, the bars {bars.close.shape}"
+        )
+    if size_type == "risk":
+        _check_stops(bars, signals, brackets)
+
+
+def _check_stops(bars: Bars, signals: Signals, brackets: Brackets) -> None:
+    symbols = _symbol_positions(bars, signals)
+    staked = (signals.size > 0) & bars.present[:, symbols]
+    bare = signals.entries & staked & np.isnan(brackets.stop_long)[:, symbols]
+    bare |= signals.short_entries & staked & np.isnan(brackets.stop_short)[:, symbols]
+    if bare.any():
+        row = int(bare.any(axis=1).argmax())
+        raise ValueError(
+            f"{int(bare.sum())} entries have no stop (first at {bars.index[row]}), and sizing by "
+            "risk divides by the loss at the stop; give stop=0.03 or the like, or use "
+            "size_type='notional'"
+        )
+
+
+def _accounts(bars: Bars, signals: Signals) -> np.ndarray:
+    """The account of each column: one a rule, or one a column where there is a single symbol."""
+    if len(bars.symbols) == 1 or not signals.rule_levels:
+        count = len(signals.columns)
+        return np.arange(count) if len(bars.symbols) == 1 else np.zeros(count, dtype=np.int64)
+    codes: np.ndarray = signals.columns.droplevel("symbol").factorize()[0]
+    return codes.astype(np.int64)
+
+
+def _account_columns(account_C: np.ndarray) -> np.ndarray:
+    lists = [np.flatnonzero(account_C == a) for a in range(int(account_C.max()) + 1)]
+    padded = np.full((len(lists), max(map(len, lists))), -1)
+    for row, columns in zip(padded, lists, strict=True):
+        row[: len(columns)] = columns
+    return padded
+
+
+def _symbol_positions(bars: Bars, signals: Signals) -> np.ndarray:
+    return pd.Index(bars.symbols).get_indexer(signals.symbols).astype(np.int64)
