@@ -227,7 +227,7 @@ def test_baselines_stand_beside_the_network(res):
     other = make_sweep(threshold=["q0.50", "q0.60"], risk=0.01)
     found = compare({"convnext": res, "logistic": other}, risk=0.01)
     text = quick_render(res, baselines=found)
-    assert html.escape(found.sentences[0]) in text
+    assert html.escape(found.sentences[0].replace(" -", " −")) in text
     table = text[text.index("Table of baselines") :].partition("</table>")[0]
     row = found.table.loc["logistic"]
     assert "logistic regression" in table

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def markup(text: str) -> Any:
 def _environment() -> Any:
     import jinja2
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -62,6 +63,13 @@ def _environment() -> Any:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["minus"] = _with_minus
+    return environment
+
+
+def _with_minus(text: str) -> str:
+    """A sentence with the sign that the page's figures have; dates and names keep their hyphens."""
+    return re.sub(r"(?<!\w)-(?=\d)", "−", text)
 
 
 @functools.cache

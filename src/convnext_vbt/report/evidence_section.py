@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,10 +47,7 @@ def evidence_context(
             "meaning": judgement.meaning(assessment.verdict, head),
             "sentence": judgement.sentence(head),
             "questions": _by_question(judgement.tiles(res, assessment, headline)),
-            "reasons": [
-                {"ok": reason.ok, "text": re.sub(r"-(?=\d)", "−", reason.text)}
-                for reason in assessment.verdict.reasons
-            ],
+            "reasons": assessment.verdict.reasons,
         },
         "random_text": _random_text(null),
         "random_rows": _bins(null.draws),
