@@ -254,7 +254,10 @@ def live_signal(
     directory: RunDirectory,
     data: Annotated[
         list[str] | None,
-        typer.Option(help="Fresh bars: a source as in data.source; default: the run's own."),
+        typer.Option(
+            help="Fresh bars: a source as in data.source, ccxt:... is fetched first; default: the "
+            "run's own."
+        ),
     ] = None,
     equity: Annotated[
         float | None, typer.Option(help="Money there is; default: the strategy's init_cash.")
@@ -288,14 +291,11 @@ def live_signal(
             directory, source=data or [], symbol=symbol, equity=equity,
             positions=position or [], entered=entered or [],
             limits=desk.Limits(lot=lot, tick=tick, min_notional=min_notional),
+            tell=lambda line: typer.echo(line, err=True),
         )  # fmt: skip
         if keep_on and as_of is not None:
             raise ConfigError("--watch looks at the clock and --as-of at the past; give one")
-        moments = (
-            watch.watch(place, tell=lambda problem: typer.echo(problem, err=True))
-            if keep_on
-            else [place.look(desk.time_of(as_of, "--as-of"))]
-        )
+        moments = watch.watch(place) if keep_on else [place.look(desk.time_of(as_of, "--as-of"))]
         for decisions, notes in moments:
             if as_json:
                 typer.echo(json.dumps(text.to_dict(decisions) | {"notes": notes}))

@@ -57,8 +57,9 @@ def heard():
 
 @pytest.fixture
 def moments(finished, market, heard):
-    desk = open_desk(finished.directory, source=[str(market.path)], symbol="SIM/USDT")
-    return watch(desk, clock=market.clock, sleep=market.sleep, tell=heard.append)
+    source = [str(market.path)]
+    desk = open_desk(finished.directory, source=source, symbol="SIM/USDT", tell=heard.append)
+    return watch(desk, clock=market.clock, sleep=market.sleep)
 
 
 def test_watching_decides_once_a_bar_as_soon_as_it_is_there(moments, market, heard, bars):

@@ -76,6 +76,7 @@ class Exchange:
         self.faults = deque()  # for the next requests of bars: "429", "500", "stall", "html", ...
         self.hidden_once = set()  # bars that the next answer lacks
         self.windowed = False  # answers with what lies in [since, since + page bars)
+        self.down = False  # whatever is asked is refused
         self.delay = 0.0
         self.asked = []  # (path, since in ms) of each request of bars
         self.hosts = Counter()
@@ -143,7 +144,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         url = urlsplit(self.path)
         kind = url.path.rsplit("/", 1)[-1]
-        if kind == "exchangeInfo":
+        if self.exchange.down:
+            self.fail("451")
+        elif kind == "exchangeInfo":
             self.answer(200, _markets(url.path))
         elif kind == "time":
             self.answer(200, {"serverTime": self.exchange.now})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from convnext_vbt.config import Config, ConfigError, DataSection
 from convnext_vbt.live.account import Account, Holding, Limits
 from convnext_vbt.live.clock import check_fresh, finished_bars, utc_now
 from convnext_vbt.live.decision import Decisions, decide
+from convnext_vbt.live.feeds import Feeds, open_feeds
 from convnext_vbt.live.trained import Trained, difference_from_backtest, open_trained, same_market
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.pipeline import read_bars
@@ -29,6 +30,7 @@ class Desk:
     """The run's name for the only symbol of the source; None: the source's names are the run's."""
     account: Account
     limits: Limits
+    feeds: Feeds
 
     def bars(self, now: pd.Timestamp, *, replay: bool = False) -> tuple[Bars, list[str]]:
         """The finished bars of the source, read anew, and notes on those that are not.
@@ -47,7 +49,12 @@ class Desk:
         return decide(self.trained, bars, self.account, limits=self.limits, difference=difference)
 
     def look(self, as_of: pd.Timestamp | None) -> tuple[Decisions, list[str]]:
-        """The decision now, or as it would have been at a time of the past."""
+        """The decision now, or as it would have been at a time of the past.
+
+        What a `ccxt:` source lacks is fetched for the decision now; the past is what is stored.
+        """
+        if as_of is None:
+            self.feeds.fetch()
         now = utc_now() if as_of is None else as_of
         bars, notes = self.bars(now, replay=as_of is not None)
         return self.decide(bars, now), notes
@@ -62,11 +69,13 @@ def open_desk(
     positions: Sequence[str] = (),
     entered: Sequence[str] = (),
     limits: Limits | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Desk:
     """Read the run; without `source` its own, without `equity` its strategy's initial cash.
 
     `positions` and `entered` are "0.5" and "2025-01-31T12:00" for a run of one symbol, else
-    "SYMBOL=0.5" and so on for each that is held.
+    "SYMBOL=0.5" and so on for each that is held. `tell` hears of new bars being fetched, and of
+    what a watch waits for.
     """
     trained = open_trained(directory)
     config, symbols = trained.config, trained.predictions.symbols
@@ -80,12 +89,14 @@ def open_desk(
     }
     if since:
         raise ConfigError(f"--entered {', '.join(since)}: give its --position too")
+    chosen = tuple(source) if len(source) > 1 else source[0] if source else config.data.source
     return Desk(
         trained=trained,
-        source=tuple(source) if len(source) > 1 else source[0] if source else config.data.source,
+        source=chosen,
         symbol=symbol,
         account=Account(equity=config.trading.init_cash if equity is None else equity, held=held),
         limits=limits or Limits(),
+        feeds=open_feeds((chosen,) if isinstance(chosen, str) else chosen, tell),
     )
 
 

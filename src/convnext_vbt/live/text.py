@@ -29,11 +29,10 @@ def lines(decisions: Decisions, notes: list[str]) -> list[str]:
         out += _indented("why", one.reasons)
         out += _indented("careful", one.warnings)
     rule = ", ".join(f"{name} {value}" for name, value in decisions.rule.items())
-    agrees = (
-        "these bars do not reach back to the backtest: not compared with it"
-        if decisions.difference is None
-        else f"agrees with the backtest to {decisions.difference:.0e} where both have predictions"
-    )
+    agrees = "these bars do not reach back to the backtest: not compared with it"
+    if decisions.difference is not None:
+        to = "to the last bit" if decisions.difference == 0 else f"to {decisions.difference:.0e}"
+        agrees = f"agrees with the backtest {to} where both have predictions"
     run = [
         f"{decisions.run}: its backtest's verdict is {decisions.verdict}",
         f"network of split {decisions.split + 1}, rule {rule} ({decisions.why_rule})",

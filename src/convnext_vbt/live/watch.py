@@ -17,6 +17,8 @@ SETTLE = pd.Timedelta(seconds=2)
 """How long after a close the first look is: an exchange needs a moment to publish the bar."""
 LONGEST_PAUSE = pd.Timedelta(seconds=20)
 """Between two looks for a bar that is late."""
+LONGEST_OUTAGE_PAUSE = pd.Timedelta(minutes=5)
+"""Between two requests to an exchange that does not answer, each patient in itself."""
 
 
 def watch(
@@ -24,19 +26,26 @@ def watch(
     *,
     clock: Callable[[], pd.Timestamp] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
-    tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[Decisions, list[str]]]:
     """A decision at once and one at every later close, until it is interrupted.
 
-    A bar that is late, or a source that cannot be read, is tried again until the bar after it is
-    overdue too; `tell` hears why. Raises `DataError` then, and for all that `decide` refuses.
+    A `ccxt:` source is fetched before every look. A bar that is late, or a source that cannot be
+    read, is tried again until the bar after it is overdue too; `desk.feeds.tell` hears why.
+    Raises `DataError` then, and for all that `decide` refuses. While an exchange does not answer
+    there is no end: it is asked again at every close, and nothing is decided on stale bars.
     """
-    bars, notes = desk.bars(clock())
+    desk.feeds.fetch()
+    now = clock()
+    bars, notes = desk.bars(now)
     while True:
-        yield desk.decide(bars, clock()), notes
-        due = bars.index[-1] + 2 * bars.step + SETTLE
-        sleep(max((due - clock()).total_seconds(), 0.0))
-        bars, notes = _next(desk, bars, clock, sleep, tell)
+        yield desk.decide(bars, now), notes
+        sleep(max((_due(bars) - clock()).total_seconds(), 0.0))
+        bars, notes, now = _next(desk, bars, clock, sleep)
+
+
+def _due(bars: Bars) -> pd.Timestamp:
+    """When the bar after the last of these should be there."""
+    return bars.index[-1] + 2 * bars.step + SETTLE
 
 
 def _next(
@@ -44,25 +53,33 @@ def _next(
     last: Bars,
     clock: Callable[[], pd.Timestamp],
     sleep: Callable[[float], None],
-    tell: Callable[[str], None],
-) -> tuple[Bars, list[str]]:
-    """The bars as soon as there is a later one than the last."""
+) -> tuple[Bars, list[str], pd.Timestamp]:
+    """The bars as soon as there is a later one than the last, and when they were seen."""
     patience = stale_from(last) + last.step
-    pause = min(LONGEST_PAUSE, last.step / 10).total_seconds()
     told = ""
     while True:
+        answered = desk.feeds.fetch()
+        now = clock()
         try:
-            bars, notes = desk.bars(clock())
+            bars, notes = desk.bars(now)
             if bars.index[-1] > last.index[-1]:
-                return bars, notes
-            if clock() >= patience:
-                check_fresh(bars, clock())
+                check_fresh(bars, now)
+                return bars, notes, now
+            if answered and now >= patience:
+                check_fresh(bars, now)
             problem = f"waiting for the bar after {last.index[-1]:%Y-%m-%d %H:%M} UTC"
         except DataError as error:
-            if clock() >= patience:
+            if answered and now >= patience:
                 raise
             problem = f"{error}; trying again"
         if problem != told:
-            tell(problem)
+            desk.feeds.tell(problem)
             told = problem
-        sleep(pause)
+        pause = min(LONGEST_PAUSE if answered else LONGEST_OUTAGE_PAUSE, last.step / 10)
+        sleep((pause if now < patience else _until_next_close(last, now)).total_seconds())
+
+
+def _until_next_close(bars: Bars, now: pd.Timestamp) -> pd.Timedelta:
+    """From a time after the bar that follows these was due to when a later one is."""
+    due = _due(bars)
+    return due + ((now - due) // bars.step + 1) * bars.step - now

@@ -199,6 +199,11 @@ def cached_bars(source: str, folder: str | Path | None = None) -> Bars:
 
     Raises `ValueError` for a text of another form and `CacheError` when nothing is stored.
     """
+    return shelf_of(source, folder).bars()
+
+
+def shelf_of(source: str, folder: str | Path | None = None) -> Shelf:
+    """Where the bars of `ccxt:EXCHANGE:SYMBOL:TIMEFRAME` stand; `ValueError` for another form."""
     _, _, rest = source.partition(":")
     exchange, _, rest = rest.partition(":")
     symbol, _, timeframe = rest.rpartition(":")  # a symbol may hold one: BTC/USDT:USDT
@@ -207,7 +212,7 @@ def cached_bars(source: str, folder: str | Path | None = None) -> Bars:
             f"source {source!r} is not ccxt:EXCHANGE:SYMBOL:TIMEFRAME; write e.g. {EXAMPLE}"
         )
     root = cache_root(folder)
-    return Shelf(exchange=exchange, symbol=symbol, timeframe=timeframe, root=root).bars()
+    return Shelf(exchange=exchange, symbol=symbol, timeframe=timeframe, root=root)
 
 
 def _safe(name: str) -> str:

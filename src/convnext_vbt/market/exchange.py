@@ -65,7 +65,7 @@ class Feed:
         retry: Retry = RETRY,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.exchange = _open(exchange) if isinstance(exchange, str) else exchange
+        self.exchange = open_exchange(exchange) if isinstance(exchange, str) else exchange
         self.symbol = symbol
         self.timeframe = timeframe
         self.retry = retry
@@ -161,7 +161,7 @@ class Feed:
         return pd.DataFrame(values[:, 1:], columns=list(FIELDS), index=index)
 
 
-def _open(name: str) -> ccxt.Exchange:
+def open_exchange(name: str) -> ccxt.Exchange:
     """A ccxt exchange that keeps to its rate limit, by its ccxt name."""
     try:
         import ccxt
