@@ -156,7 +156,7 @@ def test_a_fault_names_file_row_value_and_remedy_in_one_line(tmp_path, lines, me
         ("timestamp,open,high,low,closing,volume", r"column\(s\) close not found among times"),
         ("timestamp,open,high,low,close,volume,Close", r"column close is there twice"),
         ("timestamp,open,high,low,close,volume,Timestamp", r"column timestamp is there twice"),
-        ("Datum,Erster,Hoch,Tief,Schluss,Menge", r"\(s\) timestamp, open, high, low, close not"),
+        ("Päiväys,Avaus,Ylin,Alin,Päätös,Määrä", r"\(s\) timestamp, open, high, low, close not"),
         ("timestamp;open;high;low;close;volume", r"line 2: 1 cells where the header has 6"),
         ("close_time,open,high,low,close,volume", r"only time is close_time, .* OPEN times: write"),
     ],

@@ -215,7 +215,7 @@ def test_nasdaq_has_dollars_and_investing_thousands_and_letters(tmp_path):
         read_file(text_file(tmp_path, nasdaq.to_csv(index=False))),
         expected,
         "dates are month first, as '11/29/2024' at line 2 shows",
-        "currency signs before the prices",
+        "2,000 currency sign(s) beside numbers left out",
         "commas between thousands",
     )
     investing = pd.DataFrame(
@@ -279,10 +279,26 @@ def test_freqtrade_and_vectorbt_frames(tmp_path):
     assert_holds(report, BARS, "times from the column date")
     capitals(BARS).rename_axis("Date").to_parquet(tmp_path / "a.parquet")
     assert_holds(read_file(tmp_path / "a.parquet"), BARS)
-    two = pd.concat({"SPY": BARS}, axis=1)
-    two.to_parquet(tmp_path / "two.parquet")
-    with pytest.raises(ValueError, match=r"several levels, such as \('SPY', 'open'\); write one"):
-        read_file(tmp_path / "two.parquet")
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_columns_of_two_levels(tmp_path, swapped):
+    def written(frames):
+        table = pd.concat(frames, axis=1).rename_axis("Date")
+        path = tmp_path / "two.parquet"
+        (table.swaplevel(axis=1) if swapped else table).to_parquet(path)
+        return path
+
+    report = read_file(written({"SPY": BARS}))
+    assert report.bars.symbols == ("SPY",)
+    assert_holds(report, BARS)
+    level = 1 if swapped else 0
+    with pytest.raises(
+        ValueError, match=rf"2 symbols .*SPY, QQQ\); .*'SPY', axis=1, level={level}"
+    ):
+        read_file(written({"SPY": BARS, "QQQ": BARS}))
+    with pytest.raises(ValueError, match=r"levels that no prices are found in, such as \("):
+        read_file(written({"SPY": BARS.add_prefix("x")}))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

@@ -14,7 +14,9 @@ from convnext_vbt.market.tables import Findings, Table
 
 NUMBER = r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$"
 _MISSING = ("", "null", "NULL", "nan", "NaN", "NAN", "None", "none", "NA", "N/A", "n/a", "-", "--")
-_SIGN = r"^[$€£¥₹]\s*"
+_SIGN = r"^[$€£¥₹]\s*|\s*[$€£¥₹]$"
+_SPACED = r"^[-+]?\d{1,3}(?:[ '’\x{a0}\x{202f}]\d{3})+(?:[.,]\d*)?$"
+_SPACE = r"[ '’\x{a0}\x{202f}]"
 _SUFFIX = r"^(?P<number>[-+]?[\d.,]+)\s*(?P<suffix>[KkMmBb])$"
 _POWERS = {"K": 1e3, "M": 1e6, "B": 1e9}
 _COMMA_DECIMAL = r"^[-+]?(?:0|\d{4,}|\d{1,3}(?:\.\d{3})+),\d+$|^[-+]?\d+,(?:\d{1,2}|\d{4,})$"
@@ -69,9 +71,18 @@ def _in_notation(
     table: Table, columns: Mapping[str, int], odd: Mapping[str, int], findings: Findings
 ) -> dict[str, np.ndarray]:
     """The columns that are not plain; the evidence on commas is taken from all of them."""
-    bare = {name: _bare(table.columns[place]) for name, place in odd.items()}
-    if any(pc.any(pc.match_substring_regex(table.columns[i], _SIGN)).as_py() for i in odd.values()):
-        findings.reading.append("currency signs before the prices")
+    spaced = any(_matches(table.columns[place], _SPACED).mean() >= 0.5 for place in odd.values())
+    bare = {name: _bare(table.columns[place], spaced=spaced) for name, place in odd.items()}
+    signs = sum(int(_matches(table.columns[place], _SIGN).sum()) for place in odd.values())
+    findings.change(signs, "currency sign(s) beside numbers left out")
+    if spaced:
+        findings.reading.append("blanks or apostrophes between thousands")
+        for place in odd.values():
+            table.refuse(
+                _matches(table.columns[place], r"^[-+]?\d{4}"),
+                place,
+                "has no blank between thousands, other rows have",
+            )
     proofs = {
         kind: {name: _matches(text, pattern) for name, (text, _) in bare.items()}
         for kind, pattern in (
@@ -123,9 +134,16 @@ def _in_notation(
     return out
 
 
-def _bare(column: Any) -> tuple[Any, np.ndarray]:
-    """Texts without currency signs and K, M or B, and the power of ten the letter stood for."""
+def _bare(column: Any, *, spaced: bool) -> tuple[Any, np.ndarray]:
+    """Texts without currency signs, blanks between thousands and K, M or B; its power of ten.
+
+    A blank between digits is one between thousands only where a column is full of them; elsewhere
+    it is a sign of two numbers in one cell.
+    """
     text = pc.replace_substring_regex(column, _SIGN, "")
+    if spaced:
+        grouped = pa.array(_matches(text, _SPACED))
+        text = pc.if_else(grouped, pc.replace_substring_regex(text, _SPACE, ""), text)
     parts = pc.extract_regex(text, _SUFFIX)
     power = np.ones(len(column))
     if parts.null_count == len(parts):

@@ -13,25 +13,41 @@ NEEDED = f"columns {TIME}, {', '.join(FIELDS)}"
 PRICES = FIELDS[:4]
 
 _NAMES: dict[str, tuple[str, ...]] = {
-    "open": ("open", "o", "openprice", "priceopen", "opening", "openingprice"),
-    "high": ("high", "h", "highprice", "pricehigh", "highest"),
-    "low": ("low", "l", "lowprice", "pricelow", "lowest"),
-    "close": ("close", "c", "closeprice", "priceclose", "closelast", "last", "price"),
-}
+    "open": (
+        "open", "o", "openprice", "priceopen", "opening", "openingprice",
+        "eröffnung", "erster", "ouverture", "ouv", "apertura", "abertura",
+    ),
+    "high": (
+        "high", "h", "highprice", "pricehigh", "highest",
+        "hoch", "plushaut", "haut", "máximo", "maximo", "massimo", "máxima", "maxima", "max",
+    ),
+    "low": (
+        "low", "l", "lowprice", "pricelow", "lowest",
+        "tief", "plusbas", "bas", "mínimo", "minimo", "mínima", "minima", "min",
+    ),
+    "close": (
+        "close", "c", "closeprice", "priceclose", "closelast", "last", "price",
+        "schluss", "schlusskurs", "zuletzt", "clôture", "cloture", "clot", "dernier", "cierre",
+        "último", "ultimo", "chiusura", "fechamento",
+    ),
+}  # fmt: skip
 """Letters and digits of a lower-case name, the preferred one first."""
 
 _TIMES = (
     "timestamp", "opentime", "opentimestamp", "unix", "unixtimestamp", "epoch", "ts", "tsevent",
     "windowstart", "starttime", "timeperiodstart", "candlebegintime", "begin", "start", "datetime",
     "time", "date", "timeutc", "dateutc", "datetimeutc", "timestamputc", "gmttime", "utctime",
-    "localtime", "t", "dt", "dtyyyymmdd", "bartime", "openat",
+    "localtime", "t", "dt", "dtyyyymmdd", "bartime", "openat", "mts", "datum", "zeit", "fecha",
+    "data",
 )  # fmt: skip
 _CLOSE_TIMES = ("closetime", "closetimestamp", "endtime", "timeclose", "timeperiodend", "closeat")
-_DATES, _CLOCKS = ("date", "dtyyyymmdd"), ("time",)
+_DATES = ("date", "dtyyyymmdd", "datum", "fecha", "data")
+_CLOCKS = ("time", "zeit", "uhrzeit", "heure", "hora", "ora")
 _FUNDING = ("funding", "fundingrate")
 _SYMBOLS = ("symbol", "ticker", "pair", "instrument", "tic", "market", "coin")
 _VOLUMES = (
     "volume", "vol", "v", "basevolume", "volumebase", "baseassetvolume", "volumefrom", "realvolume",
+    "stuecke", "stücke", "volumen",
 )  # fmt: skip
 _TICKS = ("tickvolume", "tickvol")
 _QUOTE_VOLUMES = (
@@ -150,11 +166,11 @@ def find_columns(names: Sequence[str]) -> Layout:
         if plain.count(plain[place]) > 1:
             raise ValueError(f"column {names[place]} is there twice; keep the right one")
     dated = next((i for i in times if plain[i] in _DATES), None)
-    clock = next((i for i in times if plain[i] in _CLOCKS), None)
+    clock = next((i for i, name in enumerate(plain) if name in _CLOCKS), None)
     volume, quote = _volumes(names, plain)
     found = [place for place in prices.values() if place is not None]
     return Layout(
-        names=tuple(names),
+        names=tuple(name.strip() for name in names),
         times=tuple(times),
         date=dated,
         clock=clock,

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.market.cells import read_numbers
+from convnext_vbt.market.columnar import COLUMNAR, read_columnar
 from convnext_vbt.market.columns import PRICES
 from convnext_vbt.market.repairs import (
     drop_empty,
@@ -27,10 +28,11 @@ from convnext_vbt.market.repairs import (
     refuse_impossible,
     refuse_local_time,
     refuse_mixed_spacing,
+    refuse_repeated_hours,
     refuse_swapped,
     without_noise,
 )
-from convnext_vbt.market.tables import Change, Findings, Table, read_table
+from convnext_vbt.market.tables import NO_HEADER, Change, Findings, Table, read_text
 from convnext_vbt.market.timestamps import read_times
 
 logger = logging.getLogger("convnext_vbt")
@@ -79,14 +81,16 @@ def read_file(path: str | Path, symbol: str | None = None, *, strict: bool = Fal
     suffix = _suffix(path)
     findings = Findings()
     try:
-        bars = _bars(
-            read_table(path, suffix, findings), symbol, path.name[: -len(suffix)], findings
-        )
+        columnar = suffix in COLUMNAR
+        table = read_columnar(path, suffix) if columnar else read_text(path, findings)
+        bars = _bars(table, symbol, path.name[: -len(suffix)], findings)
         if strict and findings.changes:
             changes = "; ".join(map(str, findings.changes))
             raise ValueError(f"strict reading changes nothing, and this file needs it: {changes}")
     except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
         message = " ".join(str(error).split())  # Arrow's may span lines
+        guess = [text for text in findings.reading if text.startswith(NO_HEADER)]
+        message += f" ({guess[0]})" if guess else ""
         raise ValueError(f"{path}: {message}") from error
     return FileReport(bars=bars, reading=tuple(findings.reading), changes=tuple(findings.changes))
 
@@ -108,7 +112,7 @@ def _bars(table: Table, symbol: str | None, stem: str, findings: Findings) -> Ba
         used.add(layout.symbol)
     _tell_columns(table, used, findings)
     if names is None or len(names) == 1:
-        name = symbol or (next(iter(names)) if names else stem)
+        name = symbol or table.symbol or (next(iter(names)) if names else stem)
         groups = {_checked_name(name): rows}
     elif symbol is not None:
         raise ValueError(f"the file holds {len(names)} symbols, they cannot all be {symbol!r}")
@@ -131,6 +135,8 @@ def _frame(rows: pd.DataFrame, table: Table, naive: bool, findings: Findings) ->
     if layout.volume is not None and layout.quote_volume is not None:
         names = (layout.names[layout.volume], layout.names[layout.quote_volume])
         refuse_swapped(rows, rows["quote"].to_numpy(), names, word)
+    if naive:
+        refuse_repeated_hours(rows, word)
     rows = in_order(rows, word, findings)
     refuse_mixed_spacing(rows, word)
     if naive:
@@ -153,6 +159,9 @@ def _with_volume(
     elif "volume" in rows:
         used.discard(-1 if layout.ticks is None else layout.ticks)
         findings.reading.append(f"volume from {names[layout.volume or 0]}")
+        num_zero = int((rows["volume"] == 0).sum())
+        if num_zero and not zero:
+            findings.reading.append(f"a volume of 0 in {num_zero:,} row(s), kept as it is")
         if zero:
             findings.change(len(rows), "volumes are all 0, which is taken as no volume")
             rows["volume"] = np.nan
@@ -174,7 +183,9 @@ def _symbols(table: Table, findings: Findings) -> dict[str, np.ndarray] | None:
     """The rows of each symbol, None where no column names them; BTCUSDT and BTC/USDT are one."""
     if table.layout.symbol is None:
         return None
-    column = table.columns[table.layout.symbol].cast(pa.string())
+    column = pc.fill_null(table.columns[table.layout.symbol].cast(pa.string()), "")
+    nameless = pc.equal(column, "").to_numpy(zero_copy_only=False)
+    table.refuse(nameless, table.layout.symbol, "names no symbol", "fill in the symbol's name")
     spelt = [str(name) for name in pc.unique(column).to_pylist()]
     if len(spelt) > MAX_SYMBOLS:
         raise ValueError(f"the file holds {len(spelt):,} symbols, at most {MAX_SYMBOLS:,} are read")

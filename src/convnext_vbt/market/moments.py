@@ -6,7 +6,6 @@ offset and some have none, and local times that a change of clocks skips or repe
 
 from __future__ import annotations
 
-import zoneinfo
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from convnext_vbt.market.tables import Findings, Table
+from convnext_vbt.market.zones import offsets_of
 
 EPOCH_UNITS = {"s": (8, 10**9), "ms": (11, 10**6), "us": (14, 10**3), "ns": (17, 1)}
 """Unit, the power of ten from which an epoch is taken to be in it (1973 in each), nanoseconds."""
@@ -29,13 +29,13 @@ _MONTH = f"(?P<mon>{'|'.join(_MONTHS)})[a-z]*"
 _WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? +)?"
 _COMPACT = r"(?P<y>(?:19|20)\d{2})(?P<m>\d{2})(?P<d>\d{2})"
 _CLOCK = (
-    r"(?:(?:T|[ ,]+)(?P<H>\d{1,2})(?:[ -]?(?P<half>[ap])\.?m\.?|"
-    r":(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?(?: ?(?P<half2>[ap])\.?m\.?)?))?"
+    r"(?:(?:T|[ ,]+)(?P<H>\d{1,2})(?:[ -]?(?P<half>[ap])\.?m\b\.?|"
+    r":(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?(?: ?(?P<half2>[ap])\.?m\b\.?)?))?"
 )
 _COMPACT_CLOCK = r"[ T]?(?P<H>\d{2})(?P<M>\d{2})(?:(?P<S>\d{2})(?:\.?(?P<f>\d{3}))?)?"
 _ZONE = (
     r"\s*(?P<utc>Z|UTC|GMT)?(?:(?P<sign>[+-])(?P<oh>\d{1,2})(?::?(?P<om>\d{2}))?)?"
-    r"(?: ?(?P<zone>[A-Z]+/[A-Z_/]+))?(?:\[[^\]]*\])?$"
+    r"(?: ?(?P<zone>[A-Z]+/[A-Z_/]+|[A-Z]{3,4}))?(?:\[[^\]]*\])?$"
 )
 _PATTERNS = tuple(
     f"(?i)^{date}{_ZONE}"
@@ -213,8 +213,11 @@ def _read_fields(
     parts.offset[kept] = east[good]
     parts.zoned[kept] = (fields.given("sign") | fields.given("utc") | fields.given("zone"))[good]
     parts.done[kept] = True
-    if fields.given("zone").any():
-        _place_zones(table, place, rows, fields, parts)
+    named = good & fields.given("zone") & ~fields.given("sign")
+    if named.any():
+        names = np.array(fields.texts("zone").to_pylist(), dtype=object)[named]
+        local = parts.local[rows[named]]
+        parts.offset[rows[named]] = offsets_of(table, place, rows[named], names, local)
     if twelve[good].any():
         findings.reading.append(f"12-hour clocks in {twelve[good].sum():,} rows")
 
@@ -249,35 +252,6 @@ def _day_and_month(
     order, where = next(iter(seen.items()))
     findings.reading.append(f"dates are {order}, as {where} shows")
     return (first, second) if order == "day first" else (second, first)
-
-
-def _place_zones(
-    table: Table, place: int, rows: np.ndarray, fields: _Fields, parts: _Parts
-) -> None:
-    """Offsets of the times that name a place such as America/New_York."""
-    names = np.array(fields.texts("zone").to_pylist(), dtype=object)
-    known = {zone.lower(): zone for zone in zoneinfo.available_timezones()}
-    for name in sorted(set(names) - {""}):
-        here = rows[(names == name) & parts.done[rows] & ~fields.given("sign")]
-        if not len(here):
-            continue
-        if name not in known:
-            table.refuse(_mask(table, here), place, f"names the unknown time zone {name}")
-        local = pd.DatetimeIndex(parts.local[here].view("M8[ns]"))
-        utc = local.tz_localize(known[name], ambiguous="NaT", nonexistent="NaT").tz_convert("UTC")
-        table.refuse(
-            _mask(table, here[utc.isna()]),
-            place,
-            "falls into the change of clocks",
-            "write UTC, or the offset in every row",
-        )
-        parts.offset[here] = parts.local[here] - utc.as_unit("ns").asi8
-
-
-def _mask(table: Table, rows: np.ndarray) -> np.ndarray:
-    mask = np.zeros(len(table.lines), bool)
-    mask[rows] = True
-    return mask
 
 
 def _to_utc(table: Table, place: int, parts: _Parts, findings: Findings) -> tuple[np.ndarray, bool]:

@@ -75,10 +75,13 @@ def _conflict(rows: pd.DataFrame, pairs: np.ndarray, word: str) -> str:
     one, two = rows.iloc[first], rows.iloc[first + 1]
     name = next(name for name in FIELDS if one[name] != two[name])
     low, high = sorted((int(one["line"]), int(two["line"])))
+    several = len(pairs) >= 0.9 * rows["time"].nunique()
+    or_else = ", or give the rows of each symbol its name in a column symbol" if several else ""
     return (
         f"{word} {high}: {pd.Timestamp(int(one['time']), tz='UTC')} is there twice with different "
         f"values ({name} {one[name]:.10g} and {two[name]:.10g}; the other row is {low}); "
         f"{len(pairs):,} such pair(s) in all: find out which rows are right and drop the others"
+        f"{or_else}"
     )
 
 
@@ -206,6 +209,21 @@ def refuse_local_time(rows: pd.DataFrame, word: str) -> None:
             "round, so these are an exchange's local times without an offset; write UTC, or the "
             "offset in every row"
         )
+
+
+def refuse_repeated_hours(rows: pd.DataFrame, word: str) -> None:
+    """Times without an offset of which just the hour that clocks repeat is there twice: no UTC."""
+    again = rows["time"].duplicated().to_numpy()
+    if not again.any():
+        return
+    twice = pd.DatetimeIndex(rows["time"].to_numpy()[again])
+    for where, zone in _CHANGES_OF_CLOCKS.items():
+        if twice.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward").isna().all():
+            raise ValueError(
+                f"{word} {rows['line'].iloc[int(again.argmax())]}: {twice[0]} is there twice, and "
+                f"clocks in {where} repeat that hour, so these are local times without an offset; "
+                "write UTC, or the offset in every row"
+            )
 
 
 def _skipped_hours(first: pd.Timestamp, last: pd.Timestamp, zone: str) -> pd.DatetimeIndex:

@@ -1,4 +1,4 @@
-"""A file of bars as a table of columns: compression, encoding, header, delimiter; nothing parsed.
+"""A text file as a table of columns: compression, encoding, header, delimiter; nothing parsed.
 
 CSV cells stay text. What is done to the file is noted in `Findings`, and every row keeps the
 number of the line that it stands in, so that a fault can be found in an editor.
@@ -19,11 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from convnext_vbt.market.columns import (
     NEEDED,
-    TIME,
     Layout,
     count_known,
     find_columns,
@@ -32,7 +30,7 @@ from convnext_vbt.market.columns import (
     plain_name,
 )
 
-COLUMNAR = (".parquet", ".feather", ".arrow")
+NO_HEADER = "no header"
 NO_ROWS = "there are no rows; a file needs at least two bars"
 MAX_COLUMNS = 1_000
 MAX_LINE = 1 << 16
@@ -79,6 +77,8 @@ class Table:
     """int64: a row's line in a CSV file (from 1), its number (from 0) in any other."""
     word: str
     """How a row is named: "row at line" or "row"."""
+    symbol: str | None = None
+    """The only symbol, where the names of the columns tell it."""
 
     def refuse(self, bad: Any, column: int, why: str, remedy: str = "") -> None:
         """Raise `ValueError` for the first bad row of a mask, with its value and the remedy."""
@@ -94,10 +94,8 @@ class Table:
         )
 
 
-def read_table(path: Path, suffix: str, findings: Findings) -> Table:
-    """The needed columns of a file."""
-    if suffix in COLUMNAR:
-        return _read_columnar(path, suffix)
+def read_text(path: Path, findings: Findings) -> Table:
+    """The needed columns of a delimited text file, which may be compressed."""
     try:
         return _read_text(path, findings)
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
@@ -107,7 +105,7 @@ def read_table(path: Path, suffix: str, findings: Findings) -> Table:
 def _read_text(path: Path, findings: Findings) -> Table:
     with _opened(path) as stream:
         head = stream.read(_HEAD)
-    encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    encoding = _encoding(head)
     text = head[: len(head) // 2 * 2 or None].decode(encoding, errors="replace").lstrip("\ufeff")
     if not text.strip():
         raise ValueError(f"the file is empty; it needs {NEEDED}")
@@ -119,6 +117,7 @@ def _read_text(path: Path, findings: Findings) -> Table:
             )
     names, delimiter, skip = _header(lines, findings)
     names, rows_from = _second_header(names, lines, skip, delimiter)
+    names = _as_wide_as_rows(names, lines[rows_from:], delimiter)
     findings.change(rows_from - skip, "further header line(s) skipped")
     skip, layout = rows_from, find_columns(names)
     if len(head) < _HEAD and not any(line.strip() for line in lines[skip:]):
@@ -129,23 +128,18 @@ def _read_text(path: Path, findings: Findings) -> Table:
             table = _parsed(stream, layout, delimiter, skip, encoding, invalid)
     except pa.ArrowInvalid as error:
         raise ValueError(_parse_error(error, invalid)) from error
-    columns = {i: _text(table[str(i)]) for i in layout.wanted}
+    columns = {i: trimmed(table[str(i)]) for i in layout.wanted}
     filled = np.zeros(table.num_rows, dtype=bool)
     for column in columns.values():
         filled |= pc.not_equal(column, "").to_numpy(zero_copy_only=False)
-    rows = np.flatnonzero(filled)
-    if not len(rows):
+    if not filled.any():
         raise ValueError(NO_ROWS)
-    findings.change(rows[-1] + 1 - len(rows), "empty line(s) between the rows skipped")
-    return Table(
-        layout=layout,
-        columns={
-            i: column[: len(rows)] if rows[-1] < len(rows) else column.take(pa.array(rows))
-            for i, column in columns.items()
-        },
-        lines=rows + skip + 1,
-        word="row at line",
-    )
+    num_empty = int(np.flatnonzero(filled)[-1]) + 1 - int(filled.sum())
+    findings.change(num_empty, "empty line(s) between the rows skipped")
+    rows = np.flatnonzero(filled & ~_header_again(columns, layout, skip, findings))
+    if len(rows) < table.num_rows:
+        columns = {i: column.take(pa.array(rows)) for i, column in columns.items()}
+    return Table(layout=layout, columns=columns, lines=rows + skip + 1, word="row at line")
 
 
 def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
@@ -163,6 +157,16 @@ def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
     if archive.getinfo(inside[0]).flag_bits & 1:
         raise ValueError("the archive is protected by a password; unpack it")
     return archive.open(inside[0])
+
+
+def _encoding(head: bytes) -> str:
+    """UTF-8, or UTF-16 by its mark, else by the zeros that it writes beside ASCII letters."""
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    even, odd = head[:200:2], head[1:200:2]
+    if len(odd) > 2 and 0 in (max(even), max(odd)):
+        return "utf-16-be" if max(even) == 0 else "utf-16-le"
+    return "utf-8"
 
 
 def _header(lines: Sequence[str], findings: Findings) -> tuple[tuple[str, ...], str, int]:
@@ -191,7 +195,7 @@ def _no_header(lines: Sequence[str], findings: Findings) -> tuple[tuple[str, ...
     for number, line in enumerate(lines[:_HEADER_LINES]):
         for delimiter in _DELIMITERS:
             if names := headerless_names(_cells(line, delimiter)):
-                findings.reading.append(f"no header: columns read as {', '.join(names)}")
+                findings.reading.append(f"{NO_HEADER}: columns read as {', '.join(names)}")
                 return names, _told(delimiter, findings), _above(number, lines, findings)
         if any(len(_cells(line, delimiter)) > 1 for delimiter in _DELIMITERS):
             break  # another table's header: its order is not known
@@ -232,6 +236,32 @@ def _second_header(
             break
         skip += 1
     return names, skip
+
+
+def _as_wide_as_rows(
+    names: tuple[str, ...], rows: Sequence[str], delimiter: str
+) -> tuple[str, ...]:
+    """The names, where the header or the rows end in a delimiter and the other does not."""
+    first = next((_cells(line, delimiter) for line in rows if line.strip()), ())
+    if len(first) == len(names) + 1 and not first[-1].strip():
+        return (*names, "")
+    if len(first) == len(names) - 1 and not names[-1].strip():
+        return names[:-1]
+    return names
+
+
+def _header_again(
+    columns: dict[int, Any], layout: Layout, skip: int, findings: Findings
+) -> np.ndarray:
+    """Rows that are the header again, as where files were put one below the other."""
+    again = np.ones(len(columns[layout.prices[0]]), dtype=bool)
+    for place in layout.prices:
+        name = layout.names[place].strip()
+        again &= pc.equal(columns[place], name).to_numpy(zero_copy_only=False)
+    lines = np.flatnonzero(again) + skip + 1
+    where = ", ".join(map(str, lines[:3])) + (", ..." if len(lines) > 3 else "")
+    findings.change(len(lines), f"header line(s) between the rows skipped (line {where})")
+    return again
 
 
 def _parsed(
@@ -279,54 +309,8 @@ def _parse_error(error: Exception, invalid: Sequence[Any]) -> str:
     return f"{error}; repair this line, or save the file as UTF-8 text"
 
 
-def _text(column: Any) -> Any:
+def trimmed(column: Any) -> Any:
+    """A column of texts without blanks around them, empty where there is none."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     return pc.utf8_trim_whitespace(pc.fill_null(column, ""))
-
-
-def _read_columnar(path: Path, suffix: str) -> Table:
-    """The needed columns of a Parquet or Feather file, under the types they have there."""
-    try:
-        with pa.memory_map(str(path)) as source:
-            file = pq.ParquetFile(source) if suffix == ".parquet" else pa.ipc.open_file(source)
-            schema = file.schema_arrow if suffix == ".parquet" else file.schema
-            layout, fields = _columnar_layout(schema)
-            names = [fields[i] for i in layout.wanted]
-            parquet = suffix == ".parquet"
-            table = file.read(columns=names) if parquet else file.read_all().select(names)
-    except (pa.ArrowException, OSError) as error:
-        kind = suffix[1:].capitalize()
-        raise ValueError(f"not a readable {kind} file ({error}); fetch it again") from error
-    columns = {i: table[fields[i]].combine_chunks() for i in layout.wanted}
-    columns = {i: _plain_type(column) for i, column in columns.items()}
-    if not table.num_rows:
-        raise ValueError(NO_ROWS)
-    return Table(layout=layout, columns=columns, lines=np.arange(table.num_rows), word="row")
-
-
-def _columnar_layout(schema: Any) -> tuple[Layout, list[str]]:
-    """The layout, a stored index being the time, and the file's own column names."""
-    fields = list(schema.names)
-    if len(fields) > MAX_COLUMNS:
-        raise ValueError(f"{len(fields):,} columns, more than {MAX_COLUMNS:,}: no table of bars")
-    levels = [name for name in fields if name.startswith("('") and name.endswith("')")]
-    if levels:
-        raise ValueError(
-            f"the columns have several levels, such as {levels[0]}; write one symbol a file, "
-            "e.g. frame.xs('SPY', axis=1, level=1)"
-        )
-    metadata = schema.pandas_metadata or {}
-    index = [name for name in metadata.get("index_columns", []) if isinstance(name, str)]
-    times = [name for name in index if pa.types.is_timestamp(schema.field(name).type)]
-    names = [TIME if times == [name] else name for name in fields]
-    return find_columns(names), fields
-
-
-def _plain_type(column: Any) -> Any:
-    """A column with categories spelt out and texts trimmed."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return _text(column.cast(pa.string()))
-    return column

@@ -19,6 +19,7 @@ from convnext_vbt.market.tables import Findings, Table
 
 _ISO = r"^(?:19|2[01])\d{2}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?"
 _ISO_UTC = rf"{_ISO}(?:Z|[+-]00(?::?00)?)$"
+_SECOND, _MINUTE = 10**9, 60 * 10**9
 _CLOCK_ALONE = r"(?i)^\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[ap]\.?m\.?)?$|^\d{1,6}$"
 
 
@@ -66,8 +67,21 @@ def read_times(table: Table, findings: Findings) -> Times:
                 "UTC, or the offset in every row"
             )
         findings.reading.append("times have no offset and are taken as UTC")
+    _refuse_close_times(table, place, utc)
     _compare_others(table, place, columns, utc)
     return Times(utc=utc, naive=naive, columns=columns)
+
+
+def _refuse_close_times(table: Table, place: int, utc: np.ndarray) -> None:
+    """Times that all lie within the last second of a minute are when bars end: 10:59:59.999."""
+    late = utc % _MINUTE >= _MINUTE - _SECOND
+    if late.all():
+        table.refuse(
+            late,
+            place,
+            "is when a bar closes, and bars are stamped with their OPEN times",
+            f"write a column {TIME} that holds it less one bar",
+        )
 
 
 def _is_text(column: Any) -> bool:
@@ -135,6 +149,8 @@ def _column_times(table: Table, place: int, findings: Findings) -> tuple[np.ndar
     missing = pc.is_null(column).to_numpy(zero_copy_only=False)
     table.refuse(missing, place, "is missing")
     kind = column.type
+    if pa.types.is_floating(kind) and pc.all(pc.equal(column, pc.floor(column))).as_py():
+        column, kind = pc.cast(column, pa.int64(), safe=False), pa.int64()  # pandas' way with NaN
     if pa.types.is_integer(kind):
         texts = table.columns | {place: column.cast(pa.string())}
         return text_times(replace(table, columns=texts), place, findings)

@@ -1,0 +1,99 @@
+"""Parquet and Feather files of bars, as freqtrade, vectorbt, yfinance and pandas write them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from convnext_vbt.market.columns import TIME, Layout, count_known, find_columns
+from convnext_vbt.market.tables import MAX_COLUMNS, NO_ROWS, Table, trimmed
+
+COLUMNAR = (".parquet", ".feather", ".arrow")
+
+
+def read_columnar(path: Path, suffix: str) -> Table:
+    """The needed columns of a Parquet or Feather file, under the types they have there."""
+    parquet = suffix == ".parquet"
+    try:
+        with pa.memory_map(str(path)) as source:
+            file = pq.ParquetFile(source) if parquet else pa.ipc.open_file(source)
+            schema = file.schema_arrow if parquet else file.schema
+            layout, fields, symbol = _layout(schema)
+            names = [fields[i] for i in layout.wanted]
+            table = file.read(columns=names) if parquet else file.read_all().select(names)
+    except (pa.ArrowException, OSError) as error:
+        kind = suffix[1:].capitalize()
+        raise ValueError(f"not a readable {kind} file ({error}); fetch it again") from error
+    columns = {i: _plain_type(table[fields[i]].combine_chunks()) for i in layout.wanted}
+    if not table.num_rows:
+        raise ValueError(NO_ROWS)
+    return Table(
+        layout=layout,
+        columns=columns,
+        lines=np.arange(table.num_rows),
+        word="row",
+        symbol=symbol,
+    )
+
+
+def _layout(schema: Any) -> tuple[Layout, list[str], str | None]:
+    """The layout, a stored index being the time; the file's own column names; its symbol."""
+    fields = list(schema.names)
+    if len(fields) > MAX_COLUMNS:
+        raise ValueError(f"{len(fields):,} columns, more than {MAX_COLUMNS:,}: no table of bars")
+    names, symbol = _one_level(fields)
+    metadata = schema.pandas_metadata or {}
+    index = [name for name in metadata.get("index_columns", []) if isinstance(name, str)]
+    times = [name for name in index if pa.types.is_timestamp(schema.field(name).type)]
+    named = [TIME if times == [name] else plain for name, plain in zip(fields, names, strict=True)]
+    return find_columns(named), fields, symbol
+
+
+def _one_level(fields: Sequence[str]) -> tuple[list[str], str | None]:
+    """Column names without the level of the only symbol: ('Open', 'SPY') is Open, of SPY."""
+    levels = [_levels(name) for name in fields]
+    if not any(len(parts) > 1 for parts in levels):
+        return list(fields), None
+    place = int(count_known([parts[-1] for parts in levels]) == 4)
+    if (
+        any(len(parts) > 2 for parts in levels)
+        or count_known([p[place % len(p)] for p in levels]) < 4
+    ):
+        raise ValueError(
+            f"the columns have levels that no prices are found in, such as {fields[0]}"
+        )
+    symbols = list(dict.fromkeys(p[1 - place] for p in levels if len(p) == 2 and p[1 - place]))
+    if len(symbols) > 1:
+        shown = ", ".join(symbols[:5]) + (", ..." if len(symbols) > 5 else "")
+        raise ValueError(
+            f"{len(symbols)} symbols side by side ({shown}); write one symbol a file, e.g. "
+            f"frame.xs({symbols[0]!r}, axis=1, level={1 - place}), and give a list of files"
+        )
+    return [p[place] if len(p) == 2 else p[0] for p in levels], symbols[0] if symbols else None
+
+
+def _levels(name: str) -> tuple[str, ...]:
+    """Parts of a column's name: pandas writes ('Open', 'SPY') as the text of a tuple."""
+    if name.startswith("(") and name.endswith(")"):
+        try:
+            parts = ast.literal_eval(name)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return (name,)
+        if isinstance(parts, tuple) and parts and all(isinstance(part, str) for part in parts):
+            return parts
+    return (name,)
+
+
+def _plain_type(column: Any) -> Any:
+    """A column with categories spelt out and texts trimmed."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return trimmed(column.cast(pa.string()))
+    return column
