@@ -261,6 +261,7 @@ def test_a_bust_cell_is_finite_and_says_so():
     ruin = done.metrics.iloc[0]
     assert ruin["bust"]
     assert ruin["cagr"] == -1.0
+    assert ruin["exposure"] == np.mean(done.simulation().position != 0)
     assert np.isnan(ruin["log_growth"])
     assert np.isfinite(
         ruin[["total_return", "volatility", "sharpe", "max_drawdown"]].astype(float)

@@ -6,6 +6,11 @@ value; both the sweep and the full record of chosen columns call them. What a fi
 stake is, they share; it is all in this file because a kernel on disk does not notice that another
 file changed.
 
+Accounts of one symbol that differ in their risk alone trade at the same bars and prices, in other
+sizes: `walk_nb` walks up to `LANES` of them at once. Orders are for several accounts too, because
+numba counts references, atomically, wherever an array goes through a call or a slice: one account
+a call spent most of the time in that.
+
 Row t of signals, size, stop and take-profit acts at the open of t+1 and is frozen there:
 1. At the open: a gap beyond the stop (take-profit) exits at the open. Then row t exits, reverses
    (close, then open the other side) or enters. An entry on the side that is held is ignored.
@@ -23,7 +28,8 @@ each symbol at its open or else its last close, and cut by one factor where gros
 risk would pass its cap, so that the order of the symbols means nothing; where that leaves next to
 nothing of an entry, there is none. A symbol without another bar is closed at its last close.
 Equity <= 0 closes every position.
-Dimensions: T bars, N symbols, C columns, K columns of one account, A accounts, P cells, D days.
+Dimensions: T bars, N symbols, C columns, K columns of one account, A accounts, P cells, D days,
+L accounts at once, S fields of an account, O orders, F fields of an order.
 """
 
 from __future__ import annotations
@@ -39,25 +45,34 @@ ENTER_LONG, EXIT_LONG, ENTER_SHORT, EXIT_SHORT = 1, 2, 4, 8
 BY_RISK, BY_NOTIONAL, BY_VALUE = range(3)
 
 ENTRY, SIGNAL, REVERSE, STOP, GAP_STOP, TAKE_PROFIT, MAX_HOLDING, BUST, DELISTED = range(9)
-"""Why an order was placed."""
+"""Why an order was placed. `int(BUST)` in a call: for a bare constant numba compiles again."""
 NONE = ENTRY
 
 # One account: its state, then the running sums that metrics are made of. BASE is the equity without
 # the open position's move: cash while flat, and so free of the rounding that cash flows would add.
+# WANTED, NOTIONAL and SIZE belong to the order at hand: the stake, what the caps leave, units.
 (
     BASE, POSITION, STOP_LEVEL, TARGET_LEVEL, ENTRY_PRICE, ENTRY_FEES, IS_CAPPED,
     EQUITY, LAST_PRICE, DRAWDOWN, EQUITY_SUM, BARS_HELD, IS_BUST,
     DAYS, DAY_EQUITY, DAY_MEAN, DAY_SQUARES, DAY_DOWNSIDE,
     ORDERS, TRADES, CLOSED, WINS, GROSS_PROFIT, GROSS_LOSS, RETURN_SUM,
     TRADED, FEES_PAID, SLIPPAGE_PAID, CAPPED, GAP_STOPS, TRADE_FUNDING, FUNDING_PAID,
+    WANTED, NOTIONAL, SIZE,
     NUM_STATE,
-) = range(33)  # fmt: skip
+) = range(36)  # fmt: skip
 
 SUMMED = (
     ORDERS, TRADES, CLOSED, WINS, GROSS_PROFIT, GROSS_LOSS, RETURN_SUM,
     TRADED, FEES_PAID, SLIPPAGE_PAID, CAPPED, GAP_STOPS, FUNDING_PAID,
 )  # fmt: skip
 """What a shared account has as the sum over its symbols."""
+
+LANES = 64
+"""Accounts that `walk_nb` walks at once, at most."""
+
+# What changes in every bar, each for `LANES` accounts: in one array at known distances, so that the
+# compiler sees that they do not overlap and takes several accounts in one instruction.
+M_BASE, M_UNITS, M_EQUITY, M_SUM, M_PEAK, M_DRAWDOWN, M_HELD, NUM_MARKS = range(0, 8 * LANES, LANES)
 
 ROUNDING = 1e-12
 """Relative slack of a cap, so that a sum in another order is not cut."""
@@ -83,25 +98,25 @@ class Terms(NamedTuple):
 
 
 class Log(NamedTuple):
-    """Where one account is written down; all of length 0 when only its sums are wanted."""
+    """Where accounts are written down; lengths of 0 when only their sums are wanted."""
 
     fills: np.ndarray
-    """float64 (orders, 9), `FILL_FIELDS`."""
+    """float64 (L, O, F), `FILL_FIELDS`."""
     equity: np.ndarray
-    """float64 (T,)."""
+    """float64 (T,), of the first account."""
     position: np.ndarray
-    """float64 (T,)."""
+    """float64 (T,), of the first account."""
     funding: np.ndarray
-    """float64 (T,): funding paid at the bar's open."""
+    """float64 (T,): funding paid at the bar's open by the first account."""
     days: np.ndarray
-    """float64 (D,): returns from one UTC day's last close to the next one's."""
+    """float64 (L, D): returns from one UTC day's last close to the next one's."""
 
 
 class SharedLog(NamedTuple):
     """Where a shared account is written down; T, D and orders are 0 when it is not wanted."""
 
     fills: np.ndarray
-    """float64 (K, orders, 9)."""
+    """float64 (K, O, F)."""
     equity: np.ndarray
     """float64 (T,)."""
     value: np.ndarray
@@ -114,67 +129,82 @@ class SharedLog(NamedTuple):
     """float64 (1 + K, D): of the account, then of each column's value."""
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def loss_at_stop_nb(side: float, stop: float, fees: float, slippage: float) -> float:
     """Loss per unit of entry notional when stopped at `stop`, both fees and slippage in it."""
     back = max(1.0 - side * stop, 0.0) * (1.0 - side * slippage)
     return side * (1.0 - back) + fees * (1.0 + back)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def fill_nb(
-    account: np.ndarray,
-    fills: np.ndarray,
+    accounts_LS: np.ndarray,
+    fills_LOF: np.ndarray,
     i: int,
     side: float,
-    size: float,
     raw: float,
     reason: int,
     terms: Terms,
 ) -> None:
-    """Buy (side 1) or sell (-1) `size` units at `raw` less slippage."""
+    """Each account with a SIZE buys (side 1) or sells (-1) it at `raw` less slippage."""
     price = raw * (1.0 + side * terms.slippage)
-    fees = size * price * terms.fees
-    account[BASE] -= fees
-    account[TRADED] += size * price
-    account[FEES_PAID] += fees
-    account[SLIPPAGE_PAID] += size * abs(price - raw)
-    pnl = 0.0
-    if reason == ENTRY:
-        account[POSITION] = side * size
-        account[ENTRY_PRICE] = price
-        account[ENTRY_FEES] = fees
-        account[TRADE_FUNDING] = 0.0
-        account[TRADES] += 1.0
-    else:
-        gross = size * side * (account[ENTRY_PRICE] - price)
-        pnl = gross - account[ENTRY_FEES] - fees - account[TRADE_FUNDING]
-        account[BASE] += gross
-        account[POSITION] = 0.0
-        account[CLOSED] += 1.0
-        account[RETURN_SUM] += pnl / (size * account[ENTRY_PRICE])
-        account[WINS] += pnl > 0.0
-        account[GROSS_PROFIT] += max(pnl, 0.0)
-        account[GROSS_LOSS] += max(-pnl, 0.0)
-        account[GAP_STOPS] += reason == GAP_STOP
-    k = int(account[ORDERS])
-    account[ORDERS] += 1.0
-    if k < len(fills):
-        fills[k, 0], fills[k, 1], fills[k, 2], fills[k, 3] = i, size, price, fees
-        fills[k, 4], fills[k, 5], fills[k, 6] = side, reason, pnl
-        fills[k, 7], fills[k, 8] = account[IS_CAPPED], account[TRADE_FUNDING]
+    for k in range(len(accounts_LS)):
+        size = accounts_LS[k, SIZE]
+        if not size > 0.0:
+            continue
+        fees = size * price * terms.fees
+        accounts_LS[k, BASE] -= fees
+        accounts_LS[k, TRADED] += size * price
+        accounts_LS[k, FEES_PAID] += fees
+        accounts_LS[k, SLIPPAGE_PAID] += size * abs(price - raw)
+        pnl = 0.0
+        if reason == ENTRY:
+            accounts_LS[k, POSITION] = side * size
+            accounts_LS[k, ENTRY_PRICE] = price
+            accounts_LS[k, ENTRY_FEES] = fees
+            accounts_LS[k, TRADE_FUNDING] = 0.0
+            accounts_LS[k, TRADES] += 1.0
+        else:
+            entry_price = accounts_LS[k, ENTRY_PRICE]
+            gross = size * side * (entry_price - price)
+            pnl = gross - accounts_LS[k, ENTRY_FEES] - fees - accounts_LS[k, TRADE_FUNDING]
+            accounts_LS[k, BASE] += gross
+            accounts_LS[k, POSITION] = 0.0
+            accounts_LS[k, CLOSED] += 1.0
+            accounts_LS[k, RETURN_SUM] += pnl / (size * entry_price)
+            accounts_LS[k, WINS] += pnl > 0.0
+            accounts_LS[k, GROSS_PROFIT] += max(pnl, 0.0)
+            accounts_LS[k, GROSS_LOSS] += max(-pnl, 0.0)
+            accounts_LS[k, GAP_STOPS] += reason == GAP_STOP
+        order = int(accounts_LS[k, ORDERS])
+        accounts_LS[k, ORDERS] += 1.0
+        if order < fills_LOF.shape[1]:
+            fills_LOF[k, order, 0], fills_LOF[k, order, 1] = i, size
+            fills_LOF[k, order, 2], fills_LOF[k, order, 3] = price, fees
+            fills_LOF[k, order, 4], fills_LOF[k, order, 5] = side, reason
+            fills_LOF[k, order, 6], fills_LOF[k, order, 7] = pnl, accounts_LS[k, IS_CAPPED]
+            fills_LOF[k, order, 8] = accounts_LS[k, TRADE_FUNDING]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def exit_nb(
-    account: np.ndarray, fills: np.ndarray, i: int, raw: float, reason: int, terms: Terms
+    accounts_LS: np.ndarray,
+    fills_LOF: np.ndarray,
+    i: int,
+    raw: float,
+    reason: int,
+    terms: Terms,
 ) -> None:
-    """Close the whole position at `raw` less slippage."""
-    side = -1.0 if account[POSITION] > 0.0 else 1.0
-    fill_nb(account, fills, i, side, abs(account[POSITION]), raw, reason, terms)
+    """Close the whole position, of one side, of all accounts at `raw` less slippage."""
+    side = 1.0
+    for k in range(len(accounts_LS)):
+        accounts_LS[k, SIZE] = abs(accounts_LS[k, POSITION])
+        if accounts_LS[k, POSITION] > 0.0:
+            side = -1.0
+    fill_nb(accounts_LS, fills_LOF, i, side, raw, reason, terms)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def stake_nb(
     risk: float, size: float, side: float, stop: float, equity: float, terms: Terms
 ) -> float:
@@ -185,7 +215,7 @@ def stake_nb(
     return share * (terms.init_cash if terms.sizing == BY_VALUE else equity)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def most_notional_nb(side: float, equity: float, terms: Terms) -> float:
     """The largest position that the leverage allows."""
     cap = terms.max_leverage
@@ -194,42 +224,45 @@ def most_notional_nb(side: float, equity: float, terms: Terms) -> float:
     return cap * equity
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def enter_nb(
-    account: np.ndarray,
-    fills: np.ndarray,
+    accounts_LS: np.ndarray,
+    fills_LOF: np.ndarray,
     i: int,
     side: float,
-    wanted: float,
-    notional: float,
     raw: float,
     stop: float,
     target: float,
     terms: Terms,
 ) -> None:
-    """Open a position worth `notional`, the part of `wanted` that the caps leave."""
-    if not (wanted > 0.0 and notional > 0.0):
-        return
-    is_capped = notional < wanted
-    account[IS_CAPPED] = is_capped
-    account[CAPPED] += is_capped
-    size = notional / (raw * (1.0 + side * terms.slippage))
-    fill_nb(account, fills, i, side, size, raw, ENTRY, terms)
-    account[STOP_LEVEL] = account[ENTRY_PRICE] * (1.0 - side * stop)
-    account[TARGET_LEVEL] = account[ENTRY_PRICE] * (1.0 + side * target)
+    """Each account opens a position worth its NOTIONAL, the part of WANTED that the caps leave."""
+    unit = raw * (1.0 + side * terms.slippage)
+    for k in range(len(accounts_LS)):
+        wanted, notional = accounts_LS[k, WANTED], accounts_LS[k, NOTIONAL]
+        accounts_LS[k, SIZE] = 0.0
+        if wanted > 0.0 and notional > 0.0:
+            is_capped = notional < wanted
+            accounts_LS[k, IS_CAPPED] = is_capped
+            accounts_LS[k, CAPPED] += is_capped
+            accounts_LS[k, SIZE] = notional / unit
+            accounts_LS[k, STOP_LEVEL] = unit * (1.0 - side * stop)
+            accounts_LS[k, TARGET_LEVEL] = unit * (1.0 + side * target)
+    fill_nb(accounts_LS, fills_LOF, i, side, raw, int(ENTRY), terms)
 
 
-@njit(cache=True)
-def pay_funding_nb(account: np.ndarray, rate: float, price: float) -> float:
-    """What a long pays and a short receives on its notional; it belongs to the trade."""
-    amount: float = rate * account[POSITION] * price
-    account[BASE] -= amount
-    account[TRADE_FUNDING] += amount
-    account[FUNDING_PAID] += amount
-    return amount
+@njit(cache=True, error_model="numpy")
+def pay_funding_nb(accounts_LS: np.ndarray, rate: float, price: float) -> float:
+    """What a long pays and a short receives on its notional, part of the trade; of the first."""
+    for k in range(len(accounts_LS)):
+        amount = rate * accounts_LS[k, POSITION] * price
+        accounts_LS[k, BASE] -= amount
+        accounts_LS[k, TRADE_FUNDING] += amount
+        accounts_LS[k, FUNDING_PAID] += amount
+    first: float = rate * accounts_LS[0, POSITION] * price
+    return first
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def reason_at_open_nb(
     side: float, price: float, stop: float, target: float, code: int, is_due: bool
 ) -> int:
@@ -250,7 +283,7 @@ def reason_at_open_nb(
     return NONE
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def bracket_in_bar_nb(
     side: float, first: float, high: float, low: float, stop: float, target: float
 ) -> tuple[int, float]:
@@ -265,22 +298,63 @@ def bracket_in_bar_nb(
     return NONE, 0.0
 
 
-@njit(cache=True)
-def end_day_nb(account: np.ndarray, days: np.ndarray, equity: float) -> None:
-    """Book the return of a UTC day that ends at `equity`."""
-    before = account[DAY_EQUITY]
-    change = equity / before - 1.0 if before > 0.0 else 0.0
-    if len(days) > 0:
-        days[int(account[DAYS])] = change
-    account[DAYS] += 1.0
-    offset = change - account[DAY_MEAN]  # Welford (1962)
-    account[DAY_MEAN] += offset / account[DAYS]
-    account[DAY_SQUARES] += offset * (change - account[DAY_MEAN])
-    account[DAY_DOWNSIDE] += min(change, 0.0) ** 2
-    account[DAY_EQUITY] = equity
+@njit(cache=True, error_model="numpy")
+def end_day_nb(accounts_LS: np.ndarray, days_LD: np.ndarray, equity_L: np.ndarray) -> None:
+    """Book the return of a UTC day that ends at this equity, of each account."""
+    for k in range(len(accounts_LS)):
+        before = accounts_LS[k, DAY_EQUITY]
+        change = equity_L[k] / before - 1.0 if before > 0.0 else 0.0
+        if days_LD.shape[1] > 0:
+            days_LD[k, int(accounts_LS[k, DAYS])] = change
+        accounts_LS[k, DAYS] += 1.0
+        offset = change - accounts_LS[k, DAY_MEAN]  # Welford (1962)
+        accounts_LS[k, DAY_MEAN] += offset / accounts_LS[k, DAYS]
+        accounts_LS[k, DAY_SQUARES] += offset * (change - accounts_LS[k, DAY_MEAN])
+        accounts_LS[k, DAY_DOWNSIDE] += min(change, 0.0) ** 2
+        accounts_LS[k, DAY_EQUITY] = equity_L[k]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
+def revalue_nb(marks: np.ndarray, num: int, move: float) -> int:
+    """Equity of `num` accounts at a price `move` above the entry's; how many have nothing left."""
+    broke = 0
+    for k in range(num):
+        equity = marks[M_BASE + k] + marks[M_UNITS + k] * move
+        marks[M_EQUITY + k] = equity
+        broke += equity <= 0.0
+    return broke
+
+
+@njit(cache=True, error_model="numpy")
+def mark_nb(marks: np.ndarray, num: int) -> None:
+    """Peak, drawdown and bars with a position of `num` accounts."""
+    for k in range(num):
+        equity = marks[M_EQUITY + k]
+        peak = max(marks[M_PEAK + k], equity)
+        marks[M_PEAK + k] = peak
+        marks[M_DRAWDOWN + k] = min(marks[M_DRAWDOWN + k], equity / peak - 1.0)
+        marks[M_HELD + k] += marks[M_UNITS + k] != 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def close_broke_nb(
+    accounts_LS: np.ndarray,
+    fills_LOF: np.ndarray,
+    i: int,
+    last: float,
+    marks: np.ndarray,
+    terms: Terms,
+) -> None:
+    """End the accounts whose equity is gone: none of them trades again."""
+    for k in range(len(accounts_LS)):
+        if marks[M_EQUITY + k] <= 0.0 and accounts_LS[k, IS_BUST] == 0.0:
+            accounts_LS[k, IS_BUST] = 1.0
+            if accounts_LS[k, POSITION] != 0.0:
+                exit_nb(accounts_LS[k : k + 1], fills_LOF[k : k + 1], i, last, int(BUST), terms)
+            marks[M_BASE + k], marks[M_UNITS + k] = accounts_LS[k, BASE], 0.0
+
+
+@njit(cache=True, error_model="numpy")
 def walk_nb(
     prices_4T: np.ndarray,
     funding_T: np.ndarray,
@@ -288,81 +362,116 @@ def walk_nb(
     code_T: np.ndarray,
     size_T: np.ndarray,
     brackets_4T: np.ndarray,
-    risk: float,
-    stop_multiple: float,
-    target_multiple: float,
+    terms_L3: np.ndarray,
     terms: Terms,
-    account: np.ndarray,
+    accounts_LS: np.ndarray,
     log: Log,
 ) -> None:
-    """Walk one account over all bars; `account` (NUM_STATE,) holds the outcome afterwards.
+    """Walk accounts that differ in their risk alone; `accounts_LS` holds the outcome afterwards.
 
-    What happens in every bar is kept in local variables and what happens in an order in the
-    account: that is what makes ten thousand cells affordable.
+    `terms_L3` holds risk, stop multiple and take-profit multiple; the multiples are the same in all
+    rows. There are `LANES` rows at most. What happens in every bar is kept in `marks` and what
+    happens in an order in the account: that is what makes ten thousand cells affordable.
     """
-    account[:] = 0.0
-    account[BASE] = account[DAY_EQUITY] = terms.init_cash
-    equity = peak = last = terms.init_cash
-    drawdown = equity_sum = 0.0
-    bars_held = held = 0
-    alive = True
+    num = len(terms_L3)
+    fills, days = log.fills, log.days
+    log_equity, log_position, log_funding = log.equity, log.position, log.funding
+    marks = np.zeros(NUM_MARKS)
+    for k in range(num):
+        for field in range(NUM_STATE):
+            accounts_LS[k, field] = 0.0
+        accounts_LS[k, BASE] = accounts_LS[k, DAY_EQUITY] = terms.init_cash
+        marks[M_BASE + k] = marks[M_EQUITY + k] = marks[M_PEAK + k] = terms.init_cash
+    last = terms.init_cash
+    side, lead = 0.0, 0  # what is held and by which account, though it may have gone bust since
+    held = broke = 0
     for i in range(len(code_T)):
         first = prices_4T[0, i]
+        is_changed = False
         if not np.isnan(first):
             code = code_T[i - 1] if i > 0 else 0
             last = prices_4T[3, i]
-            if account[POSITION] != 0.0:
+            if side != 0.0:
                 if len(funding_T) > 0 and funding_T[i] != 0.0:
-                    paid = pay_funding_nb(account, funding_T[i], first)
-                    if len(log.funding) > 0:
-                        log.funding[i] = paid
-                side = 1.0 if account[POSITION] > 0.0 else -1.0
+                    paid = pay_funding_nb(accounts_LS, funding_T[i], first)
+                    is_changed = True
+                    if len(log_funding) > 0:
+                        log_funding[i] = paid
                 is_due = 0 < terms.max_holding <= held
-                reason = reason_at_open_nb(
-                    side, first, account[STOP_LEVEL], account[TARGET_LEVEL], code, is_due
-                )
+                stop, target = accounts_LS[lead, STOP_LEVEL], accounts_LS[lead, TARGET_LEVEL]
+                reason = reason_at_open_nb(side, first, stop, target, code, is_due)
                 if reason != NONE:
-                    exit_nb(account, log.fills, i, first, reason, terms)
+                    exit_nb(accounts_LS, fills, i, first, reason, terms)
+                    side, is_changed = 0.0, True
                 elif is_due:
                     held = 0
-            if code & (ENTER_LONG | ENTER_SHORT) and account[POSITION] == 0.0 and alive:
-                held = 0
-                side, k = (1.0, 0) if code & ENTER_LONG else (-1.0, 1)
-                stop = brackets_4T[k, i - 1] * stop_multiple
-                target = brackets_4T[k + 2, i - 1] * target_multiple
-                wanted = stake_nb(risk, size_T[i - 1], side, stop, account[BASE], terms)
-                notional = min(wanted, most_notional_nb(side, account[BASE], terms))
-                enter_nb(account, log.fills, i, side, wanted, notional, first, stop, target, terms)
-            if account[POSITION] != 0.0:
+            if code & (ENTER_LONG | ENTER_SHORT) and side == 0.0:
+                held, is_changed = 0, True
+                way, k = (1.0, 0) if code & ENTER_LONG else (-1.0, 1)
+                stop = brackets_4T[k, i - 1] * terms_L3[0, 1]
+                target = brackets_4T[k + 2, i - 1] * terms_L3[0, 2]
+                for k in range(num):
+                    equity = accounts_LS[k, BASE] * (accounts_LS[k, IS_BUST] == 0.0)
+                    wanted = stake_nb(terms_L3[k, 0], size_T[i - 1], way, stop, equity, terms)
+                    accounts_LS[k, WANTED] = wanted
+                    accounts_LS[k, NOTIONAL] = min(wanted, most_notional_nb(way, equity, terms))
+                enter_nb(accounts_LS, fills, i, way, first, stop, target, terms)
+                for k in range(num):
+                    if accounts_LS[k, POSITION] != 0.0:
+                        side, lead = way, k
+            if side != 0.0:
                 held += 1
-                side = 1.0 if account[POSITION] > 0.0 else -1.0
                 reason, price = bracket_in_bar_nb(
                     side, first, prices_4T[1, i], prices_4T[2, i],
-                    account[STOP_LEVEL], account[TARGET_LEVEL],
+                    accounts_LS[lead, STOP_LEVEL], accounts_LS[lead, TARGET_LEVEL],
                 )  # fmt: skip
                 if reason != NONE:
-                    exit_nb(account, log.fills, i, price, reason, terms)
-            equity = account[BASE] + account[POSITION] * (last - account[ENTRY_PRICE])
-            if equity <= 0.0 and alive:
-                alive = False
-                if account[POSITION] != 0.0:
-                    exit_nb(account, log.fills, i, last, BUST, terms)
-                    equity = account[BASE]
-        equity_sum += equity
-        peak = max(peak, equity)
-        drawdown = min(drawdown, equity / peak - 1.0)
-        bars_held += account[POSITION] != 0.0
-        if len(log.equity) > 0:
-            log.equity[i] = equity
-            log.position[i] = account[POSITION]
+                    exit_nb(accounts_LS, fills, i, price, reason, terms)
+                    side, is_changed = 0.0, True
+        if is_changed:
+            for k in range(num):
+                marks[M_BASE + k] = accounts_LS[k, BASE]
+                marks[M_UNITS + k] = accounts_LS[k, POSITION]
+        if is_changed or side != 0.0:
+            move = last - accounts_LS[lead, ENTRY_PRICE]
+            gone = revalue_nb(marks, num, move)
+            if gone > broke:
+                close_broke_nb(accounts_LS, fills, i, last, marks, terms)
+                broke = revalue_nb(marks, num, move)
+            mark_nb(marks, num)
+        for k in range(num):
+            marks[M_SUM + k] += marks[M_EQUITY + k]
+        if len(log_equity) > 0:
+            log_equity[i] = marks[M_EQUITY]
+            log_position[i] = marks[M_UNITS]
         if day_end_T[i]:
-            end_day_nb(account, log.days, equity)
-    account[LAST_PRICE] = last
-    account[EQUITY], account[DRAWDOWN], account[EQUITY_SUM] = equity, drawdown, equity_sum
-    account[BARS_HELD], account[IS_BUST] = bars_held, not alive
+            end_day_nb(accounts_LS, days, marks[M_EQUITY : M_EQUITY + num])
+    for k in range(num):
+        accounts_LS[k, LAST_PRICE] = last
+        accounts_LS[k, EQUITY], accounts_LS[k, EQUITY_SUM] = marks[M_EQUITY + k], marks[M_SUM + k]
+        accounts_LS[k, DRAWDOWN] = marks[M_DRAWDOWN + k]
+        accounts_LS[k, BARS_HELD] = marks[M_HELD + k]
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, error_model="numpy")
+def block_starts_nb(cell_column_P: np.ndarray, cell_terms_P3: np.ndarray) -> np.ndarray:
+    """Where each run of cells begins that are walked together, and where the last one ends."""
+    start_B = np.empty(len(cell_column_P) + 1, dtype=np.int64)
+    b = start_B[0] = 0
+    for p in range(1, len(cell_column_P)):
+        if (
+            p - start_B[b] == LANES
+            or cell_column_P[p] != cell_column_P[p - 1]
+            or cell_terms_P3[p, 1] != cell_terms_P3[p - 1, 1]
+            or cell_terms_P3[p, 2] != cell_terms_P3[p - 1, 2]
+        ):
+            b += 1
+            start_B[b] = p
+    start_B[b + 1] = len(cell_column_P)
+    return start_B[: b + 2]
+
+
+@njit(cache=True, parallel=True, error_model="numpy")
 def walk_cells_nb(
     prices_N4T: np.ndarray,
     funding_NT: np.ndarray,
@@ -379,23 +488,25 @@ def walk_cells_nb(
     """The accounts of all cells, float64 (P, NUM_STATE), side by side; memory does not grow with T.
 
     `funding_NT` is (N, 0) where there is none. `cell_terms_P3` holds risk, stop multiple and
-    take-profit multiple. `days_PD` receives daily returns, or has no column when they are not
-    wanted.
+    take-profit multiple; neighbours that differ in their risk alone are walked together. `days_PD`
+    receives daily returns, or has no column when they are not wanted.
     """
+    start_B = block_starts_nb(cell_column_P, cell_terms_P3)
     accounts = np.empty((len(cell_column_P), NUM_STATE))
-    for p in prange(len(cell_column_P)):
+    for b in prange(len(start_B) - 1):
+        p, q = start_B[b], start_B[b + 1]
         c = cell_column_P[p]
         n = symbol_C[c]
-        log = Log(np.empty((0, 9)), np.empty(0), np.empty(0), np.empty(0), days_PD[p])
+        fills = np.empty((q - p, 0, len(FILL_FIELDS)))
+        log = Log(fills, np.empty(0), np.empty(0), np.empty(0), days_PD[p:q])
         walk_nb(
             prices_N4T[n], funding_NT[n], day_end_T, code_CT[c], size_CT[c], brackets_N4T[n],
-            cell_terms_P3[p, 0], cell_terms_P3[p, 1], cell_terms_P3[p, 2],
-            terms, accounts[p], log,
+            cell_terms_P3[p:q], terms, accounts[p:q], log,
         )  # fmt: skip
     return accounts
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def value_nb(account: np.ndarray, mark: float) -> float:
     """Equity of one column, its position at `mark`; a column that holds nothing needs no price."""
     value: float = account[BASE]
@@ -404,7 +515,7 @@ def value_nb(account: np.ndarray, mark: float) -> float:
     return value
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def shared_equity_nb(own_KS: np.ndarray, mark_K: np.ndarray, init_cash: float) -> float:
     """Equity of the account: each column's value holds the initial cash, which counts once."""
     equity: float = value_nb(own_KS[0], mark_K[0])
@@ -413,7 +524,7 @@ def shared_equity_nb(own_KS: np.ndarray, mark_K: np.ndarray, init_cash: float) -
     return equity
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def open_risk_nb(account: np.ndarray, mark: float, terms: Terms) -> float:
     """What a held position loses from `mark` on when it is stopped, costs included."""
     side = 1.0 if account[POSITION] > 0.0 else -1.0
@@ -422,7 +533,7 @@ def open_risk_nb(account: np.ndarray, mark: float, terms: Terms) -> float:
     return max(loss, 0.0)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def room_nb(needed: float, room: float) -> float:
     """The factor at which what is needed fits into the room."""
     if needed <= 0.0 or needed <= room * (1.0 + ROUNDING):
@@ -430,10 +541,10 @@ def room_nb(needed: float, room: float) -> float:
     return max(room, 0.0) / needed
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def enter_shared_nb(
     own_KS: np.ndarray,
-    fills: np.ndarray,
+    fills_KOF: np.ndarray,
     i: int,
     open_K: np.ndarray,
     mark_K: np.ndarray,
@@ -447,36 +558,35 @@ def enter_shared_nb(
     """All entries of one open (`side_K` 0: none), sized on one equity and cut by one factor."""
     num = len(side_K)
     equity = shared_equity_nb(own_KS, mark_K, terms.init_cash)
-    wanted_K, notional_K = np.zeros(num), np.zeros(num)
     gross = needed_gross = held_risk = needed_risk = 0.0
     for k in range(num):
         position, side = own_KS[k, POSITION], side_K[k]
+        own_KS[k, WANTED] = own_KS[k, NOTIONAL] = 0.0
         if position != 0.0:
             gross += abs(position) * mark_K[k]
             held_risk += open_risk_nb(own_KS[k], mark_K[k], terms)
         elif side != 0.0:
-            wanted_K[k] = stake_nb(risk, share_K[k], side, stop_K[k], equity, terms)
-            notional_K[k] = min(wanted_K[k], most_notional_nb(side, equity, terms))
-            if not notional_K[k] > 0.0:
-                notional_K[k] = 0.0
-                continue
-            needed_gross += notional_K[k] * (1.0 + terms.fees if side > 0 else 1.0)
-            needed_risk += notional_K[k] * loss_at_stop_nb(
-                side, stop_K[k], terms.fees, terms.slippage
-            )
+            wanted = stake_nb(risk, share_K[k], side, stop_K[k], equity, terms)
+            notional = min(wanted, most_notional_nb(side, equity, terms))
+            if notional > 0.0:
+                own_KS[k, WANTED], own_KS[k, NOTIONAL] = wanted, notional
+                needed_gross += notional * (1.0 + terms.fees if side > 0 else 1.0)
+                needed_risk += notional * loss_at_stop_nb(
+                    side, stop_K[k], terms.fees, terms.slippage
+                )
     factor = room_nb(needed_gross, terms.max_leverage * equity - gross)
     if terms.sizing == BY_RISK:
         factor = min(factor, room_nb(needed_risk, terms.max_open_risk * equity - held_risk))
     for k in range(num):
-        left = factor * notional_K[k]
-        if side_K[k] != 0.0 and (factor == 1.0 or left >= DUST * equity):
+        own_KS[k, NOTIONAL] *= factor
+        if side_K[k] != 0.0 and (factor == 1.0 or own_KS[k, NOTIONAL] >= DUST * equity):
             enter_nb(
-                own_KS[k], fills[k], i, side_K[k], wanted_K[k], left, open_K[k],
-                stop_K[k], target_K[k], terms,
+                own_KS[k : k + 1], fills_KOF[k : k + 1], i, side_K[k], open_K[k], stop_K[k],
+                target_K[k], terms,
             )  # fmt: skip
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def walk_shared_nb(
     prices_N4T: np.ndarray,
     funding_NT: np.ndarray,
@@ -502,8 +612,9 @@ def walk_shared_nb(
     num, num_bars = len(column_K), code_CT.shape[1]
     states[:] = 0.0
     states[:, BASE] = states[:, DAY_EQUITY] = states[:, EQUITY] = terms.init_cash
-    own_KS, total = states[1:], states[0]
+    own_KS, total, fills_KOF = states[1:], states[0], log.fills
     first_K, mark_K, peak_K = np.full(num, np.nan), np.zeros(num), np.full(num, terms.init_cash)
+    equity_A = np.empty(1 + num)  # of the account, then each column's value
     side_K, share_K, stop_K, target_K = np.zeros(num), np.zeros(num), np.zeros(num), np.zeros(num)
     held_K = np.zeros(num, dtype=np.int64)
     equity = peak = terms.init_cash
@@ -521,7 +632,7 @@ def walk_shared_nb(
             code = code_CT[c, i - 1] if i > 0 else 0
             if account[POSITION] != 0.0:
                 if funding_NT.shape[1] > 0 and funding_NT[n, i] != 0.0:
-                    paid = pay_funding_nb(account, funding_NT[n, i], first)
+                    paid = pay_funding_nb(own_KS[k : k + 1], funding_NT[n, i], first)
                     if log.funding.shape[1] > 0:
                         log.funding[k, i] = paid
                 side = 1.0 if account[POSITION] > 0.0 else -1.0
@@ -530,7 +641,7 @@ def walk_shared_nb(
                     side, first, account[STOP_LEVEL], account[TARGET_LEVEL], code, is_due
                 )
                 if reason != NONE:
-                    exit_nb(account, log.fills[k], i, first, reason, terms)
+                    exit_nb(own_KS[k : k + 1], fills_KOF[k : k + 1], i, first, reason, terms)
                 elif is_due:
                     held_K[k] = 0
             if code & (ENTER_LONG | ENTER_SHORT) and account[POSITION] == 0.0 and alive:
@@ -542,7 +653,7 @@ def walk_shared_nb(
                 target_K[k] = brackets_N4T[n, j + 2, i - 1] * target_multiple
         if enters:
             enter_shared_nb(
-                own_KS, log.fills, i, first_K, mark_K, side_K, share_K, stop_K, target_K, risk,
+                own_KS, fills_KOF, i, first_K, mark_K, side_K, share_K, stop_K, target_K, risk,
                 terms,
             )  # fmt: skip
         for k in range(num):
@@ -558,20 +669,20 @@ def walk_shared_nb(
                     account[STOP_LEVEL], account[TARGET_LEVEL],
                 )  # fmt: skip
                 if reason != NONE:
-                    exit_nb(account, log.fills[k], i, price, reason, terms)
+                    exit_nb(own_KS[k : k + 1], fills_KOF[k : k + 1], i, price, reason, terms)
             if account[POSITION] != 0.0 and i == final_N[n] and i < num_bars - 1:
-                exit_nb(account, log.fills[k], i, mark_K[k], DELISTED, terms)
+                exit_nb(own_KS[k : k + 1], fills_KOF[k : k + 1], i, mark_K[k], int(DELISTED), terms)
         equity = shared_equity_nb(own_KS, mark_K, terms.init_cash)
         if equity <= 0.0 and alive:
             alive = False
             for k in range(num):
                 if own_KS[k, POSITION] != 0.0:
-                    exit_nb(own_KS[k], log.fills[k], i, mark_K[k], BUST, terms)
+                    exit_nb(own_KS[k : k + 1], fills_KOF[k : k + 1], i, mark_K[k], int(BUST), terms)
             equity = shared_equity_nb(own_KS, mark_K, terms.init_cash)
         holds = False
         for k in range(num):
             account = own_KS[k]
-            value = value_nb(account, mark_K[k])
+            value = equity_A[1 + k] = value_nb(account, mark_K[k])
             peak_K[k] = max(peak_K[k], value)
             account[DRAWDOWN] = min(account[DRAWDOWN], value / peak_K[k] - 1.0)
             if account[POSITION] != 0.0:
@@ -579,8 +690,6 @@ def walk_shared_nb(
                 account[BARS_HELD] += 1.0
             if len(log.equity) > 0:
                 log.value[k, i], log.position[k, i] = value, account[POSITION]
-            if day_end_T[i]:
-                end_day_nb(account, log.days[1 + k], value)
         peak = max(peak, equity)
         total[DRAWDOWN] = min(total[DRAWDOWN], equity / peak - 1.0)
         total[EQUITY_SUM] += equity
@@ -588,7 +697,8 @@ def walk_shared_nb(
         if len(log.equity) > 0:
             log.equity[i] = equity
         if day_end_T[i]:
-            end_day_nb(total, log.days[0], equity)
+            equity_A[0] = equity
+            end_day_nb(states, log.days, equity_A)
     for k in range(num):
         account = own_KS[k]
         account[LAST_PRICE], account[EQUITY] = mark_K[k], value_nb(account, mark_K[k])
@@ -599,7 +709,7 @@ def walk_shared_nb(
     total[IS_BUST] = not alive
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, parallel=True, error_model="numpy")
 def walk_shared_cells_nb(
     prices_N4T: np.ndarray,
     funding_NT: np.ndarray,
@@ -628,7 +738,12 @@ def walk_shared_cells_nb(
             num += 1
         none = np.empty((num, 0))
         log = SharedLog(
-            np.empty((num, 0, 9)), np.empty(0), none, none, none, days_PKD[p, : num + 1]
+            np.empty((num, 0, len(FILL_FIELDS))),
+            np.empty(0),
+            none,
+            none,
+            none,
+            days_PKD[p, : num + 1],
         )
         walk_shared_nb(
             prices_N4T, funding_NT, final_N, day_end_T, code_CT, size_CT, brackets_N4T, symbol_C,

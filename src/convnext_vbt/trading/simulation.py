@@ -195,16 +195,16 @@ def _walk_alone(
     made = []
     for c in range(num_columns):
         n = inputs.symbols[c]
-        fills = np.empty((_most_orders(inputs.codes[c]), len(kernel.FILL_FIELDS)))
+        fills = np.empty((1, _most_orders(inputs.codes[c]), len(kernel.FILL_FIELDS)))
         equity, position = np.empty(num_bars), np.empty(num_bars)
         funding = np.zeros(num_bars if inputs.funding.shape[1] else 0)
-        state = np.empty(kernel.NUM_STATE)
+        states = np.empty((1, kernel.NUM_STATE))
         kernel.walk_nb(
             inputs.prices[n], inputs.funding[n], inputs.day_end, inputs.codes[c], inputs.sizes[c],
-            inputs.brackets[n], risk, 1.0, 1.0, terms, state,
-            kernel.Log(fills, equity, position, funding, np.empty(0)),
+            inputs.brackets[n], np.array([[risk, 1.0, 1.0]]), terms, states,
+            kernel.Log(fills, equity, position, funding, np.empty((1, 0))),
         )  # fmt: skip
-        made.append(walked(fills, state, position, equity, funding))
+        made.append(walked(fills[0], states[0], position, equity, funding))
     return np.column_stack([column.value for column in made]), made
 
 

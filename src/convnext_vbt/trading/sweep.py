@@ -341,12 +341,15 @@ class _Walk:
                 terms_P3, self.terms, days,
             )  # fmt: skip
             return states, days
+        # Cells that differ in their risk alone are walked together, so they go side by side.
+        together = np.lexsort((terms_P3[:, 2], terms_P3[:, 1], account_P))
+        back = np.argsort(together)
         states = kernel.walk_cells_nb(
             inputs.prices, inputs.funding, inputs.day_end, inputs.codes, inputs.sizes,
-            inputs.brackets, inputs.symbols, account_P, terms_P3, self.terms,
+            inputs.brackets, inputs.symbols, account_P[together], terms_P3[together], self.terms,
             days.reshape(len(days), num_days),
         )  # fmt: skip
-        return states[:, None], days
+        return states[back, None], days[back]
 
     def _index(self, account_P: np.ndarray, levels: list[tuple[str, np.ndarray]]) -> pd.MultiIndex:
         """Labels of the rows that these accounts have; `levels` stand before the symbol."""

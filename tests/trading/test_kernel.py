@@ -1,0 +1,57 @@
+"""Cells that are walked together are, bit for bit, what each is when walked alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from convnext_vbt.trading import kernel
+from convnext_vbt.trading.brackets import fixed_brackets
+from convnext_vbt.trading.inputs import SimulationConfig, kernel_inputs, kernel_terms
+
+from .markets import random_bars, random_signals
+
+NUM_RULES, NUM_RISKS = 3, kernel.LANES + 6
+
+
+def walked(inputs, column_P, terms_P3, terms):
+    days_PD = np.empty((len(column_P), int(inputs.day_end.sum())))
+    accounts = kernel.walk_cells_nb(
+        inputs.prices, inputs.funding, inputs.day_end, inputs.codes, inputs.sizes, inputs.brackets,
+        inputs.symbols, column_P, terms_P3, terms, days_PD,
+    )  # fmt: skip
+    return accounts[:, : kernel.WANTED], days_PD  # the order at hand is no outcome
+
+
+@pytest.mark.parametrize("size_type", ["risk", "notional", "value"])
+def test_cells_walked_together_are_those_walked_alone(size_type):
+    bars = random_bars(num_bars=600, seed=5, gaps=0.03, missing=0.03)
+    rng = np.random.default_rng(5)
+    bars = replace(bars, funding=np.where(bars.present, rng.normal(0, 3e-4, (600, 1)), np.nan))
+    signals = random_signals(num_bars=600, num_rules=NUM_RULES, seed=5)
+    brackets = fixed_brackets(bars, stop=0.04, take_profit=0.06, max_holding=9)
+    inputs = kernel_inputs(bars, signals, brackets)
+    terms = kernel_terms(SimulationConfig(max_leverage=20.0), brackets, size_type)
+    risks = np.geomspace(0.01, 1.0 if size_type == "risk" else 30.0, NUM_RISKS)
+    column_P = np.repeat(np.arange(NUM_RULES), 2 * NUM_RISKS)
+    terms_P3 = np.array([[risk, stop, 1.5] for stop in (1.0, 2.0) for risk in risks])
+    terms_P3 = np.tile(terms_P3, (NUM_RULES, 1))
+
+    accounts, days = walked(inputs, column_P, terms_P3, terms)
+    apart = rng.permutation(len(column_P))
+    alone = [
+        walked(inputs, column_P[p : p + 1], terms_P3[p : p + 1], terms) for p in range(len(apart))
+    ]
+    np.testing.assert_array_equal(accounts, np.concatenate([a for a, _ in alone]))
+    np.testing.assert_array_equal(days, np.concatenate([d for _, d in alone]))
+    scattered, scattered_days = walked(inputs, column_P[apart], terms_P3[apart], terms)
+    np.testing.assert_array_equal(accounts[apart], scattered)
+    np.testing.assert_array_equal(days[apart], scattered_days)
+
+    bust = accounts[:, kernel.IS_BUST]
+    assert 0.05 < bust.mean() < 0.95  # some, and not at one bar
+    assert len(np.unique(accounts[bust > 0, kernel.BARS_HELD])) > 10
+    assert np.abs(accounts[:, kernel.FUNDING_PAID]).min() > 0
+    capped = accounts[:, kernel.CAPPED]
+    assert (capped > 0).any()
+    assert (capped == 0).any()
