@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import threading
 
 import pytest
@@ -43,6 +44,18 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
 
     storage.write_with(path, slow)
     assert path.read_text() == "new"
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_is_synced(tmp_path, monkeypatch):
+    path, synced, real = tmp_path / "a.txt", [], os.fsync
+
+    def fsync(descriptor):
+        synced.append((os.fstat(descriptor).st_ino, path.exists()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    storage.write_text(path, "new")  # the very file that was synced: renamed, not copied
+    assert synced == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
 
 
 def test_threads_that_write_one_file_do_not_meet(tmp_path):

@@ -191,8 +191,9 @@ def refuse_local_time(rows: pd.DataFrame, word: str) -> None:
         return
     for where, zone in _CHANGES_OF_CLOCKS.items():
         skipped = _skipped_hours(index[0], index[-1], zone)
-        neighbours = skipped[(skipped - hour).isin(index) & (skipped + hour).isin(index)]
-        if len(neighbours) and not len(index.intersection(neighbours)):
+        around = _are_in(skipped - hour, index) & _are_in(skipped + hour, index)
+        neighbours = skipped[around]
+        if len(neighbours) and not _are_in(neighbours, index).any():
             after = rows.iloc[int(index.searchsorted(neighbours[0]))]
             raise ValueError(
                 f"{word} {after['line']:.0f}: {neighbours[0]} is missing, the hour that clocks in "
@@ -213,6 +214,9 @@ def refuse_local_time(rows: pd.DataFrame, word: str) -> None:
 
 def refuse_repeated_hours(rows: pd.DataFrame, word: str) -> None:
     """Times without an offset of which just the hour that clocks repeat is there twice: no UTC."""
+    distance = np.diff(rows["time"].to_numpy())
+    if (distance > 0).all() or (distance < 0).all():
+        return
     again = rows["time"].duplicated().to_numpy()
     if not again.any():
         return
@@ -224,6 +228,12 @@ def refuse_repeated_hours(rows: pd.DataFrame, word: str) -> None:
                 f"clocks in {where} repeat that hour, so these are local times without an offset; "
                 "write UTC, or the offset in every row"
             )
+
+
+def _are_in(times: pd.DatetimeIndex, index: pd.DatetimeIndex) -> np.ndarray:
+    """Which times are in a sorted index; pandas' isin hashes all of the index each time."""
+    place = np.minimum(index.searchsorted(times), len(index) - 1)
+    return np.asarray(index[place] == times)
 
 
 def _skipped_hours(first: pd.Timestamp, last: pd.Timestamp, zone: str) -> pd.DatetimeIndex:
