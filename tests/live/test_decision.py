@@ -11,6 +11,7 @@ from convnext_vbt.live.account import Account, Holding, Limits
 from convnext_vbt.live.decision import decide
 from convnext_vbt.live.text import NOT_AN_ORDER, lines, to_dict
 from convnext_vbt.live.trained import difference_from_backtest, predict_now
+from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.rundir import DataError
 
 SYMBOL = "SIM/USDT"
@@ -156,6 +157,9 @@ def test_just_the_needed_history_is_enough_and_one_bar_less_is_not(trained, bars
     short = bars.rows(1101 - trained.kept(split).fitted.receptive_field, 1100)
     with pytest.raises(DataError, match=r"SIM/USDT: 79 bars are there and 102 are needed"):
         decide(trained, short, Account(equity=1.0))
+    slow = replace(trained.kept(split), warmup=150)  # of features that do not even begin
+    with pytest.raises(DataError, match=r"^150 bars are there and 230 are needed \(warm-up of"):
+        predict_now(replace(trained, _kept={split.number: slow}), split, bars.rows(950, 1100))
 
 
 def test_gaps_are_told_and_do_not_matter(trained, bars):
@@ -199,6 +203,10 @@ def test_bars_that_were_revised_are_not_those_of_the_backtest(trained, bars):
     known = bars.rows(0, 1150)
     assert difference_from_backtest(trained, known) < 1e-5
     assert difference_from_backtest(trained, known.rows(1100, 1150)) is None
+    table = pd.concat([known.frame(name)[SYMBOL] for name in FIELDS], axis=1, keys=FIELDS)
+    for hole, compared in ((900, True), (1100, False)):  # 102 bars are read
+        holed = Bars.from_frame(table.drop(table.index[hole]), symbol=SYMBOL)
+        assert (difference_from_backtest(trained, holed) is not None) == compared
     factor = np.ones((1150, 1))
     factor[1140:] = np.linspace(1.0, 1.3, 10)[:, None]
     prices = {name: getattr(known, name) * factor for name in ("open", "high", "low", "close")}

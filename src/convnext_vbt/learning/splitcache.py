@@ -237,7 +237,10 @@ def read_split(folder: Path, number: int, model: ModelConfig) -> KeptSplit:
     except _DAMAGE as error:
         raise ValueError(f"{path} is damaged ({error})") from error
     if fitted.predictor is None:
-        raise ValueError(f"a {model.kind} model is not kept on disk")
+        raise ValueError(
+            f"a {model.kind} model is not kept on disk, as those of model.kind convnext and "
+            "logistic are"
+        )
     return KeptSplit(fitted=fitted, features=names, warmup=warmup, device=device)
 
 

@@ -401,8 +401,4 @@ def _why_missing(trained: Trained, split: Split, bars: Bars, n: int) -> str:
         return f"no bar at {when(bars.index[-1])}"
     if np.isnan(kept.fitted.mean[n]).any():
         return "hardly a bar in the training range, so the network has no scale for it"
-    return (
-        f"{int(present.sum()):,} bars are there and {trained.history(kept):,} are needed (warm-up "
-        f"of the features {kept.warmup:,}, receptive field {kept.fitted.receptive_field:,}); load "
-        "more history"
-    )
+    return trained.too_short(kept, int(present.sum()))

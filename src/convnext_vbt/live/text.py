@@ -29,7 +29,7 @@ def lines(decisions: Decisions, notes: list[str]) -> list[str]:
         out += _indented("why", one.reasons)
         out += _indented("careful", one.warnings)
     rule = ", ".join(f"{name} {value}" for name, value in decisions.rule.items())
-    agrees = "these bars do not reach back to the backtest: not compared with it"
+    agrees = "not compared with the backtest: these bars begin after it, or lack some of its bars"
     if decisions.difference is not None:
         to = "to the last bit" if decisions.difference == 0 else f"to {decisions.difference:.0e}"
         agrees = f"agrees with the backtest {to} where both have predictions"

@@ -55,7 +55,7 @@ class Trained:
             except ValueError as error:
                 raise DataError(
                     f"split {split.number + 1} of {self.directory} cannot decide live: {error}; "
-                    "run the strategy again, with a model that is kept (model.kind)"
+                    "run the strategy again"
                 ) from error
             self._kept[split.number] = kept
         return self._kept[split.number]
@@ -91,6 +91,14 @@ class Trained:
                 f"{length:,} (splits.test): run the strategy again to train the next one"
             )
         return splits[-1]
+
+    def too_short(self, kept: KeptSplit, num_bars: int) -> str:
+        """Why there is no decision on so few bars."""
+        return (
+            f"{num_bars:,} bars are there and {self.history(kept):,} are needed (warm-up of the "
+            f"features {kept.warmup:,}, receptive field {kept.fitted.receptive_field:,}); load "
+            "more history"
+        )
 
     def history(self, kept: KeptSplit) -> int:
         """Bars of a symbol that a decision needs: warm-up, receptive field, and the stop's own."""
@@ -179,10 +187,12 @@ def features_of(trained: Trained, kept: KeptSplit, bars: Bars) -> Features:
 def predict_now(trained: Trained, split: Split, bars: Bars) -> np.ndarray:
     """Probabilities at the last bar, float32 (N, K); NaN just where the backtest would have it.
 
-    Only as much history is read as a decision needs.
+    Only as much history is read as a decision needs. Raises `DataError` where no symbol has that.
     """
     kept = trained.kept(split)
     cut = recent(bars, trained.history(kept))
+    if (longest := int(cut.present.sum(axis=0).max())) <= kept.warmup:
+        raise DataError(trained.too_short(kept, longest))
     with _one_thread():
         return predict_last(kept.fitted, features_of(trained, kept, cut))
 
@@ -223,8 +233,9 @@ def one_bar(trained: Trained, split: Split, bars: Bars, proba_NK: np.ndarray) ->
 def difference_from_backtest(trained: Trained, bars: Bars) -> float | None:
     """How far the probabilities at the last bar that the backtest has too lie from the backtest's.
 
-    None where the bars do not reach back so far. Raises `DataError` when they differ by more than
-    rounding: bars were revised, or features have changed since.
+    None where the bars do not reach back so far, and where some of the backtest's are missing in
+    what a decision reads: then other probabilities are no wonder. Raises `DataError` when they
+    differ by more than rounding: bars were revised, or features have changed since.
     """
     known = trained.predictions
     rows_T = known.index.get_indexer(bars.index)
@@ -234,6 +245,9 @@ def difference_from_backtest(trained: Trained, bars: Bars) -> float | None:
     row = int(rows_T[common[-1]])
     split = next(s for s in known.splits if s.test[0] <= row < s.test[1])
     past = bars.rows(0, int(common[-1]) + 1)
+    since = recent(past, trained.history(trained.kept(split))).index[0]
+    if len(past.index[past.index >= since]) < row + 1 - int(known.index.searchsorted(since)):
+        return None
     enough_N = past.present.sum(axis=0) >= trained.history(trained.kept(split))
     enough_N &= known.split[row] >= 0
     if not enough_N.any():
