@@ -33,7 +33,7 @@ DEFAULT = TrainingConfig()
 
 def stepper(net: ConvNeXt1d, logits: Callable[[], Tensor]) -> Callable[[], None]:
     """One optimiser step on random labels."""
-    optimizer = torch.optim.AdamW(decay_groups(net, DEFAULT.weight_decay), lr=1e-6)
+    optimizer = torch.optim.AdamW(decay_groups(net, DEFAULT.weight_decay), lr=1e-6, fused=True)
 
     def step() -> None:
         out = logits().flatten(0, -2)

@@ -355,6 +355,18 @@ def test_devices():
             resolve_device("cuda")
 
 
+def test_a_gpu_that_does_not_work_is_told_of_and_left(monkeypatch):
+    """This torch is built without CUDA, or has no card: whichever, using one fails."""
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.warns(UserWarning, match=r"the GPU does not work \(.+\), so the CPU is used"):
+        assert resolve_device("auto") == "cpu"
+    with pytest.raises(ValueError, match='"cuda" was asked for but the GPU does not work'):
+        resolve_device("cuda")
+    assert resolve_device("cpu") == "cpu"
+
+
 @pytest.mark.gpu
 def test_a_gpu_predicts_what_the_cpu_does():
     features, labels = market()

@@ -6,6 +6,7 @@ Dimensions: F features, K = 3 classes, R rows of a range, B batch, L labelled ba
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -162,16 +163,31 @@ class Networks:
 
 
 def resolve_device(name: str) -> str:
-    """The device that "cpu", "cuda" or "auto" (the GPU where there is one) means here.
+    """The device that "cpu", "cuda" or "auto" (the GPU where one works) means here.
 
-    Raises `ValueError` for another name, or for "cuda" where there is none.
+    Warns where "auto" finds a GPU that does not work. Raises `ValueError` for another name, or for
+    "cuda" where there is none that works.
     """
     if name not in ("auto", "cpu", "cuda"):
         raise ValueError(f'device must be "auto", "cpu" or "cuda", got {name!r}')
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return "cpu"
+    if not torch.cuda.is_available():
         raise ValueError('device "cuda" was asked for but torch sees no GPU; use "cpu" or "auto"')
-    return ("cuda" if there else "cpu") if name == "auto" else name
+    try:  # a driver, a card and a build that do not belong together are found out by use alone
+        (torch.ones(8, 8, device="cuda") @ torch.ones(8, 8, device="cuda")).sum().item()
+    except (RuntimeError, AssertionError) as error:
+        why = str(error).partition("\n")[0]
+        if name == "cuda":
+            raise ValueError(
+                f'device "cuda" was asked for but the GPU does not work ({why}); use "cpu"'
+            ) from error
+        warnings.warn(
+            f"the GPU does not work ({why}), so the CPU is used; say device cpu to keep it so",
+            stacklevel=2,
+        )
+        return "cpu"
+    return "cuda"
 
 
 def build_network(model: ModelConfig, num_features: int) -> ConvNeXt1d:
@@ -286,7 +302,7 @@ def _train(
     net.to(device).train()
     average.to(device).eval()
     weights = weights.to(device)
-    optimizer = torch.optim.AdamW(decay_groups(net, config.weight_decay), lr=config.lr)
+    optimizer = torch.optim.AdamW(decay_groups(net, config.weight_decay), lr=config.lr, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_factor(step, config))
     batches = segments.batches(config.segments, np.random.default_rng(data_seed))
     predictor = Networks(nets=(average,), base=base, device=device)
@@ -335,8 +351,7 @@ def _copy(net: ConvNeXt1d) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _average(average: ConvNeXt1d, net: ConvNeXt1d, decay: float) -> None:
-    for slow, fast in zip(average.parameters(), net.parameters(), strict=True):
-        slow.lerp_(fast, 1.0 - decay)
+    torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1.0 - decay)
 
 
 def _class_weights(prior: np.ndarray, config: TrainingConfig) -> Tensor:
