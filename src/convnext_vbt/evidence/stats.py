@@ -20,6 +20,7 @@ from convnext_vbt.evidence.overfitting import (
     BacktestOverfitting,
     probability_of_backtest_overfitting,
 )
+from convnext_vbt.evidence.resampling import stationary_rows
 
 __all__ = [
     "BacktestOverfitting",
@@ -92,18 +93,16 @@ def sharpe_confidence_interval(
 def bootstrap_sharpes(returns_TC: np.ndarray, *, seed: int) -> np.ndarray:
     """Sharpe ratios per period of 2,000 stationary bootstrap draws of rows of returns, (draws, C).
 
-    The same rows for every column; NaN where a draw came out without variation. `arch` draws the
-    rows; the ratios of many draws are computed at once, some MB at a time.
+    The same rows for every column; NaN where a draw came out without variation. Some MB of draws
+    are computed at a time.
     """
-    from arch.bootstrap import StationaryBootstrap
-
-    bootstrap = StationaryBootstrap(_block_length(returns_TC), returns_TC, seed=seed)
+    generator, mean_block = np.random.default_rng(seed), block_length(returns_TC)
     columns = np.ascontiguousarray(returns_TC.T)  # sums run along memory
     at_once = max(1, _NUMBERS_AT_ONCE // returns_TC.size)
     draws = np.empty((NUM_DRAWS, len(columns)))
     for start in range(0, NUM_DRAWS, at_once):
         part = draws[start : start + at_once]
-        rows = np.array([bootstrap.update_indices() for _ in part])
+        rows = stationary_rows(generator, len(part), len(returns_TC), mean_block=mean_block)
         part[:] = np.asarray(sharpe_ratio(columns[:, rows].transpose(2, 1, 0)))
     return draws
 
@@ -214,7 +213,7 @@ def superior_predictive_ability(
     if len(values) < FEWEST_PERIODS or not defined.any():
         return math.nan
     if block_size is None:
-        block_size = math.ceil(_block_length(lead[:, defined]))
+        block_size = math.ceil(block_length(lead[:, defined]))
     from arch.bootstrap import SPA
 
     # arch compares losses: a return is a negative loss.
@@ -230,7 +229,7 @@ def superior_predictive_ability(
     return float(test.pvalues["consistent"])
 
 
-def _block_length(values_TC: np.ndarray) -> float:
+def block_length(values_TC: np.ndarray) -> float:
     """Median over columns of the stationary bootstrap's best mean block length, at least 1."""
     from arch.bootstrap import optimal_block_length
 

@@ -136,8 +136,8 @@ def difference_figure(found: RunComparison) -> go.Figure:
         "<extra></extra>",
     )  # fmt: skip
     out.add_vline(x=0, line={"color": figures.INK, "width": 1})
-    return out.update_layout(
-        **figures.base_layout(120 + 44 * len(rows)),
+    return figures.lay_out(
+        out, 120 + 44 * len(rows),
         showlegend=False,
         dragmode=False,
         xaxis={"title": {"text": "Sharpe ratio difference", "standoff": 6},

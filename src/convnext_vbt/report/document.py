@@ -52,6 +52,7 @@ def markup(text: str) -> Any:
     return markupsafe.Markup(text)
 
 
+@functools.cache  # it keeps the compiled templates
 def _environment() -> Any:
     import jinja2
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convnext_vbt.evidence.nulls import Null
-from convnext_vbt.report.figures import BLUE, GRID, INK, MUTED, base_layout
+from convnext_vbt.report.figures import BLUE, GRID, INK, MUTED, lay_out
 from convnext_vbt.report.judgement import Costs
 from convnext_vbt.report.returns import histogram
 from convnext_vbt.report.trade_figures import histogram_figure
@@ -58,8 +58,9 @@ def rank_figure(ranks_N2: np.ndarray) -> go.Figure:
         hovertemplate="rank %{x:.0f} in sample, %{y:.1f} on average out of it<extra></extra>",
     )  # fmt: skip
     axis = {"gridcolor": GRID, "zeroline": False, "fixedrange": True, "autorange": "reversed"}
-    return out.update_layout(
-        **base_layout(_HEIGHT),
+    return lay_out(
+        out,
+        _HEIGHT,
         dragmode=False,
         xaxis=axis | {"title": {"text": "rank in sample, 1 the best", "standoff": 6}},
         yaxis=axis | {"title": {"text": "mean rank out of sample"}},
@@ -121,7 +122,7 @@ def rule_figure(title: str, ticks: Sequence[str]) -> go.Figure:
         title={"text": "Sharpe ratio"}, zeroline=True, zerolinecolor=MUTED, row=1, col=1
     )
     out.update_yaxes(title={"text": "trades"}, rangemode="tozero", row=2, col=1)
-    return out.update_layout(**base_layout(380), showlegend=False, dragmode=False, bargap=0.55)
+    return lay_out(out, 380, showlegend=False, dragmode=False, bargap=0.55)
 
 
 def cost_figure(costs: Sequence[Costs]) -> go.Figure:
@@ -152,4 +153,4 @@ def cost_figure(costs: Sequence[Costs]) -> go.Figure:
         fixedrange=True, tickvals=sorted(set(x)),
     )  # fmt: skip
     out.update_yaxes(gridcolor=GRID, zeroline=True, zerolinecolor=MUTED, fixedrange=True)
-    return out.update_layout(**base_layout(_HEIGHT), showlegend=False, dragmode=False)
+    return lay_out(out, _HEIGHT, showlegend=False, dragmode=False)

@@ -135,29 +135,29 @@ def _heatmap(
         colorbar={"title": {"text": f"{figure.label}{', %' if percent else ''}", "side": "right"},
                   "thickness": 12, "outlinewidth": 0},
     )  # fmt: skip
-    out = go.Figure(trace)
-    for axis, (title, ticks) in (("xaxis", x), ("yaxis", y)):
-        out.update_layout(
-            {
-                axis: {
-                    "title": {"text": html.escape(title), "standoff": 8},
-                    "tickvals": list(range(len(ticks))),
-                    "ticktext": [html.escape(tick) for tick in ticks],
-                    "range": [-0.5, len(ticks) - 0.5],
-                    "showgrid": False,
-                    "zeroline": False,
-                    "fixedrange": True,
-                    "automargin": True,
-                }
-            }
-        )
+    axes: dict[str, Any] = {
+        axis: {
+            "title": {"text": html.escape(title), "standoff": 8},
+            "tickvals": list(range(len(ticks))),
+            "ticktext": [html.escape(tick) for tick in ticks],
+            "range": [-0.5, len(ticks) - 0.5],
+            "showgrid": False,
+            "zeroline": False,
+            "fixedrange": True,
+            "automargin": True,
+        }
+        for axis, (title, ticks) in (("xaxis", x), ("yaxis", y))
+    }
     hatch = _hatch(trades < THIN_TRADES)
-    if hatch:
-        out.add_shape(
-            type="path", path=hatch, line={"color": MUTED, "width": 1}, layer="above", name="thin"
-        )
+    stroke = {"type": "path", "path": hatch, "line": {"color": MUTED, "width": 1}, "name": "thin"}
     height = min(640, 150 + 46 * max(shown.shape[0], 3))
-    return out.update_layout(**base_layout(height), dragmode=False)
+    return lay_out(
+        go.Figure(trace),
+        height,
+        dragmode=False,
+        shapes=[stroke | {"layer": "above"}] if hatch else [],
+        **axes,
+    )
 
 
 def _cell_text(value: float, figure: Figure) -> str:
@@ -217,8 +217,10 @@ def plot_splits(preds: Predictions) -> go.Figure:
             ),
         )
     count = len(preds.splits)
-    return out.update_layout(
-        **base_layout(110 + min(26 * count, 640), bottom=28),
+    return lay_out(
+        out,
+        110 + min(26 * count, 640),
+        bottom=28,
         barmode="overlay",
         bargap=0.35,
         dragmode=False,
@@ -304,7 +306,7 @@ def plot_reliability(preds: Predictions, values: np.ndarray, *, bins: int = 10) 
         update(gridcolor=GRID, zeroline=False, fixedrange=True, tickformat=".2f")
     out.update_xaxes(title={"text": "predicted probability", "standoff": 6}, row=1, col=2)
     out.update_yaxes(title={"text": "observed frequency"}, row=1, col=1)
-    return out.update_layout(**base_layout(330), showlegend=False, dragmode=False)
+    return lay_out(out, 330, showlegend=False, dragmode=False)
 
 
 def plot_equity(res: SweepResult, **cell: object) -> go.Figure:
@@ -400,8 +402,10 @@ def equity_figure(
     out.update_yaxes(gridcolor=GRID, zeroline=False, fixedrange=True)
     out.update_yaxes(title={"text": "growth of 1"}, row=1, col=1)
     out.update_yaxes(title={"text": "below peak, %"}, rangemode="tozero", row=2, col=1)
-    return out.update_layout(
-        **base_layout(480, bottom=28),
+    return lay_out(
+        out,
+        480,
+        bottom=28,
         hovermode="x unified",
         legend={"orientation": "h", "y": 1.06, "yanchor": "bottom", "x": 0},
     )
@@ -423,9 +427,12 @@ def _add_fan(out: go.Figure, days: np.ndarray, fan: Fan) -> None:
         )  # fmt: skip
 
 
-def base_layout(height: int, *, bottom: int = 48) -> dict[str, Any]:
-    """Size, margins, letters and paper of every figure."""
-    return {
+def lay_out(figure: go.Figure, height: int, *, bottom: int = 48, **layout: Any) -> go.Figure:
+    """`figure` with the size, margins, letters and paper of every figure, and with `layout`.
+
+    The layout is set whole, which plotly checks once; `update_layout` takes several times as long.
+    """
+    base = {
         "height": height,
         "template": "none",
         "margin": {"l": 64, "r": 16, "t": 34, "b": bottom},
@@ -433,3 +440,7 @@ def base_layout(height: int, *, bottom: int = 48) -> dict[str, Any]:
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "rgba(0,0,0,0)",
     }
+    before = figure.layout.to_plotly_json()
+    axes = {name: before.get(name, {}) | layout[name] for name in layout if "axis" in name}
+    figure.layout = before | base | layout | axes
+    return figure

@@ -17,7 +17,7 @@ from convnext_vbt.report.figures import (
     MUTED,
     ORANGE,
     RED,
-    base_layout,
+    lay_out,
 )
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def decile_figure(found: Deciles, *, cost: float) -> go.Figure:
         x=1, xref="paper", xanchor="right", y=-cost * 1e4, yanchor="top", showarrow=False,
         text=f"knows nothing: −{cost * 1e4:g} bp of costs", font={"size": 11, "color": RED},
     )  # fmt: skip
-    return out.update_layout(
-        **base_layout(350),
+    return lay_out(
+        out, 350,
         dragmode=False,
         xaxis={"title": {"text": "decile of confidence, 10 the surest", "standoff": 6},
                "tickvals": list(range(1, 11)), "range": [0.4, 10.6], "showgrid": False,
@@ -104,7 +104,7 @@ def outline_figure(found: Sequence[Outlines]) -> go.Figure:
     out.update_yaxes(rangemode="tozero")
     out.update_yaxes(title={"text": "share of the class’s bars, %"}, row=1, col=1)
     out.layout.annotations = ()  # the axes say it
-    return out.update_layout(**base_layout(310), dragmode=False, legend=_LEGEND)
+    return lay_out(out, 310, dragmode=False, legend=_LEGEND)
 
 
 def log_loss_figure(labels: Sequence[str], own: np.ndarray, prior: np.ndarray) -> go.Figure:
@@ -124,8 +124,8 @@ def log_loss_figure(labels: Sequence[str], own: np.ndarray, prior: np.ndarray) -
             hovertemplate=f"{name}: %{{y:.4f}} nats a bar<extra></extra>",
         )  # fmt: skip
     every = max(1, -(-len(labels) // 25))
-    return out.update_layout(
-        **base_layout(270),
+    return lay_out(
+        out, 270,
         dragmode=False,
         hovermode="x unified",
         xaxis={"title": {"text": "split", "standoff": 6}, "tickvals": at[::every].tolist(),

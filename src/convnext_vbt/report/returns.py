@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.evidence import stats
+from convnext_vbt.evidence.resampling import stationary_rows
 from convnext_vbt.evidence.window import money_returns
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.report.accounts import Account, daily
@@ -113,13 +114,11 @@ def bootstrap_fan(returns_D: np.ndarray, *, paths: int = NUM_PATHS, seed: int = 
     """
     if len(returns_D) < stats.FEWEST_PERIODS or not np.isfinite(stats.sharpe_ratio(returns_D)):
         return None
-    from arch.bootstrap import StationaryBootstrap, optimal_block_length
-
-    with np.errstate(divide="ignore"):
-        length = float(optimal_block_length(returns_D)["stationary"].iloc[0])
-    bootstrap = StationaryBootstrap(max(1.0, length), returns_D, seed=seed)
-    drawn = np.stack([data[0][0] for data in bootstrap.bootstrap(paths)])
-    growth = np.cumprod(1.0 + drawn, axis=1)
+    rows = stationary_rows(
+        np.random.default_rng(seed), paths, len(returns_D),
+        mean_block=stats.block_length(returns_D[:, None]),
+    )  # fmt: skip
+    growth = np.cumprod(1.0 + returns_D[rows], axis=1)
     return Fan(levels=FAN, growth=np.quantile(growth, FAN, axis=0))
 
 

@@ -21,7 +21,7 @@ from convnext_vbt.report.figures import (
     ORANGE,
     RED,
     SKY,
-    base_layout,
+    lay_out,
 )
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def price_figure(
                     "line": {"width": 1.4, "color": mark.colour}},
             hovertemplate=f"{mark.label} %{{y:,.6~g}}<extra></extra>",
         )  # fmt: skip
-    return out.update_layout(
-        **base_layout(340, bottom=28),
+    return lay_out(
+        out, 340, bottom=28,
         hovermode="closest",
         xaxis={"type": "date", "gridcolor": GRID, "zeroline": False},
         yaxis={"title": {"text": f"price, {quote}"}, "gridcolor": GRID, "zeroline": False,
@@ -101,8 +101,8 @@ def rolling_figure(times: np.ndarray, lines: Mapping[str, np.ndarray]) -> go.Fig
             x=times, y=lines.get(name, times[:0]), name=label, meta=name, mode="lines",
             line={"color": colour, "width": width, "dash": dash}, hovertemplate="%{y:.2f}",
         )  # fmt: skip
-    return out.update_layout(
-        **base_layout(240, bottom=28),
+    return lay_out(
+        out, 240, bottom=28,
         hovermode="x unified",
         xaxis={"type": "date", "gridcolor": GRID, "zeroline": False},
         yaxis={"title": {"text": "Sharpe ratio, annual"}, "gridcolor": GRID, "zeroline": True,
@@ -129,8 +129,8 @@ def monthly_figure(months: np.ndarray, returns: np.ndarray) -> go.Figure:
         texttemplate="%{text}", hoverongaps=False, xgap=2, ygap=2, showscale=False,
         hovertemplate="%{x} %{y}<br><b>%{text} %</b><extra></extra>",
     )  # fmt: skip
-    return go.Figure(trace).update_layout(
-        **base_layout(46 + 34 * len(years), bottom=10),
+    return lay_out(
+        go.Figure(trace), 46 + 34 * len(years), bottom=10,
         dragmode=False,
         xaxis={"side": "top", "showgrid": False, "zeroline": False, "fixedrange": True},
         yaxis={"autorange": "reversed", "type": "category", "showgrid": False, "zeroline": False,
@@ -157,8 +157,8 @@ def histogram_figure(
             f"%{{y:,.0f}} {what}<extra></extra>"
         ),
     )
-    return out.update_layout(
-        **base_layout(290),
+    return lay_out(
+        out, 290,
         bargap=0.06,
         showlegend=False,
         dragmode=False,
@@ -196,7 +196,7 @@ def excursion_figure(adverse: np.ndarray, favourable: np.ndarray, returns: np.nd
     out.update_xaxes(title={"text": "at its best (MFE), %", "standoff": 6}, row=1, col=2)
     out.update_yaxes(title={"text": "net return, %"}, row=1, col=1)
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
-    return out.update_layout(**base_layout(320), dragmode=False, legend=legend)
+    return lay_out(out, 320, dragmode=False, legend=legend)
 
 
 def split_figure(
@@ -227,8 +227,8 @@ def split_figure(
         hovertemplate="selected cell: %{y:.2f}<extra></extra>",
     )  # fmt: skip
     every = max(1, -(-len(labels) // 25))
-    return out.update_layout(
-        **base_layout(290),
+    return lay_out(
+        out, 290,
         dragmode=False,
         xaxis={"title": {"text": "split", "standoff": 6}, "tickvals": at[::every].tolist(),
                "ticktext": list(labels)[::every], "range": [-0.6, len(labels) - 0.4],
@@ -272,8 +272,8 @@ def frontier_figure(points: Sequence[Mapping[str, Any]]) -> go.Figure:
                                        "size": 15 if meta == "chosen" else 13,
                                        "line": {"width": 2.4 if meta == "chosen" else 0}},
         )  # fmt: skip
-    return out.update_layout(
-        **base_layout(360),
+    return lay_out(
+        out, 360,
         dragmode=False,
         hovermode="closest",
         xaxis={"title": {"text": "maximum drawdown, %", "standoff": 6}, "gridcolor": GRID,
