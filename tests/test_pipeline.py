@@ -8,6 +8,7 @@ import pytest
 
 import convnext_vbt as cv
 from convnext_vbt import pipeline
+from convnext_vbt.assessment import trial_keys
 from convnext_vbt.config import ConfigError, load_config
 from convnext_vbt.rundir import DataError
 from convnext_vbt.userfile import UserCodeError
@@ -276,9 +277,8 @@ def test_the_ledger_counts_each_distinct_rule_once(tmp_path):
         counted = pipeline.run(changed, out=out, jobs=1).metrics["trials"]
         return counted["num_runs"], counted["num_rules"]
 
-    assert trials("trading.risk=0.0005") == (1, 2)  # another risk is no other trial
-    assert trials("sweep.threshold=['q0.20', 'q0.30']") == (2, 3)
-    assert trials("labels.up=1.5") == (3, 5)
+    # another risk is no other trial, a second threshold is a strategy and a rule
+    assert trials("trading.risk=0.0005", "sweep.threshold=['q0.20', 'q0.30']") == (2, 3)
     # the same again is no trial, and what was counted when a run was finished stays its own
     lines = (out / "ledger.jsonl").read_text()
     again = pipeline.run(config, out=out, jobs=1)
@@ -287,9 +287,23 @@ def test_the_ledger_counts_each_distinct_rule_once(tmp_path):
     assert again.report.read_bytes() == first.report.read_bytes()
 
 
-def test_a_users_own_code_is_another_strategy_when_its_text_changes(tmp_path):
-    from convnext_vbt.assessment import trial_keys
+def test_what_makes_another_strategy_and_what_another_rule(tmp_path):
+    strategy = write_tiny(tmp_path)
 
+    def keys(*changes):
+        return trial_keys(load_config(strategy, changes))
+
+    run, rule = keys()
+    assert keys("trading.risk=0.0005", "sweep.risk=[0.02]", "trading.init_cash=5") == (run, rule)
+    swept = keys("sweep.threshold=['q0.20', 'q0.30']")
+    assert swept[0] != run
+    assert swept[1] == rule  # each threshold is counted by itself
+    other = keys("labels.up=1.5")
+    assert other[0] != run
+    assert other[1] != rule
+
+
+def test_a_users_own_code_is_another_strategy_when_its_text_changes(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(OWN_CODE)
     config = load_config(write_tiny(tmp_path), [f"rule.file={path}:rule"])

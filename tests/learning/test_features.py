@@ -11,11 +11,12 @@ from convnext_vbt.learning.features import ALL_FEATURES, Features, compute_featu
 from convnext_vbt.market.bars import Bars
 from tests.learning.markets import garbage_after, random_bars, random_frame, random_panel
 
-QUICK = tuple(
-    name
-    for name in ALL_FEATURES
-    if compute_features(random_bars(num_bars=1_400), names=[name]).warmup < 450
-)
+
+@pytest.fixture(scope="module")
+def quick():
+    """The features that are warm within 450 bars."""
+    bars = random_bars(num_bars=1_400)
+    return [n for n in ALL_FEATURES if compute_features(bars, names=[n]).warmup < 450]
 
 
 def test_about_thirty_features_with_one_warm_up():
@@ -67,10 +68,10 @@ def test_the_order_asked_for_is_the_order_given():
 
 @settings(derandomize=True, deadline=None, max_examples=30)
 @given(t=st.integers(700, 790), seed=st.integers(0, 10_000))
-def test_bars_after_t_leave_features_up_to_t_bit_identical(t, seed):
+def test_bars_after_t_leave_features_up_to_t_bit_identical(quick, t, seed):
     panel = random_panel(num_bars=800, num_symbols=3, seed=seed)
-    before = compute_features(panel, names=QUICK)
-    after = compute_features(garbage_after(panel, t, seed + 1), names=QUICK)
+    before = compute_features(panel, names=quick)
+    after = compute_features(garbage_after(panel, t, seed + 1), names=quick)
     assert before.values[: t + 1].tobytes() == after.values[: t + 1].tobytes()
     assert np.isfinite(before.values[t]).any()
 

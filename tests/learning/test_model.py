@@ -6,9 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from transformers import ConvNextConfig, ConvNextV2Config
-from transformers.models.convnext.modeling_convnext import ConvNextLayer
-from transformers.models.convnextv2.modeling_convnextv2 import ConvNextV2Layer
 
 from convnext_vbt.learning.model import SIZES, Block, Cache, ConvNeXt1d, DropPath, decay_groups
 
@@ -185,6 +182,11 @@ def copy_into_2d(block, layer):
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_block_equals_transformers_convnext_layer(version):
+    # here, because it takes two seconds to import, which every worker would spend
+    from transformers import ConvNextConfig, ConvNextV2Config
+    from transformers.models.convnext.modeling_convnext import ConvNextLayer
+    from transformers.models.convnextv2.modeling_convnextv2 import ConvNextV2Layer
+
     torch.manual_seed(version)
     block = Block(24, 7, causal=False, version=version, layer_scale=0.3, rate=0.0)
     with torch.no_grad():

@@ -161,6 +161,7 @@ def loky_workers():
                 yield int(status.parent.name)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced_and_changes_no_bit(bars, tmp_path, caplog):
     long = dataclasses.replace(TRAINING, steps=150, patience=150)
 

@@ -15,7 +15,7 @@ CHANGES = (
 )
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A finished run of two networks, 1,200 simulated hours from 2022-01-01 on."""
     home = tmp_path_factory.mktemp("live")
@@ -24,11 +24,11 @@ def finished(tmp_path_factory):
         return pipeline.run(load_config(write_tiny(home, *CHANGES)), out=home, jobs=1)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def trained(finished):
     return open_trained(finished.directory)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def bars(finished):
     return finished.result.bars

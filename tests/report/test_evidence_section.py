@@ -39,6 +39,12 @@ def page(res, assessment):
     return Page.read(text)
 
 
+@pytest.fixture(scope="module")
+def small():
+    """One cell of few bars, for what is written in words: its page is made in half the time."""
+    return make_sweep(bars=make_bars(bars=1_500), threshold="q0.70", risk=0.01)
+
+
 def words(text):
     """The visible text of a page, without tags."""
     return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text)))
@@ -80,16 +86,17 @@ def test_the_verdict_comes_before_everything_else(res, assessment, page):
 
 
 @pytest.mark.parametrize("word", ["PASS", "INCONCLUSIVE", "FAIL"])
-def test_each_verdict_has_a_word_and_a_shape_of_its_own(res, assessment, word):
+def test_each_verdict_has_a_word_and_a_shape_of_its_own(small, word):
+    assessment = assess(small, draws=40)
     judged = replace(assessment, verdict=replace(assessment.verdict, word=word))
-    text = render(res, provenance={}, assessment=judged)
+    text = render(small, provenance={}, assessment=judged)
     assert f'class="verdict {word.lower()}"' in text
     shape = {"PASS": "<circle", "INCONCLUSIVE": "M24 5l21 37H3z", "FAIL": "M16 4h16"}
     assert [name for name, mark in shape.items() if mark in text] == [word]
 
 
-def test_two_arguments_give_the_whole_page(res, tmp_path):
-    text = write_report(res, tmp_path / "report.html").read_text()
+def test_two_arguments_give_the_whole_page(small, tmp_path):
+    text = write_report(small, tmp_path / "report.html").read_text()
     assert "Verdict" in words(text)
     assert "1 strategy tried on this data" in text  # no ledger: this sweep alone
 
@@ -209,7 +216,8 @@ def test_one_side_only_says_why_there_is_no_null():
 
 
 def test_a_panel_is_one_account():
-    res = make_sweep(bars=make_bars("A/USDT", "B/USDT", bars=1_500), risk=0.01)
+    bars = make_bars("A/USDT", "B/USDT", bars=1_500)
+    res = make_sweep(bars=bars, threshold=["q0.70", "q0.90"], risk=0.01)
     assessment = assess(res, draws=40)
     page = Page.read(render(res, provenance={}, assessment=assessment))
     simulation = assessment.headline.selection.simulation
@@ -223,10 +231,10 @@ def test_a_panel_is_one_account():
     assert "All 2 symbols share one account" in page.text
 
 
-def test_baselines_stand_beside_the_network(res):
-    other = make_sweep(threshold=["q0.50", "q0.60"], risk=0.01)
-    found = compare({"convnext": res, "logistic": other}, risk=0.01)
-    text = quick_render(res, baselines=found)
+def test_baselines_stand_beside_the_network(small, page):
+    other = make_sweep(bars=small.bars, threshold=["q0.50", "q0.60"], risk=0.01)
+    found = compare({"convnext": small, "logistic": other}, risk=0.01)
+    text = quick_render(small, baselines=found)
     assert html.escape(found.sentences[0].replace(" -", " −")) in text
     table = text[text.index("Table of baselines") :].partition("</table>")[0]
     row = found.table.loc["logistic"]
@@ -234,31 +242,32 @@ def test_baselines_stand_beside_the_network(res):
     for name, kind in (("cagr", "percent"), ("sharpe", "ratio"), ("difference", "ratio")):
         assert f"<td>{format_number(row[name], kind)}</td>" in table
     assert f"<td>{format_interval(row['difference_low'], row['difference_high'])}</td>" in table
-    assert 'id="baselines"' not in quick_render(res)
+    assert 'id="baselines"' not in page.text
 
 
-def test_a_network_that_added_nothing_is_said_to_be_its_base_alone(res):
-    fits = tuple(replace(fit, epochs=0 if fit.number == 1 else 7) for fit in res.predictions.fits)
-    idle = replace(res, predictions=replace(res.predictions, fits=fits))
-    on_base = compare({"convnext": idle, "logistic": res}, base="logistic", risk=0.01)
+def test_a_network_that_added_nothing_is_said_to_be_its_base_alone(small):
+    made = small.predictions
+    fits = tuple(replace(fit, epochs=0 if fit.number == 1 else 7) for fit in made.fits)
+    idle = replace(small, predictions=replace(made, fits=fits))
+    on_base = compare({"convnext": idle, "logistic": small}, base="logistic", risk=0.01)
     text = quick_render(idle, baselines=on_base)
     assert text.count("<td>0: logistic regression alone") == 1
     assert "The network stands on logistic regression: its probabilities start" in text
     assert "adds nothing to the logistic regression that it stands on" in text
-    apart = quick_render(idle, baselines=compare({"convnext": idle, "logistic": res}, risk=0.01))
+    apart = quick_render(idle, baselines=compare({"convnext": idle, "logistic": small}, risk=0.01))
     assert "alone" not in apart[apart.index("Scores of each split") :].partition("</table>")[0]
     assert "stands on" not in apart
 
 
-def test_coverage_is_shown_where_there_are_conformal_sets(res):
-    preds = res.predictions
+def test_coverage_is_shown_where_there_are_conformal_sets(small, page):
+    preds = small.predictions
     spread = np.tile(np.linspace(0.2, 0.8, 1001), (len(preds.splits), 1))
     fits = tuple(replace(fit, num_scores=300) for fit in preds.fits)
     sets = replace(preds, nonconformity=spread, fits=fits)
-    text = quick_render(replace(res, predictions=sets))
-    row = score_splits(sets, labels_for(res.bars, sets.target).values).iloc[0]
+    text = quick_render(replace(small, predictions=sets))
+    row = score_splits(sets, labels_for(small.bars, sets.target).values).iloc[0]
     assert f"<td>{row['coverage_90']:.3f} / {row['set_size_90']:.1f}</td>" in text
-    assert "Coverage / set" not in quick_render(res)
+    assert "Coverage / set" not in page.text
 
 
 def test_the_trials_of_the_ledger_are_named(page):

@@ -36,8 +36,18 @@ def res():
     return with_rates((2e-4, -1e-4))
 
 
-def test_cells_are_accounts_and_not_symbols(res):
-    text = quick_render(res)
+@pytest.fixture(scope="module")
+def assessment(res):
+    return assess(res, draws=40)
+
+
+@pytest.fixture(scope="module")
+def page(res, assessment):
+    return Page.read(render(res, provenance={}, assessment=assessment))
+
+
+def test_cells_are_accounts_and_not_symbols(page):
+    text = page.text
     assert "splits · 12 cells" in text
     assert "12 cells here" in text
     assert "4 thresholds × 3 risk fractions, each an account of its own" in text
@@ -46,7 +56,9 @@ def test_cells_are_accounts_and_not_symbols(res):
     assert text.count('href="#symbols"') == text.count('id="symbols"') == 1
 
 
-def test_of_a_large_panel_each_symbol_has_series_in_the_first_cell_alone(res, monkeypatch):
+def test_of_a_large_panel_each_symbol_has_series_in_the_first_cell_alone(
+    res, assessment, monkeypatch
+):
     grid = payload.Grid.of(res.metrics)
     assert payload.embedded_rows(res, grid, [0]) == list(range(36))
     monkeypatch.setattr(payload, "MAX_EMBEDDED", 30)
@@ -54,7 +66,7 @@ def test_of_a_large_panel_each_symbol_has_series_in_the_first_cell_alone(res, mo
     alone = [row for row in rows if grid.cell(row)["symbol"] != "total"]
     assert alone == [4, 5]
     assert len(rows) == 12 + 2
-    text = quick_render(res)
+    text = render(res, provenance={}, assessment=assessment)
     assert "for 12 of them" in text
     assert "Of each of the 2 symbols alone, those of the first one shown." in text
     monkeypatch.setattr(payload, "MAX_BYTES", 0)
@@ -63,9 +75,7 @@ def test_of_a_large_panel_each_symbol_has_series_in_the_first_cell_alone(res, mo
     assert res.whole_accounts[fewest].sum() == len(fewest) - 2
 
 
-def test_funding_is_a_line_beside_the_costs(res):
-    assessment = assess(res, draws=40)
-    page = Page.read(render(res, provenance={}, assessment=assessment))
+def test_funding_is_a_line_beside_the_costs(res, assessment, page):
     paid = assessment.headline.selection.simulation.funding.sum()
     assert f"<td>{format_number(paid, 'money')}</td>" in page.text
     assert "Funding paid, quote currency" in page.text
@@ -73,7 +83,8 @@ def test_funding_is_a_line_beside_the_costs(res):
     assert np.array_equal(found, res.metrics["funding"].to_numpy())
     row = page.text[page.text.index('data-figure="funding"') :].partition("</tr>")[0]
     assert format_number(paid, "money") in row
-    assert 'data-figure="funding"' not in quick_render(with_rates(None))
+    without = make_sweep(bars=make_bars(*SYMBOLS, bars=1_500), threshold="q0.70", risk=0.01)
+    assert 'data-figure="funding"' not in quick_render(without)
 
 
 def test_who_pays_nothing_for_a_position_is_told_symbol_by_symbol(res):
