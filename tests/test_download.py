@@ -148,7 +148,9 @@ def test_without_ccxt_it_says_what_to_install():
     assert out.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "sign", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
+)
 def test_a_stopped_download_goes_on(exchange, shelf, sign):
     exchange.page = 5
     process = start()

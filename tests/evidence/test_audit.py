@@ -125,8 +125,13 @@ def assert_blamed(report, stage, *words):
     assert report.first.difference.bar <= report.first.cut.bar + 1
 
 
-def test_an_honest_strategy_passes_and_every_stage_was_compared(bars):
-    report = examine(bars)
+@pytest.fixture(scope="module")
+def report(bars):
+    """Of the honest strategy."""
+    return examine(bars)
+
+
+def test_an_honest_strategy_passes_and_every_stage_was_compared(report):
     assert report.passed
     assert report.first is None
     assert report.stages == (
@@ -144,8 +149,7 @@ def test_an_honest_strategy_passes_and_every_stage_was_compared(bars):
     assert facts["stages"]["orders"]["compared"] == counts["orders"][0]
 
 
-def test_cuts_cover_every_boundary_entries_and_the_beginning(bars):
-    report = examine(bars)
+def test_cuts_cover_every_boundary_entries_and_the_beginning(bars, report):
     cuts = {(check.cut.bar, check.cut.next_open) for check in report.checks}
     for split in WALK.split(labels_for(bars, TARGET)):
         for begin in (split.valid[0], split.calibration[0], split.test[0]):
@@ -154,8 +158,8 @@ def test_cuts_cover_every_boundary_entries_and_the_beginning(bars):
     assert any(next_open for _, next_open in cuts)
 
 
-def test_the_same_seed_gives_the_same_report(bars):
-    assert examine(bars).to_dict() == examine(bars).to_dict()
+def test_the_same_seed_gives_the_same_report(bars, report):
+    assert examine(bars).to_dict() == report.to_dict()
 
 
 def test_a_centred_rolling_mean_is_caught(bars):
