@@ -92,6 +92,24 @@ def test_a_name_that_could_deceive_is_refused(tmp_path, symbol):
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.parquet", "a.feather"])
+def test_too_many_rows_are_refused(tmp_path, monkeypatch, name):
+    """A file of 8 MB may hold 50 million rows."""
+    table = simulated_bars(bars=501).frame("close")
+    table = pd.concat([table] * 4, axis=1, keys=["open", "high", "low", "close"])
+    table = table.set_axis(["open", "high", "low", "close"], axis=1).reset_index(names="time")
+    written = {
+        "a.csv.gz": table.to_csv,
+        "a.parquet": table.to_parquet,
+        "a.feather": table.to_feather,
+    }
+    written[name](tmp_path / name)
+    assert len(read_file(tmp_path / name).bars) == 501
+    monkeypatch.setattr("convnext_vbt.market.tables.MAX_ROWS", 500)
+    with pytest.raises(ValueError, match="more than 500 rows; write longer bars, or one file for"):
+        read_file(tmp_path / name)
+
+
 def test_too_many_symbols_are_refused(tmp_path):
     lines = [f"{ROW},S{i}" for i in range(1_001)]
     (tmp_path / "a.csv").write_text("\n".join([f"{NAMES},symbol", *lines]))

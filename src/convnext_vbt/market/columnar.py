@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from convnext_vbt.market.columns import TIME, Layout, count_known, find_columns
-from convnext_vbt.market.tables import MAX_COLUMNS, NO_ROWS, Table, trimmed
+from convnext_vbt.market.tables import MAX_COLUMNS, NO_ROWS, Table, refuse_long, trimmed
 
 COLUMNAR = (".parquet", ".feather", ".arrow")
 
@@ -23,6 +23,7 @@ def read_columnar(path: Path, suffix: str) -> Table:
     try:
         with pa.memory_map(str(path)) as source:
             file = pq.ParquetFile(source) if parquet else pa.ipc.open_file(source)
+            refuse_long(file.metadata.num_rows if parquet else 0)
             schema = file.schema_arrow if parquet else file.schema
             layout, fields, symbol = _layout(schema)
             names = [fields[i] for i in layout.wanted]
@@ -31,6 +32,7 @@ def read_columnar(path: Path, suffix: str) -> Table:
         kind = suffix[1:].capitalize()
         raise ValueError(f"not a readable {kind} file ({error}); fetch it again") from error
     columns = {i: _plain_type(table[fields[i]].combine_chunks()) for i in layout.wanted}
+    refuse_long(table.num_rows)
     if not table.num_rows:
         raise ValueError(NO_ROWS)
     return Table(

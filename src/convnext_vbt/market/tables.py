@@ -34,7 +34,8 @@ NO_HEADER = "no header"
 NO_ROWS = "there are no rows; a file needs at least two bars"
 MAX_COLUMNS = 1_000
 MAX_LINE = 1 << 16
-"""Most columns, and characters in a line, of what may be a table of bars."""
+MAX_ROWS = 10_000_000
+"""Most columns, characters in a line, and rows (19 years of minutes), of a table of bars."""
 _BLOCK = 1 << 22
 _HEAD = 1 << 18
 _HEADER_LINES = 100
@@ -125,7 +126,7 @@ def _read_text(path: Path, findings: Findings) -> Table:
     invalid: list[Any] = []
     try:
         with _opened(path) as stream:
-            table = _parsed(stream, layout, delimiter, skip, encoding, invalid)
+            table = _parsed(_Counted(stream), layout, delimiter, skip, encoding, invalid)
     except pa.ArrowInvalid as error:
         raise ValueError(_parse_error(error, invalid)) from error
     columns = {i: trimmed(table[str(i)]) for i in layout.wanted}
@@ -157,6 +158,28 @@ def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
     if archive.getinfo(inside[0]).flag_bits & 1:
         raise ValueError("the archive is protected by a password; unpack it")
     return archive.open(inside[0])
+
+
+class _Counted:
+    """A stream that ends in an error after too many lines, before they fill the memory."""
+
+    def __init__(self, stream: IO[bytes] | gzip.GzipFile) -> None:
+        self._stream, self._lines, self.closed = stream, 0, False
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes."""
+        data = self._stream.read(size)
+        self._lines += data.count(b"\n")
+        refuse_long(self._lines)
+        return data
+
+
+def refuse_long(num_rows: int) -> None:
+    """Raise `ValueError` for more rows than are read."""
+    if num_rows > MAX_ROWS:
+        raise ValueError(
+            f"more than {MAX_ROWS:,} rows; write longer bars, or one file for each symbol"
+        )
 
 
 def _encoding(head: bytes) -> str:
@@ -265,7 +288,7 @@ def _header_again(
 
 
 def _parsed(
-    stream: IO[bytes] | gzip.GzipFile,
+    stream: _Counted,
     layout: Layout,
     delimiter: str,
     skip: int,
