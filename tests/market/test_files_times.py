@@ -195,6 +195,13 @@ def test_the_repeated_hour_of_local_times_is_told(tmp_path):
         read_file(path)
 
 
+def test_a_bar_written_twice_is_no_repeated_hour(tmp_path):
+    hours = pd.date_range("2024-11-01", periods=100, freq="h").strftime("%Y-%m-%d %H:%M").to_list()
+    found = read(tmp_path, [*hours[:50], "2024-11-03 01:00", *hours[50:]])
+    assert len(found.bars) == 100
+    assert [change.count for change in found.changes if "exact" in change.what] == [1], found
+
+
 def test_an_exchanges_hours_that_never_shift_are_local_times(tmp_path):
     days = pd.bdate_range("2024-01-02", "2024-06-01")
     clocks = [pd.Timedelta(hours=9, minutes=30) + pd.Timedelta(hours=h) for h in range(7)]

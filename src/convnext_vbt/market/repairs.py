@@ -213,11 +213,12 @@ def refuse_local_time(rows: pd.DataFrame, word: str) -> None:
 
 
 def refuse_repeated_hours(rows: pd.DataFrame, word: str) -> None:
-    """Times without an offset of which just the hour that clocks repeat is there twice: no UTC."""
+    """Times without an offset of which just the hour that clocks repeat has two bars: no UTC."""
     distance = np.diff(rows["time"].to_numpy())
     if (distance > 0).all() or (distance < 0).all():
         return
-    again = rows["time"].duplicated().to_numpy()
+    same = rows.duplicated(list(rows.columns.difference(["line"])))
+    again = (rows["time"].duplicated() & ~same).to_numpy()
     if not again.any():
         return
     twice = pd.DatetimeIndex(rows["time"].to_numpy()[again])
