@@ -87,12 +87,15 @@ def test_what_is_audited_is_what_a_run_does():
         assert preds.fits == other.fits
 
 
+ONE_SPLIT = {"source": "simulated:seed=5,bars=790"}
+
+
 def test_a_users_own_feature_function_is_audited(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(FEATURES)
     for name, passes in (("honest", True), ("centred", False)):
         section = {"file": f"{path}:{name}", "names": None, "extend": False}
-        report = examine(tiny(features=section))
+        report = examine(tiny(data=ONE_SPLIT, features=section))
         assert report.passed == passes
     assert report.first.stage == "features"
     assert "distance of SIM/USDT is " in report.first.difference.text
@@ -102,7 +105,7 @@ def test_a_users_own_rule_is_audited(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(RULES)
     for name, passes in (("honest", True), ("hindsight", False)):
-        report = examine(tiny(rule={"file": f"{path}:{name}"}))
+        report = examine(tiny(data=ONE_SPLIT, rule={"file": f"{path}:{name}"}))
         assert report.passed == passes
     assert report.first.stage == "signals"
 
@@ -111,7 +114,7 @@ def test_a_users_own_rule_is_audited(tmp_path):
 def test_the_command_prints_every_stage_and_exits_with_5_at_a_leak(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(RULES)
-    one_split = "data.source=simulated:seed=5,bars=790"
+    one_split = f"data.source={ONE_SPLIT['source']}"
     command = ["audit", str(write_tiny(tmp_path)), "--jobs", "1", "--set", one_split]
     clean = CliRunner().invoke(app, command)
     leak = CliRunner().invoke(app, [*command, "--json", "--set", "rule.file=mine.py:hindsight"])

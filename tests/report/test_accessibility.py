@@ -82,11 +82,6 @@ def test_axe_finds_nothing(browser, address, axe):  # noqa: F811
         assert faults(visit, axe) == []
 
 
-def test_axe_finds_nothing_on_the_comparison(browser, comparison, axe):  # noqa: F811
-    with Visit(browser, comparison, bypass_csp=True) as visit:
-        assert faults(visit, axe) == []
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 390])

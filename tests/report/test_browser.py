@@ -194,6 +194,7 @@ def test_a_phone_scrolls_in_one_direction_only(browser, address):
         assert visit.complaints == []
 
 
+@pytest.mark.slow
 def test_print_fits_the_sheet(browser, address):
     sheet = {"width": 703, "height": 1000}  # A4 less 12 mm at each side
     with Visit(browser, address, viewport=sheet) as visit:
@@ -241,6 +242,7 @@ def test_hostile_names_are_text(browser, tmp_path):
         assert (visit.requests, visit.complaints) == ([address], [])
 
 
+@pytest.mark.slow
 def test_a_cell_that_is_not_embedded_says_so(browser, tmp_path, monkeypatch):
     monkeypatch.setattr(payload, "MAX_EMBEDDED", 7)
     res = make_sweep(
@@ -342,6 +344,7 @@ def test_a_selection_changes_every_chart_that_follows_it(browser, address):
         assert "q0.70" in visit.page.text_content("#returns .whose")
 
 
+@pytest.mark.slow
 def test_at_most_two_thousand_markers_lie_on_the_price(browser, tmp_path):
     bars = make_bars(bars=6_000)
     index = bars.index

@@ -108,21 +108,18 @@ def rule_figure(title: str, ticks: Sequence[str]) -> go.Figure:
         hovertemplate="%{y:,.0f} trades<extra></extra>", row=2, col=1,
     )  # fmt: skip
     ticking = {"tickvals": list(range(len(ticks))), "ticktext": [html.escape(t) for t in ticks]}
-    out.update_xaxes(
-        range=[-0.5, len(ticks) - 0.5],
-        showgrid=False,
-        zeroline=False,
-        fixedrange=True,
-        automargin=True,
-        **ticking,
-    )
-    out.update_xaxes(title={"text": html.escape(title), "standoff": 6}, row=2, col=1)
-    out.update_yaxes(gridcolor=GRID, zeroline=False, fixedrange=True)
-    out.update_yaxes(
-        title={"text": "Sharpe ratio"}, zeroline=True, zerolinecolor=MUTED, row=1, col=1
-    )
-    out.update_yaxes(title={"text": "trades"}, rangemode="tozero", row=2, col=1)
-    return lay_out(out, 380, showlegend=False, dragmode=False, bargap=0.55)
+    return lay_out(
+        out, 380,
+        every_x=ticking | {"range": [-0.5, len(ticks) - 0.5], "showgrid": False,
+                           "zeroline": False, "fixedrange": True, "automargin": True},
+        every_y={"gridcolor": GRID, "zeroline": False, "fixedrange": True},
+        xaxis2={"title": {"text": html.escape(title), "standoff": 6}},
+        yaxis={"title": {"text": "Sharpe ratio"}, "zeroline": True, "zerolinecolor": MUTED},
+        yaxis2={"title": {"text": "trades"}, "rangemode": "tozero"},
+        showlegend=False,
+        dragmode=False,
+        bargap=0.55,
+    )  # fmt: skip
 
 
 def cost_figure(costs: Sequence[Costs]) -> go.Figure:
@@ -131,10 +128,8 @@ def cost_figure(costs: Sequence[Costs]) -> go.Figure:
 
     out = make_subplots(rows=1, cols=2, horizontal_spacing=0.12)
     x = [cost.basis_points for cost in costs]
-    for col, (name, label, scale, unit) in enumerate(
-        (("sharpe", "Sharpe ratio, annual", 1, ""), ("cagr", "growth a year, %", 100, " %")),
-        start=1,
-    ):
+    shown = (("sharpe", "Sharpe ratio, annual", 1, ""), ("cagr", "growth a year, %", 100, " %"))
+    for col, (name, _, scale, unit) in enumerate(shown, start=1):
         out.add_scatter(
             x=x,
             y=[cost.figures[name] * scale for cost in costs],
@@ -147,10 +142,14 @@ def cost_figure(costs: Sequence[Costs]) -> go.Figure:
             row=1,
             col=col,
         )
-        out.update_yaxes(title={"text": label, "standoff": 4}, row=1, col=col)
-    out.update_xaxes(
-        title={"text": "cost a side, bp", "standoff": 6}, gridcolor=GRID, zeroline=False,
-        fixedrange=True, tickvals=sorted(set(x)),
+    left, right = ({"title": {"text": label, "standoff": 4}} for _, label, _, _ in shown)
+    return lay_out(
+        out, _HEIGHT,
+        every_x={"title": {"text": "cost a side, bp", "standoff": 6}, "gridcolor": GRID,
+                 "zeroline": False, "fixedrange": True, "tickvals": sorted(set(x))},
+        every_y={"gridcolor": GRID, "zeroline": True, "zerolinecolor": MUTED, "fixedrange": True},
+        yaxis=left,
+        yaxis2=right,
+        showlegend=False,
+        dragmode=False,
     )  # fmt: skip
-    out.update_yaxes(gridcolor=GRID, zeroline=True, zerolinecolor=MUTED, fixedrange=True)
-    return lay_out(out, _HEIGHT, showlegend=False, dragmode=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -262,6 +262,7 @@ def plot_reliability(preds: Predictions, values: np.ndarray, *, bins: int = 10) 
     out = make_subplots(
         rows=1, cols=3, subplot_titles=CLASSES, shared_yaxes=True, horizontal_spacing=0.04
     )
+    axes: dict[str, Any] = {}
     for k, name in enumerate(CLASSES):
         table = scores.reliability(preds, values, k, bins=bins)
         mean, share = (table[c].to_numpy(np.float64) for c in ("mean_probability", "frequency"))
@@ -301,12 +302,19 @@ def plot_reliability(preds: Predictions, values: np.ndarray, *, bins: int = 10) 
             row=1,
             col=k + 1,
         )
-        out.update_xaxes(range=span, nticks=6, row=1, col=k + 1)
-    for update in (out.update_xaxes, out.update_yaxes):
-        update(gridcolor=GRID, zeroline=False, fixedrange=True, tickformat=".2f")
-    out.update_xaxes(title={"text": "predicted probability", "standoff": 6}, row=1, col=2)
-    out.update_yaxes(title={"text": "observed frequency"}, row=1, col=1)
-    return lay_out(out, 330, showlegend=False, dragmode=False)
+        axes[f"xaxis{k + 1 if k else ''}"] = {"range": span, "nticks": 6}
+    axes["xaxis2"]["title"] = {"text": "predicted probability", "standoff": 6}
+    every = {"gridcolor": GRID, "zeroline": False, "fixedrange": True, "tickformat": ".2f"}
+    return lay_out(
+        out,
+        330,
+        every_x=every,
+        every_y=every,
+        yaxis={"title": {"text": "observed frequency"}},
+        showlegend=False,
+        dragmode=False,
+        **axes,
+    )
 
 
 def plot_equity(res: SweepResult, **cell: object) -> go.Figure:
@@ -398,14 +406,14 @@ def equity_figure(
             out.add_annotation(x=f"{middle:%Y-%m-%d %H:%M}", y=1, yref="y domain", yanchor="bottom",
                                text=str(number + 1), showarrow=False,
                                font={"size": 10, "color": MUTED}, row=1, col=1)  # fmt: skip
-    out.update_xaxes(type="date", gridcolor=GRID, zeroline=False)
-    out.update_yaxes(gridcolor=GRID, zeroline=False, fixedrange=True)
-    out.update_yaxes(title={"text": "growth of 1"}, row=1, col=1)
-    out.update_yaxes(title={"text": "below peak, %"}, rangemode="tozero", row=2, col=1)
     return lay_out(
         out,
         480,
         bottom=28,
+        every_x={"type": "date", "gridcolor": GRID, "zeroline": False},
+        every_y={"gridcolor": GRID, "zeroline": False, "fixedrange": True},
+        yaxis={"title": {"text": "growth of 1"}},
+        yaxis2={"title": {"text": "below peak, %"}, "rangemode": "tozero"},
         hovermode="x unified",
         legend={"orientation": "h", "y": 1.06, "yanchor": "bottom", "x": 0},
     )
@@ -427,10 +435,19 @@ def _add_fan(out: go.Figure, days: np.ndarray, fan: Fan) -> None:
         )  # fmt: skip
 
 
-def lay_out(figure: go.Figure, height: int, *, bottom: int = 48, **layout: Any) -> go.Figure:
+def lay_out(
+    figure: go.Figure,
+    height: int,
+    *,
+    bottom: int = 48,
+    every_x: Mapping[str, Any] | None = None,
+    every_y: Mapping[str, Any] | None = None,
+    **layout: Any,
+) -> go.Figure:
     """`figure` with the size, margins, letters and paper of every figure, and with `layout`.
 
-    The layout is set whole, which plotly checks once; `update_layout` takes several times as long.
+    An axis keeps what it has, gets `every_x` or `every_y` and then its own part of `layout`. The
+    layout is set whole, which plotly checks once; its update methods take several times as long.
     """
     base = {
         "height": height,
@@ -441,6 +458,10 @@ def lay_out(figure: go.Figure, height: int, *, bottom: int = 48, **layout: Any) 
         "plot_bgcolor": "rgba(0,0,0,0)",
     }
     before = figure.layout.to_plotly_json()
-    axes = {name: before.get(name, {}) | layout[name] for name in layout if "axis" in name}
-    figure.layout = before | base | layout | axes
+    made = before | base | layout
+    every = {"xaxis": every_x or {}, "yaxis": every_y or {}}
+    for name in made:
+        if name[:5] in every:  # "xaxis2" too
+            made[name] = {**before.get(name, {}), **every[name[:5]], **layout.get(name, {})}
+    figure.layout = made
     return figure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -83,6 +83,7 @@ def outline_figure(found: Sequence[Outlines]) -> go.Figure:
         rows=1, cols=len(found), horizontal_spacing=0.08,
         subplot_titles=[f"P({each.name})" for each in found],
     )  # fmt: skip
+    axes: dict[str, Any] = {}
     for col, each in enumerate(found, start=1):
         for k, name in enumerate(CLASSES):
             total = each.counts[k].sum()
@@ -95,16 +96,19 @@ def outline_figure(found: Sequence[Outlines]) -> go.Figure:
                 hovertemplate=f"{name} came true: %{{y:.1f}} % of its bars<extra></extra>",
                 row=1, col=col,
             )  # fmt: skip
-        out.update_xaxes(
-            title={"text": f"predicted P({each.name})", "standoff": 6}, tickformat=".2f", row=1,
-            col=col,
-        )  # fmt: skip
-    for update in (out.update_xaxes, out.update_yaxes):
-        update(gridcolor=GRID, zeroline=False, fixedrange=True)
-    out.update_yaxes(rangemode="tozero")
-    out.update_yaxes(title={"text": "share of the class’s bars, %"}, row=1, col=1)
-    out.layout.annotations = ()  # the axes say it
-    return lay_out(out, 310, dragmode=False, legend=_LEGEND)
+        title = {"text": f"predicted P({each.name})", "standoff": 6}
+        axes[f"xaxis{col if col > 1 else ''}"] = {"title": title, "tickformat": ".2f"}
+    every = {"gridcolor": GRID, "zeroline": False, "fixedrange": True}
+    return lay_out(
+        out, 310,
+        every_x=every,
+        every_y=every | {"rangemode": "tozero"},
+        yaxis={"title": {"text": "share of the class’s bars, %"}},
+        annotations=(),  # the axes say it
+        dragmode=False,
+        legend=_LEGEND,
+        **axes,
+    )  # fmt: skip
 
 
 def log_loss_figure(labels: Sequence[str], own: np.ndarray, prior: np.ndarray) -> go.Figure:

@@ -190,13 +190,17 @@ def excursion_figure(adverse: np.ndarray, favourable: np.ndarray, returns: np.nd
                 else "%{x:.2f} % at its best, %{y:.2f} % in the end<extra></extra>",
                 row=1, col=col,
             )  # fmt: skip
-    out.update_xaxes(gridcolor=GRID, zeroline=True, zerolinecolor=MUTED, fixedrange=True)
-    out.update_yaxes(gridcolor=GRID, zeroline=True, zerolinecolor=MUTED, fixedrange=True)
-    out.update_xaxes(title={"text": "at its worst (MAE), %", "standoff": 6}, row=1, col=1)
-    out.update_xaxes(title={"text": "at its best (MFE), %", "standoff": 6}, row=1, col=2)
-    out.update_yaxes(title={"text": "net return, %"}, row=1, col=1)
-    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
-    return lay_out(out, 320, dragmode=False, legend=legend)
+    axis = {"gridcolor": GRID, "zeroline": True, "zerolinecolor": MUTED, "fixedrange": True}
+    return lay_out(
+        out, 320,
+        every_x=axis,
+        every_y=axis,
+        xaxis={"title": {"text": "at its worst (MAE), %", "standoff": 6}},
+        xaxis2={"title": {"text": "at its best (MFE), %", "standoff": 6}},
+        yaxis={"title": {"text": "net return, %"}},
+        dragmode=False,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+    )  # fmt: skip
 
 
 def split_figure(
