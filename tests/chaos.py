@@ -64,7 +64,9 @@ def main(folder: Path, count: int) -> None:
     rng = np.random.default_rng()
     for number in range(count):
         out = folder / f"killed-{number}"
-        enough, more = int(rng.integers(0, total)), float(rng.uniform(0, length / total))
+        # One kill in each part of the run, so that some always fall between two networks.
+        enough = int((number + rng.random()) * total / count)
+        more = float(rng.uniform(0, length / total))
         begun, pid = time.monotonic(), start(strategy, out)
         while files(out) < enough and time.monotonic() - begun < 10 * length:
             time.sleep(0.001)

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -124,6 +125,33 @@ def test_check_lists_what_was_changed_and_strict_refuses_it(tmp_path):
         refused = call(*command, "--strict")
         assert refused.exit_code == 3
         assert "strict reading changes nothing, and this file needs it: 1 column" in refused.stderr
+
+
+def test_check_tells_of_each_symbol_and_its_gaps(tmp_path):
+    frame = bars_frame()
+    late = frame.iloc[200:].drop(frame.index[[300, 400, 402, 404, 406, 408, 410, 411]])
+    table = pd.concat({"A/USDT": frame, "B/USDT": late}, names=["symbol", "timestamp"])
+    table.to_csv(tmp_path / "two.csv")
+    lines = call("check", tmp_path / "two.csv").stdout.splitlines()
+    assert lines[0].startswith(
+        "A/USDT: 600 bars 1h UTC · 2022-01-01 00:00 to 2022-01-25 23:00 · 0 g"
+    )
+    assert lines[1].startswith(
+        "B/USDT: 392 bars 1h UTC · 2022-01-09 08:00 to 2022-01-25 23:00 · 7 g"
+    )
+    assert [line for line in lines if line.startswith(("  gap", "  and"))] == [
+        "  gap 2022-01-18 02:00 to 2022-01-18 03:00 (B/USDT, 2 bars)",
+        "  gap 2022-01-13 12:00 to 2022-01-13 12:00 (B/USDT, 1 bar)",
+        "  gap 2022-01-17 16:00 to 2022-01-17 16:00 (B/USDT, 1 bar)",
+        "  gap 2022-01-17 18:00 to 2022-01-17 18:00 (B/USDT, 1 bar)",
+        "  gap 2022-01-17 20:00 to 2022-01-17 20:00 (B/USDT, 1 bar)",
+        "  and 2 more, none longer",
+    ]
+
+
+def bars_frame():
+    bars = simulated_bars(bars=600)
+    return pd.concat([bars.frame(name).iloc[:, 0] for name in FIELDS], axis=1, keys=FIELDS)
 
 
 def test_check_and_doctor(tmp_path):

@@ -338,6 +338,18 @@ def plan(
     }
 
 
+def _span(bars: Bars, gaps: pd.DataFrame, n: int) -> dict[str, Any]:
+    """How many bars a symbol has, from when to when, and what is missing between."""
+    index, own = bars.index[bars.present[:, n]], gaps[gaps["symbol"] == bars.symbols[n]]
+    return {
+        "bars": len(index),
+        "first": f"{index[0]:%Y-%m-%d %H:%M}",
+        "last": f"{index[-1]:%Y-%m-%d %H:%M}",
+        "gaps": len(own),
+        "missing_bars": int(own["missing"].sum()),
+    }
+
+
 def check_bars(source: str, *, strict: bool = False) -> dict[str, Any]:
     """What is to be known of bars before they are traded on: how a file was read, gaps, labels."""
     report = _read(Config(data=DataSection(source=source)), strict=strict)
@@ -365,6 +377,7 @@ def check_bars(source: str, *, strict: bool = False) -> dict[str, Any]:
             "short_sessions": short_sessions(bars) if sessions else None,
             "reading": list(report.reading),
             "changes": [{"count": c.count, "what": c.what} for c in report.changes],
+            "by_symbol": {name: _span(bars, gaps, n) for n, name in enumerate(bars.symbols)},
             "gaps": len(gaps),
             "missing_bars": int(gaps["missing"].sum()),
             "largest_gaps": largest.to_dict("records"),

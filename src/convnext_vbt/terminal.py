@@ -138,10 +138,11 @@ def print_bars(facts: dict[str, Any]) -> None:
     out = console()
     for symbol, shares in facts["labels"].items():
         balance = " ".join(f"{name} {share:.0%}" for name, share in shares.items())
+        own = facts["by_symbol"][symbol]
         say(
             out,
-            f"{symbol}: {facts['bars']:,} bars {facts['step']} UTC · {facts['first']} to "
-            f"{facts['last']} · {facts['gaps']} gaps ({facts['missing_bars']} bars) · "
+            f"{symbol}: {own['bars']:,} bars {facts['step']} UTC · {own['first']} to "
+            f"{own['last']} · {own['gaps']:,} gaps ({own['missing_bars']:,} bars) · "
             f"{facts['bars_per_year']:,.0f} bars a year · labels {balance}",
         )
     if facts["reading"]:
@@ -156,7 +157,11 @@ def print_bars(facts: dict[str, Any]) -> None:
             f"exchanges have 8 to 20 holidays), {facts['short_sessions']:,} short days",
         )
     for gap in facts["largest_gaps"]:
-        say(out, f"  gap {gap['start']} to {gap['end']} ({gap['missing']} bars)")
+        count = f"{gap['missing']:,} {'bar' if gap['missing'] == 1 else 'bars'}"
+        whose = f"{gap['symbol']}, " if len(facts["symbols"]) > 1 else ""
+        say(out, f"  gap {gap['start'][:16]} to {gap['end'][:16]} ({whose}{count})")
+    if (more := facts["gaps"] - len(facts["largest_gaps"])) > 0:
+        say(out, f"  and {more:,} more, none longer")
 
 
 def print_runs(entries: Sequence[dict[str, Any]]) -> None:
