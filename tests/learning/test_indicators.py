@@ -70,6 +70,7 @@ def test_compiled_and_plain_kernels_agree(kernel, num_rows, arguments):
         (indicators.window_sum_nb, (VOLUME, 7, 24)),
         (indicators.window_max_nb, (HIGH, 14)),
         (indicators.window_moments_nb, (CLOSE, VOLUME, 20)),
+        (indicators.window_variance_nb, (CLOSE, 20)),
     ],
 )
 def test_compiled_and_plain_helpers_agree(kernel, arguments):
@@ -98,6 +99,8 @@ def test_window_aggregates_equal_pandas(window):
         (variance, rolling.var(ddof=0)),
         (covariance, rolling.cov(volume, ddof=0) if window > 1 else 0.0 * price),
     ]
+    alone = indicators.window_variance_nb(CLOSE, window)
+    np.testing.assert_array_equal(alone, (x, variance))
     for ours, theirs in pairs:
         np.testing.assert_allclose(ours[window - 1 :], theirs[window - 1 :], rtol=1e-9, atol=1e-7)
 
@@ -165,18 +168,6 @@ def test_bollinger_bands_equal_talib():
 def test_stochastic_equals_talib():
     ours = written(indicators.stochastic_nb, 1, HIGH, LOW, CLOSE, 14)[0]
     settled_equal(50 + 50 * ours, talib.STOCHF(HIGH, LOW, CLOSE, 14, 1)[0], 1e-5)
-
-
-@pytest.mark.parametrize("rows", [[0, 2, 3, 5], [1, 2, 3, 4]])
-def test_rows_are_placed_and_no_others_touched(rows):
-    columns = np.arange(8, dtype=np.float32).reshape(2, 4)
-    out = np.full((3, 7), -1, dtype=np.float32)
-    indicators.place_nb(columns, np.array([1, 0, 1]), np.array(rows), 1, out)
-    expected = np.full((3, 7), -1)
-    expected[:, rows[1:]] = [[5, 6, 7], [1, 2, 3], [5, 6, 7]]
-    np.testing.assert_array_equal(out, expected)
-    indicators.place_nb(columns, np.array([1, 0, 1]), np.array(rows), 4, out)  # all warm-up
-    np.testing.assert_array_equal(out, expected)
 
 
 def test_the_correlation_of_returns_with_volume_is_talibs():

@@ -276,7 +276,7 @@ def _built_in(bars: Bars, names: tuple[str, ...]) -> Features:
         )
     families = [family for family in _FAMILIES if not family.warmups.keys().isdisjoint(names)]
     made = [name for family in families for name in family.warmups]
-    order = np.array([made.index(name) for name in names])
+    order = [made.index(name) for name in names]
     # One row a feature in memory, as the network reads them.
     values_NFT = np.empty((len(bars.symbols), len(names), len(bars)), dtype=np.float32)
     stamps = bars.index.asi8
@@ -290,7 +290,11 @@ def _built_in(bars: Bars, names: tuple[str, ...]) -> Features:
             columns = room[: len(made) * size].reshape(len(made), size)
             _write_families(chunk, families, columns)
             here, start = rows[chunk.first : chunk.first + size], max(0, warmup - chunk.first)
-            indicators.place_nb(columns, order, here, start, values_NFT[n])
+            if len(here) > start:
+                is_whole = here[-1] - here[start] == len(here) - 1 - start
+                to = slice(here[start], here[-1] + 1) if is_whole else here[start:]
+                for row, f in zip(values_NFT[n], order, strict=True):
+                    row[to] = columns[f, start:]
 
     each_symbol(work, len(bars.symbols))
     values_NFT.flags.writeable = False

@@ -54,9 +54,19 @@ def added_nb(late: np.ndarray, early: np.ndarray, lag: int) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def added_twice_nb(run: np.ndarray, lag: int) -> np.ndarray:
+    """Sums of four values `lag` apart: `added_nb` with itself, twice in one pass."""
+    out = run.copy()
+    now, before, earlier, total = run[3 * lag :], run[2 * lag :], run[lag:], out[3 * lag :]
+    for i in range(len(total)):
+        total[i] = (now[i] + before[i]) + (earlier[i] + run[i])
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def window_sum_nb(values: np.ndarray, window: int, apart: int) -> np.ndarray:
     """Sum of the last `window` values that are `apart`, from that many on."""
-    run, length = values.copy(), 1
+    run, length = values, 1
     total, done = run, 0
     while True:
         if window & length:
@@ -64,7 +74,10 @@ def window_sum_nb(values: np.ndarray, window: int, apart: int) -> np.ndarray:
             done += length
         if 2 * length > window:
             return total
-        run, length = added_nb(run, run, length * apart), 2 * length
+        if 4 * length <= window and not window & (2 * length):
+            run, length = added_twice_nb(run, length * apart), 4 * length
+        else:
+            run, length = added_nb(run, run, length * apart), 2 * length
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -149,6 +162,26 @@ def window_moments_nb(
             break
         run, length = merged_nb(run, length, run, length), 2 * length
     return total[0], total[1], total[2] / window, total[3] / window, total[4] / window
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def window_variance_nb(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and population variance of the last `window` values, from that many on."""
+    run, squares, length = values, np.zeros(len(values)), 1
+    mean, total, done = run, squares, 0
+    while True:
+        if window & length:
+            if done:
+                mean, above = merged_mean_nb(mean, done, run, length)
+                total = merged_product_nb(total, done, squares, length, above, above)
+            else:
+                mean, total = run, squares
+            done += length
+        if 2 * length > window:
+            return mean, total / window
+        longer, above = merged_mean_nb(run, length, run, length)
+        squares = merged_product_nb(squares, length, squares, length, above, above)
+        run, length = longer, 2 * length
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -317,7 +350,7 @@ def trend_nb(close: np.ndarray, averages: np.ndarray, out: np.ndarray) -> None:
 @njit(cache=True, nogil=True, error_model="numpy")
 def bollinger_nb(close: np.ndarray, averages: np.ndarray, window: int, out: np.ndarray) -> None:
     """Bollinger %b (two deviations), and the deviation in ATRs, which is a quarter of the width."""
-    mean_, _, variance_, _, _ = window_moments_nb(close, close, window)
+    mean_, variance_ = window_variance_nb(close, window)
     mean, variance = mean_[LOOKBACK:], variance_[LOOKBACK:]
     price, per_atr, percent_b, width = close[LOOKBACK:], averages[PER_ATR], out[0], out[1]
     for i in range(len(price)):
@@ -414,21 +447,3 @@ def clock_nb(stamps: np.ndarray, out: np.ndarray) -> None:
         weeks = (days[i] + 3.0) / 7.0  # 1970-01-01 was a Thursday
         week[i] = 2.0 * np.pi * (weeks - int(weeks))
     hour_[:], week_[:] = hour, week
-
-
-@njit(cache=True, nogil=True)
-def place_nb(
-    columns: np.ndarray, order: np.ndarray, rows: np.ndarray, start: int, out: np.ndarray
-) -> None:
-    """Write the columns (., M) in that order into out (F, T) at `rows`, from `start` on."""
-    if start >= len(rows):
-        return
-    first, stop = rows[start], rows[-1] + 1
-    is_whole = stop - first == len(rows) - start
-    for f in range(len(order)):
-        column, row = columns[order[f]], out[f]
-        if is_whole:
-            row[first:stop] = column[start:]
-        else:
-            for i in range(start, len(rows)):
-                row[rows[i]] = column[i]
