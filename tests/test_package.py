@@ -49,6 +49,7 @@ def test_the_right_half_runs_without_torch_and_the_accessor_is_there_after_vecto
     assert python(code).split() == ["False", "True"]
 
 
+@pytest.mark.slow  # three seconds of imports; the import contracts say the same
 def test_the_left_half_runs_without_vectorbt():
     code = "import sys, convnext_vbt.learning.walkforward; print('vectorbt' in sys.modules)"
     assert python(code) == "False"

@@ -80,7 +80,7 @@ class Visit:
         deadline = time.monotonic() + 60
         while not self.page.evaluate(condition):
             assert time.monotonic() < deadline, condition
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     def figure(self, name):
         return self.page.text_content(f'[data-figure="{name}"] .chosen')
