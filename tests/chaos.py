@@ -55,22 +55,34 @@ def files(folder: Path) -> int:
     return sum(len(names) for _, _, names in os.walk(folder))
 
 
+def when_files_come(pid: int, out: Path) -> list[float]:
+    """Run to the end; seconds at which there first were 0, 1, 2 ... files."""
+    begun, times = time.monotonic(), [0.0]
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        times += [time.monotonic() - begun] * (files(out) + 1 - len(times))
+        if done:
+            assert status == 0
+            return times
+        time.sleep(0.001)
+
+
 def main(folder: Path, count: int) -> None:
     """Kill and resume `count` runs."""
     strategy, whole = write_tiny(folder), folder / "whole"
-    begun = time.monotonic()
-    assert os.waitpid(start(strategy, whole), 0)[1] == 0
-    length, total = time.monotonic() - begun, files(whole)
+    times = when_files_come(start(strategy, whole), whole)
+    length, total = times[-1], len(times) - 1
     rng = np.random.default_rng()
     for number in range(count):
         out = folder / f"killed-{number}"
-        # One kill in each part of the run, so that some always fall between two networks.
+        # A kill in each part of the run, while the next file is in the making: most files come in
+        # a burst, and kills at random seconds would hardly ever fall between two networks.
         enough = int((number + rng.random()) * total / count)
-        more = float(rng.uniform(0, length / total))
+        more = float(rng.uniform(0, times[enough + 1] - times[enough]))
         begun, pid = time.monotonic(), start(strategy, out)
         while files(out) < enough and time.monotonic() - begun < 10 * length:
             time.sleep(0.001)
-        time.sleep(more)  # a random moment before the next file or two
+        time.sleep(more)
         os.kill(pid, signal.SIGKILL)
         killed = os.WIFSIGNALED(os.waitpid(pid, 0)[1])
         left = [path.name for path in out.rglob("*") if path.is_file()]
