@@ -5,6 +5,9 @@ Run `python -m benchmarks.sweep [--quick]`.
 vectorbt gets what suits it: its Rust engine, the chunk of columns that is fastest here, and its
 own methods for the metrics. Both first trade the same cells, and their orders must be equal up to
 the first bar that needs two; then seconds are compared per cell, since vectorbt runs a subset.
+Cells that differ in their risk alone are walked together here, so two grids of as many cells are
+timed: thresholds x stops x risks, and many thresholds at four risks each ("few_risks"), where most
+of the time goes into making the signals, which vectorbt is given ready made.
 backtesting.py (where it is installed) runs a few cells with its own statistics, after its trades
 have shown the same number, bars and sides.
 """
@@ -167,15 +170,21 @@ def main() -> None:
     bars = simulated_bars(seed=0, edge=0.0, bars=8_760 + WARMUP)
     preds = predictions(bars)
     thresholds = np.round(np.linspace(0.40, 0.78, 20), 2).tolist()
-    risks = np.linspace(0.001, 0.02, cells // 20).tolist()
 
-    def ours() -> None:
-        sweep(bars, preds, threshold=thresholds, risk=risks)
+    def swept(rules: int, stops: int, risks: int) -> Callable[[], object]:
+        return lambda: sweep(
+            bars,
+            preds,
+            threshold=np.linspace(0.40, 0.78, rules).tolist(),
+            risk=np.linspace(0.001, 0.02, risks).tolist(),
+            stop_multiple=np.linspace(0.5, 2.0, stops).tolist(),
+        )
 
+    ours, few_risks = swept(cells // 100, 10, 10), swept(cells // 4, 1, 4)
     start = time.perf_counter()
-    sweep(bars, preds, threshold=thresholds, risk=risks[0])
+    swept(20, 1, 1)()
     first = time.perf_counter() - start
-    peak = peak_mb(ours)
+    peak = max(found) if (found := [*filter(None, map(peak_mb, (ours, few_risks)))]) else None
 
     signals = confidence_signals(preds, bars, threshold=thresholds)
     rng = np.random.default_rng(1)
@@ -188,8 +197,8 @@ def main() -> None:
         *(lambda c=c: vectorbt_metrics(window, rival, c) for c in chunks), repeats=1
     )
     best = chunks[int(np.argmin(taken))]
-    mine, theirs = paired_medians(
-        ours, lambda: vectorbt_metrics(window, rival, best), repeats=repeats
+    mine, mine_few, theirs = paired_medians(
+        ours, few_risks, lambda: vectorbt_metrics(window, rival, best), repeats=repeats
     )
     few = tiled(signals.take(np.array([0, 9])).rows(WARMUP - 1, len(bars)), np.array([0.1, 0.5]))
     slow = backtesting_seconds(bars.rows(WARMUP - 1, len(bars)), few, 1 if quick else repeats)
@@ -197,6 +206,7 @@ def main() -> None:
     rival_name = f"vectorbt {vbt.__version__}, chunks of {best}"
     for name, count, seconds in (
         ("convnext_vbt.sweep", cells, mine),
+        ("the same, four risks a rule", cells, mine_few),
         (rival_name, subset, theirs),
     ):
         print(f"{name:>28}{count:>8}{seconds:>10.2f}{count / seconds:>12,.0f}")
@@ -206,9 +216,11 @@ def main() -> None:
     print(f"{compared:,} orders equal to vectorbt's; first sweep here, of 20 cells: {first:.2f} s")
     result = {
         "over_vectorbt": round((theirs / subset) / (mine / cells), 1),
+        "few_risks_over_vectorbt": round((theirs / subset) / (mine_few / cells), 1),
         "over_backtesting_py": round(slow[1] / (mine / cells)) if slow else None,
         "cells": cells,
         "seconds": round(mine, 3),
+        "few_risks_seconds": round(mine_few, 3),
         "peak_mb": peak,
         "first_seconds": round(first, 3),
         "threads": numba.get_num_threads(),
