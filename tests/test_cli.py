@@ -17,10 +17,8 @@ from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.rundir import read_manifest
 from convnext_vbt.storage import write_sealed
+from tests.processes import start
 from tests.strategies import write_tiny
-
-ROOT = Path(__file__).parent.parent
-COMMAND = [sys.executable, "-m", "convnext_vbt"]
 
 
 @pytest.fixture(scope="module")
@@ -214,15 +212,8 @@ def test_help_does_not_import_the_heavy_packages():
     assert out.stdout.strip() == "[]"
 
 
-def start(home, out, *args):
-    return subprocess.Popen(
-        [*COMMAND, "run", str(home / "tiny.toml"), "--out", str(out), "--jobs", "1", *args],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        cwd=ROOT,
-    )
+def start_run(home, out, *args):
+    return start("run", home / "tiny.toml", "--out", out, "--jobs", 1, *args)
 
 
 def wait_for_splits(process, out, count):
@@ -241,14 +232,14 @@ def test_a_killed_and_an_interrupted_run_go_on_and_give_bit_identical_files(home
     write_tiny(home)
     whole = call("run", home / "tiny.toml", "--out", home / "whole", "--jobs", 1, *SLOW)
     assert whole.exit_code == 0, whole.output
-    killed = start(home, tmp_path, *SLOW)
+    killed = start_run(home, tmp_path, *SLOW)
     wait_for_splits(killed, tmp_path, 1)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate(timeout=60)
     assert killed.returncode == -signal.SIGKILL
     first = len(list(tmp_path.glob("*/splits/*.json")))
     assert 1 <= first < 3
-    interrupted = start(home, tmp_path, *SLOW)
+    interrupted = start_run(home, tmp_path, *SLOW)
     wait_for_splits(interrupted, tmp_path, first + 1)
     os.killpg(interrupted.pid, signal.SIGINT)
     _, stderr = interrupted.communicate(timeout=60)

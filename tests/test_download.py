@@ -14,8 +14,9 @@ from convnext_vbt.market.cache import Shelf
 from convnext_vbt.market.download import download_bars
 from convnext_vbt.market.sources import load_bars
 from tests.market.loopback import HOUR, START, client, make_bars, serving
+from tests.processes import ROOT, start
 from tests.strategies import write_tiny
-from tests.test_cli import COMMAND, ROOT, call
+from tests.test_cli import call
 
 PAIR = ("BTC/USDT", "1h")
 SOURCE = "ccxt:binance:BTC/USDT:1h"
@@ -29,14 +30,8 @@ def exchange(tmp_path, monkeypatch):
         yield served
 
 
-def start(*args):
-    return subprocess.Popen(
-        [*COMMAND, "download", "binance", *PAIR, *args],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
+def start_download(*args):
+    return start("download", "binance", *PAIR, *args)
 
 
 def wait_for_parts(process, shelf, count):
@@ -153,7 +148,7 @@ def test_without_ccxt_it_says_what_to_install():
 )
 def test_a_stopped_download_goes_on(exchange, shelf, sign):
     exchange.page = 5
-    process = start()
+    process = start_download()
     wait_for_parts(process, shelf, 3)
     process.send_signal(sign)
     _, stderr = process.communicate(timeout=60)
@@ -174,7 +169,7 @@ def test_a_stopped_download_goes_on(exchange, shelf, sign):
 @pytest.mark.slow
 def test_two_downloads_at_once_share_the_work(exchange, shelf):
     exchange.page = 25
-    process = start("-q")
+    process = start_download("-q")
     wait_for_parts(process, shelf, 1)
     told = []
     done = download_bars(client(), *PAIR, tell=told.append)

@@ -21,9 +21,9 @@ import convnext_vbt as cv
 from convnext_vbt.cli import app
 from convnext_vbt.rundir import run_log, sole_owner
 from convnext_vbt.storage import WriteError
+from tests.processes import ROOT, start
 from tests.strategies import write_tiny
 
-ROOT = Path(__file__).parent.parent
 LONGER = ["--set", "training.steps=60", "--set", "training.patience=60"]
 pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
 
@@ -335,17 +335,6 @@ def test_a_write_error_keeps_its_number_and_survives_a_process(tmp_path):
     assert str(told).startswith(f"{tmp_path}/a cannot be written (full); make room")
 
 
-def process(*args):
-    return subprocess.Popen(
-        [sys.executable, "-m", "convnext_vbt", *map(str, args)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        cwd=ROOT,
-    )
-
-
 def wait_for(condition, running):
     deadline = time.monotonic() + 200
     while not condition():
@@ -370,12 +359,12 @@ def test_an_interrupt_exits_with_130_and_says_how_to_go_on(home, whole, copy, co
     before = content(copy / "splits")
     if command == "run":
         out = copy.parent / "interrupted"
-        running = process("run", home / "tiny.toml", "--out", out, "--jobs", 2, *LONGER)
+        running = start("run", home / "tiny.toml", "--out", out, "--jobs", 2, *LONGER)
         wait_for(lambda: list(out.glob("*/splits/*.json")), running)
     else:
         more = ("--risk", "0.003,0.004") if command == "sweep" else ()
         lines = (copy / "run.log").read_text()
-        running = process(command, copy, *more)
+        running = start(command, copy, *more)
         logs = copy.parent.glob
         wait_for(lambda: any(p.read_text() != lines for p in logs("*/run.log")), running)
     os.killpg(running.pid, signal.SIGINT)
@@ -391,7 +380,7 @@ def test_an_interrupt_exits_with_130_and_says_how_to_go_on(home, whole, copy, co
 
 @pytest.mark.slow
 def test_two_processes_of_one_strategy_one_works_and_one_is_told(home, whole, tmp_path):
-    first = process("run", home / "tiny.toml", "--out", tmp_path, "--jobs", 1, *LONGER)
+    first = start("run", home / "tiny.toml", "--out", tmp_path, "--jobs", 1, *LONGER)
     wait_for(lambda: list(tmp_path.glob("*/run.log")), first)
     os.killpg(first.pid, signal.SIGSTOP)
     second = run_tiny(home, tmp_path, *LONGER)

@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -14,6 +12,7 @@ from convnext_vbt.cli import app
 from convnext_vbt.config import load_config
 from convnext_vbt.live.text import NOT_AN_ORDER
 from tests.live.test_refusals import frame_of
+from tests.processes import start
 from tests.strategies import write_tiny
 
 PAST = ("--as-of", "2022-02-19T12:30")
@@ -69,10 +68,7 @@ def test_a_watch_ends_with_130_and_has_decided_before(tmp_path, bars):
     strategy = write_tiny(tmp_path)
     config = load_config(strategy, [f"data.source={tmp_path}/fresh.csv"])
     run = pipeline.run(config, out=tmp_path / "reports", jobs=1)
-    command = [sys.executable, "-m", "convnext_vbt", "signal", str(run.directory), "--watch"]
-    with subprocess.Popen(
-        [*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with start("signal", run.directory, "--watch", "--json") as process:
         facts = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
