@@ -294,6 +294,8 @@ def test_tables_sort_by_click_and_by_key(browser, address):
             texts = visit.page.locator("#trade-rows td:nth-child(11)").all_text_contents()
             return [float(text.replace("−", "-").replace(",", "")) for text in texts]
 
+        table = visit.page.locator("#trades .scroll")
+        assert table.evaluate("node => node.scrollWidth <= node.clientWidth")  # no column cut off
         worst_first = profits()
         assert worst_first == sorted(worst_first)
         visit.page.click(head + " button")
