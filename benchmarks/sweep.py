@@ -6,8 +6,8 @@ vectorbt gets what suits it: its Rust engine, the chunk of columns that is faste
 own methods for the metrics. Both first trade the same cells, and their orders must be equal up to
 the first bar that needs two; then seconds are compared per cell, since vectorbt runs a subset.
 Cells that differ in their risk alone are walked together here, so two grids of as many cells are
-timed: thresholds x stops x risks, and many thresholds at four risks each ("few_risks"), where most
-of the time goes into making the signals, which vectorbt is given ready made.
+timed: thresholds x stops x risks, and many thresholds at four risks each ("few_risks"), where
+making the signals, which vectorbt is given ready made, takes half of the time.
 backtesting.py (where it is installed) runs a few cells with its own statistics, after its trades
 have shown the same number, bars and sides.
 """
@@ -34,7 +34,8 @@ from convnext_vbt.trading.brackets import fixed_brackets
 from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.portfolio import simulate
 from convnext_vbt.trading.records import REASONS
-from convnext_vbt.trading.signals import LEVELS, Signals, confidence_signals
+from convnext_vbt.trading.rules import confidence_signals
+from convnext_vbt.trading.signals import LEVELS, Signals
 from convnext_vbt.trading.simulation import simulate_signals
 from convnext_vbt.trading.sweep import sweep
 

@@ -68,9 +68,8 @@ year = cv.load_bars("simulated:seed=0,bars=8760")
 rng = np.random.default_rng(0)
 up, down = (pd.DataFrame({"SIM/USDT": rng.uniform(0.1, 0.45, 8_760)}, year.index) for _ in "ab")
 preds = cv.Predictions.from_frames(prob_up=up, prob_down=down)
-risks = np.linspace(0.001, 0.02, num_cells // 20).tolist()
-result = cv.sweep(year, preds, threshold=np.linspace(0.34, 0.43, 20).round(4).tolist(),
-                  risk=risks, stop=0.03)
+result = cv.sweep(year, preds, threshold=np.linspace(0.34, 0.43, num_cells // 10).tolist(),
+                  risk=np.linspace(0.001, 0.02, 10).tolist(), stop=0.03)
 assert len(result.metrics) == num_cells
 print(after_prediction, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

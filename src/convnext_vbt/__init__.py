@@ -24,7 +24,7 @@ _HOMES = {
     "ConvNeXt1d": "learning.model",
     "ConvNeXtClassifier": "learning.classifier",
     "Signals": "trading.signals",
-    "confidence_signals": "trading.signals",
+    "confidence_signals": "trading.rules",
     "simulate": "trading.portfolio",
     "SweepResult": "trading.sweep",
     "sweep": "trading.sweep",

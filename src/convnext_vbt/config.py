@@ -24,7 +24,7 @@ from convnext_vbt.learning.training import ModelConfig, TrainingConfig
 from convnext_vbt.predictions import Target
 from convnext_vbt.storage import sha256_json
 from convnext_vbt.trading.inputs import SimulationConfig
-from convnext_vbt.trading.signals import RuleConfig
+from convnext_vbt.trading.rules import RuleConfig
 
 MOST_BYTES = 1_000_000
 MOST_VALUES = 10_000

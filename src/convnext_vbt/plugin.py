@@ -20,7 +20,8 @@ from convnext_vbt.config import Config
 from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.pipeline import walk_forward
 from convnext_vbt.predictions import DOWN, STAY, UP, Predictions
-from convnext_vbt.trading.signals import LEVELS, rule_arrays
+from convnext_vbt.trading.rules import apply_rules_nb
+from convnext_vbt.trading.signals import LEVEL_BITS, LEVELS, unpacked
 
 _OUTPUTS = [*LEVELS, "size"]
 
@@ -59,16 +60,16 @@ def _confidence(
     floor: float,
     full: float,
 ) -> tuple[np.ndarray, ...]:
-    levels = rule_arrays(
-        prob_up,
-        prob_down,
-        long=np.full(prob_up.shape, threshold),
-        short=np.full(prob_up.shape, threshold) if short else None,
-        full=np.full(prob_up.shape, full),
-        hysteresis=hysteresis,
-        floor=floor,
-    )
-    return tuple(levels[name] for name in _OUTPUTS)
+    up, down = (np.array(p.T, dtype=np.float32, order="C") for p in (prob_up, prob_down))
+    num = len(up)
+    level, gap = np.full((num, 1), threshold, np.float32), np.full(num, hysteresis, np.float32)
+    codes, sizes = np.empty(up.shape, dtype=np.uint8), np.empty(up.shape)
+    apply_rules_nb(
+        up, down, np.ones(up.shape, dtype=np.bool_), np.zeros(up.shape, dtype=np.int64),
+        np.arange(num), level, level, gap, np.array([full], dtype=np.float32), float(floor),
+        bool(short), LEVEL_BITS, codes, sizes,
+    )  # fmt: skip
+    return (*unpacked(codes).values(), sizes.T)
 
 
 ConfidenceSignals = IndicatorFactory(

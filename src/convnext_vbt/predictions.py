@@ -7,7 +7,6 @@ Dimensions: T bars, N symbols, K = 3 classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -225,6 +224,10 @@ class Predictions:
         It comes from the split's calibration range, which ends before its test range, so it is
         known at every bar it is given for. NaN where there is no prediction.
         """
+        return self._by_bar(self.split_quantiles(level))
+
+    def split_quantiles(self, level: float) -> np.ndarray:
+        """That quantile by `split_position`, float32 (number of splits + 1,); the last is NaN."""
         if self.quantiles is None:
             raise ValueError(
                 "quantile thresholds need predictions with calibration ranges, as walk_forward "
@@ -232,7 +235,21 @@ class Predictions:
             )
         if not 0 <= level <= 1:
             raise ValueError(f"a quantile level must lie in [0, 1], got {level}")
-        return self._by_bar([np.interp(level, QUANTILE_LEVELS, row) for row in self.quantiles])
+        values = [np.interp(level, QUANTILE_LEVELS, row) for row in self.quantiles]
+        return np.array([*values, np.nan], dtype=np.float32)
+
+    @property
+    def split_position(self) -> np.ndarray:
+        """The place in `splits` of each bar's own split, int64 (T, N).
+
+        Without a prediction, and where no splits are given, it is the number of splits.
+        """
+        numbers = [split.number for split in self.splits]
+        # one place for each number and, at [-1], one for "no prediction"
+        position = np.full(max([*numbers, self.split.max(initial=0)]) + 2, len(self.splits))
+        position[numbers] = np.arange(len(numbers))
+        place: np.ndarray = position[self.split]
+        return place
 
     def conformal_sets(self, coverage: float) -> np.ndarray:
         """The classes not ruled out at each bar, bool (T, N, 3); none without a prediction.
@@ -253,16 +270,13 @@ class Predictions:
             raise ValueError(f"coverage must lie in (0, 1), got {coverage}; 0.8 is 80 %")
         pairs = zip(self.nonconformity, self.fits, strict=True)
         limits = [_conformal_limit(row, fit.num_scores, coverage) for row, fit in pairs]
-        sets: np.ndarray = 1.0 - self.proba <= self._by_bar(limits)[:, :, None]
+        limit = self._by_bar(np.array([*limits, np.nan], dtype=np.float32))
+        sets: np.ndarray = 1.0 - self.proba <= limit[:, :, None]
         return sets
 
-    def _by_bar(self, per_split: Sequence[float]) -> np.ndarray:
-        """Each bar's own split's value, float32 (T, N), NaN where there is no prediction."""
-        lookup = np.array([*per_split, np.nan], dtype=np.float32)  # [-1] is "no prediction"
-        position = np.full(max((s.number for s in self.splits), default=0) + 2, -1)
-        for row, split in enumerate(self.splits):
-            position[split.number] = row
-        value: np.ndarray = lookup[position[self.split]]
+    def _by_bar(self, per_split: np.ndarray) -> np.ndarray:
+        """Each bar's own split's value, (T, N); the last one where there is no prediction."""
+        value: np.ndarray = per_split[self.split_position]
         return value
 
     def save(self, path: str | Path) -> None:

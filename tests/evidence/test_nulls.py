@@ -288,7 +288,7 @@ def test_circular_shifts_select_anew_and_find_no_skill(bars):
     found = circular_shift_null(clever, selection, initial="q0.30", draws=39, seed=2)
     assert found.p_value == 1 / 40
     rng = np.random.default_rng(2)
-    shifted = replace(clever, signals=_rotated(clever, rng))
+    shifted = replace(clever, rules=_rotated(clever, rng))
     account = nested_selection(shifted, initial="q0.30").simulation
     assert found.draws[0] == sharpe_ratio(daily_returns(account), 365)
     assert found.total_returns[0] == pytest.approx(account.equity[-1, 0] / 10_000 - 1)

@@ -175,9 +175,8 @@ class Account:
 def read(bars, signals, brackets, config, sizing):
     """The oracle of what `simulate_signals` is given, one rule."""
     from convnext_vbt.trading import kernel
-    from convnext_vbt.trading.inputs import signal_codes
 
-    codes, markets = signal_codes(signals), []
+    codes, markets = signals.packed()[0].T, []
     for c, symbol in enumerate(signals.symbols):
         n = bars.symbols.index(symbol)
         rows = range(len(bars))

@@ -443,6 +443,8 @@ def test_frames_speak_in_words():
 def test_what_does_not_belong_together_is_refused():
     bars = bars_of([FLAT] * 4)
     none = fixed_brackets(bars)
+    unstaked = signals_of(4, entries=[1], short_entries=[2], size=0.0)
+    assert not len(simulate_signals(bars, unstaked, none).orders)
     with pytest.raises(ValueError, match=r"2 entries have no stop \(first at 2024-01-01 01:00"):
         simulate_signals(bars, signals_of(4, entries=[1, 2]), none)
     with pytest.raises(ValueError, match="signals cover 5 bars"):

@@ -8,8 +8,9 @@ import pytest
 import vectorbt as vbt  # noqa: F401  (registers the accessors)
 
 from convnext_vbt.predictions import Predictions, Target
+from convnext_vbt.trading import cells
 from convnext_vbt.trading.brackets import fixed_brackets, target_brackets
-from convnext_vbt.trading.signals import RuleConfig, confidence_signals
+from convnext_vbt.trading.rules import RuleConfig, confidence_signals
 from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import TOTAL, prediction_window, sweep
 
@@ -187,6 +188,37 @@ def test_daily_returns_are_those_of_the_reference_risk(result):
     asked = sweep(BARS, PREDS, threshold=[0.5], risk=[0.005, 0.02], reference_risk=0.02)
     assert asked.reference_risk == 0.02
     assert asked.daily_returns.std().iloc[0] > 2 * own.std()
+
+
+def test_the_reference_risk_need_not_be_swept(result):
+    swept = sweep(BARS, PREDS, threshold=[0.4, 0.5], risk=[0.02], reference_risk=0.005)
+    assert swept.metrics.index.unique("risk").tolist() == [0.02]
+    mine, its = swept.daily_returns, result.daily_returns[[(0.4, "A"), (0.5, "A")]]
+    np.testing.assert_array_equal(mine, its)
+    at_once = result.metrics.xs(1.0, level="stop_multiple").loc[swept.metrics.index]
+    np.testing.assert_array_equal(swept.metrics.to_numpy(), at_once.to_numpy())
+
+
+@pytest.mark.parametrize(("bars", "preds"), [(BARS, PREDS), (PANEL, PANEL_PREDS)])
+def test_how_many_rules_are_walked_at_once_changes_nothing(bars, preds, monkeypatch):
+    rules = {"threshold": [0.4, "q0.50", 0.5, 0.45, "q0.70"], "risk": [0.01, 0.02]}
+    own = random_signals(
+        num_bars=len(bars), num_rules=5, seed=1, symbols=bars.symbols, density=0.02
+    )
+    mixed = own.take(np.random.default_rng(0).permutation(len(own.columns))[1:])
+
+    def swept():
+        for arguments in (rules, {"signals": mixed, "risk": [0.01, 0.02]}):
+            made = sweep(bars, preds, stop_multiple=[1.0, 2.0], **arguments)
+            yield made.metrics, made.daily_returns
+
+    at_once = list(swept())
+    monkeypatch.setattr(cells, "CHUNK_BYTES", 40_000)
+    for (metrics, days), (metrics_before, days_before) in zip(swept(), at_once, strict=True):
+        pd.testing.assert_frame_equal(metrics, metrics_before, check_exact=True)
+        pd.testing.assert_frame_equal(days, days_before, check_exact=True)
+    labelled = set(metrics.index.droplevel(["risk", "stop_multiple"])) | set(days.columns)
+    assert {label for label in labelled if label[1] != TOTAL} == set(mixed.columns)
 
 
 def test_the_window_runs_from_the_first_to_the_last_prediction(result):

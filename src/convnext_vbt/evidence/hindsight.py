@@ -87,7 +87,7 @@ def compared_returns(res: SweepResult) -> np.ndarray:
         if name in cells.names:  # the number of trades hardly depends on the risk
             wanted = min(values) if name == "risk" else values[0]
             first &= cells.get_level_values(name) == wanted
-    levels = [*res.signals.rule_levels, "symbol"]
+    levels = [*res.rules.rule_levels, "symbol"]
     rules = zip(*(cells.get_level_values(name)[first] for name in levels), strict=True)
     trades = dict(zip(rules, accounts["trades"].to_numpy()[first], strict=True))
     columns: list[Any] = returns.columns.to_list()

@@ -140,7 +140,7 @@ def circular_shift_null(
     rng = np.random.default_rng(seed)
     sharpes, growths = np.empty(draws), np.empty(draws)
     for m in range(draws):
-        shifted = replace(res, signals=_rotated(res, rng))
+        shifted = replace(res, rules=_rotated(res, rng))
         account = nested_selection(shifted, initial=initial, risk=risk).simulation
         returns = daily_returns(account)
         sharpes[m] = sharpe_ratio(returns, year)
@@ -189,14 +189,15 @@ class _SideAccounts:
             kernel.walk_shared_cells_nb(
                 inputs.prices, inputs.funding, inputs.final, inputs.day_end, codes,
                 sizes_CT[:num_columns], inputs.brackets, symbols,
-                columns.reshape(count, num_symbols), np.arange(count), terms_P3, self.terms, days,
+                columns.reshape(count, num_symbols), np.arange(count), terms_P3,
+                np.arange(count), self.terms, days,
             )  # fmt: skip
             days = days[:, 0]
         else:
             days = np.empty((count, num_days))
             kernel.walk_cells_nb(
                 inputs.prices, inputs.funding, inputs.day_end, codes, sizes_CT[:num_columns],
-                inputs.brackets, symbols, columns, terms_P3, self.terms, days,
+                inputs.brackets, symbols, columns, terms_P3, np.arange(count), self.terms, days,
             )  # fmt: skip
         growth = np.cumprod(1.0 + days, axis=1)
         return self.terms.init_cash * np.column_stack([np.ones(count), growth])

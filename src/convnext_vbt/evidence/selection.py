@@ -19,7 +19,7 @@ from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.window import Window, daily_returns
 from convnext_vbt.predictions import Predictions, Range
 from convnext_vbt.trading.brackets import Brackets
-from convnext_vbt.trading.signals import LEVELS, Signals
+from convnext_vbt.trading.signals import LEVELS, Rules, Signals
 from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import SweepResult
 
@@ -110,7 +110,7 @@ def _candidates(res: SweepResult) -> tuple[pd.Index, np.ndarray, np.ndarray]:
 
     The usual multiples come first, so that a threshold alone names its rule with them.
     """
-    rules, columns_RN = _rules(res.signals)
+    rules, columns_RN = _rules(res.rules)
     swept = [sorted(res.grid[name], key=lambda m: m != USUAL_MULTIPLE) for name in MULTIPLES]
     points = np.array(list(itertools.product(*swept)))
     levels = rules.repeat(len(points)).to_frame(index=False)
@@ -124,18 +124,17 @@ def _candidates(res: SweepResult) -> tuple[pd.Index, np.ndarray, np.ndarray]:
     return joined, columns_RN.repeat(len(points), axis=0), multiples_R2
 
 
-def _rules(signals: Signals) -> tuple[pd.Index, np.ndarray]:
+def _rules(swept: Rules) -> tuple[pd.Index, np.ndarray]:
     """The rules in column order, and each one's columns by symbol, (R, N); -1 where it has none."""
-    symbols = signals.symbols.unique()
-    levels = [name for name in signals.columns.names if name != "symbol"]
-    if levels:
-        rules = signals.columns.droplevel("symbol").unique()
-        numbers = rules.get_indexer(signals.columns.droplevel("symbol"))
+    symbols = swept.symbols.unique()
+    if swept.rule_levels:
+        rules = swept.columns.droplevel("symbol").unique()
+        numbers = rules.get_indexer(swept.columns.droplevel("symbol"))
     else:  # a rule of the user's own, without parameters
         rules = pd.Index(["own"], name="rule")
-        numbers = np.zeros(len(signals.columns), dtype=np.int64)
+        numbers = np.zeros(len(swept.columns), dtype=np.int64)
     columns_RN = np.full((len(rules), len(symbols)), -1)
-    columns_RN[numbers, symbols.get_indexer(signals.symbols)] = np.arange(len(numbers))
+    columns_RN[numbers, symbols.get_indexer(swept.symbols)] = np.arange(len(numbers))
     return rules, columns_RN
 
 
@@ -184,7 +183,7 @@ def _track_records(
     trades_RK = np.zeros((len(columns_RN), len(starts)), dtype=np.int64)
     for r, (columns, (stop, target)) in enumerate(zip(columns_RN, multiples_R2, strict=True)):
         brackets = res.brackets.scaled(stop=stop, take_profit=target)
-        simulation = window.simulate(res.signals.take(columns[columns >= 0]), brackets)
+        simulation = window.simulate(res.rules.take(columns[columns >= 0]), brackets)
         trades = simulation.trades
         exits = trades["exit_idx"][trades["status"] == CLOSED]
         for k, start in enumerate(starts):
@@ -218,22 +217,23 @@ def _choose(
 def _join(
     res: SweepResult, columns_RN: np.ndarray, ranges: dict[int, Range], chosen: np.ndarray
 ) -> Signals:
-    symbols = res.signals.symbols.unique()
-    shape = (len(res.signals.index), len(symbols))
+    symbols = res.rules.symbols.unique()
+    shape = (len(res.rules.index), len(symbols))
     joined = {name: np.zeros(shape, dtype=bool) for name in LEVELS} | {"size": np.zeros(shape)}
     for rule, (start, stop) in zip(chosen, ranges.values(), strict=True):
         there = np.flatnonzero(columns_RN[rule] >= 0)
-        rows = slice(start + res.window[0], stop + res.window[0])
+        first, last = start + res.window[0], stop + res.window[0]
+        own = res.rules.take(columns_RN[rule, there]).rows(first, last).signals()
         for name, values in joined.items():
-            values[rows, there] = getattr(res.signals, name)[rows][:, columns_RN[rule, there]]
+            values[first:last, there] = getattr(own, name)
     columns = pd.MultiIndex.from_arrays([symbols], names=["symbol"])
-    return Signals(index=res.signals.index, columns=columns, **joined)
+    return Signals(index=res.rules.index, columns=columns, **joined)
 
 
 def _join_brackets(
     res: SweepResult, multiples_R2: np.ndarray, ranges: dict[int, Range], chosen: np.ndarray
 ) -> Brackets:
-    multiples_T2 = np.ones((len(res.signals.index), 2))
+    multiples_T2 = np.ones((len(res.rules.index), 2))
     for rule, (start, stop) in zip(chosen, ranges.values(), strict=True):
         multiples_T2[start + res.window[0] : stop + res.window[0]] = multiples_R2[rule]
     stop_T1, target_T1 = multiples_T2[:, :1], multiples_T2[:, 1:]

@@ -85,15 +85,16 @@ def compare_traded(
     """
     rows = (0, bar + 1)
     symbols = left.predictions.symbols
-    columns = [" ".join(map(str, column)) for column in left.result.signals.columns]
+    columns = [" ".join(map(str, column)) for column in left.result.rules.columns]
     yield _first_row(
         left.predictions.proba,
         right.predictions.proba,
         rows,
         ("", symbols, [f"P({name})" for name in CLASSES]),
     )
-    yield _first_attribute(left.result.signals, right.result.signals, LEVELS, rows, columns)
-    yield _first_row(left.result.signals.size, right.result.signals.size, rows, ("size", columns))
+    one, other = left.result.signals, right.result.signals
+    yield _first_attribute(one, other, LEVELS, rows, columns)
+    yield _first_row(one.size, other.size, rows, ("size", columns))
     yield _first_attribute(left.result.brackets, right.result.brackets, DISTANCES, rows, symbols)
     yield _first_of((_choices(left, right, bar), _joined_signals(left, right, rows)))
     yield _orders(left, right, bar, next_open=next_open)

@@ -10,7 +10,7 @@ import pandas as pd
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets
 from convnext_vbt.trading.inputs import SimulationConfig
-from convnext_vbt.trading.signals import Signals
+from convnext_vbt.trading.signals import Rules, Signals
 from convnext_vbt.trading.simulation import Simulation, simulate_signals
 from convnext_vbt.trading.sweep import SweepResult
 
@@ -29,7 +29,7 @@ class Window:
 
     def simulate(
         self,
-        signals: Signals,
+        signals: Rules,
         brackets: Brackets,
         *,
         risk: float | None = None,

@@ -37,8 +37,8 @@ from convnext_vbt.rundir import DataError
 from convnext_vbt.stages import own_signals
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import Brackets
-from convnext_vbt.trading.inputs import signal_codes
-from convnext_vbt.trading.signals import LEVELS, Signals, confidence_signals
+from convnext_vbt.trading.rules import confidence_signals
+from convnext_vbt.trading.signals import LEVELS, Signals
 from convnext_vbt.trading.sweep import rule_brackets
 
 LONGEST_HELD = 1000
@@ -231,7 +231,7 @@ def _plans(moment: _Moment) -> list[_Plan]:
     trading, symbols = moment.trained.config.trading, range(len(moment.bars.symbols))
     held = [moment.held(n) for n in symbols]
     there = moment.bars.present[-1]
-    codes = np.where(there, signal_codes(moment.signals)[0], 0).tolist()
+    codes = np.where(there, moment.signals.packed()[0][:, 0], 0).tolist()
     prices = _prices(moment)
     since = [_bars_held(moment.bars, n, held[n]) for n in symbols]
     limit = moment.brackets.max_holding

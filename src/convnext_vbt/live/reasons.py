@@ -9,7 +9,7 @@ import numpy as np
 
 from convnext_vbt.live.entry import WORDS, Entry
 from convnext_vbt.predictions import DOWN, QUANTILE_LEVELS, UP, Predictions, Target
-from convnext_vbt.trading.signals import RuleConfig, Threshold, parse_threshold
+from convnext_vbt.trading.rules import RuleConfig, Threshold, parse_threshold
 
 
 def confidence_reasons(

@@ -75,7 +75,7 @@ def rule_sharpes(res: SweepResult) -> pd.DataFrame:
         if returns.shape[1] <= MAX_INTERVALS:
             low, high = stats.sharpe_confidence_interval(column)
         values[k] = np.array([float(stats.sharpe_ratio(column)), low, high]) * year
-    levels = [*res.signals.rule_levels, "symbol"]
+    levels = [*res.rules.rule_levels, "symbol"]
     keys = list(zip(*(index.get_level_values(name) for name in levels), strict=True))
     there: list[Any] = returns.columns.to_list()
     place = {key: k for k, key in enumerate(there)}

@@ -15,7 +15,7 @@ import pandas as pd
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import CLASSES, DOWN, UP, Predictions
 from convnext_vbt.report.accounts import Account
-from convnext_vbt.trading.signals import parse_threshold
+from convnext_vbt.trading.rules import parse_threshold
 
 NUM_DECILES = 10
 NUM_BINS = 24

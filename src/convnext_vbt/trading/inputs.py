@@ -14,7 +14,7 @@ import pandas as pd
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import Brackets
-from convnext_vbt.trading.signals import Signals
+from convnext_vbt.trading.signals import Rules
 
 SizeType = Literal["risk", "notional", "value"]
 
@@ -82,11 +82,13 @@ class KernelInputs:
     """int64 (A, K): the columns of each account, then -1 where it has fewer."""
 
 
-def kernel_inputs(bars: Bars, signals: Signals, brackets: Brackets) -> KernelInputs:
+def kernel_inputs(bars: Bars, rules: Rules, brackets: Brackets) -> KernelInputs:
     """Everything that the kernel reads, transposed. A row without a bar says nothing."""
-    symbols = _symbol_positions(bars, signals)
-    account = _accounts(bars, signals)
-    days = bars.index.normalize().asi8
+    symbols = _symbol_positions(bars, rules)
+    columns = account_columns(bars, rules)
+    account = np.empty(len(symbols), dtype=np.int64)
+    account[columns[columns >= 0]] = np.nonzero(columns >= 0)[0]
+    codes, sizes = rules.packed()
     prices = (bars.open.T, bars.high.T, bars.low.T, bars.close.T)
     distances = (
         brackets.stop_long.T,
@@ -96,9 +98,9 @@ def kernel_inputs(bars: Bars, signals: Signals, brackets: Brackets) -> KernelInp
     )
     return KernelInputs(
         prices=np.ascontiguousarray(np.stack(prices, axis=1)),
-        day_end=np.append(days[1:] != days[:-1], True),
-        codes=np.ascontiguousarray((signal_codes(signals) * bars.present[:, symbols]).T),
-        sizes=np.array(signals.size.T, order="C"),  # not read-only: that would compile again
+        day_end=day_ends(bars),
+        codes=codes if bars.present.all() else codes * bars.present.T[symbols],
+        sizes=sizes,
         brackets=np.ascontiguousarray(np.stack(distances, axis=1)),
         symbols=symbols,
         funding=np.zeros((len(bars.symbols), 0))
@@ -106,7 +108,7 @@ def kernel_inputs(bars: Bars, signals: Signals, brackets: Brackets) -> KernelInp
         else np.ascontiguousarray(np.nan_to_num(bars.funding.T)),
         final=len(bars) - 1 - bars.present[::-1].argmax(axis=0),
         account=account,
-        account_columns=_account_columns(account),
+        account_columns=columns,
     )
 
 
@@ -123,77 +125,67 @@ def kernel_terms(config: SimulationConfig, brackets: Brackets, size_type: SizeTy
     )
 
 
-def signal_codes(signals: Signals) -> np.ndarray:
-    """The four levels as bits, uint8 (T, C), conflicts removed as vectorbt's "ignore" does.
-
-    Entry and exit of one side on one row cancel each other; so do the entries of both sides.
-    """
-    long_clash = signals.entries & signals.exits
-    short_clash = signals.short_entries & signals.short_exits
-    enter_long, enter_short = signals.entries & ~long_clash, signals.short_entries & ~short_clash
-    both = enter_long & enter_short
-    bits = (
-        (enter_long & ~both, kernel.ENTER_LONG),
-        (signals.exits & ~long_clash, kernel.EXIT_LONG),
-        (enter_short & ~both, kernel.ENTER_SHORT),
-        (signals.short_exits & ~short_clash, kernel.EXIT_SHORT),
-    )
-    code = np.zeros(signals.size.shape, dtype=np.uint8)
-    for level, bit in bits:
-        code |= level * np.uint8(bit)
-    return code
-
-
-def check_inputs(bars: Bars, signals: Signals, brackets: Brackets, size_type: SizeType) -> None:
+def check_inputs(bars: Bars, rules: Rules, brackets: Brackets, size_type: SizeType) -> None:
     """Raise `ValueError` unless the four belong together."""
     if size_type not in get_args(SizeType):
         raise ValueError(f"size_type must be one of {get_args(SizeType)}, got {size_type!r}")
-    if not signals.index.equals(bars.index):
+    if not rules.index.equals(bars.index):
         raise ValueError(
-            f"signals cover {len(signals.index):,} bars from {signals.index[0]}, the bars are "
+            f"signals cover {len(rules.index):,} bars from {rules.index[0]}, the bars are "
             f"{len(bars):,} from {bars.index[0]}; give both the same index"
         )
-    strangers = signals.symbols.difference(pd.Index(bars.symbols))
+    strangers = rules.symbols.difference(pd.Index(bars.symbols))
     if len(strangers):
         raise ValueError(f"signals of {list(strangers)}, but the bars hold {list(bars.symbols)}")
     if brackets.stop_long.shape != bars.close.shape:
         raise ValueError(
             f"brackets have shape {brackets.stop_long.shape}, the bars {bars.close.shape}"
         )
-    if size_type == "risk":
-        _check_stops(bars, signals, brackets)
 
 
-def _check_stops(bars: Bars, signals: Signals, brackets: Brackets) -> None:
-    symbols = _symbol_positions(bars, signals)
-    staked = (signals.size > 0) & bars.present[:, symbols]
-    bare = signals.entries & staked & np.isnan(brackets.stop_long)[:, symbols]
-    bare |= signals.short_entries & staked & np.isnan(brackets.stop_short)[:, symbols]
-    if bare.any():
-        row = int(bare.any(axis=1).argmax())
+def check_stops(bars: Bars, inputs: KernelInputs, terms: kernel.Terms) -> None:
+    """Raise `ValueError` when sizing by risk meets an entry without a stop."""
+    if terms.sizing != kernel.BY_RISK:
+        return
+    found = np.zeros(len(bars), dtype=np.int64)
+    for side, bit in enumerate((kernel.ENTER_LONG, kernel.ENTER_SHORT)):
+        for n, stops in enumerate(inputs.brackets[:, side]):
+            columns, rows = np.flatnonzero(inputs.symbols == n), np.flatnonzero(np.isnan(stops))
+            where = np.ix_(columns, rows)
+            enters = (inputs.codes[where] & bit != 0) & (inputs.sizes[where] > 0)
+            found[rows] += enters.sum(axis=0)
+    if found.any():
+        row = int((found > 0).argmax())
         raise ValueError(
-            f"{int(bare.sum())} entries have no stop (first at {bars.index[row]}), and sizing by "
-            "risk divides by the loss at the stop; give stop=0.03 or the like, or use "
+            f"{found.sum()} entries have no stop (first at {bars.index[row]}), and sizing by risk "
+            "divides by the loss at the stop; give stop=0.03 or the like, or use "
             "size_type='notional'"
         )
 
 
-def _accounts(bars: Bars, signals: Signals) -> np.ndarray:
-    """The account of each column: one a rule, or one a column where there is a single symbol."""
-    if len(bars.symbols) == 1 or not signals.rule_levels:
-        count = len(signals.columns)
-        return np.arange(count) if len(bars.symbols) == 1 else np.zeros(count, dtype=np.int64)
-    codes: np.ndarray = signals.columns.droplevel("symbol").factorize()[0]
-    return codes.astype(np.int64)
+def account_columns(bars: Bars, rules: Rules) -> np.ndarray:
+    """The columns of each account, int64 (A, K), then -1 where it has fewer.
+
+    There is one account a rule, or one a column where there is a single symbol.
+    """
+    count = len(rules.columns)
+    if len(bars.symbols) == 1:
+        return np.arange(count)[:, None]
+    if not rules.rule_levels:
+        return np.arange(count)[None]
+    codes: np.ndarray = rules.columns.droplevel("symbol").factorize()[0]
+    order = np.argsort(codes, kind="stable")
+    sizes = np.bincount(codes)
+    columns = np.full((len(sizes), int(sizes.max())), -1)
+    columns[np.arange(columns.shape[1]) < sizes[:, None]] = order
+    return columns
 
 
-def _account_columns(account_C: np.ndarray) -> np.ndarray:
-    lists = [np.flatnonzero(account_C == a) for a in range(int(account_C.max()) + 1)]
-    padded = np.full((len(lists), max(map(len, lists))), -1)
-    for row, columns in zip(padded, lists, strict=True):
-        row[: len(columns)] = columns
-    return padded
+def day_ends(bars: Bars) -> np.ndarray:
+    """Whether a row is the last one of its UTC day, bool (T,)."""
+    days = bars.index.normalize().asi8
+    return np.append(days[1:] != days[:-1], True)
 
 
-def _symbol_positions(bars: Bars, signals: Signals) -> np.ndarray:
-    return pd.Index(bars.symbols).get_indexer(signals.symbols).astype(np.int64)
+def _symbol_positions(bars: Bars, rules: Rules) -> np.ndarray:
+    return pd.Index(bars.symbols).get_indexer(rules.symbols).astype(np.int64)

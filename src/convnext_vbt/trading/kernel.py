@@ -98,7 +98,7 @@ class Terms(NamedTuple):
 
 
 class Log(NamedTuple):
-    """Where accounts are written down; lengths of 0 when only their sums are wanted."""
+    """Where accounts are written down; lengths of 0 for what is not wanted."""
 
     fills: np.ndarray
     """float64 (L, O, F), `FILL_FIELDS`."""
@@ -109,11 +109,11 @@ class Log(NamedTuple):
     funding: np.ndarray
     """float64 (T,): funding paid at the bar's open by the first account."""
     days: np.ndarray
-    """float64 (L, D): returns from one UTC day's last close to the next one's."""
+    """float64 (1, D): returns of the first account from one UTC day's last close to the next."""
 
 
 class SharedLog(NamedTuple):
-    """Where a shared account is written down; T, D and orders are 0 when it is not wanted."""
+    """Where a shared account is written down; lengths of 0 for what is not wanted."""
 
     fills: np.ndarray
     """float64 (K, O, F)."""
@@ -300,11 +300,14 @@ def bracket_in_bar_nb(
 
 @njit(cache=True, error_model="numpy")
 def end_day_nb(accounts_LS: np.ndarray, days_LD: np.ndarray, equity_L: np.ndarray) -> None:
-    """Book the return of a UTC day that ends at this equity, of each account."""
+    """Book the return of a UTC day that ends at this equity, of each account.
+
+    The first accounts' returns are written down, as far as `days_LD` has rows.
+    """
     for k in range(len(accounts_LS)):
         before = accounts_LS[k, DAY_EQUITY]
         change = equity_L[k] / before - 1.0 if before > 0.0 else 0.0
-        if days_LD.shape[1] > 0:
+        if k < len(days_LD):
             days_LD[k, int(accounts_LS[k, DAYS])] = change
         accounts_LS[k, DAYS] += 1.0
         offset = change - accounts_LS[k, DAY_MEAN]  # Welford (1962)
@@ -454,13 +457,16 @@ def walk_nb(
 
 
 @njit(cache=True, error_model="numpy")
-def block_starts_nb(cell_column_P: np.ndarray, cell_terms_P3: np.ndarray) -> np.ndarray:
+def block_starts_nb(
+    cell_column_P: np.ndarray, cell_terms_P3: np.ndarray, day_row_P: np.ndarray
+) -> np.ndarray:
     """Where each run of cells begins that are walked together, and where the last one ends."""
     start_B = np.empty(len(cell_column_P) + 1, dtype=np.int64)
     b = start_B[0] = 0
     for p in range(1, len(cell_column_P)):
         if (
             p - start_B[b] == LANES
+            or day_row_P[p] >= 0
             or cell_column_P[p] != cell_column_P[p - 1]
             or cell_terms_P3[p, 1] != cell_terms_P3[p - 1, 1]
             or cell_terms_P3[p, 2] != cell_terms_P3[p - 1, 2]
@@ -482,23 +488,26 @@ def walk_cells_nb(
     symbol_C: np.ndarray,
     cell_column_P: np.ndarray,
     cell_terms_P3: np.ndarray,
+    day_row_P: np.ndarray,
     terms: Terms,
-    days_PD: np.ndarray,
+    days_RD: np.ndarray,
 ) -> np.ndarray:
     """The accounts of all cells, float64 (P, NUM_STATE), side by side; memory does not grow with T.
 
     `funding_NT` is (N, 0) where there is none. `cell_terms_P3` holds risk, stop multiple and
-    take-profit multiple; neighbours that differ in their risk alone are walked together. `days_PD`
-    receives daily returns, or has no column when they are not wanted.
+    take-profit multiple; neighbours that differ in their risk alone are walked together.
+    `day_row_P` is the row of `days_RD` that receives a cell's daily returns, -1 for none.
     """
-    start_B = block_starts_nb(cell_column_P, cell_terms_P3)
+    start_B = block_starts_nb(cell_column_P, cell_terms_P3, day_row_P)
     accounts = np.empty((len(cell_column_P), NUM_STATE))
     for b in prange(len(start_B) - 1):
         p, q = start_B[b], start_B[b + 1]
         c = cell_column_P[p]
         n = symbol_C[c]
         fills = np.empty((q - p, 0, len(FILL_FIELDS)))
-        log = Log(fills, np.empty(0), np.empty(0), np.empty(0), days_PD[p:q])
+        r = day_row_P[p]
+        days = days_RD[r : r + 1] if r >= 0 else days_RD[:0]
+        log = Log(fills, np.empty(0), np.empty(0), np.empty(0), days)
         walk_nb(
             prices_N4T[n], funding_NT[n], day_end_T, code_CT[c], size_CT[c], brackets_N4T[n],
             cell_terms_P3[p:q], terms, accounts[p:q], log,
@@ -722,13 +731,14 @@ def walk_shared_cells_nb(
     column_AK: np.ndarray,
     cell_account_P: np.ndarray,
     cell_terms_P3: np.ndarray,
+    day_row_P: np.ndarray,
     terms: Terms,
-    days_PKD: np.ndarray,
+    days_RKD: np.ndarray,
 ) -> np.ndarray:
     """The shared accounts of all cells side by side: float64 (P, 1 + K, NUM_STATE).
 
-    `column_AK` lists each account's columns, -1 after the last one, whose rows stay 0. `days_PKD`
-    (P, 1 + K, D) receives daily returns, or has D = 0.
+    `column_AK` lists each account's columns, -1 after the last one, whose rows stay 0. `day_row_P`
+    is the row of `days_RKD`, (rows, 1 + K, D), that receives a cell's daily returns, -1 for none.
     """
     states = np.zeros((len(cell_account_P), 1 + column_AK.shape[1], NUM_STATE))
     for p in prange(len(cell_account_P)):
@@ -737,14 +747,10 @@ def walk_shared_cells_nb(
         while num < len(column_K) and column_K[num] >= 0:
             num += 1
         none = np.empty((num, 0))
-        log = SharedLog(
-            np.empty((num, 0, len(FILL_FIELDS))),
-            np.empty(0),
-            none,
-            none,
-            none,
-            days_PKD[p, : num + 1],
-        )
+        fills = np.empty((num, 0, len(FILL_FIELDS)))
+        r = day_row_P[p]
+        days = days_RKD[max(r, 0), : (num + 1 if r >= 0 else 0)]
+        log = SharedLog(fills, np.empty(0), none, none, none, days)
         walk_shared_nb(
             prices_N4T, funding_NT, final_N, day_end_T, code_CT, size_CT, brackets_N4T, symbol_C,
             column_K[:num], cell_terms_P3[p, 0], cell_terms_P3[p, 1], cell_terms_P3[p, 2],

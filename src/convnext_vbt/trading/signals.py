@@ -1,58 +1,81 @@
-"""From probabilities to signals: stateless levels and a size, one column a rule and symbol.
+"""Signals: stateless levels and a size, one column a rule and symbol.
 
 Row t depends on probabilities and bars up to the close of t alone and is acted on at the open of
 t+1. Holding time, stops and re-entry belong to the simulation.
-Dimensions: T bars, N symbols, S rules, C = S x N columns (rules outer, symbols inner).
+Dimensions: T bars, C columns (rules outer, symbols inner).
 """
 
 from __future__ import annotations
 
-import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.market.bars import Bars
-from convnext_vbt.predictions import DOWN, UP, Predictions
+from convnext_vbt.trading import kernel
 
 LEVELS = ("entries", "exits", "short_entries", "short_exits")
-FULL_WITHOUT_QUANTILES = 0.80
-"""Confidence that earns the full size when predictions carry no calibration quantiles."""
+LEVEL_BITS = (kernel.ENTER_LONG, kernel.EXIT_LONG, kernel.ENTER_SHORT, kernel.EXIT_SHORT)
 
 Frame = pd.DataFrame | pd.Series
-Threshold = float | str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleConfig:
-    """The confidence rule of a strategy file; the fields of `confidence_signals`."""
+class Rules(ABC):
+    """What can be traded: columns of rules and symbols, as arrays or as a recipe for them.
 
-    threshold: Threshold = "q0.90"
-    """Enter at this confidence: a probability, or a quantile of it such as "q0.90"."""
-    hysteresis: float = 0.05
-    """Leave when the probability falls this much below the threshold."""
-    short: bool = True
-    """Whether DOWN is sold short, or merely not bought."""
-    short_threshold: Threshold | None = None
-    """A threshold of its own for DOWN; none: the same."""
-    floor: float = 0.25
-    """Share of the full size that a trade right at the threshold gets."""
-    full: Threshold = "q0.99"
-    """Confidence from which on the full size is staked."""
-    abstain: float | None = None
-    """Coverage of the conformal sets, such as 0.5, that must name one side for an entry."""
+    `columns` is a MultiIndex of the rules' parameters with the level "symbol" last.
+    """
+
+    __slots__ = ()
+    index: pd.DatetimeIndex
+    columns: pd.MultiIndex
+
+    @property
+    def rule_levels(self) -> list[str]:
+        """Names of the column levels before "symbol"."""
+        return [str(name) for name in self.columns.names[:-1]]
+
+    @property
+    def symbols(self) -> pd.Index:
+        """The symbol of each column."""
+        return self.columns.get_level_values("symbol")
+
+    def __repr__(self) -> str:
+        names = ", ".join(map(str, self.columns.names))
+        kind = type(self).__name__
+        return f"{kind}({len(self.index):,} bars, {len(self.columns)} columns by {names})"
+
+    @abstractmethod
+    def rows(self, start: int, stop: int) -> Self:
+        """The half-open range of bars [start, stop)."""
+
+    @abstractmethod
+    def take(self, columns: Sequence[int] | np.ndarray) -> Self:
+        """The columns at these positions."""
+
+    @abstractmethod
+    def signals(self) -> Signals:
+        """The arrays of all columns."""
+
+    @abstractmethod
+    def packed(self) -> tuple[np.ndarray, np.ndarray]:
+        """What the kernel reads, time last: codes, uint8 (C, T), and sizes, float64 (C, T).
+
+        A code is the row's levels as bits without conflicts, which are taken as vectorbt's
+        "ignore" does: entry and exit of one side on one row cancel each other; so do the entries
+        of both sides.
+        """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Signals:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Signals(Rules):
     """Entry, exit and size arrays in vectorbt's layout: what a rule says at each bar's close.
 
     The four levels are bool (T, C); `size` is float64 (T, C) in [0, 1], the share of the full
-    stake that an entry on that row gets. `columns` is a MultiIndex of the rule's parameters with
-    the level "symbol" last. All arrays are C-ordered and read-only.
+    stake that an entry on that row gets. All arrays are C-ordered and read-only.
 
     Raises `ValueError` for a wrong shape, a size outside [0, 1] or columns without symbols.
     """
@@ -122,20 +145,6 @@ class Signals:
         index = index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
         return cls(index=index, columns=columns, size=sizes, **arrays)
 
-    def __repr__(self) -> str:
-        names = ", ".join(map(str, self.columns.names))
-        return f"Signals({len(self.index):,} bars, {len(self.columns)} columns by {names})"
-
-    @property
-    def rule_levels(self) -> list[str]:
-        """Names of the column levels before "symbol"."""
-        return [str(name) for name in self.columns.names[:-1]]
-
-    @property
-    def symbols(self) -> pd.Index:
-        """The symbol of each column."""
-        return self.columns.get_level_values("symbol")
-
     def frame(self, name: str) -> pd.DataFrame:
         """One of entries, exits, short_entries, short_exits, size as a frame."""
         return pd.DataFrame(getattr(self, name), index=self.index, columns=self.columns)
@@ -148,198 +157,38 @@ class Signals:
         """The columns at these positions."""
         return self._cut(slice(None), np.asarray(columns, dtype=np.int64))
 
+    def signals(self) -> Signals:
+        """The arrays of all columns."""
+        return self
+
+    def packed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Codes and sizes for the kernel; see `Rules.packed`."""
+        long_clash = self.entries & self.exits
+        short_clash = self.short_entries & self.short_exits
+        enter_long, enter_short = self.entries & ~long_clash, self.short_entries & ~short_clash
+        both = enter_long & enter_short
+        levels = (
+            enter_long & ~both,
+            self.exits & ~long_clash,
+            enter_short & ~both,
+            self.short_exits & ~short_clash,
+        )
+        codes = np.zeros(self.size.shape, dtype=np.uint8)
+        for level, bit in zip(levels, LEVEL_BITS, strict=True):
+            codes |= level * np.uint8(bit)
+        # a copy even of one column: what is read-only would make the kernel compile again
+        return np.array(codes.T, order="C"), np.array(self.size.T, order="C")
+
     def _cut(self, rows: slice, columns: slice | np.ndarray) -> Signals:
         arrays = {name: getattr(self, name)[rows][:, columns] for name in (*LEVELS, "size")}
         return Signals(index=self.index[rows], columns=self.columns[columns], **arrays)
 
 
-def confidence_signals(
-    preds: Predictions,
-    bars: Bars,
-    *,
-    threshold: Threshold | Sequence[Threshold],
-    hysteresis: float | Sequence[float] = 0.05,
-    short: bool = True,
-    short_threshold: Threshold | None = None,
-    floor: float = 0.25,
-    full: Threshold = "q0.99",
-    abstain: float | None = None,
-) -> Signals:
-    """Signals of the confidence rule, one column a threshold (x hysteresis) x symbol.
-
-    A long is entered where P(UP) >= threshold and P(UP) > P(DOWN), and left where P(UP) falls
-    below threshold - hysteresis; shorts mirror it. A short entry is itself the end of a long;
-    with `short=False` it only ends the long. A tie enters nothing; a missing probability neither
-    enters nor leaves. An entry's size is
-
-        floor + (1 - floor) clip((p - threshold) / (full - threshold), 0, 1)
-
-    and 1 where full <= threshold. A threshold is a probability in (0, 1) or a quantile of
-    confidence on the split's own calibration range: "q0.90". The default `full` is 0.80 when the
-    predictions carry no such quantiles (`Predictions.from_frames`).
-
-    With `abstain`, a coverage in (0, 1), there is no entry on a bar whose conformal set of that
-    coverage (`Predictions.conformal_sets`) holds both UP and DOWN or neither of them; STAY may be
-    in it or not. So no position is turned there either; one that is held ends by its own exit
-    level, stop or time. The higher the coverage, the larger the sets and the fewer the entries.
-
-    Columns: "threshold" as it was given, "hysteresis" if a list was given, "symbol".
-
-    Raises `ValueError` for a threshold, hysteresis or floor out of range, and for predictions
-    that do not belong to these bars.
-    """
-    check_same_bars(preds, bars)
-    thresholds = as_list("threshold", threshold)
-    hystereses = as_list("hysteresis", hysteresis)
-    _check_rule(thresholds, hystereses, floor)
-    if short_threshold is not None and not short:
-        raise ValueError("short_threshold has no meaning with short=False; leave one of them out")
-    if full == "q0.99" and preds.quantiles is None:
-        full = FULL_WITHOUT_QUANTILES
-    full_TN = _level(preds, full, "full")
-    open_TN = None
-    if abstain is not None:
-        sets = preds.conformal_sets(abstain)
-        open_TN = sets[:, :, UP] != sets[:, :, DOWN]
-
-    blocks = []
-    keys = []
-    for theta, gap in itertools.product(thresholds, hystereses):
-        long_TN = _level(preds, theta, "threshold")
-        short_TN = (
-            long_TN
-            if short_threshold is None
-            else _level(preds, short_threshold, "short_threshold")
-        )
-        blocks.append(
-            rule_arrays(
-                preds.proba[:, :, UP],
-                preds.proba[:, :, DOWN],
-                long=long_TN,
-                short=short_TN if short else None,
-                full=full_TN,
-                hysteresis=gap,
-                floor=floor,
-                may_enter=open_TN,
-            )
-        )
-        rule = (theta,) if np.ndim(hysteresis) == 0 else (theta, gap)
-        keys += [(*rule, symbol) for symbol in bars.symbols]
-    names = ["threshold", "symbol"] if len(keys[0]) == 2 else ["threshold", "hysteresis", "symbol"]
-    return Signals(
-        index=bars.index,
-        columns=pd.MultiIndex.from_tuples(keys, names=names),
-        **{
-            name: np.concatenate([block[name] for block in blocks], axis=1)
-            for name in (*LEVELS, "size")
-        },
-    )
-
-
-def rule_arrays(
-    prob_up: np.ndarray,
-    prob_down: np.ndarray,
-    *,
-    long: np.ndarray,
-    short: np.ndarray | None,
-    full: np.ndarray,
-    hysteresis: float,
-    floor: float,
-    may_enter: np.ndarray | None = None,
-) -> dict[str, np.ndarray]:
-    """The confidence rule on plain (T, N) arrays: entries, exits, short_entries, short_exits, size.
-
-    `long` and `short` are the thresholds of each bar, `full` the confidence of the full size;
-    `short` None means long only, and then DOWN at the long threshold ends a long. Where `may_enter`
-    is False neither side is signalled. See `confidence_signals` for the rule.
-    """
-    # float32 against float32: 0.7 as a probability is not below 0.7 as a threshold
-    up, down, theta = (np.asarray(x, dtype=np.float32) for x in (prob_up, prob_down, long))
-    theta_down = theta if short is None else np.asarray(short, dtype=np.float32)
-    gap = np.float32(hysteresis)
-    is_up = (up >= theta) & (up > down)
-    is_down = (down >= theta_down) & (down > up)
-    if may_enter is not None:
-        is_up, is_down = is_up & may_enter, is_down & may_enter
-    leaves = up < theta - gap
-    size = np.where(is_up, _size(up, theta, full, floor), 0.0)
-    if short is None:
-        never = np.zeros_like(is_up)
-        return dict(
-            zip((*LEVELS, "size"), (is_up, leaves | is_down, never, never, size), strict=True)
-        )
-    size = np.where(is_down, _size(down, theta_down, full, floor), size)
-    levels = (is_up, leaves, is_down, down < theta_down - gap)
-    return dict(zip((*LEVELS, "size"), (*levels, size), strict=True))
-
-
-def parse_threshold(threshold: Threshold, name: str = "threshold") -> tuple[str, float]:
-    """("probability", p) or ("quantile", q) of a threshold as users write it.
-
-    Raises `ValueError` naming what is allowed.
-    """
-    remedy = "give a probability in (0, 1) such as 0.5, or a quantile of confidence such as 'q0.90'"
-    if isinstance(threshold, str):
-        try:
-            level = float(threshold[1:]) if threshold[:1] == "q" else float("nan")
-        except ValueError:
-            level = float("nan")
-        if not 0 <= level <= 1:
-            raise ValueError(f"{name} {threshold!r} is not understood; {remedy}")
-        return "quantile", level
-    if not 0 < threshold < 1:
-        raise ValueError(f"{name} must lie in (0, 1), got {threshold!r}; {remedy}")
-    return "probability", float(threshold)
-
-
-def check_same_bars(preds: Predictions, bars: Bars) -> None:
-    """Raise `ValueError` unless the predictions speak of exactly these bars."""
-    if preds.symbols != bars.symbols:
-        raise ValueError(f"predictions are of {preds.symbols}, the bars of {bars.symbols}")
-    if not preds.index.equals(bars.index):
-        raise ValueError(
-            f"predictions cover {len(preds.index):,} bars from {preds.index[0]}, the bars are "
-            f"{len(bars):,} from {bars.index[0]}; give both the same index (NaN where there is "
-            "no prediction)"
-        )
-
-
-def _level(preds: Predictions, threshold: Threshold, name: str) -> np.ndarray:
-    """The threshold at every bar, float32 (T, N)."""
-    kind, value = parse_threshold(threshold, name)
-    if kind == "quantile":
-        return preds.confidence_quantile(value)
-    return np.full(preds.split.shape, value, dtype=np.float32)
-
-
-def _size(p: np.ndarray, theta: np.ndarray, full: np.ndarray, floor: float) -> np.ndarray:
-    room = np.asarray(full, dtype=np.float64) - theta
-    reach = np.where(room > 0, (p.astype(np.float64) - theta) / np.where(room > 0, room, 1.0), 1.0)
-    return floor + (1.0 - floor) * np.clip(reach, 0.0, 1.0)
-
-
-def as_list(name: str, values: Any) -> list[Any]:
-    """One value or a sequence of them as a list of plain Python values.
-
-    Raises `ValueError` for an empty or repeating sequence.
-    """
-    items = [values] if np.ndim(values) == 0 else list(values)
-    items = [item.item() if isinstance(item, np.generic) else item for item in items]
-    if not items or len(set(items)) != len(items):
-        raise ValueError(f"{name} needs one or more distinct values, got {items}")
-    return items
-
-
-def _check_rule(thresholds: list[Threshold], hystereses: list[float], floor: float) -> None:
-    lowest = min((t for t in thresholds if not isinstance(t, str)), default=1.0)
-    for gap in hystereses:
-        if not 0 <= gap < lowest:
-            raise ValueError(
-                f"hysteresis must lie in [0, threshold), got {gap:g} with threshold {lowest:g}; "
-                "the exit level is threshold - hysteresis"
-            )
-    if not 0 <= floor <= 1:
-        raise ValueError(f"floor must lie in [0, 1], got {floor}")
+def unpacked(codes: np.ndarray) -> dict[str, np.ndarray]:
+    """The four levels, bool (T, C), of codes (C, T) as `Rules.packed` makes them."""
+    return {
+        name: ((codes & np.uint8(bit)) != 0).T for name, bit in zip(LEVELS, LEVEL_BITS, strict=True)
+    }
 
 
 def _check_columns(columns: pd.MultiIndex) -> None:

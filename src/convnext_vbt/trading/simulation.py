@@ -20,6 +20,7 @@ from convnext_vbt.trading.inputs import (
     SimulationConfig,
     SizeType,
     check_inputs,
+    check_stops,
     kernel_inputs,
     kernel_terms,
 )
@@ -33,7 +34,7 @@ from convnext_vbt.trading.records import (
     trade_records,
     walked,
 )
-from convnext_vbt.trading.signals import Signals
+from convnext_vbt.trading.signals import Rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -140,7 +141,7 @@ class Simulation:
 
 def simulate_signals(
     bars: Bars,
-    signals: Signals,
+    signals: Rules,
     brackets: Brackets,
     *,
     config: SimulationConfig | None = None,
@@ -167,6 +168,7 @@ def simulate_signals(
     check_inputs(bars, signals, brackets, size_type)
     inputs = kernel_inputs(bars, signals, brackets)
     terms = kernel_terms(config, brackets, size_type)
+    check_stops(bars, inputs, terms)
     walk = _walk_alone if len(bars.symbols) == 1 else _walk_shared
     equity, made = walk(inputs, config.risk, terms)
     return Simulation(
@@ -202,7 +204,7 @@ def _walk_alone(
         kernel.walk_nb(
             inputs.prices[n], inputs.funding[n], inputs.day_end, inputs.codes[c], inputs.sizes[c],
             inputs.brackets[n], np.array([[risk, 1.0, 1.0]]), terms, states,
-            kernel.Log(fills, equity, position, funding, np.empty((1, 0))),
+            kernel.Log(fills, equity, position, funding, np.empty((0, 0))),
         )  # fmt: skip
         made.append(walked(fills[0], states[0], position, equity, funding))
     return np.column_stack([column.value for column in made]), made
@@ -222,7 +224,7 @@ def _walk_shared(
         log = kernel.SharedLog(
             np.empty((num, most, len(kernel.FILL_FIELDS))), np.empty(num_bars),
             np.empty((num, num_bars)), np.empty((num, num_bars)),
-            np.zeros((num, num_bars if inputs.funding.shape[1] else 0)), np.empty((1 + num, 0)),
+            np.zeros((num, num_bars if inputs.funding.shape[1] else 0)), np.empty((0, 0)),
         )  # fmt: skip
         states = np.empty((1 + num, kernel.NUM_STATE))
         kernel.walk_shared_nb(

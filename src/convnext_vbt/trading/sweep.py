@@ -20,23 +20,12 @@ import pandas as pd
 
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
-from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets, target_brackets
-from convnext_vbt.trading.inputs import (
-    KernelInputs,
-    SimulationConfig,
-    check_inputs,
-    kernel_inputs,
-    kernel_terms,
-)
+from convnext_vbt.trading.cells import Cells, walk_grid
+from convnext_vbt.trading.inputs import SimulationConfig, check_inputs, day_ends, kernel_terms
 from convnext_vbt.trading.metrics import cell_metrics
-from convnext_vbt.trading.signals import (
-    Signals,
-    Threshold,
-    as_list,
-    check_same_bars,
-    confidence_signals,
-)
+from convnext_vbt.trading.rules import Threshold, as_list, check_same_bars, confidence_rules
+from convnext_vbt.trading.signals import Rules, Signals
 from convnext_vbt.trading.simulation import Simulation, simulate_signals
 
 if TYPE_CHECKING:
@@ -57,7 +46,7 @@ class SweepResult:
 
     bars: Bars
     predictions: Predictions
-    signals: Signals
+    rules: Rules
     """One column a rule and symbol, on all bars."""
     brackets: Brackets
     """Distances before the multiples, on all bars."""
@@ -74,6 +63,11 @@ class SweepResult:
     reference_risk: float
     grid: dict[str, tuple[float, ...]]
     """The swept values of risk, stop_multiple and take_profit_multiple."""
+
+    @property
+    def signals(self) -> Signals:
+        """The arrays of `rules`: of thousands of rules a lot, so `rules.take` those of interest."""
+        return self.rules.signals()
 
     @property
     def window_bars(self) -> Bars:
@@ -109,8 +103,8 @@ class SweepResult:
 
         Raises `ValueError` naming what exists.
         """
-        columns = self.signals.columns
-        levels = self.signals.rule_levels
+        columns = self.rules.columns
+        levels = self.rules.rule_levels
         options: dict[str, list[Any]] = {name: list(columns.unique(name)) for name in levels}
         options["symbol"] = list(columns.unique("symbol"))
         if len(self.bars.symbols) > 1:
@@ -135,19 +129,19 @@ class SweepResult:
         brackets = self.brackets.scaled(
             stop=picked["stop_multiple"], take_profit=picked["take_profit_multiple"]
         )
-        signals = self.signals.take(np.flatnonzero(keep)).rows(*self.window)
+        rules = self.rules.take(np.flatnonzero(keep)).rows(*self.window)
         symbol = picked.get("symbol", TOTAL)
-        if symbol != TOTAL and symbol not in signals.symbols:
+        if symbol != TOTAL and symbol not in rules.symbols:
             raise ValueError(f"no column has {picked} together; there are {list(columns)}")
         done = simulate_signals(
             self.window_bars,
-            signals,
+            rules,
             brackets.rows(*self.window),
             config=replace(self.config, risk=picked["risk"]),
         )
         if len(self.bars.symbols) == 1 or symbol == TOTAL:
             return done
-        return done.alone(list(signals.symbols).index(symbol))
+        return done.alone(list(rules.symbols).index(symbol))
 
     def portfolio(self, **cell: Any) -> vbt.Portfolio:
         """The native vectorbt portfolio of one cell; see `simulation`."""
@@ -201,11 +195,14 @@ def sweep(
     check_same_bars(preds, bars)
     if TOTAL in bars.symbols:
         raise ValueError(f"a symbol cannot be called {TOTAL!r}: that is the account; rename it")
+    rules: Rules
     if signals is None:
-        signals = confidence_signals(
+        rules = confidence_rules(
             preds, bars, threshold=threshold, hysteresis=hysteresis, short=short,
             short_threshold=short_threshold, floor=floor, full=full, abstain=abstain,
         )  # fmt: skip
+    else:
+        rules = signals
     grid = {
         "risk": as_list("risk", risk),
         "stop_multiple": as_list("stop_multiple", stop_multiple),
@@ -222,35 +219,35 @@ def sweep(
     window = prediction_window(preds)
 
     cut = bars.rows(*window)
-    columns = signals.rows(*window)
-    distances = brackets.rows(*window)
-    check_inputs(cut, columns, distances, "risk")
-    inputs = kernel_inputs(cut, columns, distances)
+    traded, distances = rules.rows(*window), brackets.rows(*window)
+    check_inputs(cut, traded, distances, "risk")
+    points = np.array(list(itertools.product(*(grid[name] for name in GRID))))
+    base = np.array([reference, grid["stop_multiple"][0], grid["take_profit_multiple"][0]])
     terms = kernel_terms(config, brackets, "risk")
+    cells = walk_grid(cut, traded, distances, points=points, base=base, terms=terms)
     given = (risk, stop_multiple, take_profit_multiple)
     shown = [n for n, v in zip(GRID, given, strict=True) if n == "risk" or np.ndim(v)]
-    walk = _Walk(cut, columns, inputs, terms)
-    index, states = walk.cells(grid, shown)
+    index = _index(rules, cells, points, shown)
+    there = np.repeat(cells.is_there[:, None], len(points), axis=1)
     metrics = cell_metrics(
-        states, init_cash=init_cash, num_bars=len(cut), bars_per_year=bars.bars_per_year,
-        days_per_year=bars.days_per_year, with_funding=bars.funding is not None,
+        cells.states[there], init_cash=init_cash, num_bars=len(cut),
+        bars_per_year=bars.bars_per_year, days_per_year=bars.days_per_year,
+        with_funding=bars.funding is not None,
     ).set_index(index)  # fmt: skip
     whole = index.get_level_values("symbol") == TOTAL if len(bars.symbols) > 1 else slice(None)
     _warn_few_trades(metrics[whole])
-    base = [reference, grid["stop_multiple"][0], grid["take_profit_multiple"][0]]
-    day_columns, days = walk.days(base)
     return SweepResult(
         bars=bars,
         predictions=preds,
-        signals=signals,
+        rules=rules,
         brackets=brackets,
         config=config,
         window=window,
         metrics=metrics,
         daily_returns=pd.DataFrame(
-            np.ascontiguousarray(days.T),
-            index=cut.index[inputs.day_end].normalize(),
-            columns=day_columns,
+            np.ascontiguousarray(cells.days[cells.is_there].T),
+            index=cut.index[day_ends(cut)].normalize(),
+            columns=_index(rules, cells, base[None], []),
         ),
         reference_risk=reference,
         grid={name: tuple(values) for name, values in grid.items()},
@@ -293,76 +290,19 @@ def prediction_window(preds: Predictions) -> tuple[int, int]:
     return int(rows[0]), int(rows[-1]) + 1
 
 
-class _Walk:
-    """Walks cells through the kernel, one symbol alone or several on one account."""
-
-    def __init__(
-        self, bars: Bars, signals: Signals, inputs: KernelInputs, terms: kernel.Terms
-    ) -> None:
-        self.signals, self.inputs, self.terms = signals, inputs, terms
-        self.is_shared = len(bars.symbols) > 1
-        # What a cell has rows of: its one column, or the account (-1 in front) and its columns.
-        accounts = inputs.account_columns
-        lead = np.full((len(accounts), 1), -1)
-        self.rows_AK = np.hstack([lead, accounts]) if self.is_shared else accounts
-        self.there_AK = self.rows_AK >= 0
-        self.there_AK[:, 0] = True
-
-    def cells(
-        self, grid: dict[str, list[float]], shown: list[str]
-    ) -> tuple[pd.MultiIndex, np.ndarray]:
-        """Index and state of each row: rules outer, then points of the grid, then symbols."""
-        points = np.array(list(itertools.product(*(grid[name] for name in GRID))))
-        account = np.repeat(np.arange(len(self.rows_AK)), len(points))
-        point = np.tile(np.arange(len(points)), len(self.rows_AK))
-        states, _ = self._walk(account, points[point], 0)
-        there = self.there_AK[account]
-        point = np.repeat(point, there.sum(axis=1))
-        levels = [(name, points[point, GRID.index(name)]) for name in shown]
-        return self._index(account, levels), states[there]
-
-    def days(self, base: list[float]) -> tuple[pd.MultiIndex, np.ndarray]:
-        """Columns and UTC-day returns (columns, D) of each rule at one point of the grid."""
-        account = np.arange(len(self.rows_AK))
-        _, days = self._walk(
-            account, np.tile(base, (len(account), 1)), int(self.inputs.day_end.sum())
-        )
-        return self._index(account, []), days[self.there_AK]
-
-    def _walk(
-        self, account_P: np.ndarray, terms_P3: np.ndarray, num_days: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        inputs, num_rows = self.inputs, self.rows_AK.shape[1]
-        days = np.empty((len(account_P), num_rows, num_days))
-        if self.is_shared:
-            states = kernel.walk_shared_cells_nb(
-                inputs.prices, inputs.funding, inputs.final, inputs.day_end, inputs.codes,
-                inputs.sizes, inputs.brackets, inputs.symbols, inputs.account_columns, account_P,
-                terms_P3, self.terms, days,
-            )  # fmt: skip
-            return states, days
-        # Cells that differ in their risk alone are walked together, so they go side by side.
-        together = np.lexsort((terms_P3[:, 2], terms_P3[:, 1], account_P))
-        back = np.argsort(together)
-        states = kernel.walk_cells_nb(
-            inputs.prices, inputs.funding, inputs.day_end, inputs.codes, inputs.sizes,
-            inputs.brackets, inputs.symbols, account_P[together], terms_P3[together], self.terms,
-            days.reshape(len(days), num_days),
-        )  # fmt: skip
-        return states[back, None], days[back]
-
-    def _index(self, account_P: np.ndarray, levels: list[tuple[str, np.ndarray]]) -> pd.MultiIndex:
-        """Labels of the rows that these accounts have; `levels` stand before the symbol."""
-        columns, names = self.signals.columns, self.signals.rule_levels
-        there = self.there_AK[account_P]
-        first = np.repeat(self.inputs.account_columns[account_P, 0], there.sum(axis=1))
-        own = self.rows_AK[account_P][there]
-        symbols = self.signals.symbols[own]
-        arrays: list[Any] = [columns.get_level_values(name)[first] for name in names]
-        arrays += [values for _, values in levels]
-        arrays.append(np.where(own < 0, TOTAL, symbols) if self.is_shared else symbols)
-        shown = [name for name, _ in levels]
-        return pd.MultiIndex.from_arrays(arrays, names=[*names, *shown, "symbol"])
+def _index(rules: Rules, cells: Cells, points: np.ndarray, shown: Sequence[str]) -> pd.MultiIndex:
+    """Labels of the rows of all accounts at all points: rule levels, those `shown`, symbol."""
+    num_points, num_rows = len(points), cells.rows.shape[1]
+    there = np.repeat(cells.is_there[:, None], num_points, axis=1).ravel()
+    row = np.repeat(cells.rows[:, None], num_points, axis=1).ravel()[there]
+    first = cells.rows[np.arange(len(cells.rows)), (cells.rows >= 0).argmax(axis=1)]
+    first = np.repeat(first, num_points * num_rows)[there]
+    point = np.tile(np.repeat(np.arange(num_points), num_rows), len(cells.rows))[there]
+    arrays: list[Any] = [rules.columns.get_level_values(name)[first] for name in rules.rule_levels]
+    arrays += [points[point, GRID.index(name)] for name in shown]
+    symbols = rules.symbols[row]
+    arrays.append(np.where(row < 0, TOTAL, symbols) if num_rows > 1 else symbols)
+    return pd.MultiIndex.from_arrays(arrays, names=[*rules.rule_levels, *shown, "symbol"])
 
 
 def _check_grid(grid: dict[str, list[float]]) -> None:
