@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import paired_medians
+from convnext_vbt.learning.devices import exact
 from convnext_vbt.learning.model import PATCH, SIZES, Block, Cache, ConvNeXt1d
 
 FEATURES = 31
@@ -116,16 +117,40 @@ def measure(size: str, *, bars: int, batch: int, repeats: int) -> dict[str, floa
     }
 
 
-def report(title: str, results: dict[str, dict[str, float]]) -> None:
-    """A table of one column a setting, and the JSON line."""
+@torch.inference_mode()
+def measure_on_card(*, bars: int, repeats: int) -> dict[str, float]:
+    """The small network on a CUDA card, data to it and logits from it included; {} without one."""
+    if not torch.cuda.is_available():
+        return {}
+    net = network("small_1d").eval()
+    x = series(net.receptive_field - 1 + bars)
+    expected = net.forward_valid(x).softmax(2)
+    net.cuda()
+
+    def dense() -> Tensor:
+        return net.forward_valid(x.pin_memory().to("cuda", non_blocking=True)).cpu()
+
+    with exact("cuda"):
+        difference = (dense().softmax(2) - expected).abs().max().item()
+        (seconds,) = paired_medians(dense, repeats=repeats)
+    return {
+        "cuda_bars_per_second": bars / seconds,
+        "cuda_max_abs_probability_diff": difference,
+    }
+
+
+def report(title: str, results: dict[str, dict[str, float]], on_card: dict[str, float]) -> None:
+    """A table of one column a setting, what a card did, and the JSON line."""
     print(title)
     print(f"{'':32s}" + "".join(f"{name or 'small':>24s}" for name in results))
     for key in next(iter(results.values())):
         print(f"{key:32s}" + "".join(f"{values[key]:24,.4g}" for values in results.values()))
+    for key, value in on_card.items():
+        print(f"{key:32s}{value:24,.4g}")
     flat = {
         f"{name}{key}": value for name, values in results.items() for key, value in values.items()
     }
-    print(json.dumps(flat))
+    print(json.dumps(flat | on_card))
 
 
 def main() -> None:
@@ -143,7 +168,9 @@ def main() -> None:
     }
     torch.set_num_threads(2)
     results["two_threads_"] = measure("small_1d", bars=bars, batch=128, repeats=repeats)
-    report("Prediction: seconds a bar of sliding windows over dense, same network", results)
+    on_card = measure_on_card(bars=bars, repeats=repeats)
+    title = "Prediction: seconds a bar of sliding windows over dense, same network"
+    report(title, results, on_card)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numba
 import torch
 from numba.core import config as numba_config
 
-from convnext_vbt.learning.training import resolve_device
+from convnext_vbt.learning.devices import describe_device, resolve_device
 from convnext_vbt.learning.walkforward import available_cores
 from convnext_vbt.rundir import versions
 
@@ -29,7 +29,7 @@ def diagnose() -> dict[str, Any]:
         **optional,
         "platform": platform.platform(),
         "vectorbt engine": "rust" if find_spec("vectorbt_rust") else "numba",
-        "device": _device(),
+        "device": describe_device(resolve_device("auto")),
         "cores": available_cores(),
         "threads": {"torch": torch.get_num_threads(), "numba": numba.get_num_threads()},
         "numba cache": numba_cache(),
@@ -61,11 +61,6 @@ def lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("numba cache", f"{cache['folder']} ({cache['kernels']} kernels, {state})"),
         ("free disk", f"{disk['bytes'] / 1e9:.1f} GB at {disk['folder']}"),
     ]
-
-
-def _device() -> str:
-    device = resolve_device("auto")
-    return f"{device} ({torch.cuda.get_device_name()})" if device == "cuda" else device
 
 
 def _existing(folder: Path) -> Path:

@@ -22,8 +22,9 @@ import pandas as pd
 from convnext_vbt.assessment import gather_evidence
 from convnext_vbt.config import Config, ConfigError, DataSection, load_config, parse_config
 from convnext_vbt.jsontypes import plain
+from convnext_vbt.learning.devices import describe_device, resolve_device
 from convnext_vbt.learning.labels import labels_for
-from convnext_vbt.learning.training import resolve_device, training_flops
+from convnext_vbt.learning.training import training_flops
 from convnext_vbt.learning.walkforward import SplitDone, available_cores
 from convnext_vbt.market.bars import ALWAYS_OPEN, Bars, step_text
 from convnext_vbt.market.files import FileReport
@@ -94,9 +95,8 @@ def run(
     bars, changes = source.bars, [str(change) for change in source.changes]
     stages = prepare(config, bars)
     make_directory(directory)
-    with _at_work(
-        directory, config, bars, splits=len(stages.splits), device=resolve_device(device)
-    ):
+    where = describe_device(resolve_device(device))
+    with _at_work(directory, config, bars, splits=len(stages.splits), device=where):
         for change in changes:
             logger.warning("%s: %s", config.data.source, change)
         refuse_other_data(directory, bars)

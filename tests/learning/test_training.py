@@ -11,11 +11,7 @@ from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import fit_split, predict_range
 from convnext_vbt.learning.labels import Labels
 from convnext_vbt.learning.segments import Segments, Series, pack, scale
-from convnext_vbt.learning.training import (
-    ModelConfig,
-    TrainingConfig,
-    resolve_device,
-)
+from convnext_vbt.learning.training import ModelConfig, TrainingConfig
 from convnext_vbt.predictions import QUANTILE_LEVELS, Split
 
 MODEL = ModelConfig(depths=(1, 1), dims=(8, 16), base="none")  # receptive field 80
@@ -343,39 +339,6 @@ def test_bad_model_settings_are_named(key, value, message):
 def test_bad_training_settings_are_named(key, value, message):
     with pytest.raises(ValueError, match=message):
         TrainingConfig(**{key: value})
-
-
-def test_devices():
-    assert resolve_device("cpu") == "cpu"
-    assert resolve_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(ValueError, match="got 'tpu'"):
-        resolve_device("tpu")
-    if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match='"cuda" was asked for but torch sees no GPU'):
-            resolve_device("cuda")
-
-
-def test_a_gpu_that_does_not_work_is_told_of_and_left(monkeypatch):
-    """This torch is built without CUDA, or has no card: whichever, using one fails."""
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with pytest.warns(UserWarning, match=r"the GPU does not work \(.+\), so the CPU is used"):
-        assert resolve_device("auto") == "cpu"
-    with pytest.raises(ValueError, match='"cuda" was asked for but the GPU does not work'):
-        resolve_device("cuda")
-    assert resolve_device("cpu") == "cpu"
-
-
-@pytest.mark.gpu
-def test_a_gpu_predicts_what_the_cpu_does():
-    features, labels = market()
-    fitted = fit(features, labels)
-    cpu = predict_range(fitted, features, 905, 1000)
-    fitted.predictor.nets[0].cuda()
-    on_gpu = replace(fitted, predictor=replace(fitted.predictor, device="cuda"))
-    gpu = predict_range(on_gpu, features, 905, 1000)
-    np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-3)
 
 
 def test_training_flops_count_what_a_forward_and_backward_pass_multiply():

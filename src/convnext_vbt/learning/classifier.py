@@ -15,8 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.nn import functional
 
+from convnext_vbt.learning.devices import exact, or_on_cpu, resolve_device, send
 from convnext_vbt.learning.model import ConvNeXt1d, decay_groups
-from convnext_vbt.learning.training import resolve_device
 
 WARMUP_SHARE = 0.1  # of all steps
 
@@ -89,10 +89,13 @@ class ConvNeXtClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.mean_ = X.mean(axis=(0, 2))
         spread = X.std(axis=(0, 2))
         self.std_ = np.where(spread > 1e-12, spread, 1.0)
-        with torch.random.fork_rng(devices=[]):
-            net = self._network()
-        self._train(net, self._standardised(X), torch.from_numpy(target.astype(np.int64)))
-        self.state_ = {name: value.cpu() for name, value in net.state_dict().items()}
+        x, classes = self._standardised(X), torch.from_numpy(target.astype(np.int64))
+
+        def trained(device: str) -> dict[str, Tensor]:
+            with exact(device):
+                return self._train(x, classes, device)
+
+        self.state_ = or_on_cpu(resolve_device(self.device), trained)
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
@@ -104,14 +107,18 @@ class ConvNeXtClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"X has {X.shape[1]} channels, but the classifier was fitted on "
                 f"{self.n_features_in_}"
             )
-        with torch.random.fork_rng(devices=[]):
+        batches = torch.split(self._standardised(X), 256)
+
+        def logits(device: str) -> Tensor:
             net = self._network()
-        net.load_state_dict(self.state_)
-        device = resolve_device(self.device)
-        net.to(device).eval()
+            net.load_state_dict(self.state_)
+            net.to(device).eval()
+            with exact(device):
+                return torch.cat([net(send(x, device)).cpu() for x in batches])
+
         with torch.inference_mode():
-            parts = [net(x.to(device)).cpu() for x in torch.split(self._standardised(X), 256)]
-        proba: np.ndarray = torch.cat(parts).double().softmax(1).numpy()
+            both = or_on_cpu(resolve_device(self.device), logits)
+        proba: np.ndarray = both.double().softmax(1).numpy()
         return proba
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -121,25 +128,26 @@ class ConvNeXtClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return chosen
 
     def _network(self) -> ConvNeXt1d:
-        return ConvNeXt1d(
-            self.n_features_in_,
-            num_classes=len(self.classes_),
-            depths=self.depths,
-            dims=self.dims,
-            kernel_size=self.kernel_size,
-            padding=self.padding,
-            version=self.version,
-            layer_scale=self.layer_scale,
-            drop_path=self.drop_path,
-        )
+        with torch.random.fork_rng(devices=[]):  # building one draws weights
+            return ConvNeXt1d(
+                self.n_features_in_,
+                num_classes=len(self.classes_),
+                depths=self.depths,
+                dims=self.dims,
+                kernel_size=self.kernel_size,
+                padding=self.padding,
+                version=self.version,
+                layer_scale=self.layer_scale,
+                drop_path=self.drop_path,
+            )
 
     def _standardised(self, X: np.ndarray) -> Tensor:
         scaled = (X - self.mean_[:, None]) / self.std_[:, None]
         return torch.from_numpy(scaled.astype(np.float32))
 
-    def _train(self, net: ConvNeXt1d, x: Tensor, y: Tensor) -> None:
-        device = resolve_device(self.device)
+    def _train(self, x: Tensor, y: Tensor, device: str) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(self.seed)
+        net = self._network()
         net.reset(generator)
         net.to(device).train()
         optimizer = torch.optim.AdamW(decay_groups(net, self.weight_decay), lr=self.lr)
@@ -149,14 +157,16 @@ class ConvNeXtClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         for _ in range(self.epochs):
             for rows in torch.split(torch.randperm(len(x), generator=generator), self.batch_size):
-                logits = net(x[rows].to(device))
                 loss = functional.cross_entropy(
-                    logits, y[rows].to(device), label_smoothing=self.label_smoothing
+                    net(send(x[rows], device)),
+                    send(y[rows], device),
+                    label_smoothing=self.label_smoothing,
                 )
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
+        return {name: value.cpu() for name, value in net.state_dict().items()}
 
 
 def _windows(X: Any) -> np.ndarray:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from convnext_vbt.learning.baselines import Linear, fit_baseline, fit_logistic
 from convnext_vbt.learning.calibration import calibrate
+from convnext_vbt.learning.devices import resolve_device
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.heldout import HeldOut, Predictor
 from convnext_vbt.learning.labels import Labels
@@ -25,7 +26,6 @@ from convnext_vbt.learning.training import (
     TrainingConfig,
     build_network,
     fit_networks,
-    resolve_device,
     restore_networks,
 )
 from convnext_vbt.predictions import Split, SplitFit

@@ -37,12 +37,18 @@ class DropPath(nn.Module):
         self.rate = rate
         self.generator: torch.Generator | None = None
         """On the CPU; None draws from torch's global one."""
+        self.kept: Tensor | None = None
+        """What `draw` gave beforehand, on the weights' device; None draws when it is needed."""
+
+    def draw(self, batch: int) -> Tensor:
+        """Which samples keep the branch, bool (B, 1, 1) on the CPU."""
+        return torch.rand(batch, 1, 1, generator=self.generator) >= self.rate
 
     def forward(self, scale_C: Tensor, batch: int) -> Tensor:
         """The branch's scale: (C,) when nothing is dropped, else (B, 1, C)."""
         if not self.training or self.rate == 0.0:
             return scale_C
-        kept_B11 = torch.rand(batch, 1, 1, generator=self.generator) >= self.rate
+        kept_B11 = self.draw(batch) if self.kept is None else self.kept
         return scale_C * kept_B11.to(scale_C) / (1.0 - self.rate)
 
 
@@ -111,7 +117,8 @@ class Block(nn.Module):
         kernel = self.depthwise.weight.unsqueeze(-1)
         y_BCHW = functional.conv2d(plane_BCHW, kernel, self.depthwise.bias, groups=dim)
         y_RC = y_BCHW.permute(0, 2, 3, 1).reshape(-1, dim)
-        chunks = [self.mlp(chunk) for chunk in torch.split(y_RC, max(1, CHUNK // (4 * dim)))]
+        size = len(y_RC) if y_RC.is_cuda else CHUNK // (4 * dim)  # a card waits for launches
+        chunks = [self.mlp(chunk) for chunk in torch.split(y_RC, max(1, size))]
         branch_BTC = torch.cat(chunks).view(batch, -1, dim)
         residual_BTC = x_BTC[:, rows - branch_BTC.shape[1] :]
         return torch.addcmul(residual_BTC, branch_BTC, self.drop_path(self.gamma, batch))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from convnext_vbt.learning.devices import send
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.model import Cache, ConvNeXt1d
 from convnext_vbt.predictions import Range
@@ -95,9 +96,9 @@ def series_logits(net: ConvNeXt1d, series: Series, rows: Range, device: str) -> 
     cache = Cache()
     first = min(stop, start + BLOCK)
     context = series.values[None, :, start - net.receptive_field + 1 : first]
-    out = [net.forward_valid(context.to(device), cache)]
+    out = [net.forward_valid(send(context, device), cache)]
     blocks = (series.values[None, :, i : min(i + BLOCK, stop)] for i in range(first, stop, BLOCK))
-    out += [net.forward_dense(block.to(device), cache) for block in blocks]
+    out += [net.forward_dense(send(block, device), cache) for block in blocks]
     return torch.cat(out, dim=1)[0].float().cpu()
 
 

@@ -25,6 +25,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 import convnext_vbt
+from convnext_vbt.learning.devices import arithmetic
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import FittedSplit, restore
 from convnext_vbt.learning.labels import Labels
@@ -95,7 +96,7 @@ def keys_of(task: SplitTask) -> SplitKeys:
         "model": asdict(task.model),
         "training": asdict(task.training),
         "seed": task.seed,
-        "device": task.device,
+        "device": arithmetic(task.device),
         "code": _code_hash(),
         "versions": [convnext_vbt.__version__, torch.__version__, version("scikit-learn")],
     }
@@ -213,7 +214,7 @@ class KeptSplit:
     features: tuple[str, ...]
     warmup: int
     device: str
-    """That it was trained and tested on."""
+    """That it was trained and tested on, and in what precision: "cpu", or "cuda, bfloat16"."""
 
 
 def read_split(folder: Path, number: int, model: ModelConfig) -> KeptSplit:

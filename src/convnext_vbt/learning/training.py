@@ -6,7 +6,6 @@ Dimensions: F features, K = 3 classes, R rows of a range, B batch, L labelled ba
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from convnext_vbt.learning.baselines import Linear
+from convnext_vbt.learning.devices import exact, send, training_pass
 from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.model import SIZES, ConvNeXt1d, decay_groups
 from convnext_vbt.learning.segments import Segments, series_logits
@@ -130,10 +130,11 @@ class Networks:
         """Log of the networks' mean probability at the rows, (R, K)."""
         offset = self.base.logits(held.last_bars) if self.base else torch.zeros(())
         total = torch.zeros(())
-        for net in self.nets:
-            pairs = zip(held.series, held.rows, strict=True)
-            parts = [series_logits(net, *pair, self.device) for pair in pairs]
-            total = total + (torch.cat(parts) + offset).softmax(1)
+        with exact(self.device):
+            for net in self.nets:
+                pairs = zip(held.series, held.rows, strict=True)
+                parts = [series_logits(net, *pair, self.device) for pair in pairs]
+                total = total + (torch.cat(parts) + offset).softmax(1)
         return (total / len(self.nets)).log()
 
     @torch.inference_mode()
@@ -142,9 +143,10 @@ class Networks:
 
         `forward` computes a thirtieth of what a dense pass over the window would.
         """
-        x = x_BFL.to(self.device)
+        x = send(x_BFL, self.device)
         offset = self.base.logits(x_BFL[..., -1]) if self.base else torch.zeros(())
-        logits = (net(x).float().cpu() + offset for net in self.nets)
+        with exact(self.device):
+            logits = [net(x).float().cpu() + offset for net in self.nets]
         total = sum((one.softmax(1) for one in logits), torch.zeros(()))
         return (total / len(self.nets)).log()
 
@@ -160,34 +162,6 @@ class Networks:
             for member, net in enumerate(self.nets)
             for name, value in net.state_dict().items()
         }
-
-
-def resolve_device(name: str) -> str:
-    """The device that "cpu", "cuda" or "auto" (the GPU where one works) means here.
-
-    Warns where "auto" finds a GPU that does not work. Raises `ValueError` for another name, or for
-    "cuda" where there is none that works.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f'device must be "auto", "cpu" or "cuda", got {name!r}')
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
-        return "cpu"
-    if not torch.cuda.is_available():
-        raise ValueError('device "cuda" was asked for but torch sees no GPU; use "cpu" or "auto"')
-    try:  # a driver, a card and a build that do not belong together are found out by use alone
-        (torch.ones(8, 8, device="cuda") @ torch.ones(8, 8, device="cuda")).sum().item()
-    except (RuntimeError, AssertionError) as error:
-        why = str(error).partition("\n")[0]
-        if name == "cuda":
-            raise ValueError(
-                f'device "cuda" was asked for but the GPU does not work ({why}); use "cpu"'
-            ) from error
-        warnings.warn(
-            f"the GPU does not work ({why}), so the CPU is used; say device cpu to keep it so",
-            stacklevel=2,
-        )
-        return "cpu"
-    return "cuda"
 
 
 def build_network(model: ModelConfig, num_features: int) -> ConvNeXt1d:
@@ -262,18 +236,19 @@ def fit_networks(
             told(before + step, training.ensemble * training.steps, loss)
 
         net = build_network(model, num_features)
-        kept = _train(
-            net,
-            build_network(model, num_features),
-            base,
-            segments,
-            valid,
-            weights=_class_weights(prior, training),
-            config=training,
-            seeds=np.random.SeedSequence([*seeds, member]),
-            device=device,
-            told=told_of,
-        )
+        with exact(device):
+            kept = _train(
+                net,
+                build_network(model, num_features),
+                base,
+                segments,
+                valid,
+                weights=_class_weights(prior, training),
+                config=training,
+                seeds=np.random.SeedSequence([*seeds, member]),
+                device=device,
+                told=told_of,
+            )
         nets.append(net)
         kept_steps.append(kept)
     return Networks(nets=tuple(nets), base=base, device=device), kept_steps
@@ -307,26 +282,19 @@ def _train(
     batches = segments.batches(config.segments, np.random.default_rng(data_seed))
     predictor = Networks(nets=(average,), base=base, device=device)
     best_loss = valid.loss(predictor.log_proba(valid))
+    forward = training_pass(net, device)
     best, best_step, looks_since = _copy(average), 0, 0
     told(0, best_loss)
     for step in range(1, config.steps + 1):
         x_BFL, y_BL = next(batches)
         kept_BF1 = torch.rand(*x_BFL.shape[:2], 1, generator=generator) >= config.feature_dropout
-        logits_BLK = net.forward_valid((x_BFL * kept_BF1).to(device))
-        if base:
-            bars_BLF = x_BFL[..., segments.context :].transpose(1, 2)
-            logits_BLK = logits_BLK + base.logits(bars_BLF).to(device)
-        # Weighing the classes shifts the best logits by log(weights): the shift is put in here,
-        # so that the network itself learns the unweighted probabilities.
-        loss = functional.cross_entropy(
-            (logits_BLK + weights.log()).flatten(0, 1),
-            y_BL.flatten().to(device),
-            weight=weights,
-            ignore_index=-1,
-            label_smoothing=config.label_smoothing,
-        )
+        bars_BLF = x_BFL[..., segments.context :].transpose(1, 2)
+        offset = send(base.logits(bars_BLF), device) if base else None
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        # not a name keeps a step's graph: the next one may be captured, with no other alive
+        _loss(
+            forward(x_BFL * kept_BF1), offset, send(y_BL, device), weights, config.label_smoothing
+        ).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         _average(average, net, min(config.ema, step / (step + 9)))  # at first over fewer steps
@@ -343,6 +311,22 @@ def _train(
     net.load_state_dict(best)
     net.eval()
     return best_step
+
+
+def _loss(
+    logits_BLK: Tensor, offset: Tensor | None, y_BL: Tensor, weights: Tensor, smoothing: float
+) -> Tensor:
+    if offset is not None:
+        logits_BLK = logits_BLK + offset
+    # Weighing the classes shifts the best logits by log(weights): the shift is put in here,
+    # so that the network itself learns the unweighted probabilities.
+    return functional.cross_entropy(
+        (logits_BLK + weights.log()).flatten(0, 1),
+        y_BL.flatten(),
+        weight=weights,
+        ignore_index=-1,
+        label_smoothing=smoothing,
+    )
 
 
 def _copy(net: ConvNeXt1d) -> dict[str, Tensor]:

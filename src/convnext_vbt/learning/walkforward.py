@@ -23,6 +23,7 @@ import torch
 from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from convnext_vbt.learning.devices import or_on_cpu, resolve_device, splits_at_once
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import FittedSplit, fit_split, predict_range
 from convnext_vbt.learning.labels import Labels
@@ -33,11 +34,7 @@ from convnext_vbt.learning.splitcache import (
     save_split,
 )
 from convnext_vbt.learning.splits import Splits
-from convnext_vbt.learning.training import (
-    ModelConfig,
-    TrainingConfig,
-    resolve_device,
-)
+from convnext_vbt.learning.training import ModelConfig, TrainingConfig
 from convnext_vbt.learning.watching import announce, teller
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions, Split, SplitFit, Target
@@ -107,18 +104,19 @@ def walk_forward(
 
     `directory` keeps NNN.safetensors (weights), NNN.parquet (predictions) and NNN.json (written
     last) for each split and is read first; `siblings` are such directories of other runs whose
-    splits may be taken over. `jobs` splits run side by side (default: the cores there are), each
-    on one torch thread, so order and parallelism change nothing. Inside `joblib.parallel_config`
-    its backend runs them, be it a cluster; every machine then needs `directory` at the same path.
-    `progress` hears of every finished split; in `watch`, an existing folder, those in training tell
-    how far they are (`watching.steps_in`).
+    splits may be taken over. `jobs` splits run side by side (default: the cores there are, on a
+    card no more than its memory holds), each on one torch thread, so order and parallelism change
+    nothing. Inside `joblib.parallel_config` its backend runs them, be it a cluster; every machine
+    then needs `directory` at the same path. A split in which a card fails is the CPU's, with a
+    warning in the log. `progress` hears of every finished split; in `watch`, an existing folder,
+    those in training tell how far they are (`watching.steps_in`).
 
     Raises `SplitError` when splits failed, after all the others have finished, and `WriteError`
     when the disk is full or read-only.
     """
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
-    device = resolve_device(device)
+    device = resolve_device(device) if model.kind == "convnext" else "cpu"
     tasks = [
         SplitTask(
             split=split,
@@ -140,7 +138,7 @@ def walk_forward(
         announce(watch, len(tasks))
     outcomes: dict[int, _Outcome] = {}
     failures: dict[int, Exception] = {}
-    for number, outcome in _run_all(tasks, jobs or available_cores()):
+    for number, outcome in _run_all(tasks, jobs, device):
         if isinstance(outcome, Exception):
             failures[number] = outcome
             continue
@@ -211,15 +209,19 @@ def available_cores() -> int:
     return int(joblib.effective_n_jobs(-1))
 
 
-def _run_all(tasks: list[SplitTask], jobs: int) -> Iterator[tuple[int, _Outcome | Exception]]:
+def _run_all(
+    tasks: list[SplitTask], jobs: int | None, device: str
+) -> Iterator[tuple[int, _Outcome | Exception]]:
     """Outcomes as they come; one job runs in this process, several in joblib's workers.
 
     A worker that dies takes the others with it. What had not come by then is given to new ones,
     half as many, for want of memory is what most often kills them; at the third time it has failed.
     """
-    jobs = min(jobs, len(tasks))
     backend = get_active_backend()[0]
     here = type(backend).__name__ == "LokyBackend"
+    cores = available_cores()
+    jobs = jobs or (splits_at_once(cores) if here and device != "cpu" else cores)
+    jobs = min(jobs, len(tasks))
     if jobs == 1 and here:
         yield from map(_run_caught, tasks)
         return
@@ -274,6 +276,16 @@ def _one_thread() -> Iterator[None]:
 
 
 def _run(task: SplitTask) -> _Outcome:
+    """The split, from disk or trained; where a card fails, wholly the CPU's, and kept as such."""
+    told: list[str] = []
+    outcome = or_on_cpu(
+        task.device, lambda device: _run_on(replace(task, device=device)), told.append
+    )
+    notes = [(logging.WARNING, f"split {task.split.number}: {line}") for line in told]
+    return replace(outcome, notes=(*notes, *outcome.notes))
+
+
+def _run_on(task: SplitTask) -> _Outcome:
     start, keys = time.perf_counter(), keys_of(task)
     fitted = proba = source = None
     notes: list[tuple[int, str]] = []
