@@ -10,6 +10,7 @@ import convnext_vbt as cv
 from convnext_vbt import pipeline
 from convnext_vbt.assessment import trial_keys
 from convnext_vbt.config import ConfigError, load_config
+from convnext_vbt.learning import walkforward
 from convnext_vbt.rundir import DataError
 from convnext_vbt.userfile import UserCodeError
 from tests.strategies import TINY, write_tiny
@@ -321,9 +322,15 @@ def test_the_headline_and_the_verdict_are_in_the_metrics(done):
     assert choices[0]["threshold"] == "q0.50"  # the rule's own until two test ranges are past
 
 
-def test_full_evidence_trains_the_nulls_and_boosting_too(tmp_path):
-    changes = ["evidence=full", "training.ensemble=2", "splits.test=700"]
-    done = pipeline.run(load_config(write_tiny(tmp_path), changes), out=tmp_path / "out", jobs=1)
+def test_full_evidence_trains_the_nulls_and_boosting_too(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(walkforward, "resolve_device", lambda name: asked.append(name) or "cpu")
+    config = load_config(
+        write_tiny(tmp_path), ["evidence=full", "training.ensemble=2", "splits.test=700"]
+    )
+    done = pipeline.run(config, out=tmp_path / "out", jobs=1, device="cpu")
+    assert len(asked) > 1
+    assert set(asked) == {"cpu"}, "the nulls are trained where the run is"
     kinds = [row["model"] for row in done.metrics["baselines"]["models"]]
     assert kinds == ["convnext", "majority", "logistic", "boosting"]
     assert len(done.metrics["sharpe_by_seed"]) == 2

@@ -81,7 +81,12 @@ class Evidence:
 
 
 def gather_evidence(
-    directory: Path, config: Config, result: SweepResult, *, jobs: int | None = None
+    directory: Path,
+    config: Config,
+    result: SweepResult,
+    *,
+    jobs: int | None = None,
+    device: str = "auto",
 ) -> Evidence:
     """Headline, verdict, baselines and nulls of a run; enters the ledger once for each run."""
     head = headline(
@@ -97,7 +102,7 @@ def gather_evidence(
     return Evidence(
         assessment=assess(result, head, trials=trials, seed=config.seed),
         baselines=compare_baselines(directory, config, result, jobs=jobs),
-        retrained=retrain_nulls(config, result, head, jobs=jobs) if full else {},
+        retrained=retrain_nulls(config, result, head, jobs=jobs, device=device) if full else {},
         sharpe_by_seed=sharpe_by_seed(config, result),
     )
 
@@ -139,10 +144,15 @@ def compare_baselines(
 
 
 def retrain_nulls(
-    config: Config, result: SweepResult, head: Headline, *, jobs: int | None = None
+    config: Config,
+    result: SweepResult,
+    head: Headline,
+    *,
+    jobs: int | None = None,
+    device: str = "auto",
 ) -> dict[str, Null]:
     """The nulls that train again, each draw a whole walk-forward; for `evidence = "full"`."""
-    stages = run_stages(config, jobs=jobs)
+    stages = run_stages(config, jobs=jobs, device=device)
     initial, risk = config.initial_threshold, config.trading.risk
     return {
         "shuffled_labels": shuffled_labels_null(

@@ -113,7 +113,7 @@ def run(
             watch=watch,
         )
         predictions.save(directory / "predictions.parquet")
-        return _finish(directory, config, bars, predictions, jobs=jobs)
+        return _finish(directory, config, bars, predictions, jobs=jobs, device=device)
 
 
 def walk_forward(
@@ -250,6 +250,7 @@ def _finish(
     predictions: Predictions,
     *,
     jobs: int | None = None,
+    device: str = "auto",
 ) -> Run:
     """Sweep the predictions, judge them, and write everything that follows."""
     result = make_sweep(config, bars, predictions)
@@ -261,7 +262,7 @@ def _finish(
     write_with(directory / "sweep.parquet", lambda path: table.to_parquet(path, index=False))
     orders = result.simulation(**selected).orders_frame()
     write_with(directory / "orders.parquet", lambda path: orders.to_parquet(path, index=False))
-    evidence = gather_evidence(directory, config, result, jobs=jobs)
+    evidence = gather_evidence(directory, config, result, jobs=jobs, device=device)
     metrics = evidence.to_dict() | summarize(config, result)
     write_json(directory / "metrics.json", metrics)
     write_report(

@@ -54,13 +54,13 @@ def audit_strategy(
     )
 
 
-def run_stages(config: Config, *, jobs: int | None = None) -> Stages:
+def run_stages(config: Config, *, jobs: int | None = None, device: str = "auto") -> Stages:
     """The stages with training in one piece: all splits side by side."""
     return Stages(
         features=partial(make_features, config),
         labels=partial(labels_for, target=config.labels),
         splits=config.splits.split,
-        predict=partial(_predict, config, jobs),
+        predict=partial(_predict, config, jobs, device),
         sweep=partial(make_sweep, config),
     )
 
@@ -187,10 +187,16 @@ def walk(
 
 
 def _predict(
-    config: Config, jobs: int | None, bars: Bars, features: Features, labels: Labels, splits: Splits
+    config: Config,
+    jobs: int | None,
+    device: str,
+    bars: Bars,
+    features: Features,
+    labels: Labels,
+    splits: Splits,
 ) -> Predictions:
     prepared = Prepared(bars=bars, features=features, labels=labels, splits=splits)
-    return walk(config, prepared, jobs=jobs)
+    return walk(config, prepared, jobs=jobs, device=device)
 
 
 def _fit(config: Config, bars: Bars, features: Features, labels: Labels, split: Split) -> Any:  # noqa: ARG001

@@ -32,7 +32,7 @@ from convnext_vbt.learning.fitting import predict_range
 from convnext_vbt.learning.model import ConvNeXt1d
 from convnext_vbt.market.simulated import simulated_bars
 from tests.learning.test_training import MODEL, TRAINING, fit, market
-from tests.learning.test_walkforward import assert_same, predict
+from tests.learning.test_walkforward import TARGET, assert_same, inputs, predict
 
 LONGER = replace(TRAINING, steps=40, eval_every=5, patience=8)
 GIB = 2**30
@@ -211,6 +211,17 @@ def test_a_split_whose_card_fails_is_the_cpus_to_the_bit_and_is_kept_as_such(
     assert predict(bars, directory=tmp_path)[1] == [True] * 3
 
 
+def test_a_baseline_is_the_cpus_wherever_networks_are(bars, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(walkforward, "resolve_device", lambda name: "cuda")
+    features, labels, splits = inputs(bars)
+    walkforward.walk_forward(
+        bars, features, labels, splits, model=replace(MODEL, kind="majority"), training=TRAINING,
+        target=TARGET, jobs=1, directory=tmp_path,
+    )  # fmt: skip
+    assert json.loads((tmp_path / "001.json").read_text())["inputs"]["device"] == "cpu"
+    assert not caplog.records
+
+
 @no_card
 def test_a_classifier_whose_card_fails_is_the_cpus(monkeypatch):
     rng = np.random.default_rng(0)
@@ -285,6 +296,7 @@ def test_a_cards_pass_draws_what_the_plain_one_does_and_goes_on_without_a_graph(
         assert same_training(plain, net, forward)
     assert len(told) == 1
     (x,) = batches(net, 1)
+    assert torch.equal(net.forward_valid(x), plain.forward_valid(x)), "it draws for itself again"
     assert torch.equal(net.eval().forward_valid(x), plain.eval().forward_valid(x))
 
 

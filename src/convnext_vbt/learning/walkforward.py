@@ -108,8 +108,8 @@ def walk_forward(
     card no more than its memory holds), each on one torch thread, so order and parallelism change
     nothing. Inside `joblib.parallel_config` its backend runs them, be it a cluster; every machine
     then needs `directory` at the same path. A split in which a card fails is the CPU's, with a
-    warning in the log. `progress` hears of every finished split; in `watch`, an existing folder,
-    those in training tell how far they are (`watching.steps_in`).
+    warning in the log; baselines are always the CPU's. `progress` hears of every finished split;
+    in `watch`, an existing folder, those in training tell how far they are (`watching.steps_in`).
 
     Raises `SplitError` when splits failed, after all the others have finished, and `WriteError`
     when the disk is full or read-only.
