@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from convnext_vbt.learning.devices import exact, or_on_cpu, resolve_device, send
 from convnext_vbt.learning.model import ConvNeXt1d, decay_groups
+from convnext_vbt.learning.optimizer import AdamW
 
 WARMUP_SHARE = 0.1  # of all steps
 
@@ -150,7 +151,7 @@ class ConvNeXtClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         net = self._network()
         net.reset(generator)
         net.to(device).train()
-        optimizer = torch.optim.AdamW(decay_groups(net, self.weight_decay), lr=self.lr)
+        optimizer = AdamW(decay_groups(net, self.weight_decay), lr=self.lr)
         steps = self.epochs * -(-len(x) // self.batch_size)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, self.lr, total_steps=steps + 1, pct_start=WARMUP_SHARE

@@ -19,6 +19,7 @@ from convnext_vbt.learning.baselines import Linear
 from convnext_vbt.learning.devices import exact, send, training_pass
 from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.model import SIZES, ConvNeXt1d, decay_groups
+from convnext_vbt.learning.optimizer import AdamW
 from convnext_vbt.learning.segments import Segments, series_logits
 from convnext_vbt.predictions import CLASSES
 
@@ -277,7 +278,7 @@ def _train(
     net.to(device).train()
     average.to(device).eval()
     weights = weights.to(device)
-    optimizer = torch.optim.AdamW(decay_groups(net, config.weight_decay), lr=config.lr, fused=True)
+    optimizer = AdamW(decay_groups(net, config.weight_decay), lr=config.lr, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_factor(step, config))
     batches = segments.batches(config.segments, np.random.default_rng(data_seed))
     predictor = Networks(nets=(average,), base=base, device=device)
