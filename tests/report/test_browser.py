@@ -6,6 +6,7 @@ import re
 import shutil
 import time
 from pathlib import Path
+from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
@@ -100,6 +101,38 @@ class Visit:
         self.context.close()
 
 
+DESK = {"width": 1400, "height": 900}
+START = {**FIXED, "stop_multiple": 1.0, "view": "headline", "scale": "linear", "costs": "net"}
+
+
+@pytest.fixture(scope="module")
+def opened(browser, address):
+    """The page on a desk: drawing it takes seconds, so that one serves many tests."""
+    with Visit(browser, address, viewport=DESK) as visit:
+        assert visit.requests == [address]
+        assert visit.complaints == []
+        yield visit
+
+
+@pytest.fixture
+def desk(opened):
+    """The same page with everything chosen as it was when it was opened."""
+    opened.page.evaluate(
+        """start => new Promise(done => {
+            history.replaceState(null, "", "#");
+            addEventListener("hashchange", done, {once: true});
+            location.hash = start;
+        })""",
+        urlencode(START),
+    )
+    opened.page.select_option("#trade-order", "worst")
+    opened.ready()
+    opened.requests.clear()
+    opened.complaints.clear()
+    yield opened
+    assert opened.complaints == []
+
+
 def expected(res, name, **cell):
     row = payload.Grid.of(res.metrics).find(cell)
     kind = formats.FIGURE[name].kind
@@ -107,85 +140,78 @@ def expected(res, name, **cell):
     return formats.format_number(float(metrics[name]), kind, trades=float(metrics["trades"]))
 
 
-def test_it_draws_without_a_request_or_a_complaint(browser, res, address):
-    with Visit(browser, address, viewport={"width": 1400, "height": 900}) as visit:
-        assert visit.page.locator(".chart.js-plotly-plot").count() >= 17
-        blank = visit.page.locator(".chart.blank").evaluate_all("nodes => nodes.map(n => n.id)")
-        assert blank == ["chart-rolling"]  # 62 days
-        assert visit.page.locator("#chart-heatmap .heatmaplayer image").count() == 1
-        for name in formats.FIGURE:
-            if name in res.metrics:
-                assert visit.figure(name) == expected(res, name, **FIXED)
-                assert visit.figure(name) == visit.page.text_content(
-                    f'[data-figure="{name}"] .fixed'
-                )
-        head = visit.last("headline: growth")
-        assert formats.format_number(head - 1, "percent") == visit.page.text_content(
-            '[data-figure="total_return"] .headline'
-        )
-        rules = visit.page.evaluate(
-            "document.getElementById('chart-rules').data.map(trace => trace.y.length)"
-        )
-        assert rules == [4] * 4
-        visit.page.click("#heatmap-details summary")
-        visit.page.wait_for_selector("#heatmap-table tbody tr")
-        assert visit.page.locator("#heatmap-table tbody tr").count() == 3
-        visit.page.click("#equity-details summary")
-        visit.page.wait_for_selector("#equity-table tbody tr")
-        assert visit.page.locator("#equity-table tbody tr").count() >= 2
-        visit.page.emulate_media(color_scheme="dark")
-        visit.until(
-            "getComputedStyle(document.querySelector('#chart-equity .legendtext')).fill"
-            " === 'rgb(221, 227, 234)'"
-        )
-        assert visit.requests == [address]
-        assert visit.complaints == []
+def test_it_draws_without_a_request_or_a_complaint(res, desk):
+    assert desk.page.locator(".chart.js-plotly-plot").count() >= 17
+    blank = desk.page.locator(".chart.blank").evaluate_all("nodes => nodes.map(n => n.id)")
+    assert blank == ["chart-rolling"]  # 62 days
+    assert desk.page.locator("#chart-heatmap .heatmaplayer image").count() == 1
+    for name in formats.FIGURE:
+        if name in res.metrics:
+            assert desk.figure(name) == expected(res, name, **FIXED)
+            assert desk.figure(name) == desk.page.text_content(f'[data-figure="{name}"] .fixed')
+    head = desk.last("headline: growth")
+    assert formats.format_number(head - 1, "percent") == desk.page.text_content(
+        '[data-figure="total_return"] .headline'
+    )
+    rules = desk.page.evaluate(
+        "document.getElementById('chart-rules').data.map(trace => trace.y.length)"
+    )
+    assert rules == [4] * 4
+    desk.page.click("#heatmap-details summary")
+    desk.page.wait_for_selector("#heatmap-table tbody tr")
+    assert desk.page.locator("#heatmap-table tbody tr").count() == 3
+    desk.page.click("#equity-details summary")
+    desk.page.wait_for_selector("#equity-table tbody tr")
+    assert desk.page.locator("#equity-table tbody tr").count() >= 2
+    desk.page.emulate_media(color_scheme="dark")
+    desk.until(
+        "getComputedStyle(document.querySelector('#chart-equity .legendtext')).fill"
+        " === 'rgb(221, 227, 234)'"
+    )
+    assert desk.requests == []
 
 
-def test_a_click_on_the_heatmap_selects_and_the_address_remembers(browser, res, address):
+def test_a_click_on_the_heatmap_selects_and_the_address_remembers(res, desk):
     cell = {"threshold": "q0.70", "risk": 0.02, "stop_multiple": 1.0}
-    with Visit(browser, address, viewport={"width": 1400, "height": 900}) as visit:
-        plot = visit.page.locator("#chart-heatmap .nsewdrag").first
-        plot.scroll_into_view_if_needed()
-        box = plot.bounding_box()
-        visit.page.mouse.click(box["x"] + box["width"] / 8, box["y"] + box["height"] / 6)
-        visit.until("location.hash.includes('q0.70')")
-        visit.ready()
-        assert visit.figure("total_return") == expected(res, "total_return", **cell)
-        assert "hindsight" in visit.page.text_content("#selected-note")
-        drawn = visit.last("selected cell: growth")
-        total = res.metrics.iloc[payload.Grid.of(res.metrics).find(cell)]["total_return"]
-        assert drawn == pytest.approx(1 + total, abs=5.1e-5)
-        trades = res.simulation(**cell, symbol="BTC/USDT").trades
-        worst = visit.page.text_content("#trade-rows tr:first-child td:nth-child(11)")
-        assert worst == f"{trades['pnl'].min():,.2f}".replace("-", "−")
+    plot = desk.page.locator("#chart-heatmap .nsewdrag").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    desk.page.mouse.click(box["x"] + box["width"] / 8, box["y"] + box["height"] / 6)
+    desk.until("location.hash.includes('q0.70')")
+    desk.ready()
+    assert desk.figure("total_return") == expected(res, "total_return", **cell)
+    assert "hindsight" in desk.page.text_content("#selected-note")
+    drawn = desk.last("selected cell: growth")
+    total = res.metrics.iloc[payload.Grid.of(res.metrics).find(cell)]["total_return"]
+    assert drawn == pytest.approx(1 + total, abs=5.1e-5)
+    trades = res.simulation(**cell, symbol="BTC/USDT").trades
+    worst = desk.page.text_content("#trade-rows tr:first-child td:nth-child(11)")
+    assert worst == f"{trades['pnl'].min():,.2f}".replace("-", "−")
 
-        visit.page.reload()
-        visit.ready()
-        assert visit.figure("total_return") == expected(res, "total_return", **cell)
-        visit.page.select_option('[data-level="stop_multiple"]', "2.0")
-        assert visit.figure("trades") == expected(res, "trades", **cell | {"stop_multiple": 2.0})
-        visit.page.click("#reset")
-        assert visit.figure("cagr") == expected(res, "cagr", **FIXED)
-        assert visit.complaints == []
+    desk.page.reload()
+    desk.ready()
+    assert desk.figure("total_return") == expected(res, "total_return", **cell)
+    desk.page.select_option('[data-level="stop_multiple"]', "2.0")
+    assert desk.figure("trades") == expected(res, "trades", **cell | {"stop_multiple": 2.0})
+    desk.page.click("#reset")
+    assert desk.figure("cagr") == expected(res, "cagr", **FIXED)
 
 
-def test_the_csv_holds_every_trade_of_the_account_in_view(browser, res, address):
+def test_the_csv_holds_every_trade_of_the_account_in_view(res, desk):
     head = assess(res, risk=0.01, draws=1).headline.selection.simulation.trades
     cell = res.simulation(**FIXED, stop_multiple=1.0, symbol="BTC/USDT").trades
-    with Visit(browser, address) as visit:
-        assert visit.page.text_content("#trade-count") == str(len(head))
-        for view, trades in (("headline", head), ("cell", cell)):
-            visit.page.locator("#trades .view").select_option(view)
-            with visit.page.expect_download() as download:
-                visit.page.click("#csv")
-            rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
-            assert len(rows) == len(trades)
-            assert {row["symbol"] for row in rows} == {"BTC/USDT"}
-            profit = sum(float(row["profit"]) for row in rows)
-            assert profit == pytest.approx(trades["pnl"].sum(), abs=0.005 * len(trades))
-            assert [float(row["entry_price"]) for row in rows] == trades["entry_price"].tolist()
-        assert "view=cell" in visit.page.evaluate("location.hash")
+    assert desk.page.text_content("#trade-count") == str(len(head))
+    for view, trades in (("headline", head), ("cell", cell)):
+        desk.page.locator("#trades .view").select_option(view)
+        with desk.page.expect_download() as download:
+            desk.page.click("#csv")
+        rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
+        assert len(rows) == len(trades)
+        assert {row["symbol"] for row in rows} == {"BTC/USDT"}
+        profit = sum(float(row["profit"]) for row in rows)
+        assert profit == pytest.approx(trades["pnl"].sum(), abs=0.005 * len(trades))
+        assert [float(row["entry_price"]) for row in rows] == trades["entry_price"].tolist()
+    assert "view=cell" in desk.page.evaluate("location.hash")
 
 
 def test_a_phone_scrolls_in_one_direction_only(browser, address):
@@ -259,7 +285,7 @@ def test_a_cell_that_is_not_embedded_says_so(browser, tmp_path, monkeypatch):
         assert visit.complaints == []
 
 
-def test_both_formatters_write_the_same_text(browser, address):
+def test_both_formatters_write_the_same_text(browser):
     script = (Path(formats.__file__).parent / "templates" / "numbers.js").read_text()
     functions = re.search(r"function fixed.*?(?=const span)", script, re.DOTALL).group()
     kinds = ["percent", "ratio", "probability", "count", "times", "basis_points", "money", "days"]
@@ -276,74 +302,70 @@ def test_both_formatters_write_the_same_text(browser, address):
         -98765.4321,
         math.nan,
     ]
-    with Visit(browser, address) as visit:
-        for kind in kinds:
-            written = visit.page.evaluate(
-                f"values => {{ const NA = 'n/a'; {functions} "
-                f"return values.map(v => number(v ?? NaN, '{kind}')); }}",
-                [None if math.isnan(value) else value for value in values],
-            )
-            assert written == [formats.format_number(value, kind) for value in values]
+    page = browser.new_page()  # a blank one
+    for kind in kinds:
+        written = page.evaluate(
+            f"values => {{ const NA = 'n/a'; {functions} "
+            f"return values.map(v => number(v ?? NaN, '{kind}')); }}",
+            [None if math.isnan(value) else value for value in values],
+        )
+        assert written == [formats.format_number(value, kind) for value in values]
+    page.close()
 
 
-def test_tables_sort_by_click_and_by_key(browser, address):
-    with Visit(browser, address, viewport={"width": 1400, "height": 900}) as visit:
-        head = "#trades thead th:nth-child(11)"
+def test_tables_sort_by_click_and_by_key(desk):
+    head = "#trades thead th:nth-child(11)"
 
-        def profits():
-            texts = visit.page.locator("#trade-rows td:nth-child(11)").all_text_contents()
-            return [float(text.replace("−", "-").replace(",", "")) for text in texts]
+    def profits():
+        texts = desk.page.locator("#trade-rows td:nth-child(11)").all_text_contents()
+        return [float(text.replace("−", "-").replace(",", "")) for text in texts]
 
-        table = visit.page.locator("#trades .scroll")
-        assert table.evaluate("node => node.scrollWidth <= node.clientWidth")  # no column cut off
-        worst_first = profits()
-        assert worst_first == sorted(worst_first)
-        visit.page.click(head + " button")
-        assert visit.page.get_attribute(head, "aria-sort") == "descending"
-        assert profits() == worst_first[::-1]
-        visit.page.focus(head + " button")
-        visit.page.keyboard.press("Enter")
-        assert visit.page.get_attribute(head, "aria-sort") == "ascending"
-        assert profits() == worst_first
-        visit.page.select_option("#trade-order", "last")  # another table is in no order
-        assert visit.page.get_attribute(head, "aria-sort") == "none"
-        assert visit.complaints == []
+    table = desk.page.locator("#trades .scroll")
+    assert table.evaluate("node => node.scrollWidth <= node.clientWidth")  # no column cut off
+    worst_first = profits()
+    assert worst_first == sorted(worst_first)
+    desk.page.click(head + " button")
+    assert desk.page.get_attribute(head, "aria-sort") == "descending"
+    assert profits() == worst_first[::-1]
+    desk.page.focus(head + " button")
+    desk.page.keyboard.press("Enter")
+    assert desk.page.get_attribute(head, "aria-sort") == "ascending"
+    assert profits() == worst_first
+    desk.page.select_option("#trade-order", "last")  # another table is in no order
+    assert desk.page.get_attribute(head, "aria-sort") == "none"
 
 
-def test_gross_gives_the_costs_back(browser, res, address):
-    with Visit(browser, address, viewport={"width": 1400, "height": 900}) as visit:
-        visit.page.select_option("#costs-in", "gross")
-        visit.ready()
-        assert "costs=gross" in visit.page.evaluate("location.hash")
-        assert visit.page.is_visible("#gross-note")
-        cell = res.simulation(**FIXED, stop_multiple=1.0, symbol="BTC/USDT")
-        side = 1 - 2 * cell.orders["side"]
-        raw = cell.orders["price"] / (1 + side * 0.0002)
-        slipped = cell.orders["size"] * abs(cell.orders["price"] - raw)
-        total = (cell.equity[-1, 0] + (cell.orders["fees"] + slipped).sum()) / 10_000 - 1
-        assert visit.figure("total_return") == formats.format_number(total, "percent")
-        assert visit.figure("psr") == "–"
-        assert visit.last("selected cell: growth") == pytest.approx(1 + total, abs=5.1e-5)
-        visit.page.select_option("#costs-in", "net")
-        assert visit.figure("cagr") == expected(res, "cagr", **FIXED)
-        assert visit.complaints == []
+def test_gross_gives_the_costs_back(res, desk):
+    desk.page.select_option("#costs-in", "gross")
+    desk.ready()
+    assert "costs=gross" in desk.page.evaluate("location.hash")
+    assert desk.page.is_visible("#gross-note")
+    cell = res.simulation(**FIXED, stop_multiple=1.0, symbol="BTC/USDT")
+    side = 1 - 2 * cell.orders["side"]
+    raw = cell.orders["price"] / (1 + side * 0.0002)
+    slipped = cell.orders["size"] * abs(cell.orders["price"] - raw)
+    total = (cell.equity[-1, 0] + (cell.orders["fees"] + slipped).sum()) / 10_000 - 1
+    assert desk.figure("total_return") == formats.format_number(total, "percent")
+    assert desk.figure("psr") == "–"
+    assert desk.last("selected cell: growth") == pytest.approx(1 + total, abs=5.1e-5)
+    desk.page.select_option("#costs-in", "net")
+    assert desk.figure("cagr") == expected(res, "cagr", **FIXED)
 
 
-def test_a_selection_changes_every_chart_that_follows_it(browser, address):
+def test_a_selection_changes_every_chart_that_follows_it(desk):
     follows = ("monthly", "trade_returns", "holding", "excursions", "price", "deciles", "equity",
                "split_sharpes", "outlines", "heatmap", "frontier")  # fmt: skip
     shot = (
         "names => names.map(n => JSON.stringify([document.getElementById('chart-' + n).data,"
         " document.getElementById('chart-' + n).layout.shapes]))"
     )
-    with Visit(browser, address, viewport={"width": 1400, "height": 900}) as visit:
-        before = visit.page.evaluate(shot, list(follows))
-        visit.page.select_option('[data-level="threshold"]', "q0.70")
-        visit.ready()
-        after = visit.page.evaluate(shot, list(follows))
-        same = [n for n, a, b in zip(follows, before, after, strict=True) if a == b]
-        assert same == []
-        assert "q0.70" in visit.page.text_content("#returns .whose")
+    before = desk.page.evaluate(shot, list(follows))
+    desk.page.select_option('[data-level="threshold"]', "q0.70")
+    desk.ready()
+    after = desk.page.evaluate(shot, list(follows))
+    same = [n for n, a, b in zip(follows, before, after, strict=True) if a == b]
+    assert same == []
+    assert "q0.70" in desk.page.text_content("#returns .whose")
 
 
 @pytest.mark.slow
