@@ -14,7 +14,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from convnext_vbt.learning import watching
+from convnext_vbt.learning import walkforward, watching
 from convnext_vbt.learning.features import Features, compute_features
 from convnext_vbt.learning.labels import Labels, labels_for
 from convnext_vbt.learning.splits import WalkForward
@@ -201,6 +201,21 @@ def test_what_is_finished_is_not_done_again(bars, reference, tmp_path):
     assert cached == [True, False, True]
     assert_same(first, reference)
     assert_same(again, reference)
+
+
+def test_no_worker_is_started_for_what_is_finished(bars, reference, tmp_path, monkeypatch):
+    predict(bars, directory=tmp_path / "old")
+    monkeypatch.setattr(walkforward.joblib, "Parallel", None)
+    for folder, siblings in ((tmp_path / "old", ()), (tmp_path / "new", (tmp_path / "old",))):
+        preds, cached = predict(bars, directory=folder, siblings=siblings, jobs=2)
+        assert cached == [True] * 3
+        assert_same(preds, reference)
+    (tmp_path / "new" / "001.json").unlink()  # nor for one split alone
+    preds, cached = predict(bars, directory=tmp_path / "new", jobs=2)
+    assert sorted(cached) == [False, True, True]
+    assert_same(preds, reference)
+    with pytest.raises(SplitError, match="a worker died"):  # as no more can be started
+        predict(bars, directory=tmp_path / "new", seed=9, jobs=2)
 
 
 def test_an_ensemble_keeps_what_each_network_says_alone(bars, reference, tmp_path):

@@ -123,6 +123,11 @@ def _paths(folder: Path, number: int) -> tuple[Path, Path, Path]:
     return tuple(folder / f"{number:03d}.{kind}" for kind in ("safetensors", "parquet", "json"))  # type: ignore[return-value]
 
 
+def has_split(folder: Path, number: int) -> bool:
+    """Whether a split of this number was finished in a folder, whatever it was made from."""
+    return _paths(folder, number)[2].exists()
+
+
 def save_split(
     folder: Path,
     task: SplitTask,
@@ -204,6 +209,33 @@ def load_split(
             notes.append((logging.WARNING, what))
         return None, None
     return fitted, proba
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FoundSplit:
+    """What is on disk of a split: perhaps its weights, and perhaps its predictions too."""
+
+    keys: SplitKeys
+    fitted: FittedSplit | None = None
+    proba: np.ndarray | None = None
+    folder: Path | None = None
+    """The one that was looked into last."""
+    notes: tuple[tuple[int, str], ...] = ()
+    """Logging levels and lines for what is there and was not used."""
+
+
+def find_split(task: SplitTask) -> FoundSplit:
+    """The split in the task's own folder, else in one of its siblings."""
+    found = FoundSplit(keys=keys_of(task))
+    notes: list[tuple[int, str]] = []
+    for folder in (task.directory, *task.siblings):
+        if folder is not None and found.fitted is None:
+            heard: list[tuple[int, str]] = []
+            fitted, proba = load_split(folder, task, found.keys, heard)
+            # that a neighbour's split is another one is no news
+            notes += [note for note in heard if folder == task.directory or note[0] > logging.INFO]
+            found = replace(found, fitted=fitted, proba=proba, folder=folder)
+    return replace(found, notes=tuple(notes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

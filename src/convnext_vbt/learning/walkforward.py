@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import joblib
 import numpy as np
@@ -28,9 +29,10 @@ from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import FittedSplit, fit_split, predict_range
 from convnext_vbt.learning.labels import Labels
 from convnext_vbt.learning.splitcache import (
+    FoundSplit,
     SplitTask,
-    keys_of,
-    load_split,
+    find_split,
+    has_split,
     save_split,
 )
 from convnext_vbt.learning.splits import Splits
@@ -44,6 +46,8 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """The disk's faults: no split can be kept until they are mended."""
 
 logger = logging.getLogger("convnext_vbt")
+
+R = TypeVar("R")
 
 
 NUM_ATTEMPTS = 3
@@ -225,8 +229,18 @@ def _run_all(
     if jobs == 1 and here:
         yield from map(_run_caught, tasks)
         return
+    left: dict[int, SplitTask] = {}
+    for task in tasks:  # workers take seconds to start: not to read what is there
+        number, outcome = _caught(_kept, task)
+        if isinstance(outcome, _Outcome):
+            yield number, outcome
+        else:  # what could not even be read says so again when it is run
+            left[number] = task
+    if not left or (len(left) == 1 and here):
+        yield from map(_run_caught, left.values())
+        return
+    jobs = min(jobs, len(left))
     order = "generator_unordered" if backend.supports_return_generator else "list"
-    left = {task.split.number: task for task in tasks}
     for attempt in range(1, NUM_ATTEMPTS + 1):
         try:
             with _one_thread_a_worker() if here else contextlib.nullcontext():
@@ -249,9 +263,13 @@ def _first_line(error: Exception) -> str:
 
 
 def _run_caught(task: SplitTask) -> tuple[int, _Outcome | Exception]:
+    with _one_thread():
+        return _caught(_run, task)
+
+
+def _caught(step: Callable[[SplitTask], R], task: SplitTask) -> tuple[int, R | Exception]:
     try:
-        with _one_thread():
-            return task.split.number, _run(task)
+        return task.split.number, step(task)
     except Exception as error:
         return task.split.number, error
 
@@ -275,6 +293,17 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _kept(task: SplitTask) -> _Outcome | None:
+    """A split that needs no computing; None, after hardly a look, where there are no files."""
+    folders = (task.directory, *task.siblings)
+    if not any(folder and has_split(folder, task.split.number) for folder in folders):
+        return None
+    start, found = time.perf_counter(), find_split(task)
+    if found.fitted is None or found.proba is None:
+        return None
+    return _done(task, found, found.fitted, found.proba, start)
+
+
 def _run(task: SplitTask) -> _Outcome:
     """The split, from disk or trained; where a card fails, wholly the CPU's, and kept as such."""
     told: list[str] = []
@@ -286,17 +315,8 @@ def _run(task: SplitTask) -> _Outcome:
 
 
 def _run_on(task: SplitTask) -> _Outcome:
-    start, keys = time.perf_counter(), keys_of(task)
-    fitted = proba = source = None
-    notes: list[tuple[int, str]] = []
-    for folder in (task.directory, *task.siblings):
-        if folder is not None and fitted is None:
-            heard: list[tuple[int, str]] = []
-            fitted, proba = load_split(folder, task, keys, heard)
-            # that a neighbour's split is another one is no news
-            notes += [note for note in heard if folder == task.directory or note[0] > logging.INFO]
-            source = folder
-    cached = fitted is not None
+    start, found = time.perf_counter(), find_split(task)
+    fitted, proba = found.fitted, found.proba
     if fitted is None:
         fitted = fit_split(
             task.features,
@@ -310,10 +330,19 @@ def _run_on(task: SplitTask) -> _Outcome:
         )
     if proba is None:
         proba = _predicted(fitted, task.features, task.split)
-        source = None
-    if task.directory is not None and source != task.directory:
-        save_split(task.directory, task, fitted, proba, keys)
-    outcome = _outcome(task.split, fitted, proba, cached=cached, notes=notes)
+    return _done(task, found, fitted, proba, start)
+
+
+def _done(
+    task: SplitTask, found: FoundSplit, fitted: FittedSplit, proba: np.ndarray, start: float
+) -> _Outcome:
+    """The outcome of a split, which is on disk from now on."""
+    as_it_lies = found.proba is not None and found.folder == task.directory
+    if task.directory is not None and not as_it_lies:
+        save_split(task.directory, task, fitted, proba, found.keys)
+    outcome = _outcome(
+        task.split, fitted, proba, cached=found.fitted is not None, notes=found.notes
+    )
     return replace(outcome, seconds=time.perf_counter() - start)
 
 
