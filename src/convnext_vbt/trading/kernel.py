@@ -516,20 +516,19 @@ def walk_cells_nb(
 
 
 @njit(cache=True, error_model="numpy")
-def value_nb(account: np.ndarray, mark: float) -> float:
+def value_nb(base: float, position: float, entry_price: float, mark: float) -> float:
     """Equity of one column, its position at `mark`; a column that holds nothing needs no price."""
-    value: float = account[BASE]
-    if account[POSITION] != 0.0:
-        value += account[POSITION] * (mark - account[ENTRY_PRICE])
-    return value
+    return base + position * (mark - entry_price) if position != 0.0 else base
 
 
 @njit(cache=True, error_model="numpy")
 def shared_equity_nb(own_KS: np.ndarray, mark_K: np.ndarray, init_cash: float) -> float:
     """Equity of the account: each column's value holds the initial cash, which counts once."""
-    equity: float = value_nb(own_KS[0], mark_K[0])
-    for k in range(1, len(own_KS)):
-        equity += value_nb(own_KS[k], mark_K[k]) - init_cash
+    equity = 0.0
+    for k in range(len(own_KS)):
+        position, entry_price = own_KS[k, POSITION], own_KS[k, ENTRY_PRICE]
+        value = value_nb(own_KS[k, BASE], position, entry_price, mark_K[k])
+        equity += value - (init_cash if k > 0 else 0.0)
     return equity
 
 
@@ -621,43 +620,44 @@ def walk_shared_nb(
     num, num_bars = len(column_K), code_CT.shape[1]
     states[:] = 0.0
     states[:, BASE] = states[:, DAY_EQUITY] = states[:, EQUITY] = terms.init_cash
-    own_KS, total, fills_KOF = states[1:], states[0], log.fills
-    first_K, mark_K, peak_K = np.full(num, np.nan), np.zeros(num), np.full(num, terms.init_cash)
+    own_KS, fills_KOF, days = states[1:], log.fills, log.days
+    log_equity, log_value, log_position = log.equity, log.value, log.position
+    log_funding = log.funding
+    first_K, mark_K = np.full(num, np.nan), np.zeros(num)
+    value_K, peak_K = np.full(num, terms.init_cash), np.full(num, terms.init_cash)
     equity_A = np.empty(1 + num)  # of the account, then each column's value
     side_K, share_K, stop_K, target_K = np.zeros(num), np.zeros(num), np.zeros(num), np.zeros(num)
-    held_K = np.zeros(num, dtype=np.int64)
+    symbol_K, held_K = symbol_C[column_K], np.zeros(num, dtype=np.int64)
     equity = peak = terms.init_cash
     alive = True
     for i in range(num_bars):
         enters = False
         for k in range(num):
-            c, account = column_K[k], own_KS[k]
-            n = symbol_C[c]
+            n = symbol_K[k]
             first = first_K[k] = prices_N4T[n, 0, i]
             side_K[k] = 0.0
             if np.isnan(first):
                 continue
             mark_K[k] = first
-            code = code_CT[c, i - 1] if i > 0 else 0
-            if account[POSITION] != 0.0:
+            code = code_CT[column_K[k], i - 1] if i > 0 else 0
+            if own_KS[k, POSITION] != 0.0:
                 if funding_NT.shape[1] > 0 and funding_NT[n, i] != 0.0:
                     paid = pay_funding_nb(own_KS[k : k + 1], funding_NT[n, i], first)
-                    if log.funding.shape[1] > 0:
-                        log.funding[k, i] = paid
-                side = 1.0 if account[POSITION] > 0.0 else -1.0
+                    if log_funding.shape[1] > 0:
+                        log_funding[k, i] = paid
+                side = 1.0 if own_KS[k, POSITION] > 0.0 else -1.0
                 is_due = 0 < terms.max_holding <= held_K[k]
-                reason = reason_at_open_nb(
-                    side, first, account[STOP_LEVEL], account[TARGET_LEVEL], code, is_due
-                )
+                stop, target = own_KS[k, STOP_LEVEL], own_KS[k, TARGET_LEVEL]
+                reason = reason_at_open_nb(side, first, stop, target, code, is_due)
                 if reason != NONE:
                     exit_nb(own_KS[k : k + 1], fills_KOF[k : k + 1], i, first, reason, terms)
                 elif is_due:
                     held_K[k] = 0
-            if code & (ENTER_LONG | ENTER_SHORT) and account[POSITION] == 0.0 and alive:
+            if code & (ENTER_LONG | ENTER_SHORT) and own_KS[k, POSITION] == 0.0 and alive:
                 enters = True
                 held_K[k] = 0
                 side_K[k], j = (1.0, 0) if code & ENTER_LONG else (-1.0, 1)
-                share_K[k] = size_CT[c, i - 1]
+                share_K[k] = size_CT[column_K[k], i - 1]
                 stop_K[k] = brackets_N4T[n, j, i - 1] * stop_multiple
                 target_K[k] = brackets_N4T[n, j + 2, i - 1] * target_multiple
         if enters:
@@ -665,57 +665,61 @@ def walk_shared_nb(
                 own_KS, fills_KOF, i, first_K, mark_K, side_K, share_K, stop_K, target_K, risk,
                 terms,
             )  # fmt: skip
+        equity = 0.0
         for k in range(num):
-            if np.isnan(first_K[k]):
-                continue
-            account, n = own_KS[k], symbol_C[column_K[k]]
-            mark_K[k] = prices_N4T[n, 3, i]
-            if account[POSITION] != 0.0:
-                held_K[k] += 1
-                side = 1.0 if account[POSITION] > 0.0 else -1.0
-                reason, price = bracket_in_bar_nb(
-                    side, first_K[k], prices_N4T[n, 1, i], prices_N4T[n, 2, i],
-                    account[STOP_LEVEL], account[TARGET_LEVEL],
-                )  # fmt: skip
-                if reason != NONE:
-                    exit_nb(own_KS[k : k + 1], fills_KOF[k : k + 1], i, price, reason, terms)
-            if account[POSITION] != 0.0 and i == final_N[n] and i < num_bars - 1:
-                exit_nb(own_KS[k : k + 1], fills_KOF[k : k + 1], i, mark_K[k], int(DELISTED), terms)
-        equity = shared_equity_nb(own_KS, mark_K, terms.init_cash)
+            if not np.isnan(first_K[k]):
+                n = symbol_K[k]
+                mark_K[k] = prices_N4T[n, 3, i]
+                if own_KS[k, POSITION] != 0.0:
+                    held_K[k] += 1
+                    reason, price = bracket_in_bar_nb(
+                        1.0 if own_KS[k, POSITION] > 0.0 else -1.0,
+                        first_K[k], prices_N4T[n, 1, i], prices_N4T[n, 2, i],
+                        own_KS[k, STOP_LEVEL], own_KS[k, TARGET_LEVEL],
+                    )  # fmt: skip
+                    if reason == NONE and i == final_N[n] and i < num_bars - 1:
+                        reason, price = int(DELISTED), mark_K[k]
+                    if reason != NONE:
+                        exit_nb(own_KS[k : k + 1], fills_KOF[k : k + 1], i, price, reason, terms)
+            entry_price = own_KS[k, ENTRY_PRICE]
+            value = value_nb(own_KS[k, BASE], own_KS[k, POSITION], entry_price, mark_K[k])
+            equity_A[1 + k] = value
+            equity += value - (terms.init_cash if k > 0 else 0.0)
         if equity <= 0.0 and alive:
             alive = False
             for k in range(num):
                 if own_KS[k, POSITION] != 0.0:
                     exit_nb(own_KS[k : k + 1], fills_KOF[k : k + 1], i, mark_K[k], int(BUST), terms)
+                equity_A[1 + k] = own_KS[k, BASE]
             equity = shared_equity_nb(own_KS, mark_K, terms.init_cash)
         holds = False
         for k in range(num):
-            account = own_KS[k]
-            value = equity_A[1 + k] = value_nb(account, mark_K[k])
-            peak_K[k] = max(peak_K[k], value)
-            account[DRAWDOWN] = min(account[DRAWDOWN], value / peak_K[k] - 1.0)
-            if account[POSITION] != 0.0:
+            value, position = equity_A[1 + k], own_KS[k, POSITION]
+            if value != value_K[k]:
+                value_K[k] = value
+                peak_K[k] = max(peak_K[k], value)
+                own_KS[k, DRAWDOWN] = min(own_KS[k, DRAWDOWN], value / peak_K[k] - 1.0)
+            if position != 0.0:
                 holds = True
-                account[BARS_HELD] += 1.0
-            if len(log.equity) > 0:
-                log.value[k, i], log.position[k, i] = value, account[POSITION]
+                own_KS[k, BARS_HELD] += 1.0
+            if len(log_equity) > 0:
+                log_value[k, i], log_position[k, i] = value, position
         peak = max(peak, equity)
-        total[DRAWDOWN] = min(total[DRAWDOWN], equity / peak - 1.0)
-        total[EQUITY_SUM] += equity
-        total[BARS_HELD] += holds
-        if len(log.equity) > 0:
-            log.equity[i] = equity
+        states[0, DRAWDOWN] = min(states[0, DRAWDOWN], equity / peak - 1.0)
+        states[0, EQUITY_SUM] += equity
+        states[0, BARS_HELD] += holds
+        if len(log_equity) > 0:
+            log_equity[i] = equity
         if day_end_T[i]:
             equity_A[0] = equity
-            end_day_nb(states, log.days, equity_A)
+            end_day_nb(states, days, equity_A)
     for k in range(num):
-        account = own_KS[k]
-        account[LAST_PRICE], account[EQUITY] = mark_K[k], value_nb(account, mark_K[k])
-        account[EQUITY_SUM], account[IS_BUST] = total[EQUITY_SUM], not alive
+        own_KS[k, LAST_PRICE], own_KS[k, EQUITY] = mark_K[k], equity_A[1 + k]
+        own_KS[k, EQUITY_SUM], own_KS[k, IS_BUST] = states[0, EQUITY_SUM], not alive
         for field in SUMMED:
-            total[field] += account[field]
-    total[BASE] = total[EQUITY] = equity
-    total[IS_BUST] = not alive
+            states[0, field] += own_KS[k, field]
+    states[0, BASE] = states[0, EQUITY] = equity
+    states[0, IS_BUST] = not alive
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
