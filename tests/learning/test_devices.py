@@ -29,7 +29,7 @@ from convnext_vbt.learning.devices import (
     training_dtype,
 )
 from convnext_vbt.learning.fitting import predict_range
-from convnext_vbt.learning.model import ConvNeXt1d
+from convnext_vbt.learning.model import ConvNeXt1d, DropPath
 from convnext_vbt.market.simulated import simulated_bars
 from tests.learning.test_training import MODEL, TRAINING, fit, market
 from tests.learning.test_walkforward import TARGET, assert_same, inputs, predict
@@ -316,6 +316,19 @@ def tensors_of_a_pass():
     gc.collect()  # what other tests have left
     tensors = [one for one in gc.get_objects() if issubclass(type(one), torch.Tensor)]
     return [one for one in tensors if one.grad_fn is not None]
+
+
+def test_neither_pass_draws_or_asks_for_a_value(monkeypatch):
+    """A capture forbids both; tensors without values could not serve the latter."""
+    _, net = network()
+    (x,) = batches(net, 1)
+    run = devices._Forward(net, "cpu", torch.float32)
+    kept = [path.draw(len(x)).to("meta") for path in run.paths]
+    run.to("meta")
+    monkeypatch.delattr(DropPath, "draw")
+    logits = run(x.to("meta"), *kept)
+    gradients = torch.autograd.grad(logits.sum(), list(run.parameters()))  # each of them is used
+    assert {one.device.type for one in (logits, *gradients)} == {"meta"}
 
 
 class Replay:
