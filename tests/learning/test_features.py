@@ -8,8 +8,17 @@ from hypothesis import strategies as st
 
 from benchmarks.pandas_features import pandas_features
 from convnext_vbt.learning.features import ALL_FEATURES, Features, compute_features
+from convnext_vbt.learning.indicators import BLOCK
 from convnext_vbt.market.bars import Bars
 from tests.learning.markets import garbage_after, random_bars, random_frame, random_panel
+
+OF_WINDOWS = (
+    "candle_body", "candle_upper_wick", "candle_lower_wick", "volatility_ratio_24_168",
+    "parkinson_over_close_24", "garman_klass_ratio_24_168", "bollinger_percent_b_20",
+    "stochastic_k_14", "efficiency_24", "volume_zscore_24", "volume_trend_24_168",
+    "chaikin_money_flow_24", "return_volume_correlation_24", "hour_sin", "weekday_cos",
+)  # fmt: skip
+"""Features without memory."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +42,7 @@ def test_about_thirty_features_with_one_warm_up():
 
 @pytest.mark.parametrize("name", ALL_FEATURES)
 def test_each_feature_alone_equals_pandas_from_its_own_warm_up_on(name):
-    frame = random_frame(num_bars=1_400, seed=2)
+    frame = random_frame(num_bars=BLOCK + 600, seed=2)
     features = compute_features(Bars.from_frame(frame), names=[name])
     expected = pandas_features(frame)[name].to_numpy()
     assert np.isnan(features.values[: features.warmup]).all()
@@ -54,6 +63,16 @@ def test_a_symbol_with_gaps_is_walked_over_its_present_bars():
         alone = compute_features(Bars.from_frame(frame))
         np.testing.assert_array_equal(features.values[present, n], alone.values[:, 0])
         assert np.isnan(features.values[~present, n]).all()
+
+
+def test_a_symbol_that_starts_late_and_ends_early_is_walked_alone():
+    frame, other = (random_frame(num_bars=BLOCK + 400, seed=seed) for seed in (4, 5))
+    features = compute_features(Bars.from_frames({"A": frame, "B": other[333:-70]}))
+    alone = compute_features(Bars.from_frame(other[333:-70]))
+    np.testing.assert_array_equal(features.values[333:-70, 1], alone.values[:, 0])
+    assert np.isnan(features.values[:333, 1]).all()
+    assert np.isnan(features.values[-70:, 1]).all()
+    assert np.isfinite(features.values[features.warmup :, 0]).all()
 
 
 def test_the_order_asked_for_is_the_order_given():
@@ -105,12 +124,14 @@ def test_a_later_start_of_history_is_forgotten_after_the_warm_up(start):
     )
 
 
-@pytest.mark.parametrize("chunk", [170, 1_001])
-def test_chunks_of_any_length_give_the_same_features(monkeypatch, chunk):
-    panel = random_panel(num_bars=2_500, num_symbols=2, seed=12)
-    whole = compute_features(panel)
-    monkeypatch.setattr("convnext_vbt.learning.features.CHUNK", chunk)
-    assert compute_features(panel).values.tobytes() == whole.values.tobytes()
+@pytest.mark.parametrize("start", [1, 7, 16, 1_000])
+def test_where_the_kernels_blocks_start_does_not_matter(start):
+    bars = random_bars(num_bars=2 * BLOCK + 500, seed=12)
+    whole = compute_features(bars, names=OF_WINDOWS)
+    later = compute_features(bars.rows(start, len(bars) - start), names=OF_WINDOWS)
+    np.testing.assert_array_equal(
+        later.values[later.warmup :], whole.values[start + later.warmup : len(bars) - start]
+    )
 
 
 def _dead(frame: pd.DataFrame, how: str) -> pd.DataFrame:

@@ -6,7 +6,7 @@ Dimensions: T bars, N symbols, F features, M bars that one symbol has.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.learning import indicators
-from convnext_vbt.learning.indicators import LOOKBACK
 from convnext_vbt.learning.symbols import each_symbol, present_bars
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.volatility import decay_warmup
@@ -28,134 +27,43 @@ def _span(span: int) -> int:
 # A value made of changes from bar to bar starts at the second bar: hence the + 1.
 _WILDER = 1 + decay_warmup(13.0 / 14.0)
 _SIGMA = 1 + decay_warmup(0.5 ** (1.0 / 24))
-_LAGS = (1, 4, 24, 72, 168)
-CHUNK = 4000  # bars whose features are made at once; not a power of two, or rows share cache sets
-
-
-class _Chunk:
-    """Some of one symbol's present bars, LOOKBACK more in front, and what several families share.
-
-    A chunk and all that is made of it fit into a core's cache, however long the history.
-    """
-
-    def __init__(self, fields: list[np.ndarray], stamps: np.ndarray, first: int) -> None:
-        self.open, self.high, self.low, self.close, self.volume = fields
-        self.stamps, self.first = stamps, first
-        self.log_close = np.log(self.close)
-        self.averages = np.empty((indicators.NUM_AVERAGES, len(stamps)))
-
-
-def _chunks(fields: tuple[np.ndarray, ...], stamps: np.ndarray) -> Iterator[_Chunk]:
-    """A symbol's bars in order; before the first there are flat ones at its close."""
-    memory = np.zeros(indicators.NUM_AVERAGES)
-    close, volume = fields[3], fields[4]
-    for first in range(0, len(close), CHUNK):
-        parts = [x[max(0, first - LOOKBACK) : first + CHUNK] for x in fields]
-        if first == 0:
-            flat = [close[0]] * 4 + [volume[0]]
-            parts = [np.append(np.full(LOOKBACK, v), x) for v, x in zip(flat, parts, strict=True)]
-            for part in parts:
-                part.flags.writeable = False
-        chunk = _Chunk(parts, stamps[first : first + CHUNK], first)
-        indicators.averages_nb(
-            chunk.high, chunk.low, chunk.close, chunk.log_close, first, memory, chunk.averages
-        )
-        yield chunk
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Family:
-    """Features that one kernel writes together: names, first valid bars, the call."""
-
-    warmups: dict[str, int]
-    write: Callable[[_Chunk, np.ndarray], None]
-    of_volume: bool = False
-
-
-# Logarithms, sines and cosines are taken here: numpy's are vectorised, numba's are not.
-def _write_volatility(s: _Chunk, out: np.ndarray) -> None:
-    span, body = np.log(s.high / s.low), np.log(s.close / s.open)
-    indicators.variance_ratios_nb(s.log_close, span, body, s.averages, 24, out)
-    np.log(out, out=out)
-    out *= 0.5
-
-
-def _write_trend(s: _Chunk, out: np.ndarray) -> None:
-    indicators.trend_nb(s.close, s.averages, out)
-    np.log(out[0], out=out[0])
-
-
-def _write_clock(s: _Chunk, out: np.ndarray) -> None:
-    indicators.clock_nb(s.stamps, out)
-    for f, wave in enumerate((np.sin, np.cos, np.sin, np.cos)):
-        wave(out[f], out=out[f])
-
 
 _TIMES = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
-_FAMILIES = (
-    _Family(
-        warmups={f"return_{lag}": max(lag, _SIGMA) for lag in _LAGS},
-        write=lambda s, out: indicators.returns_nb(s.log_close, s.averages, np.array(_LAGS), out),
-    ),
-    _Family(
-        warmups={"candle_body": 0, "candle_upper_wick": 0, "candle_lower_wick": 0},
-        write=lambda s, out: indicators.candle_nb(s.open, s.high, s.low, s.close, out),
-    ),
-    _Family(
-        warmups={
-            "volatility_ratio_6_24": _SIGMA,
-            "volatility_ratio_24_168": 168,
-            "parkinson_over_close_24": 24,
-            "garman_klass_ratio_24_168": 167,
-        },
-        write=_write_volatility,
-    ),
-    _Family(
-        warmups={
-            "log_natr_14": _WILDER,
-            "macd_over_atr": max(_span(26), _WILDER),
-            "keltner_20": max(_span(20), _WILDER),
-            "ema_distance_24": max(_span(24), _WILDER),
-            "ema_distance_168": _span(168),
-            "rsi_14": _WILDER,
-            # ADX averages what is itself an average: their memories add up.
-            "adx_14": 2 * _WILDER,
-            "di_spread_14": _WILDER,
-        },
-        write=_write_trend,
-    ),
-    _Family(
-        warmups={"bollinger_percent_b_20": 19, "bollinger_width_20": _WILDER},
-        write=lambda s, out: indicators.bollinger_nb(s.close, s.averages, 20, out),
-    ),
-    _Family(
-        warmups={"stochastic_k_14": 13},
-        write=lambda s, out: indicators.stochastic_nb(s.high, s.low, s.close, 14, out),
-    ),
-    _Family(
-        warmups={"efficiency_24": 24},
-        write=lambda s, out: indicators.efficiency_nb(s.close, 24, out),
-    ),
-    _Family(
-        warmups={
-            "vwap_distance_24": _WILDER,
-            "volume_zscore_24": 23,
-            "volume_trend_24_168": 167,
-            "chaikin_money_flow_24": 23,
-            "return_volume_correlation_24": 24,
-        },
-        write=lambda s, out: indicators.volume_nb(
-            s.high, s.low, s.close, s.log_close, s.volume, s.averages, 24, out
-        ),
-        of_volume=True,
-    ),
-    _Family(
-        warmups=dict.fromkeys(_TIMES, 0),
-        write=_write_clock,
-    ),
+_VOLUME = {
+    "vwap_distance_24": _WILDER,
+    "volume_zscore_24": 23,
+    "volume_trend_24_168": 167,
+    "chaikin_money_flow_24": 23,
+    "return_volume_correlation_24": 24,
+}
+# Features that one kernel makes together, and their first valid bars; as `features_nb` takes them.
+_FAMILIES: tuple[dict[str, int], ...] = (
+    {f"return_{lag}": max(lag, _SIGMA) for lag in (1, 4, 24, 72, 168)},
+    {"candle_body": 0, "candle_upper_wick": 0, "candle_lower_wick": 0},
+    {
+        "volatility_ratio_6_24": _SIGMA,
+        "volatility_ratio_24_168": 168,
+        "parkinson_over_close_24": 24,
+        "garman_klass_ratio_24_168": 167,
+    },
+    {
+        "log_natr_14": _WILDER,
+        "macd_over_atr": max(_span(26), _WILDER),
+        "keltner_20": max(_span(20), _WILDER),
+        "ema_distance_24": max(_span(24), _WILDER),
+        "ema_distance_168": _span(168),
+        "rsi_14": _WILDER,
+        # ADX averages what is itself an average: their memories add up.
+        "adx_14": 2 * _WILDER,
+        "di_spread_14": _WILDER,
+    },
+    {"bollinger_percent_b_20": 19, "bollinger_width_20": _WILDER},
+    {"stochastic_k_14": 13},
+    {"efficiency_24": 24},
+    _VOLUME,
+    dict.fromkeys(_TIMES, 0),
 )
-_WARMUPS = {name: first for family in _FAMILIES for name, first in family.warmups.items()}
-_OF_VOLUME = {name for family in _FAMILIES if family.of_volume for name in family.warmups}
+_WARMUPS = {name: first for family in _FAMILIES for name, first in family.items()}
 
 ALL_FEATURES: tuple[str, ...] = tuple(_WARMUPS)
 """Names of the built-in features."""
@@ -252,10 +160,10 @@ def _possible(bars: Bars, names: tuple[str, ...] | None) -> tuple[str, ...]:
         empty = [name for name in _TIMES if bars.step >= (day if "hour" in name else 7 * day)]
         names = tuple(name for name in ALL_FEATURES if name not in empty)
     without = [symbol for symbol, has in zip(bars.symbols, bars.has_volume, strict=True) if not has]
-    lost = [name for name in names if name in _OF_VOLUME] if without else []
+    lost = [name for name in names if name in _VOLUME] if without else []
     if not lost:
         return names
-    kept = tuple(name for name in names if name not in _OF_VOLUME)
+    kept = tuple(name for name in names if name not in _VOLUME)
     what = f"{', '.join(without)} has no volume"
     if not kept:
         raise ValueError(
@@ -274,38 +182,40 @@ def _built_in(bars: Bars, names: tuple[str, ...]) -> Features:
             f"these features give their first value after {warmup:,} bars, but the longest symbol "
             f"has {longest:,}; load more bars or choose features with less memory (features.names)"
         )
-    families = [family for family in _FAMILIES if not family.warmups.keys().isdisjoint(names)]
-    made = [name for family in families for name in family.warmups]
-    order = [made.index(name) for name in names]
+    places = _places(names)
     # One row a feature in memory, as the network reads them.
-    values_NFT = np.empty((len(bars.symbols), len(names), len(bars)), dtype=np.float32)
+    values_NFT = np.empty((len(bars.symbols), int(places.max()) + 1, len(bars)), dtype=np.float32)
     stamps = bars.index.asi8
 
     def work(n: int) -> None:
         rows, fields = present_bars(bars, n)
-        room = np.empty(len(made) * CHUNK, dtype=np.float32)
-        values_NFT[n, :, : warmup if len(rows) == len(bars) else len(bars)] = np.nan
-        for chunk in _chunks(fields, stamps[rows]):
-            size = len(chunk.stamps)
-            columns = room[: len(made) * size].reshape(len(made), size)
-            _write_families(chunk, families, columns)
-            here, start = rows[chunk.first : chunk.first + size], max(0, warmup - chunk.first)
-            if len(here) > start:
-                is_whole = here[-1] - here[start] == len(here) - 1 - start
-                to = slice(here[start], here[-1] + 1) if is_whole else here[start:]
-                for row, f in zip(values_NFT[n], order, strict=True):
-                    row[to] = columns[f, start:]
+        values, count = values_NFT[n], len(rows)
+        first = int(rows[0]) if count else 0
+        is_whole = count > 0 and rows[-1] - first == count - 1
+        times = stamps[first : first + count] if is_whole else stamps[rows]
+        times.flags.writeable = False  # as the kernel is compiled for
+        if is_whole:
+            indicators.features_nb(*fields, times, places, values, first)
+            values[:, : first + warmup] = values[:, first + count :] = np.nan
+        else:
+            made = np.empty((len(values), count), dtype=np.float32)
+            indicators.features_nb(*fields, times, places, made, 0)
+            values[:] = np.nan
+            values[:, rows[warmup:]] = made[:, warmup:]
 
     each_symbol(work, len(bars.symbols))
     values_NFT.flags.writeable = False
-    return Features(names=names, values=values_NFT.transpose(2, 0, 1), warmup=warmup)
+    values = values_NFT[:, : len(names)].transpose(2, 0, 1)
+    return Features(names=names, values=values, warmup=warmup)
 
 
-def _write_families(chunk: _Chunk, families: Sequence[_Family], columns_FM: np.ndarray) -> None:
-    first = 0
-    for family in families:
-        family.write(chunk, columns_FM[first : first + len(family.warmups)])
-        first += len(family.warmups)
+def _places(names: tuple[str, ...]) -> np.ndarray:
+    """Rows for the kernel, int64 (families, features): one after the names for what comes along."""
+    places = np.full((len(_FAMILIES), max(len(family) for family in _FAMILIES)), -1)
+    for place, family in zip(places, _FAMILIES, strict=True):
+        if not family.keys().isdisjoint(names):
+            place[: len(family)] = [(*names, name).index(name) for name in family]
+    return places
 
 
 def _own_features(bars: Bars, function: FeatureFunction) -> Features:

@@ -1,17 +1,22 @@
-"""Numba kernels of the built-in features, one family a kernel, each over a chunk of one symbol.
+"""Numba kernels of the built-in features: a block of one symbol's bars at a time.
 
-Dimensions: M bars of the chunk, L = LOOKBACK bars in front of it. Prices, volumes and their
-logarithms are float64 (L + M,); `averages` is float64 (NUM_AVERAGES, M); `out` takes float32 rows
-(M,) in the order in which `features` names them. Values before a feature's warm-up are finite but
-not yet valid. A value at a bar depends on bars up to that one alone.
+All that is made of a block lies in one float64 array `w`, which stays in a core's cache. It is a
+row of STRIDE values for each quantity: first those of the LOOKBACK bars in front of the block,
+then those of the block. A row's name is the place of the block's first bar, so `w[CLOSE + i]` is
+the close of the block's bar i and `w[CLOSE + i - DAY]` the one a day before. The distances are
+constants, and each loop does the same to every bar: that lets the compiler work on eight at once.
+
+Features go, float32, into the rows of `out` that `rows` names, in the order in which `features`
+names them, from column `to` on, n of them. Before a feature's warm-up they are finite but not yet
+valid. A value at a bar depends on bars up to that one alone, and not on where blocks start.
 
 Dead markets divide by nothing: a volatility or ATR below a millionth of the price counts as a
 millionth (`FLOOR`), distances and returns are limited to +-10 units (`LIMIT`), and a position
 in a range, band or ratio of nothing is the middle one.
 
-Only `averages_nb` remembers anything. All else is of a window, put together from runs of 1, 2, 4,
-... bars without a subtraction: nothing drifts, a flat window has exactly zero variance, the start
-of the history is forgotten. Each loop fills one array, which lets the compiler vectorise it.
+Only `decayed_nb` remembers anything. All else is of a window, put together from shorter ones
+without a subtraction: nothing drifts, a flat window has exactly zero variance, the start of the
+history is forgotten.
 """
 
 from __future__ import annotations
@@ -19,17 +24,32 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-LOOKBACK = 168
-"""Bars that every chunk has in front: the longest window, and one bar before the shorter ones."""
+DAY = 24
+LOOKBACK = 7 * DAY
+BLOCK = 2048
+STRIDE = LOOKBACK + BLOCK
 FLOOR = 1e-6
 LIMIT = 10.0
 
+NUM_ROWS = 45
 (
-    VARIANCE_6, VARIANCE_24, TRUE_RANGE, EMA_12, EMA_20, EMA_24, EMA_26, EMA_168,
-    GAIN, LOSS, PLUS, MINUS, ADX, PER_SIGMA, PER_ATR,
-    NUM_AVERAGES,
-) = range(16)  # fmt: skip
-"""Rows of `averages_nb`. PER_SIGMA and PER_ATR are one over the volatility and over the ATR."""
+    # What later bars look back to; _4 and _DAY are of the last four bars and of the last day.
+    HIGH, LOW, CLOSE, VOLUME, LOG_CLOSE,
+    MOVES, MOVES_4, MOVES_DAY, STEPS, STEPS_4,
+    RANGES, RANGES_4, CANDLES, CANDLES_4, CANDLES_DAY,
+    TOP_4, BOTTOM_4, CLOSE_LEAN, CLOSE_SQUARES,
+    MONEY, MONEY_4, FLOW, FLOW_4, VOLUME_4, VOLUME_DAY, VOLUME_LEAN, VOLUME_SQUARES,
+    VOLUME_RETURNS,
+    # What is of a bar alone.
+    OPEN, CHANGES, SPANS, DIRECTIONS, PER_SIGMA, PER_ATR,
+    # Sums of all bars so far, each weighing less than the one after it: `decayed_nb`.
+    VARIANCE_6, VARIANCE_24, TRUE_RANGE, MACD, EMA_20, EMA_24, EMA_168,
+    NET, PATH, TREND, ADX,
+) = range(LOOKBACK, LOOKBACK + NUM_ROWS * STRIDE, STRIDE)  # fmt: skip
+
+# Weights of the bar before in a decayed sum; what that sum times 1 - weight is: an average.
+HALF_IN_6, HALF_IN_24 = 0.5 ** (1.0 / 6.0), 0.5 ** (1.0 / 24.0)
+WILDER = 13.0 / 14.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -42,408 +62,478 @@ def _ratio(part: float, whole: float, otherwise: float) -> float:
     return part / whole if whole > 0.0 else otherwise
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def added_nb(late: np.ndarray, early: np.ndarray, lag: int) -> np.ndarray:
-    """Each value of `late` and the value of `early` that is `lag` before it."""
-    out = np.empty(len(late))
-    out[:lag] = late[:lag]
-    now, total = late[lag:], out[lag:]
-    for i in range(len(total)):
-        total[i] = now[i] + early[i]
-    return out
+# To contract is to round once, not twice, in a * b + c. It is done where that can be done in one
+# way only: else a bar's value might depend on whether it was computed alone or with seven others.
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _log_of_fraction(m: float, exponent: float) -> float:
+    """Add log(m) to `exponent`, m from 0.7 to 1.42: 2 artanh z with z = (m - 1) / (m + 1)."""
+    z = (m - 1.0) / (m + 1.0)
+    y = z * z
+    rest = 2 / 11 + y * (2 / 13 + y * (2 / 15 + y * (2 / 17)))
+    return exponent + z * (2.0 + y * (2 / 3 + y * (2 / 5 + y * (2 / 7 + y * (2 / 9 + y * rest)))))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def added_twice_nb(run: np.ndarray, lag: int) -> np.ndarray:
-    """Sums of four values `lag` apart: `added_nb` with itself, twice in one pass."""
-    out = run.copy()
-    now, before, earlier, total = run[3 * lag :], run[2 * lag :], run[lag:], out[3 * lag :]
-    for i in range(len(total)):
-        total[i] = (now[i] + before[i]) + (earlier[i] + run[i])
-    return out
+def _log(x: float) -> float:
+    """Natural logarithm of a normal positive number, to 1e-15; the compiler can vectorise it."""
+    root = 0x3FE6A09E667F3BCD  # the bits of sqrt(1/2)
+    bits = np.float64(x).view(np.int64) - root
+    fraction = np.int64((bits & 0xFFFFFFFFFFFFF) + root).view(np.float64)
+    log: float = _log_of_fraction(fraction, (bits >> 52) * 0.6931471805599453)
+    return log
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _sine(x: float) -> float:
+    """Taylor's series, for -pi/2 to pi/2, to 1e-9."""
+    y = x * x
+    rest = 1 / 362880 + y * (-1 / 39916800 + y * (1 / 6227020800))
+    return x * (1.0 + y * (-1 / 6 + y * (1 / 120 + y * (-1 / 5040 + y * rest))))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _cosine(x: float) -> float:
+    """Taylor's series, for -pi/2 to pi/2, to 1e-8."""
+    y = x * x
+    rest = 1 / 40320 + y * (-1 / 3628800 + y * (1 / 479001600))
+    return 1.0 + y * (-1 / 2 + y * (1 / 24 + y * (-1 / 720 + y * rest)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def window_sum_nb(values: np.ndarray, window: int, apart: int) -> np.ndarray:
-    """Sum of the last `window` values that are `apart`, from that many on."""
-    run, length = values, 1
-    total, done = run, 0
-    while True:
-        if window & length:
-            total = added_nb(total, run, done * apart) if done else run
-            done += length
-        if 2 * length > window:
-            return total
-        if 4 * length <= window and not window & (2 * length):
-            run, length = added_twice_nb(run, length * apart), 4 * length
-        else:
-            run, length = added_nb(run, run, length * apart), 2 * length
+def _of_4(w: np.ndarray, j: int) -> float:
+    """Sum of a row's value at j and the three before it."""
+    total: float = (w[j] + w[j - 1]) + (w[j - 2] + w[j - 3])
+    return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def window_max_nb(values: np.ndarray, window: int) -> np.ndarray:
-    """Maximum of the last `window` values, from that many values on."""
-    run, length = values.copy(), 1
-    while length < window:
-        step = min(length, window - length)
-        longer = run.copy()
-        late, top = run[step:], longer[step:]
-        for i in range(len(top)):
-            top[i] = max(late[i], run[i])
-        run, length = longer, length + step
-    return run
+def _of_day(w: np.ndarray, j: int) -> float:
+    """Sum of 24 values, of a row that holds sums of four."""
+    total: float = ((w[j] + w[j - 4]) + (w[j - 8] + w[j - 12])) + (w[j - 16] + w[j - 20])
+    return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def merged_mean_nb(
-    late: np.ndarray, count: int, early: np.ndarray, length: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Means of `count` values and the `length` before them, and how far the latter were above."""
-    mean, above = np.empty(len(late)), np.zeros(len(late))
-    mean[:count] = late[:count]
-    now, out, apart = late[count:], mean[count:], above[count:]
-    share = length / (count + length)
-    for i in range(len(out)):
-        apart[i] = early[i] - now[i]
-    for i in range(len(out)):
-        out[i] = now[i] + apart[i] * share
-    return mean, above
+def _of_week(w: np.ndarray, j: int) -> float:
+    """Sum of 168 values, of a row that holds sums of 24."""
+    total: float = (w[j] + w[j - 24]) + (w[j - 48] + w[j - 72])
+    total += (w[j - 96] + w[j - 120]) + w[j - 144]
+    return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def merged_product_nb(
-    late: np.ndarray,
-    count: int,
-    early: np.ndarray,
-    length: int,
-    above_x: np.ndarray,
-    above_y: np.ndarray,
-) -> np.ndarray:
-    """Products of deviations from those means, Chan, Golub and LeVeque (1983), equation 2.1."""
-    product = np.empty(len(late))
-    product[:count] = late[:count]
-    now, out = late[count:], product[count:]
-    x, y = above_x[count:], above_y[count:]
-    share = count * length / (count + length)
-    for i in range(len(out)):
-        out[i] = now[i] + early[i] + x[i] * y[i] * share
-    return product
+def _squares_from(w: np.ndarray, here: int, lean: int, squares: int, lag: int) -> float:
+    """Squared distances from w[here] of the four values up to the one `lag` before it.
+
+    Theirs from the last of the four add up to `lean`, their squares to `squares`.
+    """
+    apart = w[here - lag] - w[here]
+    total: float = w[squares - lag] + apart * (2.0 * w[lean - lag] + 4.0 * apart)
+    return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def merged_nb(
-    late: tuple[np.ndarray, ...], count: int, early: tuple[np.ndarray, ...], length: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What `window_moments_nb` gives, not yet divided, of `count` pairs and the `length` before."""
-    x, above_x = merged_mean_nb(late[0], count, early[0], length)
-    y, above_y = merged_mean_nb(late[1], count, early[1], length)
-    return (
-        x,
-        y,
-        merged_product_nb(late[2], count, early[2], length, above_x, above_x),
-        merged_product_nb(late[3], count, early[3], length, above_y, above_y),
-        merged_product_nb(late[4], count, early[4], length, above_x, above_y),
-    )
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def window_moments_nb(
-    left: np.ndarray, right: np.ndarray, window: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Means, population variances and covariance of the last `window` pairs, from so many on."""
-    none = np.zeros(len(left))
-    run, length = (left.copy(), right.copy(), none, none, none), 1
-    total, done = run, 0
-    while True:
-        if window & length:
-            total = merged_nb(total, done, run, length) if done else run
-            done += length
-        if 2 * length > window:
-            break
-        run, length = merged_nb(run, length, run, length), 2 * length
-    return total[0], total[1], total[2] / window, total[3] / window, total[4] / window
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def window_variance_nb(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and population variance of the last `window` values, from that many on."""
-    run, squares, length = values, np.zeros(len(values)), 1
-    mean, total, done = run, squares, 0
-    while True:
-        if window & length:
-            if done:
-                mean, above = merged_mean_nb(mean, done, run, length)
-                total = merged_product_nb(total, done, squares, length, above, above)
-            else:
-                mean, total = run, squares
-            done += length
-        if 2 * length > window:
-            return mean, total / window
-        longer, above = merged_mean_nb(run, length, run, length)
-        squares = merged_product_nb(squares, length, squares, length, above, above)
-        run, length = longer, 2 * length
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def averages_nb(
+def load_nb(
+    open_: np.ndarray,
     high: np.ndarray,
     low: np.ndarray,
     close: np.ndarray,
-    log_close: np.ndarray,
-    first: int,
-    memory: np.ndarray,
-    out: np.ndarray,
+    volume: np.ndarray,
+    w: np.ndarray,
 ) -> None:
-    """Every recursive average; `memory` (NUM_AVERAGES,) carries them from chunk to chunk.
+    """Put bars into `w`, and in front of them the last LOOKBACK of the block before."""
+    for i in range(LOOKBACK):
+        for row in range(0, OPEN - LOOKBACK, STRIDE):
+            w[row + i] = w[row + i + BLOCK]
+    for i in range(len(close)):
+        w[OPEN + i], w[HIGH + i], w[LOW + i] = open_[i], high[i], low[i]
+        w[CLOSE + i], w[VOLUME + i] = close[i], volume[i]
 
-    EWMA variances of log returns by half-life (as `market.volatility` has them), Wilder's true
-    range, EMAs of the close by span, Wilder's gains and losses, directional movement and ADX.
-    `first` is the number of the chunk's first bar; an average starts as its first value.
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def changes_nb(w: np.ndarray, n: int) -> None:
+    """What changed from bar to bar: squared log returns, moves, true ranges, directions."""
+    for i in range(n):
+        w[LOG_CLOSE + i] = _log(w[CLOSE + i])
+    for i in range(n):
+        log_return = w[LOG_CLOSE + i] - w[LOG_CLOSE + i - 1]
+        w[MOVES + i] = log_return * log_return
+        before = w[CLOSE + i - 1]
+        w[CHANGES + i] = w[CLOSE + i] - before
+        w[STEPS + i] = abs(w[CLOSE + i] - before)
+        w[SPANS + i] = max(w[HIGH + i], before) - min(w[LOW + i], before)
+        rise = max(w[HIGH + i] - w[HIGH + i - 1], 0.0)
+        fall = max(w[LOW + i - 1] - w[LOW + i], 0.0)
+        w[DIRECTIONS + i] = (rise if rise > fall else 0.0) - (fall if fall > rise else 0.0)
+    for i in range(n):
+        w[MOVES_4 + i] = _of_4(w, MOVES + i)
+    for i in range(n):
+        w[MOVES_DAY + i] = _of_day(w, MOVES_4 + i)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def start_nb(w: np.ndarray, memory: np.ndarray) -> None:
+    """Let every decayed sum be that of a history in which the first value was always there.
+
+    The first change is the second bar's.
     """
-    if first == 0:
-        memory[:] = 0.0
-        memory[EMA_12 : EMA_168 + 1] = close[LOOKBACK]
-    variance_6, variance_24, span = memory[VARIANCE_6], memory[VARIANCE_24], memory[TRUE_RANGE]
-    ema_12, ema_20, ema_24 = memory[EMA_12], memory[EMA_20], memory[EMA_24]
-    ema_26, ema_168 = memory[EMA_26], memory[EMA_168]
-    gain, loss, adx = memory[GAIN], memory[LOSS], memory[ADX]
-    plus, minus = memory[PLUS], memory[MINUS]
-    for i in range(out.shape[1]):
-        j = LOOKBACK + i
-        is_start = first + i <= 1  # the first change is the second bar's
-        wilder = 1.0 if is_start else 1.0 / 14.0
-        r = log_close[j] - log_close[j - 1]
-        variance_6 += (r * r - variance_6) * (1.0 if is_start else 1.0 - 0.5 ** (1.0 / 6.0))
-        variance_24 += (r * r - variance_24) * (1.0 if is_start else 1.0 - 0.5 ** (1.0 / 24.0))
-        price, before = close[j], close[j - 1]
-        span += (max(high[j], before) - min(low[j], before) - span) * wilder
-        ema_12 += (price - ema_12) * (2.0 / 13.0)
-        ema_20 += (price - ema_20) * (2.0 / 21.0)
-        ema_24 += (price - ema_24) * (2.0 / 25.0)
-        ema_26 += (price - ema_26) * (2.0 / 27.0)
-        ema_168 += (price - ema_168) * (2.0 / 169.0)
-        gain += (max(price - before, 0.0) - gain) * wilder
-        loss += (max(before - price, 0.0) - loss) * wilder
-        rise, fall = max(high[j] - high[j - 1], 0.0), max(low[j - 1] - low[j], 0.0)
-        plus += ((rise if rise > fall else 0.0) - plus) * wilder
-        minus += ((fall if fall > rise else 0.0) - minus) * wilder
-        adx += (_ratio(abs(plus - minus), plus + minus, 0.0) - adx) * wilder
-        out[VARIANCE_6, i], out[VARIANCE_24, i], out[TRUE_RANGE, i] = variance_6, variance_24, span
-        out[EMA_12, i], out[EMA_20, i], out[EMA_24, i] = ema_12, ema_20, ema_24
-        out[EMA_26, i], out[EMA_168, i] = ema_26, ema_168
-        out[GAIN, i], out[LOSS, i], out[ADX, i] = gain, loss, adx
-        out[PLUS, i], out[MINUS, i] = plus, minus
-    memory[: ADX + 1] = out[: ADX + 1, out.shape[1] - 1]
-    now, per_sigma, per_atr = close[LOOKBACK:], out[PER_SIGMA], out[PER_ATR]
-    for i in range(len(now)):
-        per_sigma[i] = 1.0 / np.sqrt(max(out[VARIANCE_24, i], FLOOR * FLOOR))
-    for i in range(len(now)):
-        per_atr[i] = 1.0 / max(out[TRUE_RANGE, i], FLOOR * now[i])
+    for row in (MOVES, CHANGES, STEPS, SPANS, DIRECTIONS):
+        w[row] = w[row + 1]
+    memory[0] = w[MOVES] / (1.0 - HALF_IN_6)
+    memory[1] = w[MOVES] / (1.0 - HALF_IN_24)
+    for k, span in enumerate((12, 20, 24, 26, 168)):
+        memory[2 + k] = w[CLOSE] * (0.5 * (span + 1))
+    per_weight = 1.0 / (1.0 - WILDER)
+    memory[7] = w[SPANS] * per_weight
+    memory[8], memory[9] = w[CHANGES] * per_weight, w[STEPS] * per_weight
+    memory[10], memory[11] = w[DIRECTIONS] * per_weight, abs(w[DIRECTIONS]) * per_weight
+    memory[12] = per_weight if w[DIRECTIONS] != 0.0 else 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def decayed_nb(w: np.ndarray, n: int, memory: np.ndarray) -> None:
+    """Every decayed sum s <- decay s + value; `memory` carries them from block to block.
+
+    (1 - decay) s is the recursive average. EWMA variances of log returns by half-life (as
+    `market.volatility` has them), EMAs of the close by span, Wilder's true range, changes and
+    their sizes, signed directional movement and its size (not kept), and ADX of these two.
+    """
+    variance_6, variance_24 = memory[0], memory[1]
+    ema_12, ema_20, ema_24, ema_26, ema_168 = memory[2], memory[3], memory[4], memory[5], memory[6]
+    span, net, path, trend, size, adx = (
+        memory[7], memory[8], memory[9], memory[10], memory[11], memory[12],
+    )  # fmt: skip
+    for i in range(n):
+        move, price, direction = w[MOVES + i], w[CLOSE + i], w[DIRECTIONS + i]
+        variance_6 = variance_6 * HALF_IN_6 + move
+        variance_24 = variance_24 * HALF_IN_24 + move
+        ema_12 = ema_12 * (11.0 / 13.0) + price
+        ema_20 = ema_20 * (19.0 / 21.0) + price
+        ema_24 = ema_24 * (23.0 / 25.0) + price
+        ema_26 = ema_26 * (25.0 / 27.0) + price
+        ema_168 = ema_168 * (167.0 / 169.0) + price
+        span = span * WILDER + w[SPANS + i]
+        net = net * WILDER + w[CHANGES + i]
+        path = path * WILDER + w[STEPS + i]
+        trend = trend * WILDER + direction
+        size = size * WILDER + abs(direction)
+        adx = adx * WILDER + _ratio(abs(trend), size, 0.0)
+        w[VARIANCE_6 + i], w[VARIANCE_24 + i] = variance_6, variance_24
+        w[MACD + i] = ema_12 * (2.0 / 13.0) - ema_26 * (2.0 / 27.0)
+        w[EMA_20 + i], w[EMA_24 + i], w[EMA_168 + i] = ema_20, ema_24, ema_168
+        w[TRUE_RANGE + i] = span
+        w[NET + i], w[PATH + i], w[TREND + i], w[ADX + i] = net, path, trend, adx
+    memory[0], memory[1] = variance_6, variance_24
+    memory[2], memory[3], memory[4], memory[5], memory[6] = ema_12, ema_20, ema_24, ema_26, ema_168
+    memory[7], memory[8], memory[9] = span, net, path
+    memory[10], memory[11], memory[12] = trend, size, adx
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def returns_nb(
-    log_close: np.ndarray, averages: np.ndarray, lags: np.ndarray, out: np.ndarray
-) -> None:
-    """Log return over each lag, in units of sigma sqrt(lag)."""
-    now, per_sigma = log_close[LOOKBACK:], averages[PER_SIGMA]
-    for j in range(len(lags)):
-        then, scale, row = log_close[LOOKBACK - lags[j] :], 1.0 / np.sqrt(lags[j]), out[j]
-        for i in range(len(row)):
-            row[i] = _limited((now[i] - then[i]) * per_sigma[i] * scale)
+def units_nb(w: np.ndarray, n: int) -> None:
+    """One over the volatility, and one over the ATR."""
+    for i in range(n):
+        variance = w[VARIANCE_24 + i] * (1.0 - HALF_IN_24)
+        w[PER_SIGMA + i] = 1.0 / np.sqrt(max(variance, FLOOR * FLOOR))
+        w[PER_ATR + i] = 1.0 / max(w[TRUE_RANGE + i] * (1.0 - WILDER), FLOOR * w[CLOSE + i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def candle_nb(
-    open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray, out: np.ndarray
-) -> None:
+def logs_nb(values: np.ndarray, factor: float) -> None:
+    """Replace each value by `factor` times its logarithm."""
+    for i in range(len(values)):
+        values[i] = factor * _log(values[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def returns_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
+    """Log returns over 1, 4, 24, 72 and 168 bars, in units of sigma sqrt(lag)."""
+    hour, four, day = (
+        out[rows[0], to : to + n],
+        out[rows[1], to : to + n],
+        out[rows[2], to : to + n],
+    )
+    days, week = out[rows[3], to : to + n], out[rows[4], to : to + n]
+    for i in range(n):
+        now, per_sigma = w[LOG_CLOSE + i], w[PER_SIGMA + i]
+        hour[i] = _limited((now - w[LOG_CLOSE + i - 1]) * per_sigma)
+        four[i] = _limited((now - w[LOG_CLOSE + i - 4]) * per_sigma * (1.0 / np.sqrt(4.0)))
+    for i in range(n):
+        now, per_sigma = w[LOG_CLOSE + i], w[PER_SIGMA + i]
+        day[i] = _limited((now - w[LOG_CLOSE + i - 24]) * per_sigma * (1.0 / np.sqrt(24.0)))
+        days[i] = _limited((now - w[LOG_CLOSE + i - 72]) * per_sigma * (1.0 / np.sqrt(72.0)))
+        week[i] = _limited((now - w[LOG_CLOSE + i - 168]) * per_sigma * (1.0 / np.sqrt(168.0)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def candle_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
     """Body (signed), upper wick and lower wick as shares of the bar's range."""
-    o, h, l, c = open_[LOOKBACK:], high[LOOKBACK:], low[LOOKBACK:], close[LOOKBACK:]  # noqa: E741
-    body, upper, lower = out[0], out[1], out[2]
-    for i in range(len(c)):
-        body[i] = _ratio(c[i] - o[i], h[i] - l[i], 0.0)
-    for i in range(len(c)):
-        upper[i] = _ratio(h[i] - max(o[i], c[i]), h[i] - l[i], 0.0)
-    for i in range(len(c)):
-        lower[i] = _ratio(min(o[i], c[i]) - l[i], h[i] - l[i], 0.0)
+    body, upper, lower = (
+        out[rows[0], to : to + n], out[rows[1], to : to + n], out[rows[2], to : to + n],
+    )  # fmt: skip
+    for i in range(n):
+        first, last = w[OPEN + i], w[CLOSE + i]
+        per_range = _ratio(1.0, w[HIGH + i] - w[LOW + i], 0.0)
+        body[i] = (last - first) * per_range
+        upper[i] = (w[HIGH + i] - max(first, last)) * per_range
+        lower[i] = (min(first, last) - w[LOW + i]) * per_range
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def variance_ratios_nb(
-    log_close: np.ndarray,
-    span: np.ndarray,
-    body: np.ndarray,
-    averages: np.ndarray,
-    day: int,
-    out: np.ndarray,
-) -> None:
-    """Ratios of variances, of which the features are half the logs.
+def volatility_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
+    """Half the logs of ratios of variances.
 
     EWMA fast/slow; close-to-close day/week; Parkinson over close-to-close, day; Garman-Klass
-    day/week (Parkinson 1980; Garman and Klass 1980). A week is seven windows of `day` bars.
-    span is log(high / low), body log(close / open).
+    day/week (Parkinson 1980; Garman and Klass 1980).
     """
-    size = len(log_close)
-    moves, ranges, candles = np.zeros(size), np.empty(size), np.empty(size)
-    later, tail = log_close[1:], moves[1:]
-    for i in range(len(tail)):
-        tail[i] = (later[i] - log_close[i]) ** 2
-    for i in range(size):
-        ranges[i] = span[i] * span[i] / (4.0 * np.log(2.0))
-    for i in range(size):
-        candles[i] = 0.5 * span[i] * span[i] - (2.0 * np.log(2.0) - 1.0) * body[i] * body[i]
-    moves_day, candles_day = window_sum_nb(moves, day, 1), window_sum_nb(candles, day, 1)
-    moves_week = window_sum_nb(moves_day, 7, day)[LOOKBACK:]
-    candles_week = window_sum_nb(candles_day, 7, day)[LOOKBACK:]
-    ranges_day = window_sum_nb(ranges, day, 1)[LOOKBACK:]
-    moves_day, candles_day = moves_day[LOOKBACK:], candles_day[LOOKBACK:]
-    fast, slow = averages[VARIANCE_6], averages[VARIANCE_24]
+    ewma, close_to_close = out[rows[0], to : to + n], out[rows[1], to : to + n]
+    parkinson, garman_klass = out[rows[2], to : to + n], out[rows[3], to : to + n]
     least = FLOOR * FLOOR
-    ewma, close_to_close, parkinson, garman_klass = out[0], out[1], out[2], out[3]
-    for i in range(len(fast)):
-        ewma[i] = max(fast[i], least) / max(slow[i], least)
-    for i in range(len(fast)):
-        usual = max(moves_week[i] * (1.0 / (7 * day)), least)
-        close_to_close[i] = max(moves_day[i] * (1.0 / day), least) / usual
-    for i in range(len(fast)):
-        usual = max(moves_day[i] * (1.0 / day), least)
-        parkinson[i] = max(ranges_day[i] * (1.0 / day), least) / usual
-    for i in range(len(fast)):
-        usual = max(candles_week[i] * (1.0 / (7 * day)), least)
-        garman_klass[i] = max(candles_day[i] * (1.0 / day), least) / usual
+    for i in range(n):
+        span, body = _log(w[HIGH + i] / w[LOW + i]), _log(w[CLOSE + i] / w[OPEN + i])
+        w[RANGES + i] = span * span
+        w[CANDLES + i] = 0.5 * span * span - (2.0 * np.log(2.0) - 1.0) * (body * body)
+    for i in range(n):
+        w[RANGES_4 + i], w[CANDLES_4 + i] = _of_4(w, RANGES + i), _of_4(w, CANDLES + i)
+    for i in range(n):
+        w[CANDLES_DAY + i] = _of_day(w, CANDLES_4 + i)
+    for i in range(n):
+        fast, slow = w[VARIANCE_6 + i], w[VARIANCE_24 + i]
+        usual = max(slow * (1.0 - HALF_IN_24), least)
+        ewma[i] = max(fast * (1.0 - HALF_IN_6), least) / usual
+    for i in range(n):
+        usual = max(_of_week(w, MOVES_DAY + i) * (1.0 / LOOKBACK), least)
+        close_to_close[i] = max(w[MOVES_DAY + i] * (1.0 / DAY), least) / usual
+    for i in range(n):
+        ranges = _of_day(w, RANGES_4 + i) * (1.0 / (DAY * 4.0 * np.log(2.0)))
+        parkinson[i] = max(ranges, least) / max(w[MOVES_DAY + i] * (1.0 / DAY), least)
+    for i in range(n):
+        usual = max(_of_week(w, CANDLES_DAY + i) * (1.0 / LOOKBACK), least)
+        garman_klass[i] = max(w[CANDLES_DAY + i] * (1.0 / DAY), least) / usual
+    for values in (ewma, close_to_close, parkinson, garman_klass):
+        logs_nb(values, 0.5)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def trend_nb(close: np.ndarray, averages: np.ndarray, out: np.ndarray) -> None:
+def trend_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
     """What the recursive averages say.
 
-    ATR in percent of the price; MACD (12, 26) and distances to EMA 20, 24, 168 in ATRs: the
-    Keltner position is half the distance to EMA 20 (its bands lie two ATRs out), the others are
+    Log of the ATR in percent of the price; MACD (12, 26) and distances to EMA 20, 24, 168 in ATRs:
+    the Keltner position is half the distance to EMA 20 (its bands lie two ATRs out), the others are
     divided by sqrt(span), which makes a random walk's comparable. RSI from -1 (only losses) to 1
     (only gains); ADX (0 to 1); +DI minus -DI (-1 to 1).
     """
-    price, per_atr = close[LOOKBACK:], averages[PER_ATR]
-    ema_12, ema_20, ema_24 = averages[EMA_12], averages[EMA_20], averages[EMA_24]
-    ema_26, ema_168, adx_ = averages[EMA_26], averages[EMA_168], averages[ADX]
-    gain, loss, plus, minus = averages[GAIN], averages[LOSS], averages[PLUS], averages[MINUS]
-    span = averages[TRUE_RANGE]
-    natr, macd, keltner, day, week = out[0], out[1], out[2], out[3], out[4]
-    rsi, adx, spread = out[5], out[6], out[7]
-    for i in range(len(price)):
-        natr[i] = 100.0 / (per_atr[i] * price[i])
-    for i in range(len(price)):
-        macd[i] = _limited((ema_12[i] - ema_26[i]) * per_atr[i])
-    for i in range(len(price)):
-        keltner[i] = _limited((price[i] - ema_20[i]) * per_atr[i] * 0.5)
-    for i in range(len(price)):
-        day[i] = _limited((price[i] - ema_24[i]) * per_atr[i] * (1.0 / np.sqrt(24.0)))
-    for i in range(len(price)):
-        week[i] = _limited((price[i] - ema_168[i]) * per_atr[i] * (1.0 / np.sqrt(168.0)))
-    for i in range(len(price)):
-        rsi[i] = _ratio(gain[i] - loss[i], gain[i] + loss[i], 0.0)
-    for i in range(len(price)):
-        adx[i] = adx_[i]
-    for i in range(len(price)):
-        spread[i] = _ratio(plus[i] - minus[i], span[i], 0.0)
+    natr, macd, keltner = (
+        out[rows[0], to : to + n], out[rows[1], to : to + n], out[rows[2], to : to + n],
+    )  # fmt: skip
+    day, week, rsi = (
+        out[rows[3], to : to + n], out[rows[4], to : to + n], out[rows[5], to : to + n],
+    )  # fmt: skip
+    adx, spread = out[rows[6], to : to + n], out[rows[7], to : to + n]
+    for i in range(n):
+        natr[i] = 100.0 / (w[PER_ATR + i] * w[CLOSE + i])
+    logs_nb(natr, 1.0)
+    for i in range(n):
+        macd[i] = _limited(w[MACD + i] * w[PER_ATR + i])
+        keltner[i] = _limited(0.5 * (w[CLOSE + i] - w[EMA_20 + i] * (2.0 / 21.0)) * w[PER_ATR + i])
+    for i in range(n):
+        scale_24 = w[PER_ATR + i] * (1.0 / np.sqrt(24.0))
+        scale_168 = w[PER_ATR + i] * (1.0 / np.sqrt(168.0))
+        day[i] = _limited((w[CLOSE + i] - w[EMA_24 + i] * (2.0 / 25.0)) * scale_24)
+        week[i] = _limited((w[CLOSE + i] - w[EMA_168 + i] * (2.0 / 169.0)) * scale_168)
+    for i in range(n):
+        rsi[i] = _ratio(w[NET + i], w[PATH + i], 0.0)
+        adx[i] = w[ADX + i] * (1.0 - WILDER)
+        spread[i] = _ratio(w[TREND + i], w[TRUE_RANGE + i], 0.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def bollinger_nb(close: np.ndarray, averages: np.ndarray, window: int, out: np.ndarray) -> None:
-    """Bollinger %b (two deviations), and the deviation in ATRs, which is a quarter of the width."""
-    mean_, variance_ = window_variance_nb(close, window)
-    mean, variance = mean_[LOOKBACK:], variance_[LOOKBACK:]
-    price, per_atr, percent_b, width = close[LOOKBACK:], averages[PER_ATR], out[0], out[1]
-    for i in range(len(price)):
-        percent_b[i] = 0.5 + _ratio(price[i] - mean[i], 4.0 * np.sqrt(variance[i]), 0.0)
-    for i in range(len(price)):
-        width[i] = _limited(np.sqrt(variance[i]) * per_atr[i])
+def bollinger_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
+    """Bollinger %b (20 bars, two deviations), and the deviation in ATRs, a quarter of the width.
+
+    Deviations are counted from the last close: a value of the window itself leaves nothing to
+    cancel (shifted data, Chan, Golub and LeVeque 1983).
+    """
+    percent_b, width = out[rows[0], to : to + n], out[rows[1], to : to + n]
+    for i in range(n):
+        x = CLOSE + i
+        a, b, c = w[x - 1] - w[x], w[x - 2] - w[x], w[x - 3] - w[x]
+        w[CLOSE_LEAN + i] = a + b + c
+        w[CLOSE_SQUARES + i] = a * a + b * b + c * c
+    for i in range(n):
+        x, lean, squares = CLOSE + i, CLOSE_LEAN + i, CLOSE_SQUARES + i
+        apart = ((w[x - 4] - w[x]) + (w[x - 8] - w[x])) + ((w[x - 12] - w[x]) + (w[x - 16] - w[x]))
+        total = (w[lean] + w[lean - 4]) + (w[lean - 8] + w[lean - 12]) + w[lean - 16]
+        square = w[squares]
+        square += _squares_from(w, x, lean, squares, 4) + _squares_from(w, x, lean, squares, 8)
+        square += _squares_from(w, x, lean, squares, 12) + _squares_from(w, x, lean, squares, 16)
+        mean = (total + 4.0 * apart) * (1.0 / 20.0)
+        deviation = np.sqrt(square * (1.0 / 20.0) - mean * mean)
+        percent_b[i] = 0.5 - _ratio(mean, 4.0 * deviation, 0.0)
+        width[i] = _limited(deviation * w[PER_ATR + i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def stochastic_nb(
-    high: np.ndarray, low: np.ndarray, close: np.ndarray, window: int, out: np.ndarray
-) -> None:
-    """Fast %K: the close's place in the window's range, from -1 (its low) to 1 (its high)."""
-    top, depth = window_max_nb(high, window)[LOOKBACK:], window_max_nb(-low, window)[LOOKBACK:]
-    price, place = close[LOOKBACK:], out[0]
-    for i in range(len(price)):
-        place[i] = 2.0 * _ratio(price[i] + depth[i], top[i] + depth[i], 0.5) - 1.0
+def stochastic_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
+    """Fast %K of 14 bars: the close's place in their range, from -1 (its low) to 1 (its high)."""
+    place = out[rows[0], to : to + n]
+    for i in range(n):
+        h, l = HIGH + i, LOW + i  # noqa: E741
+        w[TOP_4 + i] = max(max(w[h], w[h - 1]), max(w[h - 2], w[h - 3]))
+        w[BOTTOM_4 + i] = min(min(w[l], w[l - 1]), min(w[l - 2], w[l - 3]))
+    for i in range(n):
+        h, l = TOP_4 + i, BOTTOM_4 + i  # noqa: E741
+        top = max(max(w[h], w[h - 4]), max(w[h - 8], w[h - 10]))
+        bottom = min(min(w[l], w[l - 4]), min(w[l - 8], w[l - 10]))
+        place[i] = 2.0 * _ratio(w[CLOSE + i] - bottom, top - bottom, 0.5) - 1.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def efficiency_nb(close: np.ndarray, window: int, out: np.ndarray) -> None:
-    """Kaufman's efficiency ratio with its sign: net move over the path walked, -1 to 1."""
-    steps, later = np.zeros(len(close)), close[1:]
-    tail = steps[1:]
-    for i in range(len(tail)):
-        tail[i] = abs(later[i] - close[i])
-    path = window_sum_nb(steps, window, 1)[LOOKBACK:]
-    now, then, share = close[LOOKBACK:], close[LOOKBACK - window :], out[0]
-    for i in range(len(now)):
-        share[i] = _ratio(now[i] - then[i], path[i], 0.0)
+def efficiency_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
+    """Kaufman's efficiency ratio of a day, with its sign: net move over the path, -1 to 1."""
+    share = out[rows[0], to : to + n]
+    for i in range(n):
+        w[STEPS_4 + i] = _of_4(w, STEPS + i)
+    for i in range(n):
+        share[i] = _ratio(w[CLOSE + i] - w[CLOSE + i - DAY], _of_day(w, STEPS_4 + i), 0.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def volume_nb(
-    high: np.ndarray,
-    low: np.ndarray,
-    close: np.ndarray,
-    log_close: np.ndarray,
-    volume: np.ndarray,
-    averages: np.ndarray,
-    day: int,
-    out: np.ndarray,
-) -> None:
-    """Where the volume is, in the last `day` bars unless said otherwise.
+def volume_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
+    """Where the volume is, in the last day unless said otherwise.
 
     Distance to the VWAP in ATRs; volume's z-score; its trend, (day - week) / (day + week) of the
     mean volumes in those bars and in seven times as many, -1 to 1; Chaikin money flow,
     sum(v (2 c - h - l) / (h - l)) / sum(v), -1 to 1; and the correlation of returns with volume.
     """
-    size = len(close)
-    money, flow, returns = np.empty(size), np.empty(size), np.zeros(size)
-    for i in range(size):
-        money[i] = (high[i] + low[i] + close[i]) * (1.0 / 3.0) * volume[i]
-    for i in range(size):
-        place = _ratio(2.0 * close[i] - high[i] - low[i], high[i] - low[i], 0.0)
-        flow[i] = volume[i] * place
-    later, tail = log_close[1:], returns[1:]
-    for i in range(len(tail)):
-        tail[i] = later[i] - log_close[i]
-    traded, flowed = window_sum_nb(money, day, 1)[LOOKBACK:], window_sum_nb(flow, day, 1)[LOOKBACK:]
-    volume_day = window_sum_nb(volume, day, 1)
-    volume_week = window_sum_nb(volume_day, 7, day)[LOOKBACK:]
-    volume_day = volume_day[LOOKBACK:]
-    _, mean_, spread_, activity_, together_ = window_moments_nb(returns, volume, day)
-    mean, together = mean_[LOOKBACK:], together_[LOOKBACK:]
-    activity, spread = activity_[LOOKBACK:], spread_[LOOKBACK:]
-    price, now, per_atr = close[LOOKBACK:], volume[LOOKBACK:], averages[PER_ATR]
-    vwap, zscore, trend, chaikin, rho = out[0], out[1], out[2], out[3], out[4]
-    for i in range(len(price)):
-        vwap[i] = _limited((price[i] - _ratio(traded[i], volume_day[i], price[i])) * per_atr[i])
-    for i in range(len(price)):
-        zscore[i] = _ratio(now[i] - mean[i], np.sqrt(activity[i]), 0.0)
-    for i in range(len(price)):
-        recent, usual = 7.0 * volume_day[i], volume_week[i]
+    vwap, trend, chaikin = (
+        out[rows[0], to : to + n], out[rows[2], to : to + n], out[rows[3], to : to + n],
+    )  # fmt: skip
+    for i in range(n):
+        high, low, close, volume = w[HIGH + i], w[LOW + i], w[CLOSE + i], w[VOLUME + i]
+        w[MONEY + i] = (high + low + close) * (1.0 / 3.0) * volume
+        w[FLOW + i] = volume * _ratio(2.0 * close - high - low, high - low, 0.0)
+    for i in range(n):
+        w[VOLUME_4 + i] = _of_4(w, VOLUME + i)
+        w[MONEY_4 + i], w[FLOW_4 + i] = _of_4(w, MONEY + i), _of_4(w, FLOW + i)
+    for i in range(n):
+        w[VOLUME_DAY + i] = _of_day(w, VOLUME_4 + i)
+    for i in range(n):
+        price, volume = w[CLOSE + i], w[VOLUME_DAY + i]
+        average = _ratio(_of_day(w, MONEY_4 + i), volume, price)
+        vwap[i] = _limited((price - average) * w[PER_ATR + i])
+        chaikin[i] = _ratio(_of_day(w, FLOW_4 + i), volume, 0.0)
+    for i in range(n):
+        recent, usual = 7.0 * w[VOLUME_DAY + i], _of_week(w, VOLUME_DAY + i)
         trend[i] = _ratio(recent - usual, recent + usual, 0.0)
-    for i in range(len(price)):
-        chaikin[i] = _ratio(flowed[i], volume_day[i], 0.0)
-    for i in range(len(price)):
-        # A window without any movement has no correlation.
-        product = activity[i] * spread[i] if spread[i] > FLOOR * FLOOR else 0.0
-        rho[i] = min(max(_ratio(together[i], np.sqrt(product), 0.0), -1.0), 1.0)
+    volume_moments_nb(w, n, out[rows[1], to : to + n], out[rows[4], to : to + n])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def clock_nb(stamps: np.ndarray, out: np.ndarray) -> None:
-    """Angle in the day, twice, and in the week from Monday 00:00 UTC, twice; stamps are ns."""
-    hour, hour_, week, week_ = out[0], out[1], out[2], out[3]
-    days = np.empty(len(stamps))
-    for i in range(len(days)):
+def volume_moments_nb(w: np.ndarray, n: int, zscore: np.ndarray, rho: np.ndarray) -> None:
+    """A day's z-score of the volume and its correlation with log returns.
+
+    Volumes are counted from the last one, as closes are in `bollinger_nb`.
+    """
+    for i in range(n):
+        x, p = VOLUME + i, LOG_CLOSE + i
+        a, b, c = w[x - 1] - w[x], w[x - 2] - w[x], w[x - 3] - w[x]
+        w[VOLUME_LEAN + i] = a + b + c
+        w[VOLUME_SQUARES + i] = a * a + b * b + c * c
+        first, second, third = w[p - 1] - w[p - 2], w[p - 2] - w[p - 3], w[p - 3] - w[p - 4]
+        w[VOLUME_RETURNS + i] = a * first + b * second + c * third
+    for i in range(n):
+        x, p, lean, squares = VOLUME + i, LOG_CLOSE + i, VOLUME_LEAN + i, VOLUME_SQUARES + i
+        a, b, c = w[x - 4] - w[x], w[x - 8] - w[x], w[x - 12] - w[x]
+        d, e = w[x - 16] - w[x], w[x - 20] - w[x]
+        square = w[squares] + _squares_from(w, x, lean, squares, 4)
+        square += _squares_from(w, x, lean, squares, 8) + _squares_from(w, x, lean, squares, 12)
+        square += _squares_from(w, x, lean, squares, 16) + _squares_from(w, x, lean, squares, 20)
+        product = _of_day(w, VOLUME_RETURNS + i)
+        product += a * (w[p - 4] - w[p - 8]) + b * (w[p - 8] - w[p - 12])
+        product += c * (w[p - 12] - w[p - 16]) + d * (w[p - 16] - w[p - 20])
+        product += e * (w[p - 20] - w[p - 24])
+        mean = (_of_day(w, lean) + 4.0 * (((a + b) + (c + d)) + e)) * (1.0 / DAY)
+        drift = (w[p] - w[p - DAY]) * (1.0 / DAY)
+        activity = square * (1.0 / DAY) - mean * mean
+        spread = w[MOVES_DAY + i] * (1.0 / DAY) - drift * drift
+        together = product * (1.0 / DAY) - mean * drift
+        zscore[i] = _ratio(-mean, np.sqrt(activity), 0.0)
+        # A window without any movement has no correlation.
+        both = activity * spread if spread > FLOOR * FLOOR else 0.0
+        rho[i] = min(max(_ratio(together, np.sqrt(both), 0.0), -1.0), 1.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def turns_nb(turns: np.ndarray, sine: np.ndarray, cosine: np.ndarray) -> None:
+    """Sine and cosine of an angle given in turns, through those of half of it less a quarter."""
+    for i in range(len(sine)):
+        half = np.pi * (turns[i] - np.floor(turns[i]) - 0.5)
+        s = _sine(half)
+        sine[i] = -2.0 * s * _cosine(half)
+        cosine[i] = 2.0 * s * s - 1.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def clock_nb(stamps: np.ndarray, w: np.ndarray, out: np.ndarray, rows: np.ndarray, to: int) -> None:
+    """Sine and cosine of the day's angle, and of the week's from Monday 00:00 UTC."""
+    n = len(stamps)
+    days = w[SPANS : SPANS + n]
+    for i in range(n):
         days[i] = stamps[i] / (86_400 * 10**9)
-    for i in range(len(days)):
-        hour[i] = 2.0 * np.pi * (days[i] - int(days[i]))
-    for i in range(len(days)):
-        weeks = (days[i] + 3.0) / 7.0  # 1970-01-01 was a Thursday
-        week[i] = 2.0 * np.pi * (weeks - int(weeks))
-    hour_[:], week_[:] = hour, week
+    turns_nb(days, out[rows[0], to : to + n], out[rows[1], to : to + n])
+    for i in range(n):
+        days[i] = (days[i] + 3.0) * (1.0 / 7.0)  # 1970-01-01 was a Thursday
+    turns_nb(days, out[rows[2], to : to + n], out[rows[3], to : to + n])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def features_nb(
+    open_: np.ndarray,
+    high: np.ndarray,
+    low: np.ndarray,
+    close: np.ndarray,
+    volume: np.ndarray,
+    stamps: np.ndarray,
+    rows: np.ndarray,
+    out: np.ndarray,
+    to: int,
+) -> None:
+    """Features of M bars into `out`, float32 (rows, columns), from column `to` on.
+
+    rows int64 (9, 8): where each feature of each family goes; -1 in front leaves a family out.
+    """
+    w, memory = np.zeros(NUM_ROWS * STRIDE), np.zeros(13)
+    for first in range(0, len(close), BLOCK):
+        last = min(first + BLOCK, len(close))
+        n, here = min(last - first, BLOCK), to + first
+        load_nb(
+            open_[first:last], high[first:last], low[first:last], close[first:last],
+            volume[first:last], w,
+        )  # fmt: skip
+        if first == 0:  # before the first bar there was a flat one
+            w[HIGH - 1] = w[LOW - 1] = w[CLOSE - 1] = close[0]
+            w[LOG_CLOSE - 1] = _log(close[0])
+        changes_nb(w, n)
+        if first == 0:
+            start_nb(w, memory)
+        decayed_nb(w, n, memory)
+        units_nb(w, n)
+        if rows[0, 0] >= 0:
+            returns_nb(w, n, out, rows[0], here)
+        if rows[1, 0] >= 0:
+            candle_nb(w, n, out, rows[1], here)
+        if rows[2, 0] >= 0:
+            volatility_nb(w, n, out, rows[2], here)
+        if rows[3, 0] >= 0:
+            trend_nb(w, n, out, rows[3], here)
+        if rows[4, 0] >= 0:
+            bollinger_nb(w, n, out, rows[4], here)
+        if rows[5, 0] >= 0:
+            stochastic_nb(w, n, out, rows[5], here)
+        if rows[6, 0] >= 0:
+            efficiency_nb(w, n, out, rows[6], here)
+        if rows[7, 0] >= 0:
+            volume_nb(w, n, out, rows[7], here)
+        if rows[8, 0] >= 0:
+            clock_nb(stamps[first:last], w, out, rows[8], here)
