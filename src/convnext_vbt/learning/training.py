@@ -84,9 +84,9 @@ class TrainingConfig:
     """Steps in which the learning rate rises to its peak; then it falls as a cosine to zero."""
     weight_decay: float = 0.05
     """AdamW's weight decay, on matrices and kernels only."""
-    segments: int = 2
+    segments: int = 1
     """Segments a step."""
-    segment_bars: int = 1024
+    segment_bars: int = 2048
     """Labelled bars a segment; a receptive field of context comes before them."""
     label_smoothing: float = 0.1
     """Share of each label that is spread evenly over the classes."""
