@@ -42,7 +42,7 @@ def test_the_right_half_runs_without_torch_and_the_accessor_is_there_after_vecto
         "import sys; "
         + "; ".join(f"import convnext_vbt.{m}" for m in modules)
         + "; print('torch' in sys.modules)"
-        "; [sys.modules.pop(m) for m in list(sys.modules) if m.startswith('convnext_vbt')]"
+        "; [sys.modules.pop(m, None) for m in ('convnext_vbt', 'convnext_vbt.plugin')]"
         "; import pandas, vectorbt, convnext_vbt"  # the package anew, vectorbt loaded before it
         "; print(hasattr(pandas.DataFrame().vbt, 'convnext'))"
     )

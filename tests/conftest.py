@@ -1,0 +1,47 @@
+"""How two workers share two cores: waiting threads sleep, and the long files come first."""
+
+import os
+
+import pytest
+
+# Threads that wait for work would else keep busy the core that the other worker needs.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+FIRST = [
+    "tests/trading/test_simulation.py",  # compiles most kernels of one half where none are cached,
+    "tests/learning/test_features.py",  # and this one those of the other
+    "tests/trading/test_sweep.py",
+    "tests/learning/test_walkforward.py",
+    "tests/test_pipeline.py",
+    "tests/report/test_browser.py",
+    "tests/market/test_download.py",
+    "tests/evidence/test_audit.py",
+    "tests/test_robust.py",
+    "tests/report/test_page.py",
+    "tests/report/test_evidence_section.py",
+    "tests/test_package.py",
+    "tests/test_audit.py",
+    "tests/test_cli.py",
+    "tests/test_docs.py",
+    "tests/report/test_accessibility.py",
+    "tests/report/test_compare_browser.py",
+    "tests/learning/test_devices.py",
+    "tests/learning/test_baselines.py",
+    "tests/live/test_replay.py",
+]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class LongFilesFirst(LoadFileScheduling):
+        def _assign_work_unit(self, node):
+            for file in reversed(FIRST):
+                if file in self.workqueue:
+                    self.workqueue.move_to_end(file, last=False)
+            super()._assign_work_unit(node)
+
+    return LongFilesFirst(config, log)
