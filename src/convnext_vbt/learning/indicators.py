@@ -34,12 +34,12 @@ LIMIT = 10.0
 NUM_ROWS = 45
 (
     # What later bars look back to; _4 and _DAY are of the last four bars and of the last day.
-    HIGH, LOW, CLOSE, VOLUME, LOG_CLOSE,
+    HIGH, LOW, LOG_CLOSE,
+    CLOSE, CLOSE_LEAN, CLOSE_SQUARES,  # in this order: `_squares_from`
+    VOLUME, VOLUME_LEAN, VOLUME_SQUARES, VOLUME_RETURNS, VOLUME_4, VOLUME_DAY,
     MOVES, MOVES_4, MOVES_DAY, STEPS, STEPS_4,
     RANGES, RANGES_4, CANDLES, CANDLES_4, CANDLES_DAY,
-    TOP_4, BOTTOM_4, CLOSE_LEAN, CLOSE_SQUARES,
-    MONEY, MONEY_4, FLOW, FLOW_4, VOLUME_4, VOLUME_DAY, VOLUME_LEAN, VOLUME_SQUARES,
-    VOLUME_RETURNS,
+    TOP_4, BOTTOM_4, MONEY, MONEY_4, FLOW, FLOW_4,
     # What is of a bar alone.
     OPEN, CHANGES, SPANS, DIRECTIONS, PER_SIGMA, PER_ATR,
     # Sums of all bars so far, each weighing less than the one after it: `decayed_nb`.
@@ -122,13 +122,15 @@ def _of_week(w: np.ndarray, j: int) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _squares_from(w: np.ndarray, here: int, lean: int, squares: int, lag: int) -> float:
-    """Squared distances from w[here] of the four values up to the one `lag` before it.
+def _squares_from(w: np.ndarray, here: int, there: int) -> float:
+    """Squared distances from w[here] of the four values up to w[there].
 
-    Theirs from the last of the four add up to `lean`, their squares to `squares`.
+    Their distances from w[there] add up to what the next row has, the squares to what the row
+    after that has.
     """
-    apart = w[here - lag] - w[here]
-    total: float = w[squares - lag] + apart * (2.0 * w[lean - lag] + 4.0 * apart)
+    apart = w[there] - w[here]
+    lean, squares = w[there + STRIDE], w[there + 2 * STRIDE]
+    total: float = squares + apart * (2.0 * lean + 4.0 * apart)
     return total
 
 
@@ -242,7 +244,7 @@ def units_nb(w: np.ndarray, n: int) -> None:
 def logs_nb(values: np.ndarray, factor: float) -> None:
     """Replace each value by `factor` times its logarithm."""
     for i in range(len(values)):
-        values[i] = factor * _log(values[i])
+        values[i] = factor * _log(np.float64(values[i]))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -361,12 +363,12 @@ def bollinger_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: i
         w[CLOSE_LEAN + i] = a + b + c
         w[CLOSE_SQUARES + i] = a * a + b * b + c * c
     for i in range(n):
-        x, lean, squares = CLOSE + i, CLOSE_LEAN + i, CLOSE_SQUARES + i
+        x, lean = CLOSE + i, CLOSE_LEAN + i
         apart = ((w[x - 4] - w[x]) + (w[x - 8] - w[x])) + ((w[x - 12] - w[x]) + (w[x - 16] - w[x]))
         total = (w[lean] + w[lean - 4]) + (w[lean - 8] + w[lean - 12]) + w[lean - 16]
-        square = w[squares]
-        square += _squares_from(w, x, lean, squares, 4) + _squares_from(w, x, lean, squares, 8)
-        square += _squares_from(w, x, lean, squares, 12) + _squares_from(w, x, lean, squares, 16)
+        square = w[CLOSE_SQUARES + i]
+        square += _squares_from(w, x, x - 4) + _squares_from(w, x, x - 8)
+        square += _squares_from(w, x, x - 12) + _squares_from(w, x, x - 16)
         mean = (total + 4.0 * apart) * (1.0 / 20.0)
         deviation = np.sqrt(square * (1.0 / 20.0) - mean * mean)
         percent_b[i] = 0.5 - _ratio(mean, 4.0 * deviation, 0.0)
@@ -443,17 +445,17 @@ def volume_moments_nb(w: np.ndarray, n: int, zscore: np.ndarray, rho: np.ndarray
         first, second, third = w[p - 1] - w[p - 2], w[p - 2] - w[p - 3], w[p - 3] - w[p - 4]
         w[VOLUME_RETURNS + i] = a * first + b * second + c * third
     for i in range(n):
-        x, p, lean, squares = VOLUME + i, LOG_CLOSE + i, VOLUME_LEAN + i, VOLUME_SQUARES + i
+        x, p = VOLUME + i, LOG_CLOSE + i
         a, b, c = w[x - 4] - w[x], w[x - 8] - w[x], w[x - 12] - w[x]
         d, e = w[x - 16] - w[x], w[x - 20] - w[x]
-        square = w[squares] + _squares_from(w, x, lean, squares, 4)
-        square += _squares_from(w, x, lean, squares, 8) + _squares_from(w, x, lean, squares, 12)
-        square += _squares_from(w, x, lean, squares, 16) + _squares_from(w, x, lean, squares, 20)
+        square = w[VOLUME_SQUARES + i] + _squares_from(w, x, x - 4)
+        square += _squares_from(w, x, x - 8) + _squares_from(w, x, x - 12)
+        square += _squares_from(w, x, x - 16) + _squares_from(w, x, x - 20)
         product = _of_day(w, VOLUME_RETURNS + i)
         product += a * (w[p - 4] - w[p - 8]) + b * (w[p - 8] - w[p - 12])
         product += c * (w[p - 12] - w[p - 16]) + d * (w[p - 16] - w[p - 20])
         product += e * (w[p - 20] - w[p - 24])
-        mean = (_of_day(w, lean) + 4.0 * (((a + b) + (c + d)) + e)) * (1.0 / DAY)
+        mean = (_of_day(w, VOLUME_LEAN + i) + 4.0 * (((a + b) + (c + d)) + e)) * (1.0 / DAY)
         drift = (w[p] - w[p - DAY]) * (1.0 / DAY)
         activity = square * (1.0 / DAY) - mean * mean
         spread = w[MOVES_DAY + i] * (1.0 / DAY) - drift * drift
