@@ -86,6 +86,15 @@ def test_deviations_survive_prices_and_volumes_far_from_nothing():
         np.testing.assert_allclose(features[name][30:], expected[30:], rtol=0, atol=1e-3)
 
 
+def test_the_correlation_survives_a_steep_trend():
+    returns = 0.01 + 1e-5 * pd.Series(np.random.default_rng(0).standard_normal(500))
+    price, volume = 100 * np.exp(np.cumsum(returns.to_numpy())), FRAME["volume"].to_numpy()[:500]
+    frame = FRAME[:500].assign(open=price, high=price, low=price, close=price)
+    rho = by_name(frame, ("return_volume_correlation_24",))["return_volume_correlation_24"]
+    expected = returns.rolling(24).corr(pd.Series(volume))
+    np.testing.assert_allclose(rho[24:], expected[24:], rtol=0, atol=1e-6)
+
+
 def test_sigma_is_the_one_that_labels_and_stops_use(ours):
     sigma = ewma_volatility(Bars.from_frame(FRAME), halflife=24.0)[1:, 0]
     expected = np.diff(np.log(CLOSE)) / sigma

@@ -26,7 +26,9 @@ from numba import njit
 
 DAY = 24
 LOOKBACK = 7 * DAY
+"""Bars of the longest window, and one bar before the shorter ones."""
 BLOCK = 2048
+"""Bars that are made at once: all rows together take 0.8 MB."""
 STRIDE = LOOKBACK + BLOCK
 FLOOR = 1e-6
 LIMIT = 10.0
@@ -47,7 +49,7 @@ NUM_ROWS = 45
     NET, PATH, TREND, ADX,
 ) = range(LOOKBACK, LOOKBACK + NUM_ROWS * STRIDE, STRIDE)  # fmt: skip
 
-# Weights of the bar before in a decayed sum; what that sum times 1 - weight is: an average.
+# What the bar before weighs in a decayed sum; the sum times 1 - weight is the average.
 HALF_IN_6, HALF_IN_24 = 0.5 ** (1.0 / 6.0), 0.5 ** (1.0 / 24.0)
 WILDER = 13.0 / 14.0
 
@@ -251,10 +253,8 @@ def logs_nb(values: np.ndarray, factor: float) -> None:
 def returns_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
     """Log returns over 1, 4, 24, 72 and 168 bars, in units of sigma sqrt(lag)."""
     hour, four, day = (
-        out[rows[0], to : to + n],
-        out[rows[1], to : to + n],
-        out[rows[2], to : to + n],
-    )
+        out[rows[0], to : to + n], out[rows[1], to : to + n], out[rows[2], to : to + n],
+    )  # fmt: skip
     days, week = out[rows[3], to : to + n], out[rows[4], to : to + n]
     for i in range(n):
         now, per_sigma = w[LOG_CLOSE + i], w[PER_SIGMA + i]
@@ -435,7 +435,9 @@ def volume_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int)
 def volume_moments_nb(w: np.ndarray, n: int, zscore: np.ndarray, rho: np.ndarray) -> None:
     """A day's z-score of the volume and its correlation with log returns.
 
-    Volumes are counted from the last one, as closes are in `bollinger_nb`.
+    Volumes are counted from the last one, as closes are in `bollinger_nb`. Returns are counted
+    from nothing: even for the least deviation that counts, FLOOR, a mean of 1 % a bar costs no
+    more than the seventh digit of the variance.
     """
     for i in range(n):
         x, p = VOLUME + i, LOG_CLOSE + i
