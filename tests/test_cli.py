@@ -147,6 +147,22 @@ def test_check_tells_of_each_symbol_and_its_gaps(tmp_path):
     ]
 
 
+def test_check_tells_of_spikes_and_keeps_them(tmp_path):
+    frame = bars_frame()
+    for k, factor in enumerate((1.7, 1.6, 1.8, 3.0, 1.7, 1.6)):
+        frame.loc[frame.index[300 + 10 * k], "high"] *= factor
+    frame.to_csv(tmp_path / "A.csv", index_label="timestamp")
+    lines = call("check", tmp_path / "A.csv").stdout.splitlines()
+    spikes = [line for line in lines if line.startswith(("  spike", "  and"))]
+    assert re.fullmatch(
+        r"  spike 2022-01-14 18:00 \(\+(19|20)\d\.\d% and back, \d+ usual ranges\): a bad tick or "
+        "a crash, kept as it is",
+        spikes[0],
+    )
+    assert spikes[5:] == ["  and 1 more, none larger"]
+    assert json.loads(call("check", tmp_path / "A.csv", "--json").stdout)["spikes"] == 6
+
+
 def bars_frame():
     bars = simulated_bars(bars=600)
     return pd.concat([bars.frame(name).iloc[:, 0] for name in FIELDS], axis=1, keys=FIELDS)

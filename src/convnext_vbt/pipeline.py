@@ -30,6 +30,7 @@ from convnext_vbt.market.bars import ALWAYS_OPEN, Bars, step_text
 from convnext_vbt.market.files import FileReport
 from convnext_vbt.market.gaps import closed_weekdays, find_gaps, short_sessions
 from convnext_vbt.market.sources import load_report
+from convnext_vbt.market.spikes import find_spikes
 from convnext_vbt.predictions import CLASSES, Predictions, Target
 from convnext_vbt.report.page import write_report
 from convnext_vbt.rundir import (
@@ -352,10 +353,10 @@ def _span(bars: Bars, gaps: pd.DataFrame, n: int) -> dict[str, Any]:
 
 
 def check_bars(source: str, *, strict: bool = False) -> dict[str, Any]:
-    """What is to be known of bars before they are traded on: how a file was read, gaps, labels."""
+    """What is to be known of bars before they are traded on: reading, gaps, spikes, labels."""
     report = _read(Config(data=DataSection(source=source)), strict=strict)
     bars = report.bars
-    gaps = find_gaps(bars)
+    gaps, spikes = find_gaps(bars), find_spikes(bars)
     values = labels_for(bars, Target()).values
     shares = {
         symbol: dict(
@@ -382,6 +383,8 @@ def check_bars(source: str, *, strict: bool = False) -> dict[str, Any]:
             "gaps": len(gaps),
             "missing_bars": int(gaps["missing"].sum()),
             "largest_gaps": largest.to_dict("records"),
+            "spikes": len(spikes),
+            "largest_spikes": spikes.head(5).to_dict("records"),
             "labels": shares,
         }
     )

@@ -134,7 +134,7 @@ def _verdict(out: Console, verdict: dict[str, Any]) -> None:
 
 
 def print_bars(facts: dict[str, Any]) -> None:
-    """What `check` found: the bars of each symbol, what had to be changed, sessions, gaps."""
+    """What `check` found: each symbol's bars, what had to be changed, sessions, gaps, spikes."""
     out = console()
     for symbol, shares in facts["labels"].items():
         balance = " ".join(f"{name} {share:.0%}" for name, share in shares.items())
@@ -162,6 +162,15 @@ def print_bars(facts: dict[str, Any]) -> None:
         say(out, f"  gap {gap['start'][:16]} to {gap['end'][:16]} ({whose}{count})")
     if (more := facts["gaps"] - len(facts["largest_gaps"])) > 0:
         say(out, f"  and {more:,} more, none longer")
+    for spike in facts["largest_spikes"]:
+        whose = f"{spike['symbol']}, " if len(facts["symbols"]) > 1 else ""
+        say(
+            out,
+            f"  spike {spike['time'][:16]} ({whose}{spike['move']:+.1%} and back, "
+            f"{spike['ranges']:.0f} usual ranges): a bad tick or a crash, kept as it is",
+        )
+    if (more := facts["spikes"] - len(facts["largest_spikes"])) > 0:
+        say(out, f"  and {more:,} more, none larger")
 
 
 def print_runs(entries: Sequence[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
 from convnext_vbt.report import figures, payload
-from convnext_vbt.report.caveats import is_simulated
+from convnext_vbt.report.caveats import generated, is_simulated
 from convnext_vbt.report.page import render, write_report
 from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.sweep import sweep
@@ -32,6 +32,36 @@ def res():
 @pytest.fixture(scope="module")
 def page(res):
     return Page.read(render(res, selected=FIXED, provenance={"Seed": "0"}))
+
+
+def spiked(t):
+    """What is said of spikes, and the account, with a wick of half the price in the window's t."""
+    bars = make_bars()
+    high = bars.high.copy()
+    high[make_sweep(bars=bars).window[0] + t] *= 1.5
+    res = make_sweep(bars=replace(bars, high=high))
+    simulation = res.simulation(**FIXED)
+    notes = generated(res, simulation, "the cell", num_rules=1, simulated=False)
+    return [note for note in notes if "beyond their neighbours" in note], simulation.trades
+
+
+def test_spikes_and_the_trades_that_met_them_are_told(res):
+    trades = res.simulation(**FIXED).trades
+    assert not [
+        n
+        for n in generated(res, res.simulation(**FIXED), "x", num_rules=1, simulated=False)
+        if "neighbours" in n
+    ]
+    long = trades[(trades["direction"] == 0) & (trades["exit_idx"] > trades["entry_idx"] + 2)][-1]
+    (note,), made = spiked(long["entry_idx"] + 1)
+    (met,) = made[made["exit_idx"] == long["entry_idx"] + 1]
+    profit = f"{met['pnl']:,.2f}" if met["pnl"] < 100 else f"{met['pnl']:,.0f}"
+    assert note.startswith("1 bar(s) go far beyond their neighbours and straight back, the largest")
+    assert note.endswith(
+        f"1 trade(s) of the cell begin or end there, with a profit of {profit} together."
+    )
+    (flat,), _ = spiked(int(trades["exit_idx"].max()) + 20)
+    assert flat.endswith("crashes. No trade of the cell begins or ends there.")
 
 
 def ledger(res, cell):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from convnext_vbt.market.gaps import find_gaps
-from convnext_vbt.report.formats import THIN_TRADES
+from convnext_vbt.market.spikes import find_spikes
+from convnext_vbt.report.formats import THIN_TRADES, format_number
 from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import SweepResult
 
@@ -27,6 +29,7 @@ def generated(
     """The caveats of a run; `simulation` is the account called `name`."""
     out = [
         *_data(res, simulated),
+        *_spikes(res, simulation, name),
         *_sweep(res, num_rules),
         *_splits(res),
         *_trades(res, simulation, name),
@@ -87,6 +90,32 @@ def _data(res: SweepResult, simulated: bool) -> list[str]:
             "Nothing was filled in; a stop cannot act in a gap."
         )
     return out
+
+
+def _spikes(res: SweepResult, simulation: Simulation, name: str) -> list[str]:
+    bars, trades = res.window_bars, simulation.trades
+    spikes = find_spikes(bars)
+    if not len(spikes):
+        return []
+    largest = spikes.iloc[0]
+    rows = bars.index.get_indexer(pd.DatetimeIndex(spikes["time"]))
+    spans = set(zip(spikes["symbol"], rows, strict=True))
+    symbols = simulation.columns.get_level_values("symbol")[trades["col"]]
+    ends = zip(symbols, trades["entry_idx"], trades["exit_idx"], strict=True)
+    touched = np.array([(s, a) in spans or (s, b) in spans for s, a, b in ends], dtype=bool)
+    count = int(touched.sum())
+    profit = format_number(float(trades["pnl"][touched].sum()), "money")
+    what = (
+        f"{count} trade(s) of {name} begin or end there, with a profit of {profit} together."
+        if count
+        else f"No trade of {name} begins or ends there."
+    )
+    size = format_number(largest["move"], "percent")
+    text = (
+        f"{len(spikes)} bar(s) go far beyond their neighbours and straight back, the largest by "
+        f"{size} at {largest['time']:%Y-%m-%d %H:%M} UTC: bad ticks or crashes. {what}"
+    )
+    return [text]
 
 
 def _sweep(res: SweepResult, num_rules: int) -> list[str]:

@@ -1,0 +1,54 @@
+"""Prices that leave their neighbours and come straight back: reported, never changed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.market.bars import Bars
+
+FEWEST, USUAL = 24, 168
+"""Bars, at least and at most, before a bar whose median range is the usual one there."""
+RANGES, LEAST = 30.0, 0.05
+"""From how many usual ranges and from what part of the price on a move is a spike."""
+_SMALLEST = 1e-4
+
+
+def find_spikes(bars: Bars) -> pd.DataFrame:
+    """Bad ticks or crashes: columns symbol, time, move, ranges; largest first.
+
+    `move` is the way that a price went and came back, as a fraction of the close before, negative
+    when down: inside the bar, from the closes before and at its end to its high or low; or from
+    close to close, out with the bar and back with the next one. `ranges` is that in usual ranges,
+    the median ln(high / low) of the symbol's up to 168 bars before (from 24 on, at least 0.01 %).
+    A spike has 30 of them and 5 %.
+    """
+    found = pd.concat([_symbol_spikes(bars, n) for n in range(len(bars.symbols))])
+    return found.sort_values(["ranges", "time"], ascending=[False, True], ignore_index=True)
+
+
+def _symbol_spikes(bars: Bars, n: int) -> pd.DataFrame:
+    here = bars.present[:, n]
+    high, low, close = (np.log(getattr(bars, name)[here, n]) for name in ("high", "low", "close"))
+    before = np.append(np.nan, close[:-1])
+    after = np.append(close[1:], np.nan)
+    out, back = close - before, close - after
+    moves = np.stack(
+        [
+            np.fmax(high - np.fmax(before, close), 0.0),
+            np.fmin(low - np.fmin(before, close), 0.0),
+            np.where(out * back > 0, np.sign(out) * np.fmin(abs(out), abs(back)), 0.0),
+        ]
+    )
+    move = np.take_along_axis(moves, abs(moves).argmax(axis=0)[None], axis=0)[0]
+    usual = pd.Series(high - low).rolling(USUAL, min_periods=FEWEST).median().shift(1).to_numpy()
+    ranges = abs(move) / np.fmax(usual, _SMALLEST)
+    rows = np.flatnonzero((ranges >= RANGES) & (abs(np.expm1(move)) >= LEAST) & ~np.isnan(usual))
+    return pd.DataFrame(
+        {
+            "symbol": pd.Series(bars.symbols[n], index=range(len(rows)), dtype="object"),
+            "time": bars.index[here][rows],
+            "move": np.expm1(move[rows]),
+            "ranges": ranges[rows],
+        }
+    )
