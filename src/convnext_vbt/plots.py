@@ -16,7 +16,7 @@ from convnext_vbt.evidence.window import Window
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
-from convnext_vbt.report import accounts, cells, confidence, figures, formats, model_figures
+from convnext_vbt.report import accounts, cells, confidence, figures, formats, layout, model_figures
 from convnext_vbt.report import returns as report_returns
 from convnext_vbt.report.evidence_figures import rule_figure
 from convnext_vbt.report.figures import plot_heatmap, plot_splits
@@ -53,10 +53,10 @@ def plot_equity(res: SweepResult, **cell: object) -> go.Figure:
     if cell:
         return figures.plot_equity(res, **cell)
     lines = [
-        figures.Line(name="buy and hold", account=_daily(_hold(res)), colour=figures.MUTED,
+        figures.Line(name="buy and hold", account=_daily(_hold(res)), colour=layout.MUTED,
                      width=1.4, dash="dot"),
-        figures.Line(name="headline", account=_daily(_account(res, {})), colour=figures.BLUE,
-                     width=1.8, fill=figures.FILL),
+        figures.Line(name="headline", account=_daily(_account(res, {})), colour=layout.BLUE,
+                     width=1.8, fill=layout.FILL),
     ]  # fmt: skip
     return figures.equity_figure(lines, bands=figures.split_bands(res))
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from convnext_vbt import __version__
 from convnext_vbt.jsontypes import plain
-from convnext_vbt.report import accounts, figures, payload, tables
+from convnext_vbt.report import accounts, figures, layout, payload, tables
 from convnext_vbt.report.compare import Contender, Row, RunComparison
 from convnext_vbt.report.document import render_document
 from convnext_vbt.report.formats import FIGURE, format_interval, format_number
@@ -26,7 +26,7 @@ SHOWN = (
     "exposure", "turnover", "trades", "mean_trade", "break_even",
 )  # fmt: skip
 """Key figures of the page, in this order."""
-COLOURS = (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PURPLE, figures.RED, figures.SKY)
+COLOURS = (layout.BLUE, layout.ORANGE, layout.GREEN, layout.PURPLE, layout.RED, layout.SKY)
 _DASHES = ("solid", "dash", "dashdot")
 NOT_SET = "not set"
 
@@ -51,7 +51,7 @@ def render_comparison(found: RunComparison) -> str:
     return render_document(
         "compare.html.j2",
         script=("tables.js", "charts.js", "compare.js"),
-        data={"figures": charts, "dark": figures.DARK},
+        data={"figures": charts, "dark": layout.DARK},
         title=f"Comparison of {len(found.rows)} runs",
         when=f"Out of sample in all of them from {found.first:%-d %B %Y} to {found.last:%-d %B %Y}",
         unequal=found.unequal,
@@ -102,7 +102,7 @@ def comparison_dict(found: RunComparison) -> dict[str, Any]:
 def comparison_equity(found: RunComparison) -> go.Figure:
     """Growth of 1 of every run from the start of the common window, underwater below."""
     lines = [] if found.hold is None else [
-        figures.Line(name="buy and hold", account=_daily(found.hold), colour=figures.MUTED,
+        figures.Line(name="buy and hold", account=_daily(found.hold), colour=layout.MUTED,
                      width=1.3, dash="dot")
     ]  # fmt: skip
     styles = itertools.product(_DASHES, COLOURS)
@@ -128,20 +128,20 @@ def difference_figure(found: RunComparison) -> go.Figure:
         x=centre,
         y=[html.escape(row.name) for row in rows],
         mode="markers",
-        marker={"color": figures.BLUE, "size": 10},
+        marker={"color": layout.BLUE, "size": 10},
         error_x={"type": "data", "symmetric": False, "array": high - centre,
                  "arrayminus": centre - low, "thickness": 1.6, "width": 5},
         customdata=np.column_stack([low, high]),
         hovertemplate="%{y}<br>%{x:.2f} (90 %: %{customdata[0]:.2f} to %{customdata[1]:.2f})"
         "<extra></extra>",
     )  # fmt: skip
-    out.add_vline(x=0, line={"color": figures.INK, "width": 1})
-    return figures.lay_out(
+    out.add_vline(x=0, line={"color": layout.INK, "width": 1})
+    return layout.lay_out(
         out, 120 + 44 * len(rows),
         showlegend=False,
         dragmode=False,
         xaxis={"title": {"text": "Sharpe ratio difference", "standoff": 6},
-               "gridcolor": figures.GRID, "zeroline": False, "fixedrange": True},
+               "gridcolor": layout.GRID, "zeroline": False, "fixedrange": True},
         yaxis={"automargin": True, "showgrid": False, "fixedrange": True},
     )  # fmt: skip
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convnext_vbt.evidence.nulls import Null
-from convnext_vbt.report.figures import BLUE, GRID, INK, MUTED, lay_out
 from convnext_vbt.report.judgement import Costs
+from convnext_vbt.report.layout import BLUE, GRID, INK, MUTED, lay_out
 from convnext_vbt.report.returns import histogram
 from convnext_vbt.report.trade_figures import histogram_figure
 

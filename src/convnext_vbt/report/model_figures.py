@@ -9,16 +9,7 @@ import numpy as np
 
 from convnext_vbt.predictions import CLASSES
 from convnext_vbt.report.confidence import Deciles, Outlines
-from convnext_vbt.report.figures import (
-    BLUE,
-    CLASS_COLOURS,
-    GRID,
-    INK,
-    MUTED,
-    ORANGE,
-    RED,
-    lay_out,
-)
+from convnext_vbt.report.layout import BLUE, CLASS_COLOURS, GRID, INK, MUTED, ORANGE, RED, lay_out
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.report import cells, figures
+from convnext_vbt.report import cells, figures, layout
 from convnext_vbt.report.formats import (
     FIGURE,
     FIGURES,
@@ -225,10 +225,10 @@ def sweep_payload(pool: Pool, res: SweepResult, grid: Grid, table: pd.DataFrame)
                 for f in (FIGURE[name] for name in HEATMAP_FIGURES)
             ],
             "thin": THIN_TRADES,
-            "hatch": figures.MUTED,
-            "diverging": figures.DIVERGING,
+            "hatch": layout.MUTED,
+            "diverging": layout.DIVERGING,
         },
-        "dark": figures.DARK,
+        "dark": layout.DARK,
     }
 
 

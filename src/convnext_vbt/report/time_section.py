@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from convnext_vbt.report import accounts, figures, payload, returns, trade_figures
+from convnext_vbt.report import accounts, figures, layout, payload, returns, trade_figures
 from convnext_vbt.report.accounts import Account
 from convnext_vbt.report.tables import quote_currency
 from convnext_vbt.trading.sweep import SweepResult
@@ -61,10 +61,8 @@ def time_figures(
 def _equity(res: SweepResult, head: Account, fan: returns.Fan | None) -> Any:
     day = accounts.daily(head.index, head.equity, head.init_cash)
     lines = [
-        figures.Line(name="buy and hold", account=day, colour=figures.MUTED, width=1.3, dash="dot"),
-        figures.Line(name="selected cell", account=day, colour=figures.ORANGE, width=1.2),
-        figures.Line(
-            name="headline", account=day, colour=figures.BLUE, width=2.6, fill=figures.FILL
-        ),
+        figures.Line(name="buy and hold", account=day, colour=layout.MUTED, width=1.3, dash="dot"),
+        figures.Line(name="selected cell", account=day, colour=layout.ORANGE, width=1.2),
+        figures.Line(name="headline", account=day, colour=layout.BLUE, width=2.6, fill=layout.FILL),
     ]
     return figures.equity_figure(lines, bands=figures.split_bands(res), fan=fan)

@@ -12,17 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convnext_vbt.report.figures import (
-    BLUE,
-    DIVERGING,
-    GRID,
-    INK,
-    MUTED,
-    ORANGE,
-    RED,
-    SKY,
-    lay_out,
-)
+from convnext_vbt.report.layout import BLUE, DIVERGING, GRID, INK, MUTED, ORANGE, RED, SKY, lay_out
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
