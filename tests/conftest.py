@@ -1,5 +1,6 @@
 """How two workers share two cores: waiting threads sleep, and the long files come first."""
 
+import gc
 import os
 
 import pytest
@@ -29,6 +30,12 @@ FIRST = [
     "tests/learning/test_baselines.py",
     "tests/live/test_replay.py",
 ]
+
+
+def pytest_collection_finish():
+    """Imports leave a million objects; to look through them again and again costs a sixth."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.hookimpl(optionalhook=True)
