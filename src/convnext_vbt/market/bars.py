@@ -203,18 +203,14 @@ class Bars:
         """The half-open range of bars [start, stop), sharing this one's memory."""
         if not 0 <= start < stop <= len(self):
             raise ValueError(f"rows [{start}, {stop}) do not lie within the {len(self)} bars")
-        part = object.__new__(Bars)  # a part of what was checked needs no second check
-        part.__setstate__(
-            [
-                self.index[start:stop],
-                self.symbols,
-                *(getattr(self, field)[start:stop] for field in FIELDS),
-                self.step,
-                self.days_per_year,
-                None if self.funding is None else self.funding[start:stop],
-            ]
+        return _unchecked(
+            self.index[start:stop],
+            self.symbols,
+            *(getattr(self, field)[start:stop] for field in FIELDS),
+            self.step,
+            self.days_per_year,
+            None if self.funding is None else self.funding[start:stop],
         )
-        return part
 
     @property
     def bars_per_year(self) -> float:
@@ -234,12 +230,19 @@ class Bars:
             digest.update(self.funding[:stop].tobytes())
         return digest.hexdigest()
 
-    def __setstate__(self, state: list[Any]) -> None:
-        """Fill the slots in order; pickle forgets that the arrays are read-only."""
-        for slot, value in zip(fields(self), state, strict=True):
-            if isinstance(value, np.ndarray):
-                value.flags.writeable = False
-            object.__setattr__(self, slot.name, value)
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as parts: pickle itself forgets that the arrays are read-only."""
+        return _unchecked, tuple(getattr(self, slot.name) for slot in fields(self))
+
+
+def _unchecked(*values: Any) -> Bars:
+    """Bars of all their fields in order, which were checked before."""
+    bars = object.__new__(Bars)
+    for slot, value in zip(fields(Bars), values, strict=True):
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+        object.__setattr__(bars, slot.name, value)
+    return bars
 
 
 def step_text(step: pd.Timedelta) -> str:
