@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import re
@@ -161,6 +162,16 @@ def test_check_tells_of_spikes_and_keeps_them(tmp_path):
     )
     assert spikes[5:] == ["  and 1 more, none larger"]
     assert json.loads(call("check", tmp_path / "A.csv", "--json").stdout)["spikes"] == 6
+
+
+def test_a_reader_that_leaves_is_no_error(monkeypatch, capfd):
+    def leave(facts):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("convnext_vbt.terminal.print_bars", leave)
+    result = call("check", "simulated:bars=1200")
+    assert result.exit_code == 1
+    assert "error" not in result.stderr
 
 
 def bars_frame():

@@ -33,6 +33,8 @@ def exit_codes(resume: str = "") -> Iterator[None]:
         fail(str(error), 3 if data else 2)
     except MemoryError as error:
         fail(f"not enough memory ({error}); make the model, the batch or the sweep smaller", 2)
+    except BrokenPipeError:
+        raise  # the reader has left, as `head` does: typer ends without a word
     except OSError as error:
         told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         fail(told, 3)
