@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import paired_medians
-from convnext_vbt.learning.devices import exact
+from convnext_vbt.learning.devices import exact, send
 from convnext_vbt.learning.model import PATCH, SIZES, Block, Cache, ConvNeXt1d
 
 FEATURES = 31
@@ -128,7 +128,7 @@ def measure_on_card(*, bars: int, repeats: int) -> dict[str, float]:
     net.cuda()
 
     def dense() -> Tensor:
-        return net.forward_valid(x.pin_memory().to("cuda", non_blocking=True)).cpu()
+        return net.forward_valid(send(x, "cuda")).cpu()
 
     with exact("cuda"):
         difference = (dense().softmax(2) - expected).abs().max().item()

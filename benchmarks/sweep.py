@@ -7,7 +7,7 @@ own methods for the metrics. Both first trade the same cells, and their orders m
 the first bar that needs two; then seconds are compared per cell, since vectorbt runs a subset.
 Cells that differ in their risk alone are walked together here, so two grids of as many cells are
 timed: thresholds x stops x risks, and many thresholds at four risks each ("few_risks"), where
-making the signals, which vectorbt is given ready made, takes half of the time.
+making the signals, which vectorbt is given ready made, takes a quarter of the time.
 backtesting.py (where it is installed) runs a few cells with its own statistics, after its trades
 have shown the same number, bars and sides.
 """

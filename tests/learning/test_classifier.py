@@ -11,15 +11,9 @@ from sklearn.model_selection import cross_val_score
 
 from convnext_vbt.learning.classifier import ConvNeXtClassifier
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FAST = {"depths": (1, 1), "dims": (16, 32), "epochs": 25}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def waves(cases=120, length=60, seed=0):

@@ -34,6 +34,8 @@ from convnext_vbt.market.simulated import simulated_bars
 from tests.learning.test_training import MODEL, TRAINING, fit, market
 from tests.learning.test_walkforward import TARGET, assert_same, inputs, predict
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LONGER = replace(TRAINING, steps=40, eval_every=5, patience=8)
 GIB = 2**30
 CARD = torch.cuda.is_available()
@@ -43,14 +45,6 @@ no_card = pytest.mark.skipif(CARD, reason="there is a CUDA card: none need be pr
 @pytest.fixture(scope="module")
 def bars():
     return simulated_bars(seed=5, bars=820)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

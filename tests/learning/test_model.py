@@ -9,13 +9,7 @@ from torch import nn
 
 from convnext_vbt.learning.model import SIZES, Block, Cache, ConvNeXt1d, DropPath, decay_groups
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 SMALL = {"depths": (1, 2), "dims": (8, 12), "kernel_size": 5}

@@ -14,6 +14,8 @@ from convnext_vbt.learning.segments import Segments, Series, pack, scale
 from convnext_vbt.learning.training import ModelConfig, TrainingConfig
 from convnext_vbt.predictions import QUANTILE_LEVELS, Split
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 MODEL = ModelConfig(depths=(1, 1), dims=(8, 16), base="none")  # receptive field 80
 TRAINING = TrainingConfig(
     steps=12, segments=2, segment_bars=128, eval_every=4, lr=3e-3, warmup_steps=2
@@ -22,14 +24,6 @@ SPLIT = Split(
     number=3, train=(200, 700), valid=(710, 800), calibration=(810, 900), test=(905, 1000)
 )
 T, N, F = 1000, 2, 4
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def market(*, seed=0, noise=0.7):
