@@ -127,6 +127,7 @@ def desk(opened):
     )
     opened.page.select_option("#trade-order", "worst")
     opened.ready()
+    assert opened.page.input_value('[data-level="threshold"]') == START["threshold"]
     opened.requests.clear()
     opened.complaints.clear()
     yield opened
@@ -195,6 +196,11 @@ def test_a_click_on_the_heatmap_selects_and_the_address_remembers(res, desk):
     assert desk.figure("trades") == expected(res, "trades", **cell | {"stop_multiple": 2.0})
     desk.page.click("#reset")
     assert desk.figure("cagr") == expected(res, "cagr", **FIXED)
+    typed = {**FIXED, "threshold": "q0.80", "stop_multiple": 1.0}
+    desk.page.evaluate("typed => { location.hash = typed; }", urlencode(typed))
+    desk.until("document.querySelector('[data-level=\"threshold\"]').value === 'q0.80'")
+    desk.ready()
+    assert desk.figure("cagr") == expected(res, "cagr", **typed)
 
 
 def test_the_csv_holds_every_trade_of_the_account_in_view(res, desk):
