@@ -3,12 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from convnext_vbt.learning.baselines import Linear
 from convnext_vbt.learning.fitting import fit_split, predict_range, restore
 from convnext_vbt.learning.training import ModelConfig
-from tests.learning.test_training import MODEL, SPLIT, TRAINING, market, one_thread  # noqa: F401
+from tests.learning.test_training import MODEL, SPLIT, TRAINING, market
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ON_BASE = replace(MODEL, base="logistic")
 LOGISTIC = ModelConfig(kind="logistic")
