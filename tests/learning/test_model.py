@@ -60,6 +60,26 @@ def test_dense_equals_windows_at_every_bar(options, dtype, bound):
     assert expected.std(dim=1).min() > 0.01, "the oracle must tell bars apart"
 
 
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
+def test_dense_leaves_every_product_to_onednn_even_of_few_bars():
+    net = network(dtype=torch.float32, drop_path=0.0)
+    with torch.profiler.profile() as profile:
+        net.forward_valid(bars(net.receptive_field, dtype=torch.float32)).sum().backward()
+    operators = {event.key for event in profile.key_averages()}
+    assert "aten::mkldnn_convolution" in operators
+    assert not {name for name in operators if "slow_conv" in name or "im2col" in name}
+
+
+def test_dense_equals_itself_without_onednn(monkeypatch):
+    net = network(dtype=torch.float32)
+    x = bars(net.receptive_field + 75, dtype=torch.float32)
+    with torch.no_grad():
+        expected = net.forward_valid(x)
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+        assert (net.forward_valid(x) - expected).abs().max() <= 1e-5
+
+
 @pytest.mark.slow
 def test_default_network_dense_equals_windows():
     net = network(depths=(1, 1, 3, 1), dims=(16, 32, 64, 128), kernel_size=7, spread=0.05)
