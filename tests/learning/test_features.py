@@ -85,6 +85,16 @@ def test_the_order_asked_for_is_the_order_given():
         np.testing.assert_array_equal(features.values[features.warmup :, 0, f], alone)
 
 
+def test_a_symbol_that_is_not_there_yet_has_no_features_and_takes_none_from_others():
+    frame, other = (random_frame(num_bars=1_800, seed=seed) for seed in (4, 5))
+    early = Bars.from_frames({"A": frame, "B": other[1_500:]}).rows(0, 1_400)
+    features = compute_features(early)
+    assert features.names == ALL_FEATURES
+    assert np.isnan(features.values[:, 1]).all()
+    alone = compute_features(Bars.from_frame(frame[:1_400]))
+    np.testing.assert_array_equal(features.values[:, 0], alone.values[:, 0])
+
+
 @settings(derandomize=True, deadline=None, max_examples=30)
 @given(t=st.integers(700, 790), seed=st.integers(0, 10_000))
 def test_bars_after_t_leave_features_up_to_t_bit_identical(quick, t, seed):

@@ -38,6 +38,15 @@ def test_a_panel_holds_all_times_and_nan_where_a_symbol_has_no_bar():
     assert panel.days_per_year == 365
 
 
+def test_each_symbol_tells_whether_it_has_a_volume_wherever_it_starts():
+    frames = {f"S{n}": frame(simulated_bars(bars=60, seed=n), 10 * n, 60) for n in range(3)}
+    frames["S1"]["volume"] = np.nan
+    panel = Bars.from_frames(frames)
+    assert panel.has_volume.tolist() == [True, False, True]
+    assert panel.rows(0, 15).has_volume.tolist() == [True, False, True]  # S2 is not there yet
+    assert panel.rows(0, 5).has_volume.all()
+
+
 def test_joining_one_gives_it_back_and_nothing_is_refused():
     bars = simulated_bars(bars=30)
     assert Bars.join([bars]).fingerprint() == bars.fingerprint()

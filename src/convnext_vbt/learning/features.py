@@ -176,7 +176,8 @@ def _possible(bars: Bars, names: tuple[str, ...] | None) -> tuple[str, ...]:
 
 def _built_in(bars: Bars, names: tuple[str, ...]) -> Features:
     warmup = max(_WARMUPS[name] for name in names)
-    longest = int(bars.present.sum(axis=0).max())
+    present_NT = np.ascontiguousarray(bars.present.T)
+    longest = max(np.count_nonzero(here) for here in present_NT)
     if longest <= warmup:
         raise ValueError(
             f"these features give their first value after {warmup:,} bars, but the longest symbol "

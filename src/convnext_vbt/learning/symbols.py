@@ -20,10 +20,12 @@ def present_bars(bars: Bars, n: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]
     The five are contiguous and read-only, so that a kernel compiles once for every panel.
     """
     fields = (bars.open, bars.high, bars.low, bars.close, bars.volume)
-    rows = np.flatnonzero(np.isfinite(bars.close[:, n]))
-    if len(bars.symbols) == 1 and len(rows) == len(bars):
-        return rows, tuple(field[:, 0] for field in fields)
-    picked = tuple(field[rows, n] for field in fields)
+    rows = np.flatnonzero(~np.isnan(bars.close[:, n]))
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1:  # a range, which is quicker to copy
+        whole = slice(rows[0], rows[-1] + 1)
+        picked = tuple(np.ascontiguousarray(field[whole, n]) for field in fields)
+    else:
+        picked = tuple(field[:, n][rows] for field in fields)
     for values in picked:
         values.flags.writeable = False
     return rows, picked
