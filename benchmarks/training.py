@@ -73,7 +73,7 @@ def measure(size: str, *, batch: int, repeats: int) -> dict[str, float]:
     x = series(reach - 1 + DEFAULT.segments * length)
     segments = x[0].unfold(1, reach - 1 + length, length).transpose(0, 1).contiguous()
     exact, short = (windows(x[..., : n - 1 + batch], n) for n in (reach, SHORT))
-    dense_s, exact_s, short_s, *yards = paired_medians(
+    dense_s, exact_s, short_s, product_s, convolution_s = paired_medians(
         stepper(net, lambda: net.forward_valid(segments)),
         stepper(net, lambda: net(exact)),
         stepper(net, lambda: net(short)),
@@ -81,17 +81,18 @@ def measure(size: str, *, batch: int, repeats: int) -> dict[str, float]:
         convolution,
         repeats=repeats,
     )
-    per_operation = min(yards) / OPERATIONS
     labelled = len(segments) * length
     # The backward pass multiplies twice for each product of the forward pass.
     work = 3 * len(segments) * operations(net, length, context=True)
     return {
         "dense_over_exact_windows": exact_s / batch / (dense_s / labelled),
         "dense_over_windows_256": short_s / batch / (dense_s / labelled),
-        "over_flop_floor": dense_s / (per_operation * work),
+        "over_flop_floor": dense_s / (product_s * work / OPERATIONS),
+        "over_onednn_floor": dense_s / (convolution_s * work / OPERATIONS),
         "max_relative_gradient_diff": difference,
         "labelled_bars_per_second": labelled / dense_s,
-        "gemm_gflops": 1e-9 / per_operation,
+        "gemm_gflops": 1e-9 * OPERATIONS / product_s,
+        "onednn_gflops": 1e-9 * OPERATIONS / convolution_s,
     }
 
 
