@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 
@@ -75,6 +76,19 @@ assert len(result.metrics) == num_cells
 print(after_prediction, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
+PASSES = """
+import resource
+import torch
+from convnext_vbt.learning.model import ConvNeXt1d
+
+torch.set_num_threads(1)
+net, x = ConvNeXt1d(33), torch.randn(1, 33, 2631)
+for _ in range(12):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    net.forward_valid(x).sum().backward()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
 
 def python(program: str, *arguments: int, **environment: str) -> str:
     """What a new process prints."""
@@ -97,3 +111,10 @@ def test_half_a_million_bars_and_a_hundred_thousand_cells_stay_under_two_gigabyt
     predicted, swept = (int(kb) / 2**20 for kb in python(LARGE_RUN, 500_000, 100_000).split())
     assert predicted < 2.0
     assert swept < 2.0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what glibc does with freed memory")
+def test_a_training_step_takes_its_memory_from_the_step_before():
+    page_faults = int(python(PASSES))
+    assert page_faults < 300
