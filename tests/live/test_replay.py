@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 
 import numpy as np
 
@@ -6,7 +7,8 @@ from convnext_vbt import pipeline, stages
 from convnext_vbt.config import load_config
 from convnext_vbt.learning.fitting import predict_last
 from convnext_vbt.learning.splitcache import read_split
-from convnext_vbt.live.trained import open_trained
+from convnext_vbt.live.trained import difference_from_backtest, open_trained
+from convnext_vbt.market.bars import FIELDS
 from tests.live.replay import replay
 from tests.strategies import write_tiny
 
@@ -30,10 +32,15 @@ def test_symbols_share_one_account_as_in_the_backtest(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # few trades a cell
         run = pipeline.run(load_config(write_tiny(tmp_path), changes), out=tmp_path, jobs=1)
-    worst, pairs = replay(open_trained(run.directory), run.result, 60, more=20)
+    trained = open_trained(run.directory)
+    worst, pairs = replay(trained, run.result, 60, more=20)
     assert worst < 1e-5
     assert len(pairs) == 2 * 60
     assert sum(same_orders(pairs)) > 20
+    holed = without(run.result.bars, row=1190, symbol=1)
+    assert difference_from_backtest(trained, holed) < 1e-5, "by the other symbol alone"
+    holed = without(holed, row=1180, symbol=0)
+    assert difference_from_backtest(trained, holed) is None
 
 
 def test_a_network_on_its_base_predicts_one_bar_as_the_backtest_did(tmp_path, bars):
@@ -44,6 +51,14 @@ def test_a_network_on_its_base_predicts_one_bar_as_the_backtest_did(tmp_path, ba
     assert kept.fitted.predictor.base is not None
     past = stages.make_features(config, bars.rows(0, 600))
     np.testing.assert_allclose(predict_last(kept.fitted, past), preds.proba[599], atol=1e-6)
+
+
+def without(bars, *, row, symbol):
+    """The bars less one of one symbol."""
+    fields = {name: getattr(bars, name).copy() for name in FIELDS}
+    for values in fields.values():
+        values[row, symbol] = np.nan
+    return replace(bars, **fields)
 
 
 def same_orders(pairs):

@@ -234,8 +234,9 @@ def difference_from_backtest(trained: Trained, bars: Bars) -> float | None:
     """How far the probabilities at the last bar that the backtest has too lie from the backtest's.
 
     None where the bars do not reach back so far, and where some of the backtest's are missing in
-    what a decision reads: then other probabilities are no wonder. Raises `DataError` when they
-    differ by more than rounding: bars were revised, or features have changed since.
+    what a decision reads: then other probabilities are no wonder. A symbol of which some are
+    missing is left out. Raises `DataError` when they differ by more than rounding: bars were
+    revised, or features have changed since.
     """
     known = trained.predictions
     rows_T = known.index.get_indexer(bars.index)
@@ -245,11 +246,15 @@ def difference_from_backtest(trained: Trained, bars: Bars) -> float | None:
     row = int(rows_T[common[-1]])
     split = next(s for s in known.splits if s.test[0] <= row < s.test[1])
     past = bars.rows(0, int(common[-1]) + 1)
-    since = recent(past, trained.history(trained.kept(split))).index[0]
-    if len(past.index[past.index >= since]) < row + 1 - int(known.index.searchsorted(since)):
+    history = trained.history(trained.kept(split))
+    first = int(known.index.searchsorted(recent(past, history).index[0]))
+    rows = past.index.get_indexer(known.index[first : row + 1])
+    if (rows < 0).any():
         return None
-    enough_N = past.present.sum(axis=0) >= trained.history(trained.kept(split))
-    enough_N &= known.split[row] >= 0
+    lost_TN = (known.split[first : row + 1] >= 0) & ~past.present[rows]
+    enough_N = (
+        (past.present.sum(axis=0) >= history) & (known.split[row] >= 0) & ~lost_TN.any(axis=0)
+    )
     if not enough_N.any():
         return None
     then, now = known.proba[row][enough_N], predict_now(trained, split, past)[enough_N]
