@@ -34,7 +34,7 @@ def atr(ours):
 
 def test_compiled_and_plain_kernels_agree(ours, monkeypatch):
     kernels = {name: x for name, x in vars(indicators).items() if hasattr(x, "py_func")}
-    assert {"features_nb", "decayed_nb", "_log", "_of_4"} < kernels.keys()
+    assert {"features_nb", "decayed_nb", "_log", "_log_32", "_of_4"} < kernels.keys()
     for name, kernel in kernels.items():
         monkeypatch.setattr(indicators, name, kernel.py_func)
     plain = by_name(FRAME[: indicators.BLOCK + 100])
@@ -46,8 +46,27 @@ def test_compiled_and_plain_kernels_agree(ours, monkeypatch):
 def test_the_logarithm_is_numpys():
     rng = np.random.default_rng(0)
     values = np.r_[np.exp(rng.uniform(-700, 700, 500)), np.exp(rng.normal(size=500) * 1e-3), 1.0]
-    ours = [indicators._log(x) for x in values]
+    ours = [indicators._log(x, 1.0) for x in values]
     np.testing.assert_allclose(ours, np.log(values), rtol=2e-15)
+
+
+def test_the_logarithm_of_a_quotient_is_that_of_numbers_of_any_size():
+    rng = np.random.default_rng(0)
+    wholes = np.exp(rng.uniform(-300, 300, 1_000))
+    logs = np.r_[rng.uniform(-300, 300, 500), rng.normal(size=500)]
+    ours = [indicators._log(w * np.exp(x), w) for w, x in zip(wholes, logs, strict=True)]
+    np.testing.assert_allclose(ours, logs, rtol=1e-14, atol=1e-15)
+    assert {indicators._log(x, x) for x in wholes} == {0.0}
+    close = 1.0 + 2.0 ** -np.arange(20, 50)  # no digit is lost where they are nearly equal
+    ours = [indicators._log(3.0 * x, 3.0) for x in close]
+    np.testing.assert_allclose(ours, np.log1p(close - 1.0), rtol=1e-15)
+
+
+def test_the_short_logarithm_is_numpys_to_seven_digits():
+    rng = np.random.default_rng(0)
+    values = np.exp(np.r_[rng.uniform(-80, 80, 500), rng.normal(size=500)]).astype(np.float32)
+    ours = [indicators._log_32(x) for x in values]
+    np.testing.assert_allclose(ours, np.log(values.astype(np.float64)), rtol=1.2e-7, atol=1.2e-7)
 
 
 def test_sine_and_cosine_are_numpys():
