@@ -190,9 +190,9 @@ class Bars:
     @property
     def has_volume(self) -> np.ndarray:
         """Whether the volume of the symbol's bars is known, bool (N,)."""
-        n = np.arange(len(self.symbols))
-        first = self.present.argmax(axis=0)  # a symbol has a volume in all of its bars or in none
-        known: np.ndarray = ~(self.present[first, n] & np.isnan(self.volume[first, n]))
+        present, n = self.present, np.arange(len(self.symbols))
+        first = present.argmax(axis=0)  # a symbol has a volume in all of its bars or in none
+        known: np.ndarray = ~(present[first, n] & np.isnan(self.volume[first, n]))
         return known
 
     def frame(self, field: str) -> pd.DataFrame:
