@@ -37,6 +37,7 @@ def test_compiled_and_plain_kernels_agree(ours, monkeypatch):
     assert {"features_nb", "decayed_nb", "_log", "_log_32", "_of_4"} < kernels.keys()
     for name, kernel in kernels.items():
         monkeypatch.setattr(indicators, name, kernel.py_func)
+    monkeypatch.setattr(indicators, "prefetch", lambda address: None)
     plain = by_name(FRAME[: indicators.BLOCK + 100])
     for name in ALL_FEATURES:
         compiled = ours[name][: len(plain[name])]

@@ -24,12 +24,16 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from convnext_vbt.learning.prefetch import prefetch
+
 DAY = 24
 LOOKBACK = 7 * DAY
 """Bars of the longest window, and one bar before the shorter ones."""
 BLOCK = 2048
 """Bars that are made at once: all rows together take 0.8 MB."""
 STRIDE = LOOKBACK + BLOCK
+LINES = BLOCK // 16
+"""Cache lines that a feature of a block fills."""
 FLOOR = 1e-6
 LIMIT = 10.0
 
@@ -220,19 +224,26 @@ def start_nb(w: np.ndarray, memory: np.ndarray) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def decayed_nb(w: np.ndarray, n: int, memory: np.ndarray) -> None:
+def decayed_nb(w: np.ndarray, n: int, memory: np.ndarray, out: np.ndarray, to: int) -> None:
     """Every decayed sum s <- decay s + value; `memory` carries them from block to block.
 
     (1 - decay) s is the recursive average. EWMA variances of log returns by half-life (as
     `market.volatility` has them), EMAs of the close by span, Wilder's true range, changes and
     their sizes, signed directional movement and its size (not kept), and ADX of these two.
+
+    Meanwhile the lines of the cache come in that this block will write to: all of `out` from
+    column `to` on, row after row.
     """
     variance_6, variance_24 = memory[0], memory[1]
     ema_12, ema_20, ema_24, ema_26, ema_168 = memory[2], memory[3], memory[4], memory[5], memory[6]
     span, net, path, trend, size, adx = (
         memory[7], memory[8], memory[9], memory[10], memory[11], memory[12],
     )  # fmt: skip
+    out_address, row_bytes = np.int64(out.ctypes.data) + 4 * to, out.strides[0]
     for i in range(n):
+        for k in range(3 * i, 3 * i + 3):
+            if k // LINES < len(out):
+                prefetch(out_address + k // LINES * row_bytes + 64 * (k % LINES))
         move, price, direction = w[MOVES + i], w[CLOSE + i], w[DIRECTIONS + i]
         variance_6 = variance_6 * HALF_IN_6 + move
         variance_24 = variance_24 * HALF_IN_24 + move
@@ -546,7 +557,7 @@ def features_nb(
         changes_nb(w, n)
         if first == 0:
             start_nb(w, memory)
-        decayed_nb(w, n, memory)
+        decayed_nb(w, n, memory, out, here)
         units_nb(w, n)
         if rows[0, 0] >= 0:
             returns_nb(w, n, out, rows[0], here)
