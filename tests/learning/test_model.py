@@ -60,7 +60,6 @@ def test_dense_equals_windows_at_every_bar(options, dtype, bound):
     assert expected.std(dim=1).min() > 0.01, "the oracle must tell bars apart"
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
 def test_dense_leaves_every_product_to_onednn_even_of_few_bars():
     net = network(dtype=torch.float32, drop_path=0.0)

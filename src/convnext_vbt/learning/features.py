@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.learning import indicators
-from convnext_vbt.learning.symbols import each_symbol, present_bars
+from convnext_vbt.learning.symbols import each_symbol, is_range, present_bars
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.volatility import decay_warmup
 
@@ -192,7 +192,7 @@ def _built_in(bars: Bars, names: tuple[str, ...]) -> Features:
         rows, fields = present_bars(bars, n)
         values, count = values_NFT[n], len(rows)
         first = int(rows[0]) if count else 0
-        is_whole = count > 0 and rows[-1] - first == count - 1
+        is_whole = is_range(rows)
         times = stamps[first : first + count] if is_whole else stamps[rows]
         times.flags.writeable = False  # as the kernel is compiled for
         if is_whole:

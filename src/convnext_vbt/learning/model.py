@@ -99,7 +99,7 @@ class Block(nn.Module):
         self.drop_path = DropPath(rate)
 
     def mlp(self, x_BTC: Tensor, linear: Callable[..., Tensor] = functional.linear) -> Tensor:
-        """What happens to a row by itself (and, with GRN, to its scale)."""
+        """What happens to a row by itself (and, with GRN, to its scale); `linear` multiplies."""
         hidden = functional.gelu(linear(self.norm(x_BTC), self.expand.weight, self.expand.bias))
         return linear(self.grn(hidden), self.project.weight, self.project.bias)
 

@@ -21,7 +21,7 @@ def present_bars(bars: Bars, n: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]
     """
     fields = (bars.open, bars.high, bars.low, bars.close, bars.volume)
     rows = np.flatnonzero(~np.isnan(bars.close[:, n]))
-    if len(rows) and rows[-1] - rows[0] == len(rows) - 1:  # a range, which is quicker to copy
+    if is_range(rows):  # quicker to copy
         whole = slice(rows[0], rows[-1] + 1)
         picked = tuple(np.ascontiguousarray(field[whole, n]) for field in fields)
     else:
@@ -29,6 +29,11 @@ def present_bars(bars: Bars, n: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]
     for values in picked:
         values.flags.writeable = False
     return rows, picked
+
+
+def is_range(rows: np.ndarray) -> bool:
+    """Whether these, ascending, are rows without a gap, and any at all."""
+    return len(rows) > 0 and bool(rows[-1] - rows[0] == len(rows) - 1)
 
 
 def each_symbol(work: Callable[[int], None], num_symbols: int) -> None:
