@@ -78,7 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer bars and repeats")
     quick = parser.parse_args().quick
-    num_bars, repeats = (300_000, 3) if quick else (1_000_000, 5)
+    num_bars, repeats = (300_000, 3) if quick else (1_000_000, 9)
 
     frame = market(num_bars)
     bars = Bars.from_frame(frame)
@@ -95,7 +95,7 @@ def main() -> None:
     numba.set_num_threads(1)
     all_ours, all_pandas, some_ours, some_talib, two_symbols = paired_medians(
         lambda: compute_features(bars),
-        lambda: pandas_features(frame),
+        lambda: pandas_features(frame).to_numpy(np.float32),  # as ours, and TA-Lib's above
         lambda: compute_features(bars, names=TALIB_FEATURES),
         lambda: talib_features(bars),
         lambda: compute_features(panel),

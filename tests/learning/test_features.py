@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from benchmarks.pandas_features import pandas_features
 from convnext_vbt.learning.features import ALL_FEATURES, Features, compute_features
 from convnext_vbt.learning.indicators import BLOCK
+from convnext_vbt.learning.streaming import PIECE
 from convnext_vbt.market.bars import Bars
 from tests.learning.markets import garbage_after, random_bars, random_frame, random_panel
 
@@ -65,12 +66,13 @@ def test_a_symbol_with_gaps_is_walked_over_its_present_bars():
         assert np.isnan(features.values[~present, n]).all()
 
 
-def test_a_symbol_that_starts_late_and_ends_early_is_walked_alone():
-    frame, other = (random_frame(num_bars=BLOCK + 400, seed=seed) for seed in (4, 5))
-    features = compute_features(Bars.from_frames({"A": frame, "B": other[333:-70]}))
-    alone = compute_features(Bars.from_frame(other[333:-70]))
-    np.testing.assert_array_equal(features.values[333:-70, 1], alone.values[:, 0])
-    assert np.isnan(features.values[:333, 1]).all()
+@pytest.mark.parametrize("first", [10 * PIECE, 10 * PIECE + 13])  # in place, and put there later
+def test_a_symbol_that_starts_late_and_ends_early_is_walked_alone(first):
+    frame, other = (random_frame(num_bars=2 * BLOCK + 400, seed=seed) for seed in (4, 5))
+    features = compute_features(Bars.from_frames({"A": frame, "B": other[first:-70]}))
+    alone = compute_features(Bars.from_frame(other[first:-70]))
+    np.testing.assert_array_equal(features.values[first:-70, 1], alone.values[:, 0])
+    assert np.isnan(features.values[:first, 1]).all()
     assert np.isnan(features.values[-70:, 1]).all()
     assert np.isfinite(features.values[features.warmup :, 0]).all()
 

@@ -15,7 +15,7 @@ from convnext_vbt.learning.labels import (
     fixed_horizon_nb,
     labels_for,
 )
-from convnext_vbt.learning.symbols import present_bars
+from convnext_vbt.learning.symbols import fields_at, present_rows
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.volatility import ewma_volatility
 from convnext_vbt.predictions import DOWN, STAY, UP, Target
@@ -173,7 +173,8 @@ def test_wider_barriers_are_touched_less():
 @pytest.mark.parametrize("kernel", [barrier_nb, fixed_horizon_nb])
 def test_compiled_and_plain_kernels_agree(kernel):
     bars = random_panel(num_bars=300, num_symbols=2, seed=5)
-    rows, fields = present_bars(bars, 1)
+    rows = present_rows(bars, 1)
+    fields, rows = fields_at(bars, 1, rows), np.arange(300)[rows]
     width = ewma_volatility(bars, halflife=HALFLIFE) * math.sqrt(6)
     results = []
     for function in (kernel, kernel.py_func):

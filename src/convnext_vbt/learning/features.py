@@ -5,6 +5,7 @@ Dimensions: T bars, N symbols, F features, M bars that one symbol has.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.learning import indicators
-from convnext_vbt.learning.symbols import each_symbol, is_range, present_bars
+from convnext_vbt.learning.streaming import PIECE
+from convnext_vbt.learning.symbols import each_symbol, fields_at, present_rows
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.volatility import decay_warmup
 
@@ -176,8 +178,9 @@ def _possible(bars: Bars, names: tuple[str, ...] | None) -> tuple[str, ...]:
 
 def _built_in(bars: Bars, names: tuple[str, ...]) -> Features:
     warmup = max(_WARMUPS[name] for name in names)
-    present_NT = np.ascontiguousarray(bars.present.T)
-    longest = max(np.count_nonzero(here) for here in present_NT)
+    rows_of = [present_rows(bars, n) for n in range(len(bars.symbols))]
+    stamps = bars.index.asi8
+    longest = max(len(stamps[rows]) for rows in rows_of)
     if longest <= warmup:
         raise ValueError(
             f"these features give their first value after {warmup:,} bars, but the longest symbol "
@@ -185,29 +188,33 @@ def _built_in(bars: Bars, names: tuple[str, ...]) -> Features:
         )
     places = _places(names)
     # One row a feature in memory, as the network reads them.
-    values_NFT = np.empty((len(bars.symbols), int(places.max()) + 1, len(bars)), dtype=np.float32)
-    stamps = bars.index.asi8
+    values_NFT = _room(len(bars.symbols), len(names), len(bars))
 
     def work(n: int) -> None:
-        rows, fields = present_bars(bars, n)
-        values, count = values_NFT[n], len(rows)
-        first = int(rows[0]) if count else 0
-        is_whole = is_range(rows)
-        times = stamps[first : first + count] if is_whole else stamps[rows]
+        rows, values = rows_of[n], values_NFT[n]
+        fields, times = fields_at(bars, n, rows), stamps[rows]
         times.flags.writeable = False  # as the kernel is compiled for
-        if is_whole:
-            indicators.features_nb(*fields, times, places, values, first)
-            values[:, : first + warmup] = values[:, first + count :] = np.nan
+        if isinstance(rows, slice) and rows.start % PIECE == 0:
+            indicators.features_nb(fields, times, places, values, rows.start)
+            values[:, : rows.start + warmup] = values[:, rows.stop :] = np.nan
         else:
-            made = np.empty((len(values), count), dtype=np.float32)
-            indicators.features_nb(*fields, times, places, made, 0)
+            made = _room(1, len(names), len(times))[0]
+            indicators.features_nb(fields, times, places, made, 0)
             values[:] = np.nan
-            values[:, rows[warmup:]] = made[:, warmup:]
+            values[:, np.arange(len(bars))[rows][warmup:]] = made[:, warmup : len(times)]
 
     each_symbol(work, len(bars.symbols))
     values_NFT.flags.writeable = False
-    values = values_NFT[:, : len(names)].transpose(2, 0, 1)
+    values = values_NFT[:, :, : len(bars)].transpose(2, 0, 1)
     return Features(names=names, values=values, warmup=warmup)
+
+
+def _room(num_symbols: int, num_features: int, num_bars: int) -> np.ndarray:
+    """Unset float32 (N, F, T or a little more): rows of whole pieces, as the kernel puts them."""
+    shape = (num_symbols, num_features, -(-num_bars // PIECE) * PIECE)
+    room = np.empty(math.prod(shape) + PIECE, dtype=np.float32)
+    first = -room.ctypes.data // room.itemsize % PIECE
+    return room[first : first + math.prod(shape)].reshape(shape)
 
 
 def _places(names: tuple[str, ...]) -> np.ndarray:

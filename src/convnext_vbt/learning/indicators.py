@@ -5,10 +5,12 @@ row of STRIDE values for each quantity: first those of the LOOKBACK bars in fron
 then those of the block. A row's name is the place of the block's first bar, so `w[CLOSE + i]` is
 the close of the block's bar i and `w[CLOSE + i - DAY]` the one a day before. The distances are
 constants, and each loop does the same to every bar: that lets the compiler work on eight at once.
+Where seven digits do, rows lie in a float32 array `v`, and it works on sixteen.
 
-Features go, float32, into the rows of `out` that `rows` names, in the order in which `features`
-names them, from column `to` on, n of them. Before a feature's warm-up they are finite but not yet
-valid. A value at a bar depends on bars up to that one alone, and not on where blocks start.
+A block's features, n of each, go into the rows of the float32 array `made` that `rows` names, in
+the order in which `features` names them, and from there past the caches into the result while the
+next block is begun. Before a feature's warm-up they are finite but not yet valid. A value at a bar
+depends on bars up to that one alone, and not on where blocks start.
 
 Dead markets divide by nothing: a volatility or ATR below a millionth of the price counts as a
 millionth (`FLOOR`), distances and returns are limited to +-10 units (`LIMIT`), and a position
@@ -24,29 +26,28 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from convnext_vbt.learning.prefetch import prefetch
+from convnext_vbt.learning.streaming import PIECE, fetch, finish, put
 
 DAY = 24
 LOOKBACK = 7 * DAY
 """Bars of the longest window, and one bar before the shorter ones."""
-BLOCK = 2048
-"""Bars that are made at once: all rows together take 0.8 MB."""
+BLOCK = 1024
+"""Bars that are made at once: all rows together take 0.4 MB, their features 0.1."""
 STRIDE = LOOKBACK + BLOCK
-LINES = BLOCK // 16
-"""Cache lines that a feature of a block fills."""
+PIECES = BLOCK // PIECE
+"""Pieces of a feature of a block."""
 FLOOR = 1e-6
 LIMIT = 10.0
 
-NUM_ROWS = 45
+NUM_ROWS = 40
 (
     # What later bars look back to, these for a week; _4 and _DAY are sums of four and of 24 bars.
-    LOG_CLOSE, MOVES_DAY, VOLUME_DAY, CANDLES_DAY,
+    LOG_CLOSE, MOVES_DAY, VOLUME_DAY,
     # For up to a day.
     HIGH, LOW,
     CLOSE, CLOSE_LEAN, CLOSE_SQUARES,  # in this order: `_squares_from`
     VOLUME, VOLUME_LEAN, VOLUME_SQUARES, VOLUME_RETURNS, VOLUME_4,
     MOVES, MOVES_4, STEPS, STEPS_4,
-    RANGES, RANGES_4, CANDLES, CANDLES_4,
     TOP_4, BOTTOM_4, MONEY, MONEY_4, FLOW, FLOW_4,
     # What is of a bar alone.
     OPEN, CHANGES, SPANS, DIRECTIONS, PER_SIGMA, PER_ATR,
@@ -54,6 +55,12 @@ NUM_ROWS = 45
     VARIANCE_6, VARIANCE_24, TRUE_RANGE, MACD, EMA_20, EMA_24, EMA_168,
     NET, PATH, TREND, ADX,
 ) = range(LOOKBACK, LOOKBACK + NUM_ROWS * STRIDE, STRIDE)  # fmt: skip
+
+NUM_SHORT_ROWS = 6
+# The rows of `v`: positive numbers that are added up, and of whose ratios logs are taken.
+CANDLES_DAY, RANGES, RANGES_4, CANDLES, CANDLES_4, VARIANCE_DAY = range(
+    LOOKBACK, LOOKBACK + NUM_SHORT_ROWS * STRIDE, STRIDE
+)
 
 # What the bar before weighs in a decayed sum; the sum times 1 - weight is the average.
 HALF_IN_6, HALF_IN_24 = 0.5 ** (1.0 / 6.0), 0.5 ** (1.0 / 24.0)
@@ -115,19 +122,21 @@ def _log_32(x: np.float32) -> np.float32:
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _sine(x: float) -> float:
-    """Taylor's series, for -pi/2 to pi/2, to 1e-9."""
+def _sine(x: np.float32) -> np.float32:
+    """Taylor's series, for -pi/2 to pi/2, to 1e-7."""
     y = x * x
-    rest = 1 / 362880 + y * (-1 / 39916800 + y * (1 / 6227020800))
-    return x * (1.0 + y * (-1 / 6 + y * (1 / 120 + y * (-1 / 5040 + y * rest))))
+    rest = np.float32(1 / 362880) + y * np.float32(-1 / 39916800)
+    rest = np.float32(1 / 120) + y * (np.float32(-1 / 5040) + y * rest)
+    return x * (np.float32(1.0) + y * (np.float32(-1 / 6) + y * rest))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _cosine(x: float) -> float:
-    """Taylor's series, for -pi/2 to pi/2, to 1e-8."""
+def _cosine(x: np.float32) -> np.float32:
+    """Taylor's series, for -pi/2 to pi/2, to 1e-7."""
     y = x * x
-    rest = 1 / 40320 + y * (-1 / 3628800 + y * (1 / 479001600))
-    return 1.0 + y * (-1 / 2 + y * (1 / 24 + y * (-1 / 720 + y * rest)))
+    rest = np.float32(-1 / 3628800) + y * np.float32(1 / 479001600)
+    rest = np.float32(-1 / 720) + y * (np.float32(1 / 40320) + y * rest)
+    return np.float32(1.0) + y * (np.float32(-1 / 2) + y * (np.float32(1 / 24) + y * rest))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -167,20 +176,19 @@ def _squares_from(w: np.ndarray, here: int, there: int) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def load_nb(
-    open_: np.ndarray,
-    high: np.ndarray,
-    low: np.ndarray,
-    close: np.ndarray,
-    volume: np.ndarray,
-    w: np.ndarray,
+    fields: tuple[np.ndarray, ...], first: int, last: int, w: np.ndarray, v: np.ndarray
 ) -> None:
-    """Put bars into `w`, and in front of them the last of the block before."""
+    """Put bars [first, last) into `w`, and in front of all rows the last of the block before."""
     for row in range(LOG_CLOSE, OPEN, STRIDE):
         for k in range(row - (LOOKBACK if row < HIGH else DAY), row):
             w[k] = w[k + BLOCK]
-    for i in range(len(close)):
-        w[OPEN + i], w[HIGH + i], w[LOW + i] = open_[i], high[i], low[i]
-        w[CLOSE + i], w[VOLUME + i] = close[i], volume[i]
+    for row in range(CANDLES_DAY, VARIANCE_DAY, STRIDE):
+        for k in range(row - LOOKBACK, row):
+            v[k] = v[k + BLOCK]
+    for row, field in zip((OPEN, HIGH, LOW, CLOSE, VOLUME), fields):  # noqa: B905
+        block = field[first:last]
+        for i in range(len(block)):
+            w[row + i] = block[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -223,27 +231,51 @@ def start_nb(w: np.ndarray, memory: np.ndarray) -> None:
     memory[12] = per_weight if w[DIRECTIONS] != 0.0 else 0.0
 
 
+@njit(inline="always")  # a call would count references to the arrays, which takes longer than this
+def put_nb(k: int, made: np.ndarray, out: np.ndarray, to: int) -> None:
+    """Put piece k of `made`, a block's features one after another, into `out` from column `to`."""
+    put(made, k * PIECE, out, k // PIECES, to + k % PIECES * PIECE)
+
+
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def decayed_nb(w: np.ndarray, n: int, memory: np.ndarray, out: np.ndarray, to: int) -> None:
+def decayed_nb(
+    w: np.ndarray,
+    n: int,
+    memory: np.ndarray,
+    fields: tuple[np.ndarray, ...],
+    stamps: np.ndarray,
+    last: int,
+    made: np.ndarray,
+    due: int,
+    out: np.ndarray,
+    to: int,
+) -> None:
     """Every decayed sum s <- decay s + value; `memory` carries them from block to block.
 
     (1 - decay) s is the recursive average. EWMA variances of log returns by half-life (as
     `market.volatility` has them), EMAs of the close by span, Wilder's true range, changes and
     their sizes, signed directional movement and its size (not kept), and ADX of these two.
 
-    Meanwhile the lines of the cache come in that this block will write to: all of `out` from
-    column `to` on, row after row.
+    This is the one loop that cannot work on eight bars at once, which leaves room for what goes to
+    and from memory: the first `due` pieces of the features of the block before are put into `out`,
+    from column `to` on, and the next block, whose first bar is `last`, is fetched.
     """
+    open_, high, low, close, volume = fields
     variance_6, variance_24 = memory[0], memory[1]
     ema_12, ema_20, ema_24, ema_26, ema_168 = memory[2], memory[3], memory[4], memory[5], memory[6]
     span, net, path, trend, size, adx = (
         memory[7], memory[8], memory[9], memory[10], memory[11], memory[12],
     )  # fmt: skip
-    out_address, row_bytes = np.int64(out.ctypes.data) + 4 * to, out.strides[0]
     for i in range(n):
-        for k in range(3 * i, 3 * i + 3):
-            if k // LINES < len(out):
-                prefetch(out_address + k // LINES * row_bytes + 64 * (k % LINES))
+        if i < due:
+            put_nb(i, made, out, to)
+        if i % 8 == 0:  # a line of each column
+            fetch(open_, last + i)
+            fetch(high, last + i)
+            fetch(low, last + i)
+            fetch(close, last + i)
+            fetch(volume, last + i)
+            fetch(stamps, last + i)
         move, price, direction = w[MOVES + i], w[CLOSE + i], w[DIRECTIONS + i]
         variance_6 = variance_6 * HALF_IN_6 + move
         variance_24 = variance_24 * HALF_IN_24 + move
@@ -274,7 +306,7 @@ def units_nb(w: np.ndarray, n: int) -> None:
     """One over the volatility, and one over the ATR."""
     for i in range(n):
         variance = w[VARIANCE_24 + i] * (1.0 - HALF_IN_24)
-        w[PER_SIGMA + i] = 1.0 / np.sqrt(max(variance, FLOOR * FLOOR))
+        w[PER_SIGMA + i] = np.float32(1.0) / np.sqrt(np.float32(max(variance, FLOOR * FLOOR)))
         w[PER_ATR + i] = 1.0 / max(w[TRUE_RANGE + i] * (1.0 - WILDER), FLOOR * w[CLOSE + i])
 
 
@@ -286,12 +318,10 @@ def logs_nb(values: np.ndarray, factor: float) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def returns_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
+def returns_nb(w: np.ndarray, n: int, made: np.ndarray, rows: np.ndarray) -> None:
     """Log returns over 1, 4, 24, 72 and 168 bars, in units of sigma sqrt(lag)."""
-    hour, four, day = (
-        out[rows[0], to : to + n], out[rows[1], to : to + n], out[rows[2], to : to + n],
-    )  # fmt: skip
-    days, week = out[rows[3], to : to + n], out[rows[4], to : to + n]
+    hour, four, day = made[rows[0], :n], made[rows[1], :n], made[rows[2], :n]
+    days, week = made[rows[3], :n], made[rows[4], :n]
     for i in range(n):
         now, per_sigma = w[LOG_CLOSE + i], w[PER_SIGMA + i]
         hour[i] = _limited((now - w[LOG_CLOSE + i - 1]) * per_sigma)
@@ -304,11 +334,9 @@ def returns_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def candle_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
+def candle_nb(w: np.ndarray, n: int, made: np.ndarray, rows: np.ndarray) -> None:
     """Body (signed), upper wick and lower wick as shares of the bar's range."""
-    body, upper, lower = (
-        out[rows[0], to : to + n], out[rows[1], to : to + n], out[rows[2], to : to + n],
-    )  # fmt: skip
+    body, upper, lower = made[rows[0], :n], made[rows[1], :n], made[rows[2], :n]
     for i in range(n):
         first, last = w[OPEN + i], w[CLOSE + i]
         per_range = _ratio(1.0, w[HIGH + i] - w[LOW + i], 0.0)
@@ -318,42 +346,43 @@ def candle_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def volatility_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
+def volatility_nb(w: np.ndarray, v: np.ndarray, n: int, made: np.ndarray, rows: np.ndarray) -> None:
     """Half the logs of ratios of variances.
 
     EWMA fast/slow; close-to-close day/week; Parkinson over close-to-close, day; Garman-Klass
     day/week (Parkinson 1980; Garman and Klass 1980).
     """
-    ewma, close_to_close = out[rows[0], to : to + n], out[rows[1], to : to + n]
-    parkinson, garman_klass = out[rows[2], to : to + n], out[rows[3], to : to + n]
-    least = FLOOR * FLOOR
+    ewma, close_to_close = made[rows[0], :n], made[rows[1], :n]
+    parkinson, garman_klass = made[rows[2], :n], made[rows[3], :n]
+    least = np.float32(FLOOR * FLOOR)
     for i in range(n):
         span, body = _log(w[HIGH + i], w[LOW + i]), _log(w[CLOSE + i], w[OPEN + i])
-        w[RANGES + i] = span * span
-        w[CANDLES + i] = 0.5 * span * span - (2.0 * np.log(2.0) - 1.0) * (body * body)
+        v[RANGES + i] = span * span
+        v[CANDLES + i] = 0.5 * span * span - (2.0 * np.log(2.0) - 1.0) * (body * body)
     for i in range(n):
-        w[RANGES_4 + i], w[CANDLES_4 + i] = _of_4(w, RANGES + i), _of_4(w, CANDLES + i)
+        v[RANGES_4 + i], v[CANDLES_4 + i] = _of_4(v, RANGES + i), _of_4(v, CANDLES + i)
     for i in range(n):
-        w[CANDLES_DAY + i] = _of_day(w, CANDLES_4 + i)
+        v[CANDLES_DAY + i] = _of_day(v, CANDLES_4 + i)
     for i in range(n):
-        fast, slow = w[VARIANCE_6 + i], w[VARIANCE_24 + i]
-        usual = max(slow * (1.0 - HALF_IN_24), least)
-        ewma[i] = max(fast * (1.0 - HALF_IN_6), least) / usual
+        fast, slow = np.float32(w[VARIANCE_6 + i]), np.float32(w[VARIANCE_24 + i])
+        usual = max(slow * np.float32(1.0 - HALF_IN_24), least)
+        ewma[i] = max(fast * np.float32(1.0 - HALF_IN_6), least) / usual
     for i in range(n):
-        usual = max(_of_week(w, MOVES_DAY + i) * (1.0 / LOOKBACK), least)
-        close_to_close[i] = max(w[MOVES_DAY + i] * (1.0 / DAY), least) / usual
+        v[VARIANCE_DAY + i] = max(np.float32(w[MOVES_DAY + i] * (1.0 / DAY)), least)
+        usual = max(np.float32(_of_week(w, MOVES_DAY + i) * (1.0 / LOOKBACK)), least)
+        close_to_close[i] = v[VARIANCE_DAY + i] / usual
     for i in range(n):
-        ranges = _of_day(w, RANGES_4 + i) * (1.0 / (DAY * 4.0 * np.log(2.0)))
-        parkinson[i] = max(ranges, least) / max(w[MOVES_DAY + i] * (1.0 / DAY), least)
+        ranges = _of_day(v, RANGES_4 + i) * np.float32(1.0 / (DAY * 4.0 * np.log(2.0)))
+        parkinson[i] = max(ranges, least) / v[VARIANCE_DAY + i]
     for i in range(n):
-        usual = max(_of_week(w, CANDLES_DAY + i) * (1.0 / LOOKBACK), least)
-        garman_klass[i] = max(w[CANDLES_DAY + i] * (1.0 / DAY), least) / usual
+        usual = max(_of_week(v, CANDLES_DAY + i) * np.float32(1.0 / LOOKBACK), least)
+        garman_klass[i] = max(v[CANDLES_DAY + i] * np.float32(1.0 / DAY), least) / usual
     for values in (ewma, close_to_close, parkinson, garman_klass):
         logs_nb(values, 0.5)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def trend_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
+def trend_nb(w: np.ndarray, n: int, made: np.ndarray, rows: np.ndarray) -> None:
     """What the recursive averages say.
 
     Log of the ATR in percent of the price; MACD (12, 26) and distances to EMA 20, 24, 168 in ATRs:
@@ -361,13 +390,9 @@ def trend_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) 
     divided by sqrt(span), which makes a random walk's comparable. RSI from -1 (only losses) to 1
     (only gains); ADX (0 to 1); +DI minus -DI (-1 to 1).
     """
-    natr, macd, keltner = (
-        out[rows[0], to : to + n], out[rows[1], to : to + n], out[rows[2], to : to + n],
-    )  # fmt: skip
-    day, week, rsi = (
-        out[rows[3], to : to + n], out[rows[4], to : to + n], out[rows[5], to : to + n],
-    )  # fmt: skip
-    adx, spread = out[rows[6], to : to + n], out[rows[7], to : to + n]
+    natr, macd, keltner = made[rows[0], :n], made[rows[1], :n], made[rows[2], :n]
+    day, week, rsi = made[rows[3], :n], made[rows[4], :n], made[rows[5], :n]
+    adx, spread = made[rows[6], :n], made[rows[7], :n]
     for i in range(n):
         natr[i] = 100.0 / (w[PER_ATR + i] * w[CLOSE + i])
     logs_nb(natr, 1.0)
@@ -386,13 +411,13 @@ def trend_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def bollinger_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
+def bollinger_nb(w: np.ndarray, n: int, made: np.ndarray, rows: np.ndarray) -> None:
     """Bollinger %b (20 bars, two deviations), and the deviation in ATRs, a quarter of the width.
 
     Deviations are counted from the last close: a value of the window itself leaves nothing to
     cancel (shifted data, Chan, Golub and LeVeque 1983).
     """
-    percent_b, width = out[rows[0], to : to + n], out[rows[1], to : to + n]
+    percent_b, width = made[rows[0], :n], made[rows[1], :n]
     for i in range(n):
         x = CLOSE + i
         a, b, c = w[x - 1] - w[x], w[x - 2] - w[x], w[x - 3] - w[x]
@@ -412,9 +437,9 @@ def bollinger_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: i
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def stochastic_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
+def stochastic_nb(w: np.ndarray, n: int, made: np.ndarray, rows: np.ndarray) -> None:
     """Fast %K of 14 bars: the close's place in their range, from -1 (its low) to 1 (its high)."""
-    place = out[rows[0], to : to + n]
+    place = made[rows[0], :n]
     for i in range(n):
         h, l = HIGH + i, LOW + i  # noqa: E741
         w[TOP_4 + i] = max(max(w[h], w[h - 1]), max(w[h - 2], w[h - 3]))
@@ -427,9 +452,9 @@ def stochastic_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def efficiency_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
+def efficiency_nb(w: np.ndarray, n: int, made: np.ndarray, rows: np.ndarray) -> None:
     """Kaufman's efficiency ratio of a day, with its sign: net move over the path, -1 to 1."""
-    share = out[rows[0], to : to + n]
+    share = made[rows[0], :n]
     for i in range(n):
         w[STEPS_4 + i] = _of_4(w, STEPS + i)
     for i in range(n):
@@ -437,16 +462,14 @@ def efficiency_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def volume_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int) -> None:
+def volume_nb(w: np.ndarray, n: int, made: np.ndarray, rows: np.ndarray) -> None:
     """Where the volume is, in the last day unless said otherwise.
 
     Distance to the VWAP in ATRs; volume's z-score; its trend, (day - week) / (day + week) of the
     mean volumes in those bars and in seven times as many, -1 to 1; Chaikin money flow,
     sum(v (2 c - h - l) / (h - l)) / sum(v), -1 to 1; and the correlation of returns with volume.
     """
-    vwap, trend, chaikin = (
-        out[rows[0], to : to + n], out[rows[2], to : to + n], out[rows[3], to : to + n],
-    )  # fmt: skip
+    vwap, trend, chaikin = made[rows[0], :n], made[rows[2], :n], made[rows[3], :n]
     for i in range(n):
         high, low, close, volume = w[HIGH + i], w[LOW + i], w[CLOSE + i], w[VOLUME + i]
         w[MONEY + i] = (high + low + close) * (1.0 / 3.0) * volume
@@ -464,7 +487,7 @@ def volume_nb(w: np.ndarray, n: int, out: np.ndarray, rows: np.ndarray, to: int)
     for i in range(n):
         recent, usual = 7.0 * w[VOLUME_DAY + i], _of_week(w, VOLUME_DAY + i)
         trend[i] = _ratio(recent - usual, recent + usual, 0.0)
-    volume_moments_nb(w, n, out[rows[1], to : to + n], out[rows[4], to : to + n])
+    volume_moments_nb(w, n, made[rows[1], :n], made[rows[4], :n])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -505,75 +528,93 @@ def volume_moments_nb(w: np.ndarray, n: int, zscore: np.ndarray, rho: np.ndarray
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def turns_nb(turns: np.ndarray, sine: np.ndarray, cosine: np.ndarray) -> None:
-    """Sine and cosine of an angle given in turns, through those of half of it less a quarter."""
-    for i in range(len(sine)):
-        half = np.pi * (turns[i] - np.floor(turns[i]) - 0.5)
-        s = _sine(half)
-        sine[i] = -2.0 * s * _cosine(half)
-        cosine[i] = 2.0 * s * s - 1.0
+def turns_nb(halves: np.ndarray, sine: np.ndarray, cosine: np.ndarray) -> None:
+    """Sine and cosine of angles, given half of each less a quarter turn: -pi/2 to pi/2."""
+    for i in range(len(halves)):
+        s, c = _sine(halves[i]), _cosine(halves[i])
+        sine[i] = np.float32(-2.0) * s * c
+        cosine[i] = (s - c) * (s + c)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def clock_nb(stamps: np.ndarray, w: np.ndarray, out: np.ndarray, rows: np.ndarray, to: int) -> None:
+def clock_nb(stamps: np.ndarray, w: np.ndarray, made: np.ndarray, rows: np.ndarray) -> None:
     """Sine and cosine of the day's angle, and of the week's from Monday 00:00 UTC."""
     n = len(stamps)
-    days = w[SPANS : SPANS + n]
+    halves = w[SPANS : SPANS + BLOCK].view(np.float32)
+    of_day, of_week = halves[:n], halves[BLOCK : BLOCK + n]
     for i in range(n):
-        days[i] = stamps[i] / (86_400 * 10**9)
-    turns_nb(days, out[rows[0], to : to + n], out[rows[1], to : to + n])
-    for i in range(n):
-        days[i] = (days[i] + 3.0) * (1.0 / 7.0)  # 1970-01-01 was a Thursday
-    turns_nb(days, out[rows[2], to : to + n], out[rows[3], to : to + n])
+        days = stamps[i] * (1.0 / (86_400 * 10**9))
+        weeks = (days + 3.0) * (1.0 / 7.0)  # 1970-01-01 was a Thursday
+        of_day[i] = np.pi * (days - np.floor(days) - 0.5)
+        of_week[i] = np.pi * (weeks - np.floor(weeks) - 0.5)
+    turns_nb(of_day, made[rows[0], :n], made[rows[1], :n])
+    turns_nb(of_week, made[rows[2], :n], made[rows[3], :n])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def aligned_nb(size: int) -> np.ndarray:
+    """float64 zeros (size,) that begin where a line of the cache does."""
+    room = np.zeros(size + 8)
+    first = -np.int64(room.ctypes.data) % 64 // 8
+    return room[np.int64(first) :][:size]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def features_nb(
-    open_: np.ndarray,
-    high: np.ndarray,
-    low: np.ndarray,
-    close: np.ndarray,
-    volume: np.ndarray,
+    fields: tuple[np.ndarray, ...],
     stamps: np.ndarray,
     rows: np.ndarray,
     out: np.ndarray,
     to: int,
 ) -> None:
-    """Features of M bars into `out`, float32 (rows, columns), from column `to` on.
+    """Features of M bars into `out`, float32 (features, columns), from column `to` on.
 
-    rows int64 (9, 8): where each feature of each family goes; -1 in front leaves a family out.
+    fields: open, high, low, close, volume, float64 (M,); stamps int64 (M,), nanoseconds UTC.
+    rows int64 (9, 8): where each feature of each family goes, len(out) for one that is not wanted;
+    -1 in front leaves a family out. Whole pieces are written: `to` and the number of columns are
+    multiples of PIECE, `out` begins at a multiple of its bytes, and what the last piece of a row
+    holds beyond the last bar is arbitrary.
     """
-    w, memory = np.zeros(NUM_ROWS * STRIDE), np.zeros(13)
-    for first in range(0, len(close), BLOCK):
-        last = min(first + BLOCK, len(close))
-        n, here = min(last - first, BLOCK), to + first
-        load_nb(
-            open_[first:last], high[first:last], low[first:last], close[first:last],
-            volume[first:last], w,
-        )  # fmt: skip
+    num_bars = len(stamps)
+    w, memory = aligned_nb(NUM_ROWS * STRIDE), np.zeros(13)
+    v = aligned_nb(NUM_SHORT_ROWS * STRIDE // 2).view(np.float32)
+    made = np.empty((len(out) + 1, BLOCK), dtype=np.float32)
+    flat = made.reshape(-1)
+    n = due = 0
+    for first in range(0, num_bars, BLOCK):
+        last = min(first + BLOCK, num_bars)
+        n, here = last - first, to + first
+        load_nb(fields, first, last, w, v)
         if first == 0:  # before the first bar there was a flat one
-            w[HIGH - 1] = w[LOW - 1] = w[CLOSE - 1] = close[0]
-            w[LOG_CLOSE - 1] = _log(close[0], 1.0)
+            w[HIGH - 1] = w[LOW - 1] = w[CLOSE - 1] = w[CLOSE]
+            w[LOG_CLOSE - 1] = _log(w[CLOSE], 1.0)
         changes_nb(w, n)
         if first == 0:
             start_nb(w, memory)
-        decayed_nb(w, n, memory, out, here)
+        decayed_nb(w, n, memory, fields, stamps, last, flat, due, out, here - BLOCK)
+        for k in range(n, due):
+            put_nb(k, flat, out, here - BLOCK)
         units_nb(w, n)
         if rows[0, 0] >= 0:
-            returns_nb(w, n, out, rows[0], here)
+            returns_nb(w, n, made, rows[0])
         if rows[1, 0] >= 0:
-            candle_nb(w, n, out, rows[1], here)
+            candle_nb(w, n, made, rows[1])
         if rows[2, 0] >= 0:
-            volatility_nb(w, n, out, rows[2], here)
+            volatility_nb(w, v, n, made, rows[2])
         if rows[3, 0] >= 0:
-            trend_nb(w, n, out, rows[3], here)
+            trend_nb(w, n, made, rows[3])
         if rows[4, 0] >= 0:
-            bollinger_nb(w, n, out, rows[4], here)
+            bollinger_nb(w, n, made, rows[4])
         if rows[5, 0] >= 0:
-            stochastic_nb(w, n, out, rows[5], here)
+            stochastic_nb(w, n, made, rows[5])
         if rows[6, 0] >= 0:
-            efficiency_nb(w, n, out, rows[6], here)
+            efficiency_nb(w, n, made, rows[6])
         if rows[7, 0] >= 0:
-            volume_nb(w, n, out, rows[7], here)
+            volume_nb(w, n, made, rows[7])
         if rows[8, 0] >= 0:
-            clock_nb(stamps[first:last], w, out, rows[8], here)
+            clock_nb(stamps[first:last], w, made, rows[8])
+        due = len(out) * PIECES
+    for k in range(due):
+        if k % PIECES * PIECE < n:
+            put_nb(k, flat, out, to + num_bars - n)
+    finish()

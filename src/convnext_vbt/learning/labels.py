@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from convnext_vbt.learning.symbols import each_symbol, present_bars
+from convnext_vbt.learning.symbols import each_symbol, fields_at, present_rows
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.volatility import ewma_volatility
 from convnext_vbt.predictions import DOWN, STAY, UP, Target
@@ -146,8 +146,9 @@ def _labels(
     end[:] = np.minimum(np.arange(shape[0]) + horizon, shape[0] - 1)[:, None]
 
     def work(n: int) -> None:
-        rows, fields = present_bars(bars, n)
-        kernel(fields, rows, n, width, horizon, up, down, values, end)
+        rows = present_rows(bars, n)
+        places = np.arange(shape[0])[rows]
+        kernel(fields_at(bars, n, rows), places, n, width, horizon, up, down, values, end)
 
     each_symbol(work, shape[1])
     values.flags.writeable = end.flags.writeable = False

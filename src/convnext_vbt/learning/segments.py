@@ -80,7 +80,7 @@ def pack(features: Features, mean: np.ndarray, std: np.ndarray, stop: int) -> li
     for n in range(features.values.shape[1]):
         known = np.isfinite(mean[n]).all()
         bars = present_rows(features, n, stop) if known else np.empty(0, np.int64)
-        x_FR = np.take(features.values[:, n].T, bars, axis=1)
+        x_FR = np.take(features.values[:stop, n].T, bars, axis=1)
         x_FR -= mean[n][:, None]
         x_FR /= std[n][:, None]
         np.clip(x_FR, -CLIP, CLIP, out=x_FR)

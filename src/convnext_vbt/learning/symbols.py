@@ -13,27 +13,28 @@ import numpy as np
 
 from convnext_vbt.market.bars import Bars
 
+Rows = slice | np.ndarray
+"""Rows of a panel: a range where none is left out, which is quicker, else int64 (M,), ascending."""
 
-def present_bars(bars: Bars, n: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Symbol n's rows, int64 (M,), and its open, high, low, close, volume there, float64 (M,).
 
-    The five are contiguous and read-only, so that a kernel compiles once for every panel.
+def present_rows(bars: Bars, n: int) -> Rows:
+    """The rows in which symbol n has a bar."""
+    missing = np.isnan(bars.close[:, n])
+    first = int(missing.argmin())
+    last = first + len(missing) - np.count_nonzero(missing)
+    return np.flatnonzero(~missing) if missing[first:last].any() else slice(first, last)
+
+
+def fields_at(bars: Bars, n: int, rows: Rows) -> tuple[np.ndarray, ...]:
+    """Symbol n's open, high, low, close and volume in these rows, float64 (M,).
+
+    They are contiguous and read-only, so that a kernel compiles once for every panel.
     """
     fields = (bars.open, bars.high, bars.low, bars.close, bars.volume)
-    rows = np.flatnonzero(~np.isnan(bars.close[:, n]))
-    if is_range(rows):  # quicker to copy
-        whole = slice(rows[0], rows[-1] + 1)
-        picked = tuple(np.ascontiguousarray(field[whole, n]) for field in fields)
-    else:
-        picked = tuple(field[:, n][rows] for field in fields)
+    picked = tuple(np.ascontiguousarray(field[:, n][rows]) for field in fields)
     for values in picked:
         values.flags.writeable = False
-    return rows, picked
-
-
-def is_range(rows: np.ndarray) -> bool:
-    """Whether these, ascending, are rows without a gap, and any at all."""
-    return len(rows) > 0 and bool(rows[-1] - rows[0] == len(rows) - 1)
+    return picked
 
 
 def each_symbol(work: Callable[[int], None], num_symbols: int) -> None:

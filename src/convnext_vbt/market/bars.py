@@ -190,9 +190,10 @@ class Bars:
     @property
     def has_volume(self) -> np.ndarray:
         """Whether the volume of the symbol's bars is known, bool (N,)."""
-        present, n = self.present, np.arange(len(self.symbols))
-        first = present.argmax(axis=0)  # a symbol has a volume in all of its bars or in none
-        known: np.ndarray = ~(present[first, n] & np.isnan(self.volume[first, n]))
+        # A symbol has a volume in all of its bars or in none: the first one tells.
+        first = [np.isnan(c).argmin() if np.isnan(c[0]) else 0 for c in self.close.T]
+        of_first = first, np.arange(len(self.symbols))
+        known: np.ndarray = np.isnan(self.close[of_first]) | ~np.isnan(self.volume[of_first])
         return known
 
     def frame(self, field: str) -> pd.DataFrame:
