@@ -1,4 +1,8 @@
-"""Moving memory past the processor's caches while it computes."""
+"""Moving memory past the processor's caches while it computes.
+
+numba looks at a kernel's own file to tell whether what it has cached is still right: after a change
+here, clear `__pycache__` or touch the file of the kernels.
+"""
 
 from __future__ import annotations
 
