@@ -139,21 +139,22 @@ def _cosine(x: np.float32) -> np.float32:
     return np.float32(1.0) + y * (np.float32(-1 / 2) + y * (np.float32(1 / 24) + y * rest))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+# Inlined, as they serve rows of both kinds, and a function compiles once for each.
+@njit(inline="always")
 def _of_4(w: np.ndarray, j: int) -> float:
     """Sum of a row's value at j and the three before it."""
     total: float = (w[j] + w[j - 1]) + (w[j - 2] + w[j - 3])
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _of_day(w: np.ndarray, j: int) -> float:
     """Sum of 24 values, of a row that holds sums of four."""
     total: float = ((w[j] + w[j - 4]) + (w[j - 8] + w[j - 12])) + (w[j - 16] + w[j - 20])
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _of_week(w: np.ndarray, j: int) -> float:
     """Sum of 168 values, of a row that holds sums of 24."""
     total: float = (w[j] + w[j - 24]) + (w[j - 48] + w[j - 72])
@@ -580,7 +581,7 @@ def features_nb(
     v = aligned_nb(NUM_SHORT_ROWS * STRIDE // 2).view(np.float32)
     made = np.empty((len(out) + 1, BLOCK), dtype=np.float32)
     flat = made.reshape(-1)
-    n = due = 0
+    n = 0
     for first in range(0, num_bars, BLOCK):
         last = min(first + BLOCK, num_bars)
         n, here = last - first, to + first
@@ -591,6 +592,7 @@ def features_nb(
         changes_nb(w, n)
         if first == 0:
             start_nb(w, memory)
+        due = len(out) * PIECES if first > 0 else 0
         decayed_nb(w, n, memory, fields, stamps, last, flat, due, out, here - BLOCK)
         for k in range(n, due):
             put_nb(k, flat, out, here - BLOCK)
@@ -613,8 +615,7 @@ def features_nb(
             volume_nb(w, n, made, rows[7])
         if rows[8, 0] >= 0:
             clock_nb(stamps[first:last], w, made, rows[8])
-        due = len(out) * PIECES
-    for k in range(due):
+    for k in range(len(out) * PIECES):
         if k % PIECES * PIECE < n:
             put_nb(k, flat, out, to + num_bars - n)
     finish()
