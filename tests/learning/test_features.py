@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.pandas_features import pandas_features
-from convnext_vbt.learning.features import ALL_FEATURES, Features, compute_features
+from convnext_vbt.learning.features import ALL_FEATURES, Features, _room, compute_features
 from convnext_vbt.learning.indicators import BLOCK
 from convnext_vbt.learning.streaming import PIECE
 from convnext_vbt.market.bars import Bars
@@ -75,6 +75,15 @@ def test_a_symbol_that_starts_late_and_ends_early_is_walked_alone(first):
     assert np.isnan(features.values[:first, 1]).all()
     assert np.isnan(features.values[-70:, 1]).all()
     assert np.isfinite(features.values[features.warmup :, 0]).all()
+
+
+@pytest.mark.parametrize(("num_bars", "start"), [(70, 4 * PIECE), (700_001, 2 * 2**20)])
+def test_rows_are_whole_pieces_and_large_results_begin_at_a_large_page(num_bars, start):
+    room = _room(1, 3, num_bars)
+    assert room.shape == (1, 3, -(-num_bars // PIECE) * PIECE)
+    assert room.ctypes.data % start == 0
+    last = room.base.ctypes.data + room.base.nbytes
+    assert last >= -(-(room.ctypes.data + room.nbytes) // start) * start
 
 
 def test_the_order_asked_for_is_the_order_given():

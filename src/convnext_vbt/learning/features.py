@@ -67,6 +67,8 @@ _FAMILIES: tuple[dict[str, int], ...] = (
 )
 _WARMUPS = {name: first for family in _FAMILIES for name, first in family.items()}
 
+_LARGE_PAGE = 2 * 2**20 // 4  # float32 values
+
 ALL_FEATURES: tuple[str, ...] = tuple(_WARMUPS)
 """Names of the built-in features."""
 
@@ -210,11 +212,16 @@ def _built_in(bars: Bars, names: tuple[str, ...]) -> Features:
 
 
 def _room(num_symbols: int, num_features: int, num_bars: int) -> np.ndarray:
-    """Unset float32 (N, F, T or a little more): rows of whole pieces, as the kernel puts them."""
+    """Unset float32 (N, F, T or a little more): rows of whole pieces, as the kernel puts them.
+
+    Large ones begin at a large page and end before one, so that the system gives no small ones.
+    """
     shape = (num_symbols, num_features, -(-num_bars // PIECE) * PIECE)
-    room = np.empty(math.prod(shape) + PIECE, dtype=np.float32)
-    first = -room.ctypes.data // room.itemsize % PIECE
-    return room[first : first + math.prod(shape)].reshape(shape)
+    size = math.prod(shape)
+    unit = _LARGE_PAGE if size >= 2 * _LARGE_PAGE else PIECE  # from there on numpy asks for them
+    room = np.empty(-(-size // unit) * unit + unit, dtype=np.float32)
+    first = -room.ctypes.data // room.itemsize % unit
+    return room[first : first + size].reshape(shape)
 
 
 def _places(names: tuple[str, ...]) -> np.ndarray:
