@@ -43,7 +43,7 @@ def hindsight(preds, bars):
 """
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 
 
 def tiny(**sections):

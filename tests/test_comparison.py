@@ -4,13 +4,13 @@ import shutil
 import pytest
 
 from convnext_vbt.comparison import compare_directories, linked, page_path
-from convnext_vbt.config import ConfigError, load_config
+from convnext_vbt.config import load_config
+from convnext_vbt.errors import ConfigError, DataError
 from convnext_vbt.pipeline import resweep, run
-from convnext_vbt.rundir import DataError
 from tests.strategies import write_tiny
 from tests.test_cli import call
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
 
 
 @pytest.fixture(scope="module")

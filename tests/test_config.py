@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from convnext_vbt.config import Config, ConfigError, load_config, parse_config, parse_values
+from convnext_vbt.config import Config, load_config, parse_config, parse_values
+from convnext_vbt.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
 

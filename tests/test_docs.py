@@ -16,7 +16,7 @@ BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ import pytest
 import convnext_vbt as cv
 from convnext_vbt import pipeline
 from convnext_vbt.assessment import trial_keys
-from convnext_vbt.config import ConfigError, load_config
+from convnext_vbt.config import load_config
+from convnext_vbt.errors import ConfigError, DataError, UserCodeError
 from convnext_vbt.learning import walkforward
-from convnext_vbt.rundir import DataError
-from convnext_vbt.userfile import UserCodeError
 from tests.strategies import TINY, write_tiny
 
 FILES = {

@@ -13,7 +13,7 @@ from convnext_vbt.report import payload
 from convnext_vbt.trading.sweep import sweep
 from tests.report.markets import TARGET, Page, make_bars, make_sweep, quick_render
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
 CELL = {"threshold": "q0.90", "risk": 0.01}
 
 

@@ -19,13 +19,13 @@ from typer.testing import CliRunner
 
 import convnext_vbt as cv
 from convnext_vbt.cli import app
+from convnext_vbt.errors import WriteError
 from convnext_vbt.rundir import run_log, sole_owner
-from convnext_vbt.storage import WriteError
 from tests.processes import ROOT, start
 from tests.strategies import write_tiny
 
 LONGER = ["--set", "training.steps=60", "--set", "training.patience=60"]
-pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 
 
 def call(*args):

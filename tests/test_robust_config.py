@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convnext_vbt.config import Config, ConfigError, load_config, parse_config, parse_values
+from convnext_vbt.config import Config, load_config, parse_config, parse_values
+from convnext_vbt.errors import ConfigError
 
 KEYS = {
     section: sorted(values) if isinstance(values, dict) else []

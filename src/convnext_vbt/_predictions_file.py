@@ -22,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from convnext_vbt.errors import InputError, MissingFileError
 from convnext_vbt.predictions import QUANTILE_LEVELS, Predictions, Split, SplitFit, Target
 from convnext_vbt.storage import write_with
 
@@ -74,18 +75,18 @@ def _members_path(path: Path) -> Path:
 def read(path: Path) -> Predictions:
     """Read and verify what `write` wrote."""
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; run the strategy first")
+        raise MissingFileError(f"{path} does not exist; run the strategy first")
     try:
         table = pq.read_table(path, page_checksum_verification=True)
         header = table.schema.metadata[HEADER].decode()
         fields = json.loads(header)
         found = fields["format"]
     except DAMAGE as error:
-        raise ValueError(
+        raise InputError(
             f"{path} is not a readable predictions file ({_line(error)}); {REMEDY}"
         ) from error
     if found != FORMAT:
-        raise ValueError(f"{path} has predictions format {found}, not {FORMAT}; {REMEDY}")
+        raise InputError(f"{path} has predictions format {found}, not {FORMAT}; {REMEDY}")
     try:
         tables = [table]
         if len(fields["fitted"]) > 1:
@@ -93,9 +94,9 @@ def read(path: Path) -> Predictions:
         predictions = _predictions(tables, fields)
         intact = _digest(header, predictions) == table.schema.metadata[DIGEST].decode()
     except DAMAGE as error:
-        raise ValueError(f"{path} is damaged ({_line(error)}); {REMEDY}") from error
+        raise InputError(f"{path} is damaged ({_line(error)}); {REMEDY}") from error
     if not intact:
-        raise ValueError(f"{path} is damaged: its digest does not match; {REMEDY}")
+        raise InputError(f"{path} is damaged: its digest does not match; {REMEDY}")
     return predictions
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from convnext_vbt.config import Config
+from convnext_vbt.errors import FewTradesWarning
 from convnext_vbt.evidence.baselines import Comparison, compare
 from convnext_vbt.evidence.headline import Headline, headline
 from convnext_vbt.evidence.ledger import (
@@ -131,7 +132,7 @@ def compare_baselines(
             jobs=jobs,
         )
         with warnings.catch_warnings():  # few trades are told of the run itself
-            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("ignore", FewTradesWarning)
             results[kind] = make_sweep(other, result.bars, predictions)
     model = config.model
     return compare(
@@ -170,7 +171,7 @@ def sharpe_by_seed(config: Config, result: SweepResult) -> list[float]:
     sharpes = []
     for member in result.predictions.members:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("ignore", FewTradesWarning)
             alone = make_sweep(config, result.bars, member)
         initial, risk = config.initial_threshold, config.trading.risk
         sharpes.append(headline(alone, initial=initial, risk=risk, seed=config.seed).sharpe)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from convnext_vbt.errors import ConfigError
 from convnext_vbt.exits import exit_codes, fail
 
 if TYPE_CHECKING:
@@ -121,16 +122,11 @@ def download(
         from convnext_vbt.progress import downloading
         from convnext_vbt.terminal import print_download
 
-        try:
-            with downloading(quiet=quiet) as (progress, tell):
-                done = download_bars(
-                    exchange, symbol, timeframe,
-                    since=since, until=until, cache=cache, progress=progress, tell=tell,
-                )  # fmt: skip
-        except ModuleNotFoundError as error:
-            if error.name != "ccxt":
-                raise
-            fail(str(error), 2)
+        with downloading(quiet=quiet) as (progress, tell):
+            done = download_bars(
+                exchange, symbol, timeframe,
+                since=since, until=until, cache=cache, progress=progress, tell=tell,
+            )  # fmt: skip
         for revision in done.revised:
             typer.echo(f"warning: {revision.text}", err=True)
         if as_json:
@@ -284,7 +280,6 @@ def live_signal(
 ) -> None:
     """Say BUY, SELL or WAIT for the last finished bar; never places an order."""
     with exit_codes():
-        from convnext_vbt.config import ConfigError
         from convnext_vbt.live import desk, text, watch
 
         place = desk.open_desk(

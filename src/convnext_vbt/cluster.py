@@ -14,7 +14,7 @@ from typing import Any
 
 import joblib
 
-from convnext_vbt.config import ConfigError
+from convnext_vbt.errors import ConfigError
 
 BACKENDS = ("processes", "dask", "ray")
 _INSTALL = "pip install 'convnext-vbt[distributed]'"

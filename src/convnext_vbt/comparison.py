@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from convnext_vbt.config import Config, ConfigError
+from convnext_vbt.config import Config
+from convnext_vbt.errors import ConfigError, FewTradesWarning, InputError
 from convnext_vbt.evidence.headline import deflated, headline
 from convnext_vbt.pipeline import open_run
 from convnext_vbt.report.compare import Contender, RunComparison, compare_runs
@@ -36,7 +37,7 @@ def compare_directories(
     contenders = [_contender(*pair) for pair in zip(folders, names, strict=True)]
     try:
         found = compare_runs(contenders)
-    except ValueError as error:
+    except InputError as error:
         raise ConfigError(str(error)) from None
     if found.unequal and not anyway:
         said = "\n".join(found.unequal)
@@ -76,7 +77,7 @@ def _contender(folder: Path, name: str) -> Contender:
     config, bars, predictions = open_run(folder)
     metrics, manifest = read_metrics(folder), read_manifest(folder)
     with warnings.catch_warnings():  # few trades are told of each run itself
-        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", FewTradesWarning)
         result = make_sweep(config, bars, predictions)
     head = headline(
         result, initial=config.initial_threshold, risk=config.trading.risk, seed=config.seed

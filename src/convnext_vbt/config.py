@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from convnext_vbt.errors import ConfigError, InputError
 from convnext_vbt.learning.splits import WalkForward
 from convnext_vbt.learning.training import ModelConfig, TrainingConfig
 from convnext_vbt.predictions import Target
@@ -30,10 +31,6 @@ MOST_BYTES = 1_000_000
 MOST_VALUES = 10_000
 LARGEST = 10**15
 """No key needs a larger number, and up to it every whole number is a float."""
-
-
-class ConfigError(ValueError):
-    """A strategy file or an option that cannot be used as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +84,7 @@ class SweepSection:
         for name in ("threshold", "risk", "stop_multiple", "take_profit_multiple"):
             values = getattr(self, name)
             if not values or len(set(values)) != len(values):
-                raise ValueError(
+                raise InputError(
                     f"{name} needs at least one value and no value twice, got {values}"
                 )
 

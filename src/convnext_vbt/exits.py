@@ -14,10 +14,12 @@ from typing import NoReturn
 
 import typer
 
+from convnext_vbt.errors import ConvnextVbtError
+
 
 @contextlib.contextmanager
 def exit_codes(resume: str = "") -> Iterator[None]:
-    """Our own errors become one line and an exit code; a traceback means a bug of ours."""
+    """What `errors` lists and what the system refuses is told in a line; all else is our bug."""
     warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
     handler = logging.Handler(logging.WARNING)
     # Not a StreamHandler: a progress display stands in for stderr while it lasts.
@@ -28,21 +30,15 @@ def exit_codes(resume: str = "") -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo(f"interrupted. {resume}".rstrip(), err=True)
         raise typer.Exit(130) from None
-    except ValueError as error:
-        data = type(error).__name__ in ("DataError", "DamagedError", "CacheError")
-        fail(str(error), 3 if data else 2)
-    except MemoryError as error:
-        fail(f"not enough memory ({error}); make the model, the batch or the sweep smaller", 2)
     except BrokenPipeError:
         raise  # the reader has left, as `head` does: typer ends without a word
-    except OSError as error:
-        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        fail(told, 3)
-    except RuntimeError as error:
-        code = {"DownloadError": 3, "SplitError": 4}.get(type(error).__name__)
-        if code is None:
-            raise
-        fail(f"{error}. {resume}".rstrip(), code)
+    except ConvnextVbtError as error:
+        text = f"{error}. {resume}".rstrip() if isinstance(error, RuntimeError) else str(error)
+        fail(text, error.exit_code)
+    except MemoryError as error:
+        fail(f"not enough memory ({error}); make the model, the batch or the sweep smaller", 2)
+    except OSError as error:  # of the system: no permission, no disk
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 3)
 
 
 def fail(message: str, code: int) -> NoReturn:

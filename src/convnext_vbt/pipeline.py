@@ -20,7 +20,14 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.assessment import gather_evidence
-from convnext_vbt.config import Config, ConfigError, DataSection, load_config, parse_config
+from convnext_vbt.config import Config, DataSection, load_config, parse_config
+from convnext_vbt.errors import (
+    ConfigError,
+    ConvnextVbtError,
+    DataError,
+    InputError,
+    MissingFileError,
+)
 from convnext_vbt.jsontypes import plain
 from convnext_vbt.learning.devices import describe_device, resolve_device
 from convnext_vbt.learning.labels import labels_for
@@ -34,7 +41,6 @@ from convnext_vbt.market.spikes import find_spikes
 from convnext_vbt.predictions import CLASSES, Predictions, Target
 from convnext_vbt.report.page import write_report
 from convnext_vbt.rundir import (
-    DataError,
     make_directory,
     read_manifest,
     refuse_other_data,
@@ -202,9 +208,9 @@ def open_run(directory: str | Path) -> tuple[Config, Bars, Predictions]:
     path = directory / "predictions.parquet"
     try:
         predictions = Predictions.load(path)
-    except FileNotFoundError:
+    except MissingFileError:
         raise DataError(f"{path} is not there yet; run the strategy to its end first") from None
-    except ValueError as error:
+    except InputError as error:
         raise DataError(str(error)) from error
     if predictions.symbols != bars.symbols or not predictions.index.equals(bars.index):
         raise DataError(f"{path} was made from other bars than {config.data.source}; run again")
@@ -222,7 +228,7 @@ def read_bars(config: Config, *, strict: bool = False) -> Bars:
 def _read(config: Config, *, strict: bool) -> FileReport:
     try:
         report = load_report(config.data.source, strict=strict)
-    except (ValueError, TypeError, OSError) as error:
+    except (ConvnextVbtError, OSError) as error:
         raise DataError(str(error)) from error
     bars = report.bars
     edges = [0, len(bars)]

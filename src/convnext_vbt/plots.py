@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.evidence.headline import headline
 from convnext_vbt.evidence.window import Window
 from convnext_vbt.learning.labels import labels_for
@@ -106,7 +107,7 @@ def plot_thresholds(res: SweepResult, **levels: object) -> go.Figure:
     table = res.metrics.join(cells.rule_sharpes(res).set_axis(res.metrics.index))
     for name, wanted in fixed.items():
         if name not in res.metrics.index.names:
-            raise ValueError(
+            raise InputError(
                 f"{name!r} is not a level of this sweep; there are {list(res.metrics.index.names)}"
             )
         values = table.index.get_level_values(name)
@@ -115,7 +116,7 @@ def plot_thresholds(res: SweepResult, **levels: object) -> go.Figure:
         lowest = min(values) if name == "risk" else values[0]
         chosen = lowest if wanted is None else wanted
         if chosen not in values:
-            raise ValueError(f"{name} must be one of {list(values.unique())}, got {chosen!r}")
+            raise InputError(f"{name} must be one of {list(values.unique())}, got {chosen!r}")
         table = table[values == chosen]
     rules = [formats.level_text(across, v) for v in table.index.get_level_values(across)]
     out = rule_figure(formats.level_label(across), rules)
@@ -161,7 +162,7 @@ def plot_deciles(res: SweepResult) -> go.Figure:
     """
     found = confidence_deciles(res)
     if found is None:
-        raise ValueError(
+        raise InputError(
             "these predictions name no horizon, or no bar of theirs leans to a side and has an "
             "outcome; give from_frames a target"
         )
@@ -172,7 +173,7 @@ def _values(preds: Predictions, labels: Bars | np.ndarray) -> np.ndarray:
     if not isinstance(labels, Bars):
         return labels
     if preds.target is None:
-        raise ValueError(
+        raise InputError(
             "these predictions do not say what their probabilities speak of (no target); give "
             "the labels themselves, int8 (bars, symbols), instead of bars"
         )

@@ -14,6 +14,8 @@ from typing import Literal, Self
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import InputError, InputTypeError
+
 CLASSES = ("DOWN", "STAY", "UP")
 DOWN, STAY, UP = range(3)
 QUANTILE_LEVELS = np.linspace(0.0, 1.0, 1001)
@@ -74,10 +76,10 @@ class Target:
 
     def __post_init__(self) -> None:
         if self.horizon < 1:
-            raise ValueError(f"horizon must be at least 1 bar, got {self.horizon}")
+            raise InputError(f"horizon must be at least 1 bar, got {self.horizon}")
         for name in ("up", "down", "halflife"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
+                raise InputError(f"{name} must be positive and finite, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,7 +116,7 @@ class Predictions:
         proba = np.array(self.proba, dtype=np.float32, order="C")
         split = np.array(self.split, dtype=np.int16, order="C")
         if proba.shape != (*shape, 3) or split.shape != shape:
-            raise ValueError(
+            raise InputError(
                 f"proba must have shape {(*shape, 3)} and split {shape}, got "
                 f"{proba.shape} and {split.shape}"
             )
@@ -124,7 +126,7 @@ class Predictions:
             values.flags.writeable = False
             object.__setattr__(self, name, values)
         if self.splits and not set(np.unique(split)) <= {-1, *(s.number for s in self.splits)}:
-            raise ValueError(
+            raise InputError(
                 f"split holds numbers {sorted(set(np.unique(split).tolist()) - {-1})}, "
                 f"splits holds {[s.number for s in self.splits]}"
             )
@@ -133,7 +135,7 @@ class Predictions:
                 continue
             table = np.array(getattr(self, name), dtype=np.float32, order="C")
             if table.shape != (len(self.splits), len(QUANTILE_LEVELS)):
-                raise ValueError(
+                raise InputError(
                     f"{name} must have shape {(len(self.splits), len(QUANTILE_LEVELS))}, "
                     f"got {table.shape}"
                 )
@@ -142,7 +144,7 @@ class Predictions:
         if self.nonconformity is not None:
             numbers = [split.number for split in self.splits]
             if [fit.number for fit in self.fits] != numbers:
-                raise ValueError(
+                raise InputError(
                     f"nonconformity needs a fit for each split {numbers} (how many scores there "
                     f"were), got fits {[fit.number for fit in self.fits]}"
                 )
@@ -153,7 +155,7 @@ class Predictions:
                 and member.symbols == self.symbols
                 and np.array_equal(member.split, split)
             ):
-                raise ValueError(
+                raise InputError(
                     "members must be predictions of the same bars, symbols and splits; replace "
                     "them together with proba, or leave them out"
                 )
@@ -181,7 +183,7 @@ class Predictions:
         fine = (p_up >= 0) & (p_down >= 0) & (p_up + p_down <= 1 + 1e-6)
         if not (none | fine).all():
             t, n = np.argwhere(~(none | fine))[0]
-            raise ValueError(
+            raise InputError(
                 f"{index[t]}: P(UP)={p_up[t, n]:g} and P(DOWN)={p_down[t, n]:g} must both be >= 0 "
                 "and sum to at most 1, or both be NaN for no prediction"
             )
@@ -229,12 +231,12 @@ class Predictions:
     def split_quantiles(self, level: float) -> np.ndarray:
         """That quantile by `split_position`, float32 (number of splits + 1,); the last is NaN."""
         if self.quantiles is None:
-            raise ValueError(
+            raise InputError(
                 "quantile thresholds need predictions with calibration ranges, as walk_forward "
                 "makes them; give absolute thresholds such as 0.5 instead"
             )
         if not 0 <= level <= 1:
-            raise ValueError(f"a quantile level must lie in [0, 1], got {level}")
+            raise InputError(f"a quantile level must lie in [0, 1], got {level}")
         values = [np.interp(level, QUANTILE_LEVELS, row) for row in self.quantiles]
         return np.array([*values, np.nan], dtype=np.float32)
 
@@ -262,12 +264,12 @@ class Predictions:
         often it did.
         """
         if self.nonconformity is None:
-            raise ValueError(
+            raise InputError(
                 "conformal sets need predictions with calibration ranges, as walk_forward makes "
                 "them; leave abstain out"
             )
         if not 0 < coverage < 1:
-            raise ValueError(f"coverage must lie in (0, 1), got {coverage}; 0.8 is 80 %")
+            raise InputError(f"coverage must lie in (0, 1), got {coverage}; 0.8 is 80 %")
         pairs = zip(self.nonconformity, self.fits, strict=True)
         limits = [_conformal_limit(row, fit.num_scores, coverage) for row, fit in pairs]
         limit = self._by_bar(np.array([*limits, np.nan], dtype=np.float32))
@@ -315,11 +317,11 @@ def _conformal_limit(scores: np.ndarray, count: int, coverage: float) -> float:
 
 def _check_index(index: pd.DatetimeIndex) -> None:
     if str(index.tz) != "UTC":
-        raise ValueError(f"prediction times must be UTC, got time zone {index.tz}")
+        raise InputError(f"prediction times must be UTC, got time zone {index.tz}")
     late = np.flatnonzero(np.diff(index.asi8) <= 0)
     if len(late):
         row = int(late[0]) + 1
-        raise ValueError(
+        raise InputError(
             f"row {row}: {index[row]} does not come after {index[row - 1]}; sort by time and keep "
             "one row per timestamp"
         )
@@ -332,14 +334,14 @@ def _check_probabilities(
     wrong = np.where(made, ~np.isfinite(proba_TNK).all(axis=2), ~np.isnan(proba_TNK).all(axis=2))
     if wrong.any():
         t, n = np.argwhere(wrong)[0]
-        raise ValueError(
+        raise InputError(
             f"{index[t]}: proba must be finite exactly where split >= 0, got "
             f"{proba_TNK[t, n].tolist()} in split {split_TN[t, n]}"
         )
     off = (np.abs(proba_TNK.sum(axis=2) - 1) > 1e-4) | (proba_TNK < 0).any(axis=2)
     if off.any():
         t, n = np.argwhere(off)[0]
-        raise ValueError(
+        raise InputError(
             f"{index[t]}: probabilities must be >= 0 and sum to 1, got {proba_TNK[t, n].tolist()}"
         )
 
@@ -351,12 +353,12 @@ def _as_frames(
         name = up.name if up.name is not None and up.name == down.name else "asset"
         up, down = up.to_frame(name), down.to_frame(name)
     if not isinstance(up, pd.DataFrame) or not isinstance(down, pd.DataFrame):
-        raise TypeError(
+        raise InputTypeError(
             f"prob_up and prob_down must be two frames or two series, got {type(up).__name__} "
             f"and {type(down).__name__}"
         )
     if not up.index.equals(down.index) or not up.columns.equals(down.columns):
-        raise ValueError(
+        raise InputError(
             f"prob_up {up.shape} and prob_down {down.shape} must share their index and columns; "
             "use prob_down.reindex_like(prob_up)"
         )
@@ -365,7 +367,7 @@ def _as_frames(
 
 def _utc(index: pd.Index) -> pd.DatetimeIndex:
     if not isinstance(index, pd.DatetimeIndex):
-        raise TypeError(
+        raise InputTypeError(
             f"probabilities need a DatetimeIndex of bar open times, got {type(index).__name__}"
         )
     return index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from convnext_vbt.config import Config
+from convnext_vbt.errors import DamagedError, DataError, InputError, WriteError
 from convnext_vbt.learning.splits import Splits
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.gaps import find_gaps
 from convnext_vbt.storage import (
     DIGEST,
-    WriteError,
     open_seal,
     remove_temporary,
     sha256_file,
@@ -39,14 +39,6 @@ logger = logging.getLogger("convnext_vbt")
 
 FORMAT = 1
 _PACKAGES = ("convnext-vbt", "torch", "vectorbt", "pandas", "numpy", "numba", "plotly")
-
-
-class DataError(ValueError):
-    """Bars or a run directory that cannot be used; nothing finished was touched."""
-
-
-class DamagedError(DataError):
-    """A file of a run directory is not what was written."""
 
 
 def run_directory(config: Config, out: str | Path) -> Path:
@@ -158,7 +150,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         )
     try:
         return open_seal(manifest)
-    except ValueError as error:
+    except InputError as error:
         raise DamagedError(
             f"{path} is damaged ({error}); run the strategy again: finished splits are kept"
         ) from error
@@ -196,7 +188,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(value, dict):
-            raise ValueError("not an object")
+            raise InputError("not an object")
     except (OSError, ValueError) as error:
         raise DamagedError(
             f"{path} is damaged ({error}); run the strategy again: finished splits are kept"

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from convnext_vbt.config import Config, ConfigError
+from convnext_vbt.config import Config
+from convnext_vbt.errors import ConfigError
 from convnext_vbt.evidence.audit import NUM_RANDOM_BARS, audit
 from convnext_vbt.evidence.audit_report import AuditReport
 from convnext_vbt.evidence.stages import AuditStages, Stages

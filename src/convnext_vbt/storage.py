@@ -15,21 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from convnext_vbt.errors import InputError, WriteError
+
 DIGEST = "digest"
-
-
-class WriteError(OSError):
-    """A file could not be written; what was there before is as it was."""
-
-    @classmethod
-    def of(cls, path: Path, error: OSError) -> WriteError:
-        """Says which file, why, and what to do; keeps the error's number."""
-        told = cls(
-            f"{path} cannot be written ({error.strerror or error}); make room there or give --out "
-            "another folder, then run the same command again: what is finished is kept"
-        )
-        told.errno = error.errno
-        return told
 
 
 def write_with(path: Path, write: Callable[[Path], object]) -> None:
@@ -91,7 +79,7 @@ def open_seal(value: dict[str, Any]) -> dict[str, Any]:
     """What `write_sealed` was given. Raises `ValueError` when a single digit of it has changed."""
     bare = {key: item for key, item in value.items() if key != DIGEST}
     if value.get(DIGEST) != sha256_json(bare):
-        raise ValueError("its contents do not match their digest")
+        raise InputError("its contents do not match their digest")
     return bare
 
 

@@ -10,11 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from convnext_vbt.errors import UserCodeError
 from convnext_vbt.storage import sha256_file
-
-
-class UserCodeError(ValueError):
-    """The user's own file cannot be loaded, or its function raised."""
 
 
 def load_function(reference: str) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from convnext_vbt.evidence.compare import Difference, sharpe_difference
 from convnext_vbt.evidence.headline import headline
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 
 
 @pytest.fixture(scope="module")

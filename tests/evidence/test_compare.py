@@ -10,7 +10,7 @@ from convnext_vbt.evidence.stats import sharpe_confidence_interval, sharpe_ratio
 from convnext_vbt.evidence.window import daily_returns
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 
 
 @pytest.fixture(scope="module")

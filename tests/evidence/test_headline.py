@@ -14,7 +14,7 @@ from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.simulation import Simulation
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.sweep import TOTAL
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 
 TRIALS = Trials(num_runs=2, num_rules=50, variance=0.002)
 

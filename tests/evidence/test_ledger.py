@@ -20,7 +20,7 @@ from convnext_vbt.evidence.ledger import (
 )
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 
 ROOT = Path(__file__).parents[2]
 DATA = DataSet(

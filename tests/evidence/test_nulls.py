@@ -23,7 +23,7 @@ from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.trading import kernel
 from tests.evidence.markets import FIRST_TEST, TARGET, make_bars, make_predictions, make_sweep
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 
 COSTS = {"fees": 0.0005, "slippage": 0.0002}
 TERMS = {

@@ -16,7 +16,7 @@ from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.predictions import Predictions
 from tests.evidence.markets import TARGET, make_bars, make_sweep
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 
 
 def trending_bars(seed=0, count=3000) -> Bars:

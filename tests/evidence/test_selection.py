@@ -18,7 +18,7 @@ from tests.evidence.markets import (
     make_sweep,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from convnext_vbt.evidence.verdict import Facts, assess, judge
 from convnext_vbt.evidence.window import Window, daily_returns
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 
 GOOD = Facts(
     total_return=0.5,

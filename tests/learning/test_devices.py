@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from convnext_vbt.errors import DeviceError
 from convnext_vbt.learning import classifier, devices, fitting, splitcache, training, walkforward
 from convnext_vbt.learning.classifier import ConvNeXtClassifier
 from convnext_vbt.learning.devices import (
     PLAIN_STEPS,
     CardPass,
-    DeviceError,
     arithmetic,
     describe_device,
     exact,

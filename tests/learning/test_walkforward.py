@@ -14,12 +14,13 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
+from convnext_vbt.errors import SplitError
 from convnext_vbt.learning import walkforward, watching
 from convnext_vbt.learning.features import Features, compute_features
 from convnext_vbt.learning.labels import Labels, labels_for
 from convnext_vbt.learning.splits import WalkForward
 from convnext_vbt.learning.training import ModelConfig, TrainingConfig
-from convnext_vbt.learning.walkforward import SplitError, fit_alone, forecast, walk_forward
+from convnext_vbt.learning.walkforward import fit_alone, forecast, walk_forward
 from convnext_vbt.learning.watching import steps_in
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.predictions import Predictions, Target

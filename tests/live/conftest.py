@@ -4,6 +4,7 @@ import pytest
 
 from convnext_vbt import pipeline
 from convnext_vbt.config import load_config
+from convnext_vbt.errors import FewTradesWarning
 from convnext_vbt.live.trained import open_trained
 from tests.strategies import write_tiny
 
@@ -20,7 +21,7 @@ def finished(tmp_path_factory):
     """A finished run of two networks, 1,200 simulated hours from 2022-01-01 on."""
     home = tmp_path_factory.mktemp("live")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # few trades a cell
+        warnings.simplefilter("ignore", FewTradesWarning)  # few trades a cell
         return pipeline.run(load_config(write_tiny(home, *CHANGES)), out=home, jobs=1)
 
 

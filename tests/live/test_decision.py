@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convnext_vbt.errors import DataError
 from convnext_vbt.live.account import Account, Holding, Limits
 from convnext_vbt.live.decision import decide
 from convnext_vbt.live.text import NOT_AN_ORDER, lines, to_dict
 from convnext_vbt.live.trained import difference_from_backtest, predict_now
 from convnext_vbt.market.bars import FIELDS, Bars
-from convnext_vbt.rundir import DataError
 
 SYMBOL = "SIM/USDT"
 

@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from convnext_vbt.config import ConfigError
+from convnext_vbt.errors import ConfigError, DataError
 from convnext_vbt.live.desk import open_desk
 from convnext_vbt.live.watch import watch
 from convnext_vbt.market.download import download_bars
 from convnext_vbt.market.sources import load_bars
-from convnext_vbt.rundir import DataError
 from tests.market.loopback import client, serving
 
 SOURCE = "ccxt:binance:BTC/USDT:1h"

@@ -5,6 +5,7 @@ import numpy as np
 
 from convnext_vbt import pipeline, stages
 from convnext_vbt.config import load_config
+from convnext_vbt.errors import FewTradesWarning
 from convnext_vbt.learning.fitting import predict_last
 from convnext_vbt.learning.splitcache import read_split
 from convnext_vbt.live.trained import difference_from_backtest, open_trained
@@ -30,7 +31,7 @@ def test_symbols_share_one_account_as_in_the_backtest(tmp_path):
         "model.base=none",
     ]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # few trades a cell
+        warnings.simplefilter("ignore", FewTradesWarning)  # few trades a cell
         run = pipeline.run(load_config(write_tiny(tmp_path), changes), out=tmp_path, jobs=1)
     trained = open_trained(run.directory)
     worst, pairs = replay(trained, run.result, 60, more=20)

@@ -3,9 +3,9 @@ import os
 import pandas as pd
 import pytest
 
+from convnext_vbt.errors import DataError
 from convnext_vbt.live.desk import open_desk
 from convnext_vbt.live.watch import watch
-from convnext_vbt.rundir import DataError
 
 HOUR = pd.Timedelta(hours=1)
 

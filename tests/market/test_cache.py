@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convnext_vbt.errors import CacheError
 from convnext_vbt.market.bars import FIELDS
-from convnext_vbt.market.cache import CacheError, Shelf, cache_root, cached_bars, timeframe_step
+from convnext_vbt.market.cache import Shelf, cache_root, cached_bars, timeframe_step
 from convnext_vbt.market.simulated import simulated_bars
 
 SOURCE = "ccxt:binance:BTC/USDT:1h"

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convnext_vbt.errors import DownloadError
 from convnext_vbt.market.download import download_bars
-from convnext_vbt.market.exchange import DownloadError, Retry
+from convnext_vbt.market.exchange import Retry
 from convnext_vbt.market.sources import load_bars
 from tests.market.loopback import HOUR, START, client, make_bars, serving
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from convnext_vbt.config import ConfigError, parse_config
+from convnext_vbt.config import parse_config
+from convnext_vbt.errors import ConfigError
 from convnext_vbt.evidence.garbage import garbage_after
 from convnext_vbt.evidence.retraining import bootstrapped_bars
 from convnext_vbt.market.bars import FIELDS, Bars

@@ -21,7 +21,7 @@ SCRIPT_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades"),
 ]
 
 

@@ -61,7 +61,7 @@ def test_splits_chain_to_the_whole_return():
     assert counts[:2].tolist() == [2, 1]
 
 
-@pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
 def test_an_accounts_figures_are_those_of_the_sweep():
     res = make_sweep()
     for cell in res.metrics.index:

@@ -30,7 +30,7 @@ ARGUMENTS = [
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium; apt-get install -y chromium"),
-    pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades"),
 ]
 
 

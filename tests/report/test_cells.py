@@ -10,7 +10,7 @@ from convnext_vbt.evidence.ledger import Trials
 from convnext_vbt.report import accounts, cells
 from tests.report.markets import RISKS, THRESHOLDS, make_bars, make_sweep
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
 
 
 def test_psr_and_dsr_of_a_cell_by_the_formula():

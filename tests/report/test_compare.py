@@ -12,7 +12,7 @@ from convnext_vbt.report.compare_page import comparison_equity, render_compariso
 from convnext_vbt.trading.sweep import sweep
 from tests.report.markets import THRESHOLDS, make_bars, make_predictions, make_sweep
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
 
 
 def contender(name, res, **settings):

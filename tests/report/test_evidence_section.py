@@ -19,7 +19,7 @@ from convnext_vbt.report.page import render, write_report
 from convnext_vbt.trading.sweep import sweep
 from tests.report.markets import FIXED, Page, make_bars, make_sweep, quick_render
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
 TRIALS = Trials(num_runs=5, num_rules=40, variance=0.003)
 
 

@@ -21,7 +21,7 @@ from tests.report.markets import (
     walk_frame,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from tests.report.ledger import (
 )
 from tests.report.markets import Page, make_bars, make_sweep
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
 TRIALS = Trials(num_runs=3, num_rules=20, variance=0.002)
 RULES = ["q0.10", "q0.30", "q0.50", "q0.70", "q0.90"]
 RISKS = [0.005, 0.02]

@@ -17,6 +17,7 @@ from typing import Any
 import joblib
 import numpy as np
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.evidence.audit_report import AuditReport, Check, Cut, LateStart
 from convnext_vbt.evidence.garbage import garbage_after
 from convnext_vbt.evidence.stages import AuditStages
@@ -114,7 +115,7 @@ class _Audit:
         try:
             return Prepared.of(self.stages, garbage)
         except ValueError as error:
-            raise ValueError(self._failure(cut, error)) from error
+            raise InputError(self._failure(cut, error)) from error
 
     def _trade(self, run: Prepared) -> Traded:
         preds = self.stages.forecast(run.bars, run.features, self.splits, self.fits)
@@ -158,7 +159,7 @@ class _Audit:
         try:
             traded = self._trade(other)
         except ValueError as error:
-            raise ValueError(self._failure(cut, error)) from error
+            raise InputError(self._failure(cut, error)) from error
         after = compare_traded(self.traded, traded, cut.bar, next_open=cut.next_open)
         for stage, difference in zip(AFTER_TRAINING, after, strict=True):
             yield self._check(stage, cut, difference)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.evidence.compare import (
     Difference,
     amount_sentence,
@@ -115,7 +116,7 @@ def _addition(base: str, first: str, difference: Difference) -> str:
 
 def _check(results: Mapping[str, SweepResult]) -> None:
     if len(results) < 2:
-        raise ValueError(f"a comparison needs at least two sweeps, got {list(results)}")
+        raise InputError(f"a comparison needs at least two sweeps, got {list(results)}")
     (first, base), *others = results.items()
     for name, res in others:
         same = (
@@ -125,7 +126,7 @@ def _check(results: Mapping[str, SweepResult]) -> None:
             == [s.test for s in base.predictions.splits]
         )
         if not same:
-            raise ValueError(
+            raise InputError(
                 f"{name} was not traded over the bars and test ranges of {first}; compare sweeps "
                 "of the same [data], [labels] and [splits]"
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.evidence.stats import FEWEST_PERIODS, bootstrap_sharpes, sharpe_ratio
 from convnext_vbt.evidence.window import daily_returns
 from convnext_vbt.trading.simulation import Simulation
@@ -57,7 +58,7 @@ def returns_difference(
     either Sharpe ratio is undefined, and an interval of NaN where one is in some draw.
     """
     if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence:g}")
+        raise InputError(f"confidence must lie between 0 and 1, got {confidence:g}")
     pair = pd.concat([first, second], axis=1, join="inner").to_numpy()
     year = math.sqrt(days_per_year)
     found = _difference(pair) * year

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import FIELDS, Bars
 
 JUMP = math.log(1.5)
@@ -31,7 +32,7 @@ def garbage_after(bars: Bars, bar: int, *, keep_open: bool = False, seed: int = 
     Raises `ValueError` unless at least one bar comes after `bar`.
     """
     if not 0 <= bar < len(bars) - 1:
-        raise ValueError(f"bar must lie in [0, {len(bars) - 1}) to have a future, got {bar}")
+        raise InputError(f"bar must lie in [0, {len(bars) - 1}) to have a future, got {bar}")
     names = (*FIELDS, *(() if bars.funding is None else ("funding",)))
     fields = {name: getattr(bars, name).copy() for name in names}
     for n in range(len(bars.symbols)):

@@ -20,9 +20,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from convnext_vbt.errors import InputError, WriteError
 from convnext_vbt.evidence.headline import Headline
 from convnext_vbt.market.bars import Bars, step_text
-from convnext_vbt.storage import WriteError, sha256_json
+from convnext_vbt.storage import sha256_json
 from convnext_vbt.trading.sweep import GRID, SweepResult
 
 Kind = Literal["run", "rule"]
@@ -190,7 +191,7 @@ def _parse(line: bytes) -> tuple[DataSet, Entry]:
         and texts["kind"] in KINDS
         and isinstance(days, int)
     ):
-        raise ValueError("not a trial")
+        raise InputError("not a trial")
     dataset = DataSet(
         symbols=tuple(symbols), step=texts["step"], first=texts["first"], last=texts["last"]
     )

@@ -14,6 +14,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from convnext_vbt.errors import InputError
+
 FEWEST_CONFIGURATIONS = 4
 _NO_VARIANCE = 1e-12
 """A variance below this share of the mean square is rounding, not variation."""
@@ -55,9 +57,9 @@ def probability_of_backtest_overfitting(
     """
     values = np.asarray(returns_TC, dtype=np.float64)
     if values.ndim != 2:
-        raise ValueError(f"returns must be (periods, configurations), got shape {values.shape}")
+        raise InputError(f"returns must be (periods, configurations), got shape {values.shape}")
     if num_blocks < 2 or num_blocks % 2:
-        raise ValueError(f"num_blocks must be even and at least 2, got {num_blocks}")
+        raise InputError(f"num_blocks must be even and at least 2, got {num_blocks}")
     if len(values) < 2 * num_blocks:
         return _undefined(0, f"{len(values)} periods, {2 * num_blocks} are needed")
     values = values[:, _varies(values)]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.evidence.nulls import Null, compare
 from convnext_vbt.evidence.selection import nested_selection
 from convnext_vbt.evidence.stages import Stages
@@ -95,7 +96,7 @@ def bootstrapped_bars(bars: Bars, block_bars: float, rng: np.random.Generator) -
     Raises `ValueError` for blocks shorter than one bar, and where a symbol is never drawn.
     """
     if not block_bars >= 1:
-        raise ValueError(f"block_bars must be at least 1, got {block_bars:g}")
+        raise InputError(f"block_bars must be at least 1, got {block_bars:g}")
     count = len(bars)
     jumps = rng.random(count) < 1 / block_bars
     jumps[0] = True

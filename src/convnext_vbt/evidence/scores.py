@@ -12,6 +12,7 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.predictions import CLASSES, DOWN, STAY, UP, Predictions
 
 NUM_BINS = 10
@@ -156,7 +157,7 @@ def wilson_interval(
 
 def _check(preds: Predictions, values: np.ndarray) -> None:
     if values.shape != preds.split.shape:
-        raise ValueError(
+        raise InputError(
             f"label values must have the predictions' shape {preds.split.shape}, got "
             f"{values.shape}; make both from the same bars"
         )

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.window import Window, daily_returns
 from convnext_vbt.predictions import Predictions, Range
@@ -146,7 +147,7 @@ def _initial(rules: pd.Index, initial: Hashable | None) -> int:
     for values in (list(rules), thresholds):
         if initial in values:
             return values.index(initial)
-    raise ValueError(f"initial = {initial!r} is not among the rules; there are {list(rules)}")
+    raise InputError(f"initial = {initial!r} is not among the rules; there are {list(rules)}")
 
 
 def _heights(rules: pd.Index) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.evidence.overfitting import (
     BacktestOverfitting,
     probability_of_backtest_overfitting,
@@ -80,7 +81,7 @@ def sharpe_confidence_interval(
     _check_confidence(confidence)
     values = np.asarray(returns, dtype=np.float64)
     if values.ndim != 1:
-        raise ValueError(f"returns must be one series (T,), got shape {values.shape}")
+        raise InputError(f"returns must be one series (T,), got shape {values.shape}")
     if len(values) < FEWEST_PERIODS or not np.isfinite(sharpe_ratio(values)):
         return math.nan, math.nan
     draws = bootstrap_sharpes(values[:, None], seed=seed)[:, 0]
@@ -138,9 +139,9 @@ def expected_maximum_sharpe(num_trials: ArrayLike, variance: ArrayLike) -> Float
     """
     trials, spread = _finite(num_trials), _finite(variance)
     if (trials < 1).any():
-        raise ValueError(f"num_trials must be at least 1, got {np.nanmin(trials):g}")
+        raise InputError(f"num_trials must be at least 1, got {np.nanmin(trials):g}")
     if (spread < 0).any():
-        raise ValueError(f"variance must not be negative, got {np.nanmin(spread):g}")
+        raise InputError(f"variance must not be negative, got {np.nanmin(spread):g}")
     several = np.where(trials == 1, np.e, trials)  # PhiInv(0) is never asked for
     best = (1 - np.euler_gamma) * ndtri(1 - 1 / several)
     best = best + np.euler_gamma * ndtri(1 - 1 / (several * np.e))
@@ -206,7 +207,7 @@ def superior_predictive_ability(
     """
     values = np.asarray(returns_TC, dtype=np.float64)
     if values.ndim != 2:
-        raise ValueError(f"returns must be (periods, configurations), got shape {values.shape}")
+        raise InputError(f"returns must be (periods, configurations), got shape {values.shape}")
     against = np.broadcast_to(np.asarray(benchmark, dtype=np.float64), len(values))
     lead = values - against[:, None]
     defined = np.isfinite(np.asarray(sharpe_ratio(lead)))
@@ -261,4 +262,4 @@ def _plain(values: Any) -> FloatOrArray:
 
 def _check_confidence(confidence: float) -> None:
     if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence:g}")
+        raise InputError(f"confidence must lie between 0 and 1, got {confidence:g}")

@@ -16,6 +16,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.labels import NO_LABEL, Labels
 from convnext_vbt.predictions import DOWN, QUANTILE_LEVELS, UP, Range, Split
@@ -98,7 +99,7 @@ def _labelled(held: HeldOut, split: Split, half: Range) -> Tensor:
     found = torch.nonzero((bars >= half[0]) & (bars < half[1]) & (held.y >= 0)).flatten()
     if not len(found):
         start, stop = split.calibration
-        raise ValueError(
+        raise InputError(
             f"split {split.number}: no labelled bar is left in the half [{half[0]}, {half[1]}) of "
             f"the calibration range [{start}, {stop}), which temperature and conformal scores "
             "share, purged between them; raise splits.calibration or splits.train, or lower "

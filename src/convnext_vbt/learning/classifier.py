@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.nn import functional
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.learning.devices import exact, or_on_cpu, resolve_device, send
 from convnext_vbt.learning.model import ConvNeXt1d, decay_groups
 from convnext_vbt.learning.optimizer import AdamW
@@ -82,10 +83,10 @@ class ConvNeXtClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y = np.asarray(y)
         check_classification_targets(y)
         if y.shape != (len(X),):
-            raise ValueError(f"y must hold one class a case, shape ({len(X)},), got {y.shape}")
+            raise InputError(f"y must hold one class a case, shape ({len(X)},), got {y.shape}")
         self.classes_, target = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"y must hold at least 2 classes, got only {self.classes_.tolist()}")
+            raise InputError(f"y must hold at least 2 classes, got only {self.classes_.tolist()}")
         self.n_features_in_ = X.shape[1]
         self.mean_ = X.mean(axis=(0, 2))
         spread = X.std(axis=(0, 2))
@@ -104,7 +105,7 @@ class ConvNeXtClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         X = _windows(X)
         if X.shape[1] != self.n_features_in_:
-            raise ValueError(
+            raise InputError(
                 f"X has {X.shape[1]} channels, but the classifier was fitted on "
                 f"{self.n_features_in_}"
             )
@@ -173,17 +174,17 @@ class ConvNeXtClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 def _windows(X: Any) -> np.ndarray:
     X = np.asarray(X, dtype=np.float64)
     if X.ndim != 3:
-        raise ValueError(
+        raise InputError(
             f"X must have shape (cases, channels, timepoints), got {X.shape}; "
             "one channel is X[:, None, :]"
         )
     if not X.size:
-        raise ValueError(
+        raise InputError(
             f"X is empty, shape {X.shape}; give at least one case, channel and timepoint"
         )
     if not np.isfinite(X).all():
         case, channel, time = (int(i) for i in np.argwhere(~np.isfinite(X))[0])
-        raise ValueError(
+        raise InputError(
             f"X has a value that is not finite ({X[case, channel, time]} at case {case}, channel "
             f"{channel}, timepoint {time}); fill or drop such cases"
         )

@@ -14,6 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from convnext_vbt.errors import DeviceError, InputError
 from convnext_vbt.learning.model import ConvNeXt1d, DropPath
 
 BYTES_A_SPLIT = 2 * 2**30
@@ -24,10 +25,6 @@ AGREEMENT = 1e-2
 """By how much a graph's logits and gradients may differ from the plain ones', of their norms."""
 
 Result = TypeVar("Result")
-
-
-class DeviceError(ValueError):
-    """The card that was asked for is not there, or does not work."""
 
 
 FAILURES = (RuntimeError, AssertionError, DeviceError)
@@ -41,7 +38,7 @@ def resolve_device(name: str) -> str:
     `DeviceError` for "cuda" where there is none that works.
     """
     if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f'device must be "auto", "cpu" or "cuda", got {name!r}')
+        raise InputError(f'device must be "auto", "cpu" or "cuda", got {name!r}')
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return "cpu"
     if not torch.cuda.is_available():

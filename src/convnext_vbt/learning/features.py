@@ -14,6 +14,7 @@ from difflib import get_close_matches
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import InputError, InputTypeError
 from convnext_vbt.learning import indicators
 from convnext_vbt.learning.streaming import PIECE
 from convnext_vbt.learning.symbols import each_symbol, fields_at, present_rows
@@ -89,19 +90,19 @@ class Features:
         object.__setattr__(self, "names", tuple(self.names))
         repeated = sorted({name for name in self.names if self.names.count(name) > 1})
         if not self.names or repeated or not all(isinstance(n, str) and n for n in self.names):
-            raise ValueError(
+            raise InputError(
                 f"feature names must be distinct, non-empty and at least one, got {self.names}"
             )
         values = np.asarray(self.values)
         if values.ndim != 3 or values.shape[2] != len(self.names):
-            raise ValueError(
+            raise InputError(
                 f"feature values must have shape (bars, symbols, {len(self.names)} features), "
                 f"got {values.shape}"
             )
         if not np.issubdtype(values.dtype, np.floating):
-            raise ValueError(f"feature values must be float32, got {values.dtype}; use .astype")
+            raise InputError(f"feature values must be float32, got {values.dtype}; use .astype")
         if isinstance(self.warmup, bool) or not isinstance(self.warmup, int) or self.warmup < 0:
-            raise ValueError(f"warmup must be a number of bars >= 0, got {self.warmup!r}")
+            raise InputError(f"warmup must be a number of bars >= 0, got {self.warmup!r}")
         if values.flags.writeable or values.dtype != np.float32:  # else nobody can change them
             values = np.array(values, dtype=np.float32, order="C")
             values.flags.writeable = False
@@ -133,7 +134,7 @@ def compute_features(
     own = None if function is None else _own_features(bars, function)
     if own is not None and not extend:
         if names is not None:
-            raise ValueError(
+            raise InputError(
                 "names choose built-in features, but extend=False replaces them; drop one of "
                 "features.names and features.extend"
             )
@@ -144,16 +145,16 @@ def compute_features(
 
 def _known(names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str):
-        raise TypeError(f"names must be a sequence of feature names, got the text {names!r}")
+        raise InputTypeError(f"names must be a sequence of feature names, got the text {names!r}")
     if not names:
-        raise ValueError("features.names is empty; name at least one feature, or leave it out")
+        raise InputError("features.names is empty; name at least one feature, or leave it out")
     for name in names:
         if name not in _WARMUPS:
             close = get_close_matches(name, ALL_FEATURES, n=1)
             hint = (
                 f"did you mean {close[0]!r}?" if close else f"there are {', '.join(ALL_FEATURES)}"
             )
-            raise ValueError(f"unknown feature {name!r} in features.names; {hint}")
+            raise InputError(f"unknown feature {name!r} in features.names; {hint}")
     return tuple(names)
 
 
@@ -170,7 +171,7 @@ def _possible(bars: Bars, names: tuple[str, ...] | None) -> tuple[str, ...]:
     kept = tuple(name for name in names if name not in _VOLUME)
     what = f"{', '.join(without)} has no volume"
     if not kept:
-        raise ValueError(
+        raise InputError(
             f"{what}, of which all features asked for are made ({', '.join(lost)}); choose others "
             "(features.names)"
         )
@@ -184,7 +185,7 @@ def _built_in(bars: Bars, names: tuple[str, ...]) -> Features:
     stamps = bars.index.asi8
     longest = max(len(stamps[rows]) for rows in rows_of)
     if longest <= warmup:
-        raise ValueError(
+        raise InputError(
             f"these features give their first value after {warmup:,} bars, but the longest symbol "
             f"has {longest:,}; load more bars or choose features with less memory (features.names)"
         )
@@ -238,21 +239,21 @@ def _own_features(bars: Bars, function: FeatureFunction) -> Features:
     where = f"the feature function {getattr(function, '__name__', function)!r}"
     made = function(bars)
     if not isinstance(made, Features):
-        raise TypeError(f"{where} must return Features, got {type(made).__name__}")
+        raise InputTypeError(f"{where} must return Features, got {type(made).__name__}")
     if made.values.shape[:2] != bars.close.shape:
-        raise ValueError(
+        raise InputError(
             f"{where} must give values for {bars.close.shape} (bars, symbols), got "
             f"{made.values.shape[:2]}"
         )
     ready = _ready(bars, made.warmup)
     if not ready.any():
-        raise ValueError(
+        raise InputError(
             f"{where} states a warm-up of {made.warmup:,} bars, but there are only {len(bars):,}"
         )
     broken = ready[:, :, None] & ~np.isfinite(made.values)
     if broken.any():
         t, n, f = (int(i) for i in np.argwhere(broken)[0])
-        raise ValueError(
+        raise InputError(
             f"{where}: {made.names[f]} of {bars.symbols[n]} is {made.values[t, n, f]} at bar {t} "
             f"({bars.index[t]}), past its warm-up of {made.warmup} bars; make it finite there or "
             "state a longer warmup"
@@ -263,7 +264,7 @@ def _own_features(bars: Bars, function: FeatureFunction) -> Features:
 def _joined(bars: Bars, built_in: Features, own: Features) -> Features:
     clash = sorted(set(built_in.names) & set(own.names))
     if clash:
-        raise ValueError(
+        raise InputError(
             f"the feature function gives {', '.join(clash)}, which is built in; rename it"
         )
     warmup = max(built_in.warmup, own.warmup)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.learning.baselines import Linear, fit_baseline, fit_logistic
 from convnext_vbt.learning.calibration import calibrate
 from convnext_vbt.learning.devices import resolve_device
@@ -196,7 +197,7 @@ def _held_out(
     start, stop = getattr(split, name)
     held = HeldOut.of(series, labels.values, (start, stop), receptive_field)
     if not len(held.labelled):
-        raise ValueError(
+        raise InputError(
             f"split {split.number}: no bar of the {name} range [{start}, {stop}) has both a label "
             f"and the {receptive_field} bars of history that the network reads; lengthen "
             "splits.train, or start the splits later"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.learning.symbols import each_symbol, fields_at, present_rows
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.volatility import ewma_volatility
@@ -37,19 +38,19 @@ class Labels:
     def __post_init__(self) -> None:
         values, end = _frozen(self.values, np.int8), _frozen(self.end, np.int64)
         if values.ndim != 2 or values.shape != end.shape:
-            raise ValueError(
+            raise InputError(
                 f"values and end must share a shape (bars, symbols), got {values.shape} "
                 f"and {end.shape}"
             )
         if len(values) and not (values.min() >= NO_LABEL and values.max() <= UP):
-            raise ValueError(
+            raise InputError(
                 f"label values must be -1, 0, 1 or 2, got {np.unique(values).tolist()}"
             )
         rows = np.arange(len(end))[:, None]
         wrong = (end < rows) | (end >= len(end))
         if wrong.any():
             t, n = (int(i) for i in np.argwhere(wrong)[0])
-            raise ValueError(
+            raise InputError(
                 f"the label of bar {t} must end between that bar and the last one "
                 f"({len(end) - 1}), got {int(end[t, n])}"
             )
@@ -133,10 +134,10 @@ def _labels(
     halflife: float,
 ) -> Labels:
     if horizon < 1:
-        raise ValueError(f"horizon must be at least 1 bar, got {horizon}; set labels.horizon")
+        raise InputError(f"horizon must be at least 1 bar, got {horizon}; set labels.horizon")
     for name, multiple in (("up", up), ("down", down)):
         if not (multiple > 0 and math.isfinite(multiple)):
-            raise ValueError(
+            raise InputError(
                 f"{name} must be a positive multiple, got {multiple}; set labels.{name}"
             )
     shape = bars.close.shape

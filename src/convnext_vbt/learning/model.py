@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from convnext_vbt.errors import InputError
+
 SIZES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "small_1d": ((1, 1, 3, 1), (16, 32, 64, 128)),
     "atto": ((2, 2, 6, 2), (40, 80, 160, 320)),
@@ -184,9 +186,9 @@ class ConvNeXt1d(nn.Module):
     ) -> None:
         super().__init__()
         if len(depths) != len(dims) or not depths:
-            raise ValueError(f"depths and dims must be of equal length, got {depths} and {dims}")
+            raise InputError(f"depths and dims must be of equal length, got {depths} and {dims}")
         if padding == "causal" and version == 2:
-            raise ValueError(
+            raise InputError(
                 "version 2 (GRN) norms over the whole window, so it is not causal; "
                 'use version=1, or padding="same" on windows'
             )
@@ -250,7 +252,7 @@ class ConvNeXt1d(nn.Module):
         """
         bars = x_BFL.shape[-1] - self.receptive_field + 1
         if bars < 1:
-            raise ValueError(
+            raise InputError(
                 f"{x_BFL.shape[-1]} bars are fewer than the receptive field, {self.receptive_field}"
             )
         return self._blockwise(x_BFL, bars, cache or Cache(), "own")
@@ -265,7 +267,7 @@ class ConvNeXt1d(nn.Module):
     def _dense(self, x_BTF: Tensor, cache: Cache) -> Tensor:
         """Every stage at full time resolution: strides become dilations (algorithme à trous)."""
         if self.padding != "causal":
-            raise ValueError('dense evaluation needs padding="causal"; "same" reads whole windows')
+            raise InputError('dense evaluation needs padding="causal"; "same" reads whole windows')
         x = self.stem_norm(_dense_conv(cache(x_BTF, PATCH - 1), self.stem, 1))
         dilation = PATCH
         for i, stage in enumerate(self.stages):

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.learning.devices import send
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.model import Cache, ConvNeXt1d
@@ -49,7 +50,7 @@ def present_rows(features: Features, symbol: int, stop: int) -> np.ndarray:
     partly = np.flatnonzero(missing_TF.any(axis=1) & ~missing_TF.all(axis=1))
     if len(partly):
         names = [features.names[i] for i in np.flatnonzero(missing_TF[partly[0]])]
-        raise ValueError(
+        raise InputError(
             f"bar {partly[0]}: feature(s) {', '.join(names)} are NaN while others are not "
             f"({len(partly)} such bar(s)); a feature must be finite from the warm-up on"
         )

@@ -25,6 +25,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 import convnext_vbt
+from convnext_vbt.errors import InputError
 from convnext_vbt.learning.devices import arithmetic
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import FittedSplit, restore
@@ -260,17 +261,17 @@ def read_split(folder: Path, number: int, model: ModelConfig) -> KeptSplit:
     try:
         record = _record(path)
         if record["format"] != FORMAT:
-            raise ValueError(f"format {record['format']}, this version reads {FORMAT}")
+            raise InputError(f"format {record['format']}, this version reads {FORMAT}")
         _check_hash(weights, record)
         names, warmup = tuple(record["features"]), int(record["warmup"])
         device = str(record["inputs"]["device"])
         fitted = _fitted(model, len(names), "cpu", record, load_tensors(weights.read_bytes()))
     except FileNotFoundError as error:
-        raise ValueError(f"{error.filename} is not there") from error
+        raise InputError(f"{error.filename} is not there") from error
     except _DAMAGE as error:
-        raise ValueError(f"{path} is damaged ({error})") from error
+        raise InputError(f"{path} is damaged ({error})") from error
     if fitted.predictor is None:
-        raise ValueError(
+        raise InputError(
             f"a {model.kind} model is not kept on disk, as those of model.kind convnext and "
             "logistic are"
         )
@@ -291,7 +292,7 @@ def _changed(record: dict[str, Any], keys: SplitKeys) -> str:
 
 def _check_hash(file: Path, record: dict[str, Any]) -> None:
     if sha256_file(file) != record["sha256"][file.name]:
-        raise ValueError(f"{file.name} does not match its hash")
+        raise InputError(f"{file.name} does not match its hash")
 
 
 def _fitted(

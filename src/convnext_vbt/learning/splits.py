@@ -12,6 +12,7 @@ from typing import overload
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.learning.labels import NO_LABEL, Labels
 from convnext_vbt.predictions import Range, Split
 
@@ -48,14 +49,14 @@ class WalkForward:
         for name in ("valid", "calibration"):
             value = getattr(self, name)
             if not 0 < value < 1:
-                raise ValueError(f"splits.{name} must be a fraction between 0 and 1, got {value}")
+                raise InputError(f"splits.{name} must be a fraction between 0 and 1, got {value}")
         if self.valid + self.calibration >= 1:
-            raise ValueError(
+            raise InputError(
                 f"splits.valid + splits.calibration must leave room for training, got "
                 f"{self.valid} + {self.calibration}; make them sum to well below 1"
             )
         if self.embargo < 0:
-            raise ValueError(f"splits.embargo must be 0 or more bars, got {self.embargo}")
+            raise InputError(f"splits.embargo must be 0 or more bars, got {self.embargo}")
 
     def split(self, labels: Labels) -> Splits:
         """The splits of the bars that `labels` belongs to."""
@@ -63,7 +64,7 @@ class WalkForward:
         train = _bars_in(self.train, labels.bars_per_year, "splits.train")
         test = self.test_bars(labels.bars_per_year)
         if train + test > num_bars:
-            raise ValueError(
+            raise InputError(
                 f"splits.train + splits.test need {train:,} + {test:,} bars, but there are only "
                 f"{num_bars:,}; shorten splits.train or splits.test, or load more bars"
             )
@@ -105,7 +106,7 @@ class WalkForward:
         for name, (first, stop) in bounds.items():
             ranges[name] = self._purged(first, stop, reach_T)
             if not labelled_T[slice(*ranges[name])].sum():
-                raise ValueError(self._eaten(number, name, first, stop))
+                raise InputError(self._eaten(number, name, first, stop))
         return Split(number=number, test=(test_start, test_stop), **ranges)
 
     def _purged(self, start: int, stop: int, reach_T: np.ndarray) -> Range:
@@ -172,13 +173,13 @@ def _check_length(value: int | str, key: str) -> None:
     if isinstance(value, str):
         _timedelta(value, key)
     elif isinstance(value, bool) or value < 1:
-        raise ValueError(f"{key} must be at least 1 bar, got {value}")
+        raise InputError(f"{key} must be at least 1 bar, got {value}")
 
 
 def _timedelta(text: str, key: str) -> pd.Timedelta:
     duration = pd.to_timedelta(text, errors="coerce")  # NaT when it is none
     if not duration > pd.Timedelta(0):
-        raise ValueError(
+        raise InputError(
             f"{key} must be a number of bars or a duration such as '365D' or '36h', got {text!r}"
         )
     return duration
@@ -190,5 +191,5 @@ def _bars_in(length: int | str, bars_per_year: float, key: str) -> int:
         return length
     bars = round(_timedelta(length, key) / pd.Timedelta(days=365) * bars_per_year)
     if bars < 1:
-        raise ValueError(f"{key} = {length!r} is less than one bar of this market; make it longer")
+        raise InputError(f"{key} = {length!r} is less than one bar of this market; make it longer")
     return bars

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.learning.baselines import Linear
 from convnext_vbt.learning.devices import exact, send, training_pass
 from convnext_vbt.learning.heldout import HeldOut
@@ -55,9 +56,9 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size not in SIZES:
-            raise ValueError(f"model.size must be one of {', '.join(SIZES)}, got {self.size!r}")
+            raise InputError(f"model.size must be one of {', '.join(SIZES)}, got {self.size!r}")
         if len(self.depths) != len(self.dims) or not self.depths:
-            raise ValueError(
+            raise InputError(
                 "model.depths and model.dims must be of equal length, got "
                 f"{self.depths} and {self.dims}"
             )
@@ -356,4 +357,4 @@ def _lr_factor(step: int, config: TrainingConfig) -> float:
 
 def _check(key: str, value: object, ok: bool, what: str) -> None:
     if not ok:
-        raise ValueError(f"{key} must be {what}, got {value!r}")
+        raise InputError(f"{key} must be {what}, got {value!r}")

@@ -24,6 +24,7 @@ import torch
 from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from convnext_vbt.errors import SplitError, WriteError
 from convnext_vbt.learning.devices import or_on_cpu, resolve_device, splits_at_once
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import FittedSplit, fit_split, predict_range
@@ -40,7 +41,6 @@ from convnext_vbt.learning.training import ModelConfig, TrainingConfig
 from convnext_vbt.learning.watching import announce, teller
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions, Split, SplitFit, Target
-from convnext_vbt.storage import WriteError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """The disk's faults: no split can be kept until they are mended."""
@@ -52,10 +52,6 @@ R = TypeVar("R")
 
 NUM_ATTEMPTS = 3
 """How often a split is given to workers that die."""
-
-
-class SplitError(RuntimeError):
-    """Some splits failed; those that finished are kept on disk."""
 
 
 class WorkerError(RuntimeError):

@@ -9,6 +9,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 import pandas as pd
 
+from convnext_vbt.errors import InputError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
@@ -21,7 +23,7 @@ class Holding:
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.units):
-            raise ValueError(f"position must be a number of units, got {self.units}")
+            raise InputError(f"position must be a number of units, got {self.units}")
 
     @property
     def side(self) -> int:
@@ -45,7 +47,7 @@ class Account:
 
     def __post_init__(self) -> None:
         if not (self.equity > 0 and math.isfinite(self.equity)):
-            raise ValueError(f"equity must be positive and finite, got {self.equity:g}")
+            raise InputError(f"equity must be positive and finite, got {self.equity:g}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ class Limits:
         for name in ("lot", "tick", "min_notional"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"{name.replace('_', '-')} must be positive, got {value:g}")
+                raise InputError(f"{name.replace('_', '-')} must be positive, got {value:g}")
 
     def units(self, units: float) -> float:
         """A size that can be ordered."""

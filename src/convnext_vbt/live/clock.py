@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import DataError
 from convnext_vbt.market.bars import ALWAYS_OPEN, Bars
-from convnext_vbt.rundir import DataError
 
 
 def utc_now() -> pd.Timestamp:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import DataError
 from convnext_vbt.live.account import FLAT, Account, Holding, Limits
 from convnext_vbt.live.clock import when
 from convnext_vbt.live.entry import WORDS, Book, Entry, kernel_fills, to_entry
@@ -33,7 +34,6 @@ from convnext_vbt.market.bars import ALWAYS_OPEN, Bars
 from convnext_vbt.market.gaps import find_gaps
 from convnext_vbt.market.volatility import ewma_volatility
 from convnext_vbt.predictions import DOWN, STAY, UP, Predictions, Split
-from convnext_vbt.rundir import DataError
 from convnext_vbt.stages import own_signals
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import Brackets

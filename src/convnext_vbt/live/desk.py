@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from convnext_vbt.config import Config, ConfigError, DataSection
+from convnext_vbt.config import Config, DataSection
+from convnext_vbt.errors import ConfigError
 from convnext_vbt.live.account import Account, Holding, Limits
 from convnext_vbt.live.clock import check_fresh, finished_bars, utc_now
 from convnext_vbt.live.decision import Decisions, decide

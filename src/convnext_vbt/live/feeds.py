@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from convnext_vbt.config import ConfigError
+from convnext_vbt.errors import ConfigError, DownloadError, MissingPackageError
 from convnext_vbt.market.cache import Shelf, shelf_of
 from convnext_vbt.market.download import MINUTE, Download, download_bars
-from convnext_vbt.market.exchange import DownloadError, open_exchange
+from convnext_vbt.market.exchange import open_exchange
 
 if TYPE_CHECKING:
     import ccxt
@@ -41,7 +41,7 @@ class Feeds:
                 self._exchanges[shelf.exchange] = open_exchange(shelf.exchange)
             exchange = self._exchanges[shelf.exchange]
             done = download_bars(exchange, shelf.symbol, shelf.timeframe, tell=self.tell)
-        except ModuleNotFoundError as error:
+        except MissingPackageError as error:
             raise ConfigError(f"{shelf.source}: {error}, or replay with --as-of") from error
         except (DownloadError, OSError) as error:
             self.tell(f"{shelf.source} could not be fetched: {error}")

@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 
 from convnext_vbt.config import Config, load_config
+from convnext_vbt.errors import DataError, InputError
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import predict_last, predict_range
 from convnext_vbt.learning.splitcache import KeptSplit, read_split
@@ -23,7 +24,7 @@ from convnext_vbt.live.clock import when
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.volatility import decay_warmup
 from convnext_vbt.predictions import Predictions, Split
-from convnext_vbt.rundir import DataError, read_manifest, read_metrics
+from convnext_vbt.rundir import read_manifest, read_metrics
 from convnext_vbt.stages import make_features
 from convnext_vbt.userfile import code_sha256
 
@@ -52,7 +53,7 @@ class Trained:
         if split.number not in self._kept:
             try:
                 kept = read_split(self.directory / "splits", split.number, self.config.model)
-            except ValueError as error:
+            except InputError as error:
                 raise DataError(
                     f"split {split.number + 1} of {self.directory} cannot decide live: {error}; "
                     "run the strategy again"
@@ -125,7 +126,7 @@ def open_trained(directory: str | Path) -> Trained:
             )
     try:
         predictions = Predictions.load(directory / "predictions.parquet")
-    except (FileNotFoundError, ValueError) as error:
+    except InputError as error:
         raise DataError(str(error)) from error
     return Trained(
         directory=directory,

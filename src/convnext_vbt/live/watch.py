@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
+from convnext_vbt.errors import DataError
 from convnext_vbt.live.clock import check_fresh, stale_from, utc_now
 from convnext_vbt.live.decision import Decisions
 from convnext_vbt.live.desk import Desk
 from convnext_vbt.market.bars import Bars
-from convnext_vbt.rundir import DataError
 
 SETTLE = pd.Timedelta(seconds=2)
 """How long after a close the first look is: an exchange needs a moment to publish the bar."""

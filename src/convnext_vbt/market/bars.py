@@ -13,6 +13,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import InputError, InputTypeError
+
 FIELDS = ("open", "high", "low", "close", "volume")
 FUNDING_NAMES = ("funding", "funding_rate")
 """Columns of a frame that hold funding rates, in any case."""
@@ -64,16 +66,16 @@ class Bars:
         _check_index(self.index)
         object.__setattr__(self, "index", self.index.as_unit("ns"))
         if not isinstance(self.symbols, tuple):
-            raise TypeError(f"symbols must be a tuple of names, got {self.symbols!r}")
+            raise InputTypeError(f"symbols must be a tuple of names, got {self.symbols!r}")
         if len(set(self.symbols)) != len(self.symbols) or not self.symbols:
-            raise ValueError(f"symbols must be distinct and at least one, got {self.symbols}")
+            raise InputError(f"symbols must be distinct and at least one, got {self.symbols}")
         if not self.step > pd.Timedelta(0):
-            raise ValueError(f"step must be positive, got {self.step}")
+            raise InputError(f"step must be positive, got {self.step}")
         shape = (len(self.index), len(self.symbols))
         for field in FIELDS:
             values = np.array(getattr(self, field), dtype=np.float64, order="C")
             if values.shape != shape:
-                raise ValueError(
+                raise InputError(
                     f"{field} must have shape {shape} (bars, symbols), got {values.shape}"
                 )
             values.flags.writeable = False
@@ -84,7 +86,7 @@ class Bars:
         if self.days_per_year == 0:
             object.__setattr__(self, "days_per_year", _days_per_year(self.index, self.step))
         elif self.days_per_year not in (ALWAYS_OPEN, WEEKDAYS_ONLY):
-            raise ValueError(f"days_per_year must be 365, 252 or 0, got {self.days_per_year}")
+            raise InputError(f"days_per_year must be 365, 252 or 0, got {self.days_per_year}")
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, *, symbol: str = "asset") -> Self:
@@ -99,7 +101,7 @@ class Bars:
     def from_frames(cls, frames: Mapping[str, pd.DataFrame]) -> Self:
         """A panel from one frame a symbol; times that a symbol lacks become NaN rows."""
         if not frames:
-            raise ValueError("no frames were given; pass {symbol: frame}")
+            raise InputError("no frames were given; pass {symbol: frame}")
         tables = {symbol: _ohlcv_columns(frame, symbol) for symbol, frame in frames.items()}
         index = next(iter(tables.values())).index
         for table in tables.values():
@@ -124,7 +126,7 @@ class Bars:
         Raises `ValueError` where bar sizes differ, a symbol comes twice or nothing is given.
         """
         if not parts:
-            raise ValueError("there is nothing to join; pass a list of Bars")
+            raise InputError("there is nothing to join; pass a list of Bars")
         _check_parts(parts)
         if len(parts) == 1:
             return cls(**{slot.name: getattr(parts[0], slot.name) for slot in fields(cls)})
@@ -163,13 +165,15 @@ class Bars:
         """
         frames = getattr(data, "data", None)
         if not isinstance(frames, Mapping):
-            raise TypeError(
+            raise InputTypeError(
                 f"bars cannot be made of {type(data).__name__}; pass a path, a named source or a "
                 "vbt.Data object here, a DataFrame to Bars.from_frame"
             )
         lone = [symbol for symbol, frame in frames.items() if not isinstance(frame, pd.DataFrame)]
         if lone:
-            raise TypeError(f"{lone[0]}: a single column is no bar; bars need {', '.join(FIELDS)}")
+            raise InputTypeError(
+                f"{lone[0]}: a single column is no bar; bars need {', '.join(FIELDS)}"
+            )
         return cls.from_frames({str(symbol): frame for symbol, frame in frames.items()})
 
     def __len__(self) -> int:
@@ -205,7 +209,7 @@ class Bars:
     def rows(self, start: int, stop: int) -> Bars:
         """The half-open range of bars [start, stop), sharing this one's memory."""
         if not 0 <= start < stop <= len(self):
-            raise ValueError(f"rows [{start}, {stop}) do not lie within the {len(self)} bars")
+            raise InputError(f"rows [{start}, {stop}) do not lie within the {len(self)} bars")
         return _unchecked(
             self.index[start:stop],
             self.symbols,
@@ -260,25 +264,25 @@ def step_text(step: pd.Timedelta) -> str:
 def _check_index(index: pd.DatetimeIndex, table: pd.DataFrame | None = None) -> None:
     """Refuse times that are not UTC, missing, or not strictly increasing."""
     if not isinstance(index, pd.DatetimeIndex):
-        raise TypeError(f"bars need a DatetimeIndex of open times, got {type(index).__name__}")
+        raise InputTypeError(f"bars need a DatetimeIndex of open times, got {type(index).__name__}")
     if len(index) < 2:
-        raise ValueError(f"bars need at least 2 rows, got {len(index)}; is the file empty?")
+        raise InputError(f"bars need at least 2 rows, got {len(index)}; is the file empty?")
     if str(index.tz) != "UTC":
-        raise ValueError(
+        raise InputError(
             f"bar times must be UTC, got time zone {index.tz}; use index.tz_convert('UTC')"
         )
     if index.hasnans:
         row = int(np.flatnonzero(index.isna())[0])
-        raise ValueError(f"row {row}: the timestamp is missing; drop or repair this row")
+        raise InputError(f"row {row}: the timestamp is missing; drop or repair this row")
     distance = np.diff(index.asi8)
     late = np.flatnonzero(distance <= 0)
     if not len(late):
         return
     row = int(late[0]) + 1
     if distance[row - 1] == 0:
-        raise ValueError(f"row {row}: {index[row]} {_twice(table, row)}; {len(late)} in all")
+        raise InputError(f"row {row}: {index[row]} {_twice(table, row)}; {len(late)} in all")
     newest_first = " (the newest comes first)" if len(late) == len(distance) else ""
-    raise ValueError(
+    raise InputError(
         f"row {row}: {index[row]} is earlier than the row before it, {index[row - 1]}"
         f"{newest_first}; sort the rows by time"
     )
@@ -304,13 +308,13 @@ def _check_parts(parts: Sequence[Bars]) -> None:
     seen: set[str] = set()
     for part in parts:
         if part.step != first.step:
-            raise ValueError(
+            raise InputError(
                 f"{', '.join(part.symbols)} has bars of {step_text(part.step)}, "
                 f"{', '.join(first.symbols)} of {step_text(first.step)}; join bars of one size"
             )
         twice = seen.intersection(part.symbols)
         if twice:
-            raise ValueError(f"symbol {min(twice)} comes twice; give each symbol's bars once")
+            raise InputError(f"symbol {min(twice)} comes twice; give each symbol's bars once")
         seen.update(part.symbols)
 
 
@@ -318,13 +322,13 @@ def _checked_funding(bars: Bars) -> np.ndarray:
     """The rates, C-ordered and read-only. Raises `ValueError` for what cannot be one."""
     values = np.array(bars.funding, dtype=np.float64, order="C")
     if values.shape != bars.close.shape:
-        raise ValueError(
+        raise InputError(
             f"funding must have shape {bars.close.shape} (bars, symbols), got {values.shape}"
         )
     wrong = np.abs(values) >= MOST_FUNDING
     if wrong.any():
         row, column = (int(i) for i in np.argwhere(wrong)[0])
-        raise ValueError(
+        raise InputError(
             f"{bars.symbols[column]}, row {row} ({bars.index[row]}), funding: a rate per bar must "
             f"lie within {MOST_FUNDING:g} of 0, got {values[row, column]:g}; it is a fraction of "
             f"the notional, 0.0001 for 0.01 %; {int(wrong.sum())} such value(s) in all"
@@ -368,7 +372,7 @@ def _check_values(bars: Bars) -> None:
     missing = ~bars.present
     empty = np.flatnonzero(missing.all(axis=0))
     if len(empty):
-        raise ValueError(f"{bars.symbols[empty[0]]}: not a single bar is there; drop the symbol")
+        raise InputError(f"{bars.symbols[empty[0]]}: not a single bar is there; drop the symbol")
 
 
 def _refuse(bars: Bars, bad_TN: np.ndarray, field: str, why: str) -> None:
@@ -376,7 +380,7 @@ def _refuse(bars: Bars, bad_TN: np.ndarray, field: str, why: str) -> None:
         return
     row, column = (int(i) for i in np.argwhere(bad_TN)[0])
     values = ", ".join(f"{name}={getattr(bars, name)[row, column]:g}" for name in FIELDS)
-    raise ValueError(
+    raise InputError(
         f"{bars.symbols[column]}, row {row} ({bars.index[row]}), {field}: {why} ({values}); "
         f"{int(bad_TN.sum())} such value(s) in all: repair or drop these rows"
     )
@@ -385,14 +389,14 @@ def _refuse(bars: Bars, bad_TN: np.ndarray, field: str, why: str) -> None:
 def _ohlcv_columns(frame: pd.DataFrame, symbol: str) -> pd.DataFrame:
     """The five columns under their lower-case names on a UTC index, checked for order."""
     if not isinstance(frame.index, pd.DatetimeIndex):
-        raise TypeError(
+        raise InputTypeError(
             f"{symbol}: the index must be a DatetimeIndex of open times, got "
             f"{type(frame.index).__name__}; use frame.set_index('timestamp')"
         )
     names = [str(column).strip().lower() for column in frame.columns]
     absent = [field for field in FIELDS if field not in names]
     if absent:
-        raise ValueError(
+        raise InputError(
             f"{symbol}: column(s) {', '.join(absent)} not found among "
             f"{', '.join(map(str, frame.columns))}; bars need {', '.join(FIELDS)}"
         )
@@ -400,12 +404,12 @@ def _ohlcv_columns(frame: pd.DataFrame, symbol: str) -> pd.DataFrame:
     wanted = [*FIELDS, *rates]
     twice = [field for field in wanted if names.count(field) > 1] or rates[1:]
     if twice:
-        raise ValueError(f"{symbol}: column {twice[0]} is there twice; keep the right one")
+        raise InputError(f"{symbol}: column {twice[0]} is there twice; keep the right one")
     fields_there = [*FIELDS, *("funding" for _ in rates)]
     table = frame.iloc[:, [names.index(field) for field in wanted]].set_axis(fields_there, axis=1)
     for field in fields_there:
         if not pd.api.types.is_numeric_dtype(table[field]):
-            raise ValueError(
+            raise InputError(
                 f"{symbol}: column {field} is not numeric (dtype {table[field].dtype}); "
                 "convert it with pandas.to_numeric"
             )

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from convnext_vbt import storage
+from convnext_vbt.errors import CacheError, InputError
 from convnext_vbt.market.bars import FIELDS, Bars
 
 ENVIRONMENT = "CONVNEXT_VBT_CACHE"
@@ -31,10 +32,6 @@ LONGEST_NAME = 255  # bytes, of a file name on every usual file system
 SCHEMA = pa.schema(
     [("timestamp", pa.timestamp("ms", "UTC")), *((field, pa.float64()) for field in FIELDS)]
 )
-
-
-class CacheError(ValueError):
-    """Stored bars that are absent or cannot be trusted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +52,7 @@ class Shelf:
         timeframe_step(self.timeframe)
         for kind, name in (("exchange", self.exchange), ("symbol", self.symbol)):
             if not name or not name.isprintable() or len(_safe(name)) > LONGEST_NAME:
-                raise ValueError(f"{kind} {name[:60]!r} cannot be a name; write it as in {EXAMPLE}")
+                raise InputError(f"{kind} {name[:60]!r} cannot be a name; write it as in {EXAMPLE}")
 
     @property
     def source(self) -> str:
@@ -147,7 +144,7 @@ class Shelf:
             )
         try:
             return Bars.from_frame(pd.concat(parts), symbol=self.symbol)
-        except ValueError as error:
+        except InputError as error:
             raise CacheError(f"{self.folder}, as {self.exchange} sent it: {error}") from error
 
     def _read(self, path: Path) -> pd.DataFrame:
@@ -187,7 +184,7 @@ def timeframe_step(timeframe: str) -> pd.Timedelta:
     """The length of a bar of "15m", "1h", "1d" or "1w"."""
     match = re.fullmatch(r"([1-9]\d{0,3})([smhdw])", timeframe)
     if match is None:
-        raise ValueError(
+        raise InputError(
             f"{timeframe!r} is not a timeframe of fixed length; write a number and one of "
             f"{', '.join(UNITS)}, such as 1h (months have no fixed length)"
         )
@@ -208,7 +205,7 @@ def shelf_of(source: str, folder: str | Path | None = None) -> Shelf:
     exchange, _, rest = rest.partition(":")
     symbol, _, timeframe = rest.rpartition(":")  # a symbol may hold one: BTC/USDT:USDT
     if not (exchange and symbol and timeframe):
-        raise ValueError(
+        raise InputError(
             f"source {source!r} is not ccxt:EXCHANGE:SYMBOL:TIMEFRAME; write e.g. {EXAMPLE}"
         )
     root = cache_root(folder)

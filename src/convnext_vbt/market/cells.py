@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.market.tables import Findings, Table
 
 NUMBER = r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$"
@@ -51,7 +52,7 @@ def _typed(column: Any, name: str) -> np.ndarray:
     kind = column.type
     known = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
     if not any(is_kind(kind) for is_kind in known):
-        raise ValueError(f"{name} has type {kind}; write numbers")
+        raise InputError(f"{name} has type {kind}; write numbers")
     values: np.ndarray = pc.fill_null(pc.cast(column, pa.float64(), safe=False), np.nan).to_numpy()
     return values
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.market.columns import TIME, Layout, count_known, find_columns
 from convnext_vbt.market.tables import MAX_COLUMNS, NO_ROWS, Table, refuse_long, trimmed
 
@@ -30,11 +31,11 @@ def read_columnar(path: Path, suffix: str) -> Table:
             table = file.read(columns=names) if parquet else file.read_all().select(names)
     except (pa.ArrowException, OSError) as error:
         kind = suffix[1:].capitalize()
-        raise ValueError(f"not a readable {kind} file ({error}); fetch it again") from error
+        raise InputError(f"not a readable {kind} file ({error}); fetch it again") from error
     columns = {i: _plain_type(table[fields[i]].combine_chunks()) for i in layout.wanted}
     refuse_long(table.num_rows)
     if not table.num_rows:
-        raise ValueError(NO_ROWS)
+        raise InputError(NO_ROWS)
     return Table(
         layout=layout,
         columns=columns,
@@ -48,7 +49,7 @@ def _layout(schema: Any) -> tuple[Layout, list[str], str | None]:
     """The layout, a stored index being the time; the file's own column names; its symbol."""
     fields = list(schema.names)
     if len(fields) > MAX_COLUMNS:
-        raise ValueError(f"{len(fields):,} columns, more than {MAX_COLUMNS:,}: no table of bars")
+        raise InputError(f"{len(fields):,} columns, more than {MAX_COLUMNS:,}: no table of bars")
     names, symbol = _one_level(fields)
     metadata = schema.pandas_metadata or {}
     index = [name for name in metadata.get("index_columns", []) if isinstance(name, str)]
@@ -67,13 +68,13 @@ def _one_level(fields: Sequence[str]) -> tuple[list[str], str | None]:
         any(len(parts) > 2 for parts in levels)
         or count_known([p[place % len(p)] for p in levels]) < 4
     ):
-        raise ValueError(
+        raise InputError(
             f"the columns have levels that no prices are found in, such as {fields[0]}"
         )
     symbols = list(dict.fromkeys(p[1 - place] for p in levels if len(p) == 2 and p[1 - place]))
     if len(symbols) > 1:
         shown = ", ".join(symbols[:5]) + (", ..." if len(symbols) > 5 else "")
-        raise ValueError(
+        raise InputError(
             f"{len(symbols)} symbols side by side ({shown}); write one symbol a file, e.g. "
             f"frame.xs({symbols[0]!r}, axis=1, level={1 - place}), and give a list of files"
         )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import FIELDS
 
 TIME = "timestamp"
@@ -154,17 +155,17 @@ def find_columns(names: Sequence[str]) -> Layout:
     absent = [field for field, place in prices.items() if place is None]
     closing = [name for name, key in zip(names, plain, strict=True) if key in _CLOSE_TIMES]
     if not times and closing and not absent:
-        raise ValueError(
+        raise InputError(
             f"the only time is {closing[0]}, and bars are stamped with their OPEN times: write "
             f"a column {TIME} that holds it less one bar"
         )
     if absent or not times:
         absent = [*([] if times else [TIME]), *absent]
         shown = ", ".join(names) if len(names) <= 20 else f"{', '.join(names[:20])}, ..."
-        raise ValueError(f"column(s) {', '.join(absent)} not found among {shown}; needed: {NEEDED}")
+        raise InputError(f"column(s) {', '.join(absent)} not found among {shown}; needed: {NEEDED}")
     for place in times:
         if plain.count(plain[place]) > 1:
-            raise ValueError(f"column {names[place]} is there twice; keep the right one")
+            raise InputError(f"column {names[place]} is there twice; keep the right one")
     dated = next((i for i in times if plain[i] in _DATES), None)
     clock = next((i for i, name in enumerate(plain) if name in _CLOCKS), None)
     volume, quote = _volumes(names, plain)
@@ -187,7 +188,7 @@ def _first_of(plain: Sequence[str], known: Sequence[str], field: str) -> int | N
     """Place of the most preferred known name."""
     for name in known:
         if plain.count(name) > 1:
-            raise ValueError(
+            raise InputError(
                 f"column {field} is there twice; keep the right one (of several symbols side by "
                 "side: write one file a symbol)"
             )

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from convnext_vbt.errors import DownloadError, InputError
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.cache import Shelf, cache_root
-from convnext_vbt.market.exchange import RETRY, DownloadError, Feed, Retry
+from convnext_vbt.market.exchange import RETRY, Feed, Retry
 from convnext_vbt.market.gaps import regular_gaps
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def download_bars(
     """
     begin, end = _time(since, "since"), _time(until, "until")
     if begin is not None and end is not None and begin >= end:
-        raise ValueError(f"since = {since} must lie before until = {until}")
+        raise InputError(f"since = {since} must lie before until = {until}")
     feed = Feed(exchange, symbol, timeframe, retry=retry, tell=tell)
     shelf = Shelf(
         exchange=feed.exchange.id, symbol=symbol, timeframe=timeframe, root=cache_root(cache)
@@ -359,5 +360,5 @@ def _time(value: pd.Timestamp | str | None, name: str) -> pd.Timestamp | None:
     try:
         when = pd.Timestamp(value)
     except ValueError:
-        raise ValueError(f"{name} = {value!r} is not a time such as 2021-01-01") from None
+        raise InputError(f"{name} = {value!r} is not a time such as 2021-01-01") from None
     return when.tz_localize("UTC") if when.tz is None else when.tz_convert("UTC")

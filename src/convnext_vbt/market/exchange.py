@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import DownloadError, InputError, MissingPackageError
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.cache import timeframe_step
 
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 SMALL_PAGE = 100  # bars; few exchanges send fewer at once
 WORTH_A_RETRY = {408, 418, 425, 429}  # and every 5xx; the other 4xx will not change
 LONGEST_TEXT = 200
-
-
-class DownloadError(RuntimeError):
-    """The exchange could not be reached, refused, or sent what cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,23 +163,23 @@ def open_exchange(name: str) -> ccxt.Exchange:
     try:
         import ccxt
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise MissingPackageError(
             "downloading needs ccxt, which is not installed: pip install 'convnext-vbt[exchange]'",
             name="ccxt",
         ) from error
     if name not in ccxt.exchanges:
-        raise ValueError(f"unknown exchange {name!r}{_did_you_mean(name, ccxt.exchanges)}")
+        raise InputError(f"unknown exchange {name!r}{_did_you_mean(name, ccxt.exchanges)}")
     options = {"enableRateLimit": True, "requests_trust_env": True}  # the user's proxy, if any
     return getattr(ccxt, name)(options)
 
 
 def _check_timeframe(exchange: ccxt.Exchange, timeframe: str) -> None:
     if exchange.has.get("fetchOHLCV") is not True:
-        raise ValueError(f"{exchange.id} gives no bars (OHLCV); choose another exchange")
+        raise InputError(f"{exchange.id} gives no bars (OHLCV); choose another exchange")
     known = list(exchange.timeframes or {})
     if timeframe not in known:
         hint = _same_length(timeframe, known) or _did_you_mean(timeframe, known)
-        raise ValueError(
+        raise InputError(
             f"{exchange.id} has no timeframe {timeframe!r}{hint}; there are {', '.join(known)}"
         )
 
@@ -201,7 +198,7 @@ def _same_length(timeframe: str, known: list[str]) -> str:
 def _check_symbol(exchange: ccxt.Exchange, markets: dict[str, Any], symbol: str) -> None:
     if symbol not in markets:
         hint = _did_you_mean(symbol, markets) or ", write it like BTC/USDT or BTC/USDT:USDT"
-        raise ValueError(f"{exchange.id} has no symbol {symbol!r}{hint}")
+        raise InputError(f"{exchange.id} has no symbol {symbol!r}{hint}")
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:

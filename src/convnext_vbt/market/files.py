@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from convnext_vbt.errors import InputError, MissingFileError
 from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.market.cells import read_numbers
 from convnext_vbt.market.columnar import COLUMNAR, read_columnar
@@ -86,12 +87,12 @@ def read_file(path: str | Path, symbol: str | None = None, *, strict: bool = Fal
         bars = _bars(table, symbol, path.name[: -len(suffix)], findings)
         if strict and findings.changes:
             changes = "; ".join(map(str, findings.changes))
-            raise ValueError(f"strict reading changes nothing, and this file needs it: {changes}")
+            raise InputError(f"strict reading changes nothing, and this file needs it: {changes}")
     except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
         message = " ".join(str(error).split())  # Arrow's may span lines
         guess = [text for text in findings.reading if text.startswith(NO_HEADER)]
         message += f" ({guess[0]})" if guess else ""
-        raise ValueError(f"{path}: {message}") from error
+        raise InputError(f"{path}: {message}") from error
     return FileReport(bars=bars, reading=tuple(findings.reading), changes=tuple(findings.changes))
 
 
@@ -115,7 +116,7 @@ def _bars(table: Table, symbol: str | None, stem: str, findings: Findings) -> Ba
         name = symbol or table.symbol or (next(iter(names)) if names else stem)
         groups = {_checked_name(name): rows}
     elif symbol is not None:
-        raise ValueError(f"the file holds {len(names)} symbols, they cannot all be {symbol!r}")
+        raise InputError(f"the file holds {len(names)} symbols, they cannot all be {symbol!r}")
     else:
         groups = {_checked_name(name): rows[mask] for name, mask in names.items()}
     frames = {}
@@ -123,7 +124,7 @@ def _bars(table: Table, symbol: str | None, stem: str, findings: Findings) -> Ba
         try:
             frames[name] = _frame(part, table, times.naive, findings)
         except ValueError as error:
-            raise ValueError(f"{name}: {error}" if len(groups) > 1 else str(error)) from error
+            raise InputError(f"{name}: {error}" if len(groups) > 1 else str(error)) from error
     return Bars.from_frames(frames)
 
 
@@ -188,7 +189,7 @@ def _symbols(table: Table, findings: Findings) -> dict[str, np.ndarray] | None:
     table.refuse(nameless, table.layout.symbol, "names no symbol", "fill in the symbol's name")
     spelt = [str(name) for name in pc.unique(column).to_pylist()]
     if len(spelt) > MAX_SYMBOLS:
-        raise ValueError(f"the file holds {len(spelt):,} symbols, at most {MAX_SYMBOLS:,} are read")
+        raise InputError(f"the file holds {len(spelt):,} symbols, at most {MAX_SYMBOLS:,} are read")
     groups: dict[str, list[str]] = {}
     for name in spelt:
         groups.setdefault("".join(c for c in name.upper() if c.isalnum()) or name, []).append(name)
@@ -207,7 +208,7 @@ def _symbols(table: Table, findings: Findings) -> dict[str, np.ndarray] | None:
 
 def _checked_name(name: str) -> str:
     if not name or len(name) > MAX_SYMBOL or not name.isprintable():
-        raise ValueError(
+        raise InputError(
             f"a symbol's name has 1 to {MAX_SYMBOL} printable characters, got {len(name)}: "
             f"{name[:40]!r}; give another"
         )
@@ -219,15 +220,15 @@ def _suffix(path: Path) -> str:
     if path.is_dir():
         inside = [item.name for item in sorted(path.iterdir()) if _known(item.name)]
         hint = f"name one of its files: {', '.join(inside[:5])}" if inside else "name a file"
-        raise ValueError(f"{path} is a directory; {hint}")
+        raise InputError(f"{path} is a directory; {hint}")
     if not path.exists():
         nearby = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
         close = difflib.get_close_matches(path.name, nearby, n=1)
         hint = f"did you mean {path.with_name(close[0])}?" if close else "check the path"
-        raise FileNotFoundError(f"{path} does not exist; {hint}")
+        raise MissingFileError(f"{path} does not exist; {hint}")
     suffix = _known(path.name)
     if suffix is None:
-        raise ValueError(
+        raise InputError(
             f"{path}: files of kind {path.suffix or '(no suffix)'} are not read; "
             f"give one that ends in {', '.join(SUFFIXES)}"
         )

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.market.tables import Findings, Table
 from convnext_vbt.market.zones import offsets_of
 
@@ -245,7 +246,7 @@ def _day_and_month(
             if seen
             else f"{value!r} is ambiguous: no row of the file tells the day from the month"
         )
-        raise ValueError(
+        raise InputError(
             f"{table.word} {line}, {table.layout.names[place]}: {why}; "
             "write dates as 2024-01-31 (year, month, day)"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import FIELDS, modal_step, step_text, value_faults
 from convnext_vbt.market.columns import PRICES
 from convnext_vbt.market.tables import NO_ROWS, Findings
@@ -30,13 +31,13 @@ def drop_empty(rows: pd.DataFrame, word: str, findings: Findings) -> pd.DataFram
     if partly.any():
         row = int(partly.to_numpy().argmax())
         field = FIELDS[int(missing.iloc[row].to_numpy().argmax())]
-        raise ValueError(
+        raise InputError(
             f"{word} {rows['line'].iloc[row]}, {field}: the value is missing; {partly.sum():,} "
             "such row(s) in all: repair or drop these rows"
         )
     findings.change(empty.sum(), f"row(s) without any price dropped ({_lines(rows[empty])})")
     if empty.all():
-        raise ValueError(NO_ROWS)
+        raise InputError(NO_ROWS)
     return rows[~empty]
 
 
@@ -56,7 +57,7 @@ def in_order(rows: pd.DataFrame, word: str, findings: Findings) -> pd.DataFrame:
     again = times[1:] == times[:-1]
     same = ((values[1:] == values[:-1]) | np.isnan(values[1:])).all(axis=1)
     if (again & ~same).any():
-        raise ValueError(_conflict(rows, np.flatnonzero(again & ~same), word))
+        raise InputError(_conflict(rows, np.flatnonzero(again & ~same), word))
     doubled = np.concatenate([[False], again])
     findings.change(again.sum(), f"exact duplicate row(s) dropped ({_lines(rows[doubled])})")
     return rows[~doubled]
@@ -112,7 +113,7 @@ def refuse_impossible(rows: pd.DataFrame, word: str) -> None:
         if bad.any():
             row = rows[bad].sort_values("line").iloc[0]
             values = ", ".join(f"{name}={row[name]:g}" for name in FIELDS)
-            raise ValueError(
+            raise InputError(
                 f"{word} {row['line']:.0f} ({pd.Timestamp(int(row['time']), tz='UTC')}), {field}: "
                 f"{why} ({values}); {bad.sum():,} such value(s) in all: repair or drop these rows"
             )
@@ -135,7 +136,7 @@ def refuse_swapped(
         return
     row = rows[swapped].iloc[0]
     share = "all" if swapped.all() else f"{swapped.sum():,} of {len(rows):,}"
-    raise ValueError(
+    raise InputError(
         f"{word} {row['line']:.0f}: {names[0]} {row['volume']:.10g} and {names[1]} "
         f"{quote[swapped.argmax()]:.10g} are swapped (at a price of {row['close']:g} {names[1]} "
         f"is the larger by that factor), in {share} rows: exchange the two cells in these rows"
@@ -155,14 +156,14 @@ def refuse_mixed_spacing(rows: pd.DataFrame, word: str) -> None:
     if long.any():
         start = int(starts[long.argmax()])
         other = pd.Timedelta(int(distance[start]), unit="ns")
-        raise ValueError(
+        raise InputError(
             f"{word} {rows['line'].iloc[start]}: bars of {step_text(other)} begin here "
             f"({lengths[long.argmax()] + 1:,} in a row), the others are of {step_text(step)}; "
             "write bars of one size"
         )
     off = distance % step.value != 0
     if step.value < _DAY and off.mean() > _MAX_OFF_GRID:
-        raise ValueError(
+        raise InputError(
             f"{word} {rows['line'].iloc[int(off.argmax()) + 1]}: bars are not spaced evenly: "
             f"{off.mean():.0%} of the distances are no multiple of the usual {step_text(step)}; "
             "write bars of one size, not single trades"
@@ -195,7 +196,7 @@ def refuse_local_time(rows: pd.DataFrame, word: str) -> None:
         neighbours = skipped[around]
         if len(neighbours) and not _are_in(neighbours, index).any():
             after = rows.iloc[int(index.searchsorted(neighbours[0]))]
-            raise ValueError(
+            raise InputError(
                 f"{word} {after['line']:.0f}: {neighbours[0]} is missing, the hour that clocks in "
                 f"{where} skip, so these are local times without an offset; write UTC, or the "
                 "offset in every row"
@@ -205,7 +206,7 @@ def refuse_local_time(rows: pd.DataFrame, word: str) -> None:
     spring = _skipped_hours(index[0], index[-1], "America/New_York")
     at_work = pd.Timedelta(hours=8) <= clock[0] < pd.Timedelta(hours=12)
     if len(clock) == 1 and at_work and len(spring) and len(days) > 5:
-        raise ValueError(
+        raise InputError(
             f"{word} {rows['line'].iloc[0]}: sessions begin at {str(clock[0])[-8:-3]} all year "
             "round, so these are an exchange's local times without an offset; write UTC, or the "
             "offset in every row"
@@ -224,7 +225,7 @@ def refuse_repeated_hours(rows: pd.DataFrame, word: str) -> None:
     twice = pd.DatetimeIndex(rows["time"].to_numpy()[again])
     for where, zone in _CHANGES_OF_CLOCKS.items():
         if twice.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward").isna().all():
-            raise ValueError(
+            raise InputError(
                 f"{word} {rows['line'].iloc[int(again.argmax())]}: {twice[0]} is there twice, and "
                 f"clocks in {where} repeat that hour, so these are local times without an offset; "
                 "write UTC, or the offset in every row"

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 
 SYMBOL = "SIM/USDT"
@@ -51,11 +52,11 @@ def simulated_bars(
     Raises `ValueError` for a negative seed, an edge outside [0, 3] or too few or too many bars.
     """
     if seed < 0:
-        raise ValueError(f"seed must be >= 0, got {seed}")
+        raise InputError(f"seed must be >= 0, got {seed}")
     if not 0 <= edge <= 3:
-        raise ValueError(f"edge must lie in [0, 3] (0 = none, 1 = the default), got {edge}")
+        raise InputError(f"edge must lie in [0, 3] (0 = none, 1 = the default), got {edge}")
     if not 2 <= bars <= MAX_BARS:
-        raise ValueError(f"bars must lie in [2, {MAX_BARS:,}], got {bars:,}")
+        raise InputError(f"bars must lie in [2, {MAX_BARS:,}], got {bars:,}")
     rng = np.random.default_rng(seed)
     path = walk_nb(
         rng.standard_normal((bars, STEPS_PER_BAR)),

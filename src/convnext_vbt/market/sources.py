@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars, FramesBySymbol
 from convnext_vbt.market.cache import cached_bars
 from convnext_vbt.market.files import FileReport, read_bars, read_file
@@ -62,7 +63,7 @@ def load_bars(
         return cached_bars(source)
     if _is_path(source):
         return read_bars(source, strict=strict)
-    raise ValueError(
+    raise InputError(
         f"unknown source {source!r}{_did_you_mean(name, NAMED)}; there are {THERE_ARE}"
     )
 
@@ -107,17 +108,17 @@ def _simulated_options(text: str) -> dict[str, Any]:
     for part in filter(None, (item.strip() for item in text.split(","))):
         key, _, value = (item.strip() for item in part.partition("="))
         if key not in kinds:
-            raise ValueError(
+            raise InputError(
                 f"the simulated market has no option {key!r}{_did_you_mean(key, kinds)}; "
                 f"there are {', '.join(kinds)}"
             )
         if key in options:
-            raise ValueError(f"the option {key} is given twice in {text!r}; give it once")
+            raise InputError(f"the option {key} is given twice in {text!r}; give it once")
         try:
             options[key] = kinds[key](value)
         except ValueError:
             what = "a whole number" if kinds[key] is int else "a number"
-            raise ValueError(f"{key} must be {what}, got {value!r}; write {key}=1") from None
+            raise InputError(f"{key} must be {what}, got {value!r}; write {key}=1") from None
     return options
 
 

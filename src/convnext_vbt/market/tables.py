@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.market.columns import (
     NEEDED,
     Layout,
@@ -89,7 +90,7 @@ class Table:
         row = int(mask.argmax())
         value = self.columns[column][row].as_py()
         shown = repr(value if len(str(value)) <= 60 else f"{str(value)[:57]}...")
-        raise ValueError(
+        raise InputError(
             f"{self.word} {self.lines[row]}, {self.layout.names[column]}: {shown} {why}; "
             f"{mask.sum():,} such value(s) in all: {remedy or 'repair or drop these rows'}"
         )
@@ -100,7 +101,7 @@ def read_text(path: Path, findings: Findings) -> Table:
     try:
         return _read_text(path, findings)
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise ValueError(f"not a whole compressed file ({error}); fetch it again") from error
+        raise InputError(f"not a whole compressed file ({error}); fetch it again") from error
 
 
 def _read_text(path: Path, findings: Findings) -> Table:
@@ -109,11 +110,11 @@ def _read_text(path: Path, findings: Findings) -> Table:
     encoding = _encoding(head)
     text = head[: len(head) // 2 * 2 or None].decode(encoding, errors="replace").lstrip("\ufeff")
     if not text.strip():
-        raise ValueError(f"the file is empty; it needs {NEEDED}")
+        raise InputError(f"the file is empty; it needs {NEEDED}")
     lines = text.splitlines()
     for number, line in enumerate(lines, 1):
         if len(line) > MAX_LINE:
-            raise ValueError(
+            raise InputError(
                 f"line {number} has more than {MAX_LINE:,} characters; this is no table of bars"
             )
     names, delimiter, skip = _header(lines, findings)
@@ -122,19 +123,19 @@ def _read_text(path: Path, findings: Findings) -> Table:
     findings.change(rows_from - skip, "further header line(s) skipped")
     skip, layout = rows_from, find_columns(names)
     if len(head) < _HEAD and not any(line.strip() for line in lines[skip:]):
-        raise ValueError(NO_ROWS)
+        raise InputError(NO_ROWS)
     invalid: list[Any] = []
     try:
         with _opened(path) as stream:
             table = _parsed(_Counted(stream), layout, delimiter, skip, encoding, invalid)
     except pa.ArrowInvalid as error:
-        raise ValueError(_parse_error(error, invalid)) from error
+        raise InputError(_parse_error(error, invalid)) from error
     columns = {i: trimmed(table[str(i)]) for i in layout.wanted}
     filled = np.zeros(table.num_rows, dtype=bool)
     for column in columns.values():
         filled |= pc.not_equal(column, "").to_numpy(zero_copy_only=False)
     if not filled.any():
-        raise ValueError(NO_ROWS)
+        raise InputError(NO_ROWS)
     num_empty = int(np.flatnonzero(filled)[-1]) + 1 - int(filled.sum())
     findings.change(num_empty, "empty line(s) between the rows skipped")
     rows = np.flatnonzero(filled & ~_header_again(columns, layout, skip, findings))
@@ -154,9 +155,9 @@ def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
     archive = zipfile.ZipFile(path)
     inside = [name for name in archive.namelist() if not name.endswith("/")]
     if len(inside) != 1:
-        raise ValueError(f"the archive holds {len(inside)} files; unpack the one to read")
+        raise InputError(f"the archive holds {len(inside)} files; unpack the one to read")
     if archive.getinfo(inside[0]).flag_bits & 1:
-        raise ValueError("the archive is protected by a password; unpack it")
+        raise InputError("the archive is protected by a password; unpack it")
     return archive.open(inside[0])
 
 
@@ -177,7 +178,7 @@ class _Counted:
 def refuse_long(num_rows: int) -> None:
     """Raise `ValueError` for more rows than are read."""
     if num_rows > MAX_ROWS:
-        raise ValueError(
+        raise InputError(
             f"more than {MAX_ROWS:,} rows; write longer bars, or one file for each symbol"
         )
 
@@ -199,7 +200,7 @@ def _header(lines: Sequence[str], findings: Findings) -> tuple[tuple[str, ...], 
         for delimiter in _DELIMITERS:
             cells = _cells(line, delimiter)
             if len(cells) > MAX_COLUMNS:
-                raise ValueError(
+                raise InputError(
                     f"line {number + 1} has {len(cells):,} columns, more than {MAX_COLUMNS:,}; "
                     "this is no table of bars"
                 )

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.market.columns import TIME, plain_name
 from convnext_vbt.market.moments import is_epoch, text_times
 from convnext_vbt.market.tables import Findings, Table
@@ -62,7 +63,7 @@ def read_times(table: Table, findings: Findings) -> Times:
     utc, naive = _column_times(table, place, findings)
     if naive:
         if any(word in layout.names[place].lower() for word in ("local", "eastern", "(est", "(et")):
-            raise ValueError(
+            raise InputError(
                 f"the column {layout.names[place]} holds local times without an offset; write "
                 "UTC, or the offset in every row"
             )
@@ -133,7 +134,7 @@ def _compare_others(table: Table, chosen: int, columns: tuple[int, ...], utc: np
         day = utc - utc % (86_400 * 10**9)
         if not (np.array_equal(other, utc) or np.array_equal(other, day)):
             row = int((other != utc).argmax())
-            raise ValueError(
+            raise InputError(
                 f"{table.word} {table.lines[row]}: several columns could be the time, and "
                 f"{names[chosen]} ({texts[chosen][row]}) is not {names[place]} "
                 f"({texts[place][row]}); name the right one {TIME}"
@@ -155,7 +156,7 @@ def _column_times(table: Table, place: int, findings: Findings) -> tuple[np.ndar
         texts = table.columns | {place: column.cast(pa.string())}
         return text_times(replace(table, columns=texts), place, findings)
     if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
-        raise ValueError(
+        raise InputError(
             f"{table.layout.names[place]} has type {kind}; write timestamps, ISO texts or epochs"
         )
     zone = kind.tz if pa.types.is_timestamp(kind) else None

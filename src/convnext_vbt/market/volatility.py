@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 
 STARTING_WEIGHT = 1e-6
@@ -28,7 +29,7 @@ def ewma_volatility(bars: Bars, *, halflife: float) -> np.ndarray:
     Raises `ValueError` for a half-life under 0.1 bars.
     """
     if not 0.1 <= halflife < math.inf:
-        raise ValueError(f"halflife must be finite and at least 0.1 bars, got {halflife}")
+        raise InputError(f"halflife must be finite and at least 0.1 bars, got {halflife}")
     decay = 0.5 ** (1.0 / halflife)
     # numpy's logarithm is vectorised, numba's is not
     sigma: np.ndarray = ewma_volatility_nb(np.log(bars.close), decay, decay_warmup(decay))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.evidence import stats
 from convnext_vbt.evidence.compare import Difference, difference_sentence, returns_difference
 from convnext_vbt.evidence.headline import CONFIDENCE, Headline
@@ -99,7 +100,7 @@ def compare_runs(contenders: Sequence[Contender]) -> RunComparison:
     """
     names = [one.name for one in contenders]
     if len(names) < 2 or len(set(names)) != len(names):
-        raise ValueError(f"a comparison needs at least two different runs, got {', '.join(names)}")
+        raise InputError(f"a comparison needs at least two different runs, got {', '.join(names)}")
     windows = [one.result.window_bars for one in contenders]
     first = max(bars.index[0] for bars in windows)
     stop = min(bars.index[-1] + bars.step for bars in windows)
@@ -108,7 +109,7 @@ def compare_runs(contenders: Sequence[Contender]) -> RunComparison:
             f"{name} {bars.index[0]:%Y-%m-%d} to {bars.index[-1]:%Y-%m-%d}"
             for name, bars in zip(names, windows, strict=True)
         )
-        raise ValueError(f"the runs have no out-of-sample day in common: {spans}")
+        raise InputError(f"the runs have no out-of-sample day in common: {spans}")
     unequal = (*_other_data(contenders), *_other_costs(contenders))
     rows = [_row(one.name, one, accounts.Account.of(one.headline.selection.simulation), first, stop)
             for one in contenders]  # fmt: skip
@@ -147,7 +148,7 @@ def _row(
     start, end = (int(window.index.searchsorted(when)) for when in (first, stop))
     account = cut(whole, start, end)
     if not account.init_cash > 0:
-        raise ValueError(
+        raise InputError(
             f"{name} had lost its whole account before {first:%Y-%m-%d}, where the common "
             "out-of-sample window begins; leave it out"
         )

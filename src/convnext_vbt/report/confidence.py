@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import CLASSES, DOWN, UP, Predictions
 from convnext_vbt.report.accounts import Account
@@ -154,7 +155,7 @@ def threshold_range(preds: Predictions, threshold: Any) -> tuple[float, float] |
     """
     try:
         kind, value = parse_threshold(threshold)
-    except (ValueError, TypeError):
+    except (InputError, TypeError):
         return None
     if kind == "probability":
         return value, value

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.evidence import scores
 from convnext_vbt.evidence.window import Window
 from convnext_vbt.predictions import CLASSES, Predictions
@@ -50,7 +51,7 @@ def plot_heatmap(res: SweepResult, metric: str = "cagr", **levels: object) -> go
     Raises `ValueError` for an unknown metric or level value.
     """
     if metric not in res.metrics:
-        raise ValueError(
+        raise InputError(
             f"metric must be one of {', '.join(map(str, res.metrics))}, got {metric!r}"
         )
     across, up = heatmap_axes(res.metrics)
@@ -61,7 +62,7 @@ def plot_heatmap(res: SweepResult, metric: str = "cagr", **levels: object) -> go
         values = table.index.get_level_values(name)
         wanted = levels.get(name, values[0])
         if wanted not in values:
-            raise ValueError(f"{name} must be one of {list(values.unique())}, got {wanted!r}")
+            raise InputError(f"{name} must be one of {list(values.unique())}, got {wanted!r}")
         table = table[values == wanted]
     x, y = (list(table.index.get_level_values(name).unique()) for name in (across, up))
     rows = pd.MultiIndex.from_product([y, x]) if across != up else pd.MultiIndex.from_product([y])
@@ -173,7 +174,7 @@ def plot_splits(preds: Predictions) -> go.Figure:
     import plotly.graph_objects as go
 
     if not preds.splits:
-        raise ValueError("these predictions carry no splits; walk_forward makes some that do")
+        raise InputError("these predictions carry no splits; walk_forward makes some that do")
     out = go.Figure()
     for name, colour in RANGE_COLOURS.items():
         spans = [

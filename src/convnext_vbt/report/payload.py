@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.report import cells, figures, layout
 from convnext_vbt.report.formats import (
     FIGURE,
@@ -143,16 +144,16 @@ class Grid:
         """
         unknown = [name for name in cell if name not in self.names]
         if unknown:
-            raise ValueError(f"the sweep has no level {unknown}, only {list(self.names)}")
+            raise InputError(f"the sweep has no level {unknown}, only {list(self.names)}")
         wanted = []
         for name, values in zip(self.names, self.values, strict=True):
             value = cell.get(name, values[0])
             if value not in values:
-                raise ValueError(f"{name}={value!r} was not swept; choose from {list(values)}")
+                raise InputError(f"{name}={value!r} was not swept; choose from {list(values)}")
             wanted.append(values.index(value))
         rows = np.flatnonzero((self.positions == wanted).all(axis=1))
         if not len(rows):
-            raise ValueError(f"the sweep has no cell {dict(cell)}")
+            raise InputError(f"the sweep has no cell {dict(cell)}")
         return int(rows[0])
 
     def name(self, row: int) -> str:

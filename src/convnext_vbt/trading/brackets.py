@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.volatility import ewma_volatility
 from convnext_vbt.predictions import Target
@@ -43,20 +44,20 @@ class Brackets:
         for name in DISTANCES:
             values = np.array(getattr(self, name), dtype=np.float64, order="C")
             if values.shape != shape or len(shape) != 2:
-                raise ValueError(
+                raise InputError(
                     f"{name} must have shape (bars, symbols) {shape}, got {values.shape}"
                 )
             wrong = (values <= 0) | np.isinf(values)
             if wrong.any():
                 t, n = (int(i) for i in np.argwhere(wrong)[0])
-                raise ValueError(
+                raise InputError(
                     f"row {t}, symbol {n}: {name} must lie in (0, inf), got {values[t, n]:g}: it "
                     "is a fraction of the fill price; use NaN for none"
                 )
             values.flags.writeable = False
             object.__setattr__(self, name, values)
         if self.max_holding is not None and self.max_holding < 1:
-            raise ValueError(f"max_holding must be at least 1 bar or None, got {self.max_holding}")
+            raise InputError(f"max_holding must be at least 1 bar or None, got {self.max_holding}")
 
     def scaled(self, *, stop: float = 1.0, take_profit: float = 1.0) -> Brackets:
         """The same brackets, distances times `stop` and `take_profit`."""
@@ -112,7 +113,7 @@ def fixed_brackets(
     """
     stops = _distance("stop", stop, bars)
     if (stops >= 1).any():
-        raise ValueError(
+        raise InputError(
             f"stop must lie in (0, 1), got {np.nanmax(stops):g}: it is a fraction of the fill "
             "price, 0.03 for 3 %"
         )
@@ -133,7 +134,7 @@ def _distance(name: str, value: float | pd.DataFrame | pd.Series | None, bars: B
     if isinstance(value, (pd.Series, pd.DataFrame)):
         table = value.to_frame() if isinstance(value, pd.Series) else value
         if not table.index.equals(bars.index) or table.shape != shape:
-            raise ValueError(
+            raise InputError(
                 f"{name} {table.shape} must have the bars' index and shape {shape}; reindex it"
             )
         return table.to_numpy(np.float64)

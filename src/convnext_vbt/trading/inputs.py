@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import Brackets
@@ -45,15 +46,15 @@ class SimulationConfig:
 
     def __post_init__(self) -> None:
         if not 0 < self.risk <= 1:
-            raise ValueError(f"risk must lie in (0, 1], got {self.risk}; 0.01 risks 1 % a trade")
+            raise InputError(f"risk must lie in (0, 1], got {self.risk}; 0.01 risks 1 % a trade")
         for name in ("fees", "slippage"):
             value = getattr(self, name)
             if not 0 <= value < 0.5:
-                raise ValueError(f"{name} must lie in [0, 0.5), got {value}; 0.0005 is 5 bp")
+                raise InputError(f"{name} must lie in [0, 0.5), got {value}; 0.0005 is 5 bp")
         for name in ("max_leverage", "init_cash", "max_open_risk"):
             value = getattr(self, name)
             if not (value > 0 and np.isfinite(value)):
-                raise ValueError(f"{name} must be positive and finite, got {value}")
+                raise InputError(f"{name} must be positive and finite, got {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -128,17 +129,17 @@ def kernel_terms(config: SimulationConfig, brackets: Brackets, size_type: SizeTy
 def check_inputs(bars: Bars, rules: Rules, brackets: Brackets, size_type: SizeType) -> None:
     """Raise `ValueError` unless the four belong together."""
     if size_type not in get_args(SizeType):
-        raise ValueError(f"size_type must be one of {get_args(SizeType)}, got {size_type!r}")
+        raise InputError(f"size_type must be one of {get_args(SizeType)}, got {size_type!r}")
     if not rules.index.equals(bars.index):
-        raise ValueError(
+        raise InputError(
             f"signals cover {len(rules.index):,} bars from {rules.index[0]}, the bars are "
             f"{len(bars):,} from {bars.index[0]}; give both the same index"
         )
     strangers = rules.symbols.difference(pd.Index(bars.symbols))
     if len(strangers):
-        raise ValueError(f"signals of {list(strangers)}, but the bars hold {list(bars.symbols)}")
+        raise InputError(f"signals of {list(strangers)}, but the bars hold {list(bars.symbols)}")
     if brackets.stop_long.shape != bars.close.shape:
-        raise ValueError(
+        raise InputError(
             f"brackets have shape {brackets.stop_long.shape}, the bars {bars.close.shape}"
         )
 
@@ -156,7 +157,7 @@ def check_stops(bars: Bars, inputs: KernelInputs, terms: kernel.Terms) -> None:
             found[rows] += enters.sum(axis=0)
     if found.any():
         row = int((found > 0).argmax())
-        raise ValueError(
+        raise InputError(
             f"{found.sum()} entries have no stop (first at {bars.index[row]}), and sizing by risk "
             "divides by the loss at the stop; give stop=0.03 or the like, or use "
             "size_type='notional'"

@@ -13,6 +13,7 @@ import vectorbt as vbt
 from vectorbt.base.array_wrapper import ArrayWrapper
 from vectorbt.portfolio.enums import log_dt
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets
 from convnext_vbt.trading.inputs import SimulationConfig, SizeType, check_inputs
@@ -63,10 +64,10 @@ def simulate(
     Raises `ValueError` for inputs that do not fit, or that the engine cannot do.
     """
     if engine not in get_args(Engine):
-        raise ValueError(f"engine must be one of {get_args(Engine)}, got {engine!r}")
+        raise InputError(f"engine must be one of {get_args(Engine)}, got {engine!r}")
     if isinstance(stop, Brackets):
         if take_profit is not None or max_holding is not None:
-            raise ValueError(
+            raise InputError(
                 "Brackets hold take_profit and max_holding; set them there, not beside"
             )
         brackets = stop
@@ -96,7 +97,7 @@ def to_portfolio(simulation: Simulation, bars: Bars) -> vbt.Portfolio:
     Raises `ValueError` for bars other than those that were simulated.
     """
     if not simulation.index.equals(bars.index):
-        raise ValueError(
+        raise InputError(
             f"the simulation covers {len(simulation.index):,} bars from {simulation.index[0]}, the "
             f"bars are {len(bars):,} from {bars.index[0]}; pass the bars that were simulated"
         )
@@ -163,21 +164,21 @@ def _refuse_what_vectorbt_cannot(
     config: SimulationConfig, brackets: Brackets, size_type: SizeType, *, funding: bool
 ) -> None:
     if size_type != "value":
-        raise ValueError(
+        raise InputError(
             f"engine='vectorbt' cannot size on equity (size_type={size_type!r}): its percent is of "
             "cash and cannot reverse; use size_type='value', or engine='exact'"
         )
     if brackets.max_holding is not None:
-        raise ValueError(
+        raise InputError(
             f"engine='vectorbt' knows no max_holding, got {brackets.max_holding}; "
             "use engine='exact'"
         )
     if funding:
-        raise ValueError(
+        raise InputError(
             "engine='vectorbt' books no funding, and these bars carry rates; use engine='exact'"
         )
     if config.max_leverage != 1.0:
-        raise ValueError(
+        raise InputError(
             f"engine='vectorbt' buys with cash alone, got max_leverage={config.max_leverage:g}; "
             "use engine='exact'"
         )

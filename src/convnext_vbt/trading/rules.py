@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numba import njit, prange
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import DOWN, UP, Predictions
 from convnext_vbt.trading.signals import LEVEL_BITS, Rules, Signals, unpacked
@@ -185,7 +186,7 @@ def confidence_rules(
     hystereses = as_list("hysteresis", hysteresis)
     _check_rule(thresholds, hystereses, floor)
     if short_threshold is not None and not short:
-        raise ValueError("short_threshold has no meaning with short=False; leave one of them out")
+        raise InputError("short_threshold has no meaning with short=False; leave one of them out")
     if full == "q0.99" and preds.quantiles is None:
         full = FULL_WITHOUT_QUANTILES
     full_F = _values(preds, full, "full")
@@ -275,19 +276,19 @@ def parse_threshold(threshold: Threshold, name: str = "threshold") -> tuple[str,
         except ValueError:
             level = float("nan")
         if not 0 <= level <= 1:
-            raise ValueError(f"{name} {threshold!r} is not understood; {remedy}")
+            raise InputError(f"{name} {threshold!r} is not understood; {remedy}")
         return "quantile", level
     if not 0 < threshold < 1:
-        raise ValueError(f"{name} must lie in (0, 1), got {threshold!r}; {remedy}")
+        raise InputError(f"{name} must lie in (0, 1), got {threshold!r}; {remedy}")
     return "probability", float(threshold)
 
 
 def check_same_bars(preds: Predictions, bars: Bars) -> None:
     """Raise `ValueError` unless the predictions speak of exactly these bars."""
     if preds.symbols != bars.symbols:
-        raise ValueError(f"predictions are of {preds.symbols}, the bars of {bars.symbols}")
+        raise InputError(f"predictions are of {preds.symbols}, the bars of {bars.symbols}")
     if not preds.index.equals(bars.index):
-        raise ValueError(
+        raise InputError(
             f"predictions cover {len(preds.index):,} bars from {preds.index[0]}, the bars are "
             f"{len(bars):,} from {bars.index[0]}; give both the same index (NaN where there is "
             "no prediction)"
@@ -314,7 +315,7 @@ def as_list(name: str, values: Any) -> list[Any]:
     items = [values] if np.ndim(values) == 0 else list(values)
     items = [item.item() if isinstance(item, np.generic) else item for item in items]
     if not items or len(set(items)) != len(items):
-        raise ValueError(f"{name} needs one or more distinct values, got {items}")
+        raise InputError(f"{name} needs one or more distinct values, got {items}")
     return items
 
 
@@ -322,9 +323,9 @@ def _check_rule(thresholds: list[Threshold], hystereses: list[float], floor: flo
     lowest = min((t for t in thresholds if not isinstance(t, str)), default=1.0)
     for gap in hystereses:
         if not 0 <= gap < lowest:
-            raise ValueError(
+            raise InputError(
                 f"hysteresis must lie in [0, threshold), got {gap:g} with threshold {lowest:g}; "
                 "the exit level is threshold - hysteresis"
             )
     if not 0 <= floor <= 1:
-        raise ValueError(f"floor must lie in [0, 1], got {floor}")
+        raise InputError(f"floor must lie in [0, 1], got {floor}")

@@ -15,6 +15,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import InputError, InputTypeError
 from convnext_vbt.trading import kernel
 
 LEVELS = ("entries", "exits", "short_entries", "short_exits")
@@ -95,11 +96,11 @@ class Signals(Rules):
         for name in (*LEVELS, "size"):
             given = np.asarray(getattr(self, name))
             if given.shape != shape:
-                raise ValueError(
+                raise InputError(
                     f"{name} must have shape {shape} (bars, columns), got {given.shape}"
                 )
             if name != "size" and given.dtype != np.bool_:
-                raise ValueError(
+                raise InputError(
                     f"{name} must be bool, got {given.dtype}; after a shift use "
                     "shift(1, fill_value=False)"
                 )
@@ -109,7 +110,7 @@ class Signals(Rules):
         wrong = ~((self.size >= 0) & (self.size <= 1))
         if wrong.any():
             t, c = (int(i) for i in np.argwhere(wrong)[0])
-            raise ValueError(
+            raise InputError(
                 f"{self.index[t]}, column {self.columns[c]}: size must lie in [0, 1], got "
                 f"{self.size[t, c]:g}; it is a share of the full stake, 0 for no trade"
             )
@@ -195,12 +196,12 @@ def _check_columns(columns: pd.MultiIndex) -> None:
     names = list(columns.names)
     named = all(isinstance(name, str) for name in names)
     if not isinstance(columns, pd.MultiIndex) or not named or names[-1] != "symbol":
-        raise ValueError(
+        raise InputError(
             "columns must be a MultiIndex of named levels, the last one 'symbol', got names "
             f"{names}; use columns.set_names"
         )
     if columns.has_duplicates:
-        raise ValueError(f"column {columns[columns.duplicated()][0]} appears more than once")
+        raise InputError(f"column {columns[columns.duplicated()][0]} appears more than once")
 
 
 def _with_symbol_level(columns: pd.Index) -> pd.MultiIndex:
@@ -213,7 +214,7 @@ def _as_frame(frame: Frame) -> pd.DataFrame:
     if isinstance(frame, pd.Series):
         return frame.to_frame("asset" if frame.name is None else frame.name)
     if not isinstance(frame, pd.DataFrame):
-        raise TypeError(f"signals must be pandas frames or series, got {type(frame).__name__}")
+        raise InputTypeError(f"signals must be pandas frames or series, got {type(frame).__name__}")
     return frame
 
 
@@ -222,7 +223,7 @@ def _aligned(name: str, frame: Frame | None, first: pd.DataFrame) -> np.ndarray:
         return np.zeros(first.shape, dtype=bool)
     table = _as_frame(frame)
     if not table.index.equals(first.index) or not table.columns.equals(first.columns):
-        raise ValueError(
+        raise InputError(
             f"{name} {table.shape} must share index and columns with entries {first.shape}"
         )
     return table.to_numpy()

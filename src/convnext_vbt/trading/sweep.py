@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import FewTradesWarning, InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets, target_brackets
@@ -112,7 +113,7 @@ class SweepResult:
         options.update({name: list(self.grid[name]) for name in GRID})
         for name in cell:
             if name not in options:
-                raise ValueError(
+                raise InputError(
                     f"{name!r} is not a level of this sweep; there are {list(options)}"
                 )
         picked = {
@@ -125,14 +126,14 @@ class SweepResult:
             if name in picked:
                 keep &= columns.get_level_values(name) == picked[name]
         if not keep.any():
-            raise ValueError(f"no column has {picked} together; there are {list(columns)}")
+            raise InputError(f"no column has {picked} together; there are {list(columns)}")
         brackets = self.brackets.scaled(
             stop=picked["stop_multiple"], take_profit=picked["take_profit_multiple"]
         )
         rules = self.rules.take(np.flatnonzero(keep)).rows(*self.window)
         symbol = picked.get("symbol", TOTAL)
         if symbol != TOTAL and symbol not in rules.symbols:
-            raise ValueError(f"no column has {picked} together; there are {list(columns)}")
+            raise InputError(f"no column has {picked} together; there are {list(columns)}")
         done = simulate_signals(
             self.window_bars,
             rules,
@@ -194,7 +195,7 @@ def sweep(
     """
     check_same_bars(preds, bars)
     if TOTAL in bars.symbols:
-        raise ValueError(f"a symbol cannot be called {TOTAL!r}: that is the account; rename it")
+        raise InputError(f"a symbol cannot be called {TOTAL!r}: that is the account; rename it")
     rules: Rules
     if signals is None:
         rules = confidence_rules(
@@ -264,7 +265,7 @@ def rule_brackets(bars: Bars, preds: Predictions, config: SimulationConfig) -> B
             bars, stop=config.stop, take_profit=config.take_profit, max_holding=config.max_holding
         )
     if preds.target is None:
-        raise ValueError(
+        raise InputError(
             "these predictions do not say what they speak of, so there are no barriers to trade "
             "by; give stop=0.03 or the like, or Predictions with target="
         )
@@ -286,7 +287,7 @@ def prediction_window(preds: Predictions) -> tuple[int, int]:
     """
     rows = np.flatnonzero((preds.split >= 0).any(axis=1))
     if not len(rows):
-        raise ValueError("there is not a single prediction to trade on")
+        raise InputError("there is not a single prediction to trade on")
     return int(rows[0]), int(rows[-1]) + 1
 
 
@@ -308,11 +309,11 @@ def _index(rules: Rules, cells: Cells, points: np.ndarray, shown: Sequence[str])
 def _check_grid(grid: dict[str, list[float]]) -> None:
     for value in grid["risk"]:
         if not 0 < value <= 1:
-            raise ValueError(f"risk must lie in (0, 1], got {value}; 0.01 risks 1 % a trade")
+            raise InputError(f"risk must lie in (0, 1], got {value}; 0.01 risks 1 % a trade")
     for name in GRID[1:]:
         for value in grid[name]:
             if not (value > 0 and np.isfinite(value)):
-                raise ValueError(f"{name} must be positive and finite, got {value}")
+                raise InputError(f"{name} must be positive and finite, got {value}")
 
 
 def _warn_few_trades(metrics: pd.DataFrame) -> None:
@@ -322,7 +323,7 @@ def _warn_few_trades(metrics: pd.DataFrame) -> None:
             f"{few} of {len(metrics)} cells have fewer than {FEW_TRADES} trades (median "
             f"{metrics['trades'].median():g}): their metrics are mostly noise; lower the "
             "thresholds, use quantiles such as 'q0.90', or test on more bars",
-            UserWarning,
+            FewTradesWarning,
             stacklevel=3,
         )
 
@@ -331,9 +332,9 @@ def _pick(name: str, value: Any, options: list[Any]) -> Any:
     if value is None:
         if len(options) == 1:
             return options[0]
-        raise ValueError(f"{name} has {len(options)} values, name one of {options}")
+        raise InputError(f"{name} has {len(options)} values, name one of {options}")
     for option in options:
         numbers = isinstance(option, Real) and isinstance(value, Real)
         if option == value or (numbers and np.isclose(option, value, rtol=1e-9, atol=0)):
             return option
-    raise ValueError(f"{name}={value!r} was not swept; there are {options}")
+    raise InputError(f"{name}={value!r} was not swept; there are {options}")
