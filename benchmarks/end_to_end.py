@@ -16,13 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from convnext_vbt import pipeline
-from convnext_vbt.config import load_config
+from convnext_vbt.runs import run as pipeline
+from convnext_vbt.runs.config import load_config
 
 ROOT = Path(__file__).parents[1]
 FIVE_YEARS = "simulated:seed=1,bars=43800"
 STAGES = {
-    "bars": "_read",
+    "bars": "read_report",
     "features, labels, splits": "prepare",
     "training and prediction": "walk",
     "sweep": "make_sweep",

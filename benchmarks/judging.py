@@ -18,17 +18,17 @@ from typing import Any
 import numpy as np
 
 from benchmarks.oracle import EDGES
-from convnext_vbt.config import Config, load_config, parse_config
 from convnext_vbt.evidence.headline import deflated, headline
 from convnext_vbt.evidence.ledger import rule_entries, trials_of
 from convnext_vbt.evidence.verdict import LEAST_DSR, Assessment, assess
-from convnext_vbt.jsontypes import plain
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.market.sources import load_bars
-from convnext_vbt.pipeline import walk_forward
 from convnext_vbt.predictions import Predictions
-from convnext_vbt.stages import make_sweep
+from convnext_vbt.runs.config import Config, load_config, parse_config
+from convnext_vbt.runs.run import walk_forward
+from convnext_vbt.runs.strategy import make_sweep
+from convnext_vbt.storage import plain
 
 ROOT = Path(__file__).parents[1]
 PRICES = ("open", "high", "low", "close")
@@ -216,9 +216,8 @@ def varied(config: Config, changes: dict[str, Any]) -> Config:
 def code_hash() -> str:
     """Eight hex digits of all that a verdict depends on: results of other code are not mixed in."""
     package = ROOT / "src" / "convnext_vbt"
-    parts = ("market", "learning", "trading", "evidence")
-    files = sorted(path for part in parts for path in (package / part).glob("*.py"))
-    files += [package / f"{name}.py" for name in ("config", "pipeline", "predictions")]
+    parts = ("market", "learning", "predictions", "trading", "evidence", "runs")
+    files = sorted(path for part in parts for path in (package / part).rglob("*.py"))
     files += [ROOT / "strategies" / f"{name}.toml" for name in ("quickstart", "sp500_daily")]
     files += [ROOT / "benchmarks" / f"{name}.py" for name in ("judging", "oracle")]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]

@@ -59,8 +59,8 @@ def forward_ms(size: str, repeats: int) -> dict[str, float]:
 
 def trained_run(folder: Path) -> Path:
     """A finished run of the default network on the simulated market."""
-    from convnext_vbt import pipeline
-    from convnext_vbt.config import load_config
+    from convnext_vbt.runs import run as pipeline
+    from convnext_vbt.runs.config import load_config
 
     (folder / "latency.toml").write_text(STRATEGY)
     with warnings.catch_warnings():

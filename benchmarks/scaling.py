@@ -28,8 +28,8 @@ from convnext_vbt.learning.model import ConvNeXt1d
 from convnext_vbt.learning.segments import pack, scale, series_logits
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.simulated import simulated_bars
-from convnext_vbt.pipeline import walk_forward
 from convnext_vbt.predictions import Predictions
+from convnext_vbt.runs.run import walk_forward
 from convnext_vbt.trading.sweep import sweep
 
 

@@ -38,7 +38,7 @@ from scipy.stats import binomtest
 
 from benchmarks.judging import BEST, MARKETS, Record, Task, code_hash, run
 from benchmarks.oracle import EDGES
-from convnext_vbt.jsontypes import plain
+from convnext_vbt.storage import plain
 
 FIRST_SEED = 10_000
 """Settings were tuned on seeds below 1,000."""

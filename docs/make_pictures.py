@@ -13,9 +13,10 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from convnext_vbt import comparison, pipeline
-from convnext_vbt.config import load_config
 from convnext_vbt.report.compare_page import write_comparison
+from convnext_vbt.runs import compare as comparison
+from convnext_vbt.runs import run as pipeline
+from convnext_vbt.runs.config import load_config
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs" / "pictures"

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from convnext_vbt import pipeline
-from convnext_vbt.config import load_config
+from convnext_vbt.runs import run as pipeline
+from convnext_vbt.runs.config import load_config
 from tests.strategies import write_tiny
 
 FILES = (

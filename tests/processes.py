@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 # A shell that starts tests in the background has them ignore Ctrl-C, and so would their children.
 _MAIN = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from convnext_vbt.cli import main; main()"
+    "from convnext_vbt.cli.commands import main; main()"
 )
 
 

@@ -9,10 +9,10 @@ from benchmarks import judging
 from benchmarks.judging import Task, code_hash, market, random_signs, varied, with_drift
 from benchmarks.oracle import EDGES, Truth, hidden_regime, mean_sharpe
 from benchmarks.verdict import keep, missing, read_records, result, shares, table
-from convnext_vbt.config import Config
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.simulated import MEAN_REGIME, simulated_bars
 from convnext_vbt.market.sources import load_bars
+from convnext_vbt.runs.config import Config
 
 
 # Newcombe (1998), Statistics in Medicine 17, 857-872, table I, method 5 (Clopper-Pearson).

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_cli import call
+from tests.cli.test_commands import call
 
 DOCS = Path(__file__).parent.parent / "docs"
 IN_ORDER = ["from-csv-to-verdict.md", "own-code.md", "leakage.md", "sizing.md"]

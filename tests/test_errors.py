@@ -6,8 +6,8 @@ import typer
 
 import convnext_vbt
 from convnext_vbt import errors
+from convnext_vbt.cli.exits import exit_codes
 from convnext_vbt.errors import ConvnextVbtError
-from convnext_vbt.exits import exit_codes
 
 SOURCES = sorted(Path(convnext_vbt.__file__).parent.rglob("*.py"))
 TREE = [kind for kind in vars(errors).values() if isinstance(kind, type)]

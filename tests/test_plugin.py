@@ -5,7 +5,7 @@ import vectorbt as vbt
 
 import convnext_vbt as cv
 import convnext_vbt.plugin
-from convnext_vbt.config import parse_config
+from convnext_vbt.runs.config import parse_config
 from tests.strategies import TINY
 
 

@@ -18,9 +18,9 @@ import pytest
 from typer.testing import CliRunner
 
 import convnext_vbt as cv
-from convnext_vbt.cli import app
+from convnext_vbt.cli.commands import app
 from convnext_vbt.errors import WriteError
-from convnext_vbt.rundir import run_log, sole_owner
+from convnext_vbt.runs.directory import run_log, sole_owner
 from tests.processes import ROOT, start
 from tests.strategies import write_tiny
 
@@ -397,9 +397,9 @@ from pathlib import Path
 
 import psutil
 
-from convnext_vbt import pipeline
-from convnext_vbt.cluster import workers
-from convnext_vbt.config import load_config
+from convnext_vbt.runs import run as pipeline
+from convnext_vbt.cli.cluster import workers
+from convnext_vbt.runs.config import load_config
 
 if __name__ == "__main__":
     backend, strategy, out = sys.argv[1], *map(Path, sys.argv[2:])

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convnext_vbt.config import Config, load_config, parse_config, parse_values
 from convnext_vbt.errors import ConfigError
+from convnext_vbt.runs.config import Config, load_config, parse_config, parse_values
 
 KEYS = {
     section: sorted(values) if isinstance(values, dict) else []
@@ -87,7 +87,7 @@ def test_any_override_is_used_or_told(text):
     for override in (text, f"seed={text}", f"sweep.risk={text}", f"splits.{text}=1"):
         try:
             document = {}
-            from convnext_vbt.config import _apply
+            from convnext_vbt.runs.config import _apply
 
             _apply(document, override)
             parse_config(document)

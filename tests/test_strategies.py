@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import convnext_vbt as cv
-from convnext_vbt.config import load_config
-from convnext_vbt.userfile import load_function
+from convnext_vbt.runs.config import load_config
+from convnext_vbt.runs.user_code import load_function
 
 ROOT = Path(__file__).parent.parent
 

@@ -1,5 +1,5 @@
 """`python -m convnext_vbt` is `convnext-vbt`."""
 
-from convnext_vbt.cli import main
+from convnext_vbt.cli.commands import main
 
 main()

@@ -16,10 +16,10 @@ from vectorbt.generic.accessors import GenericDFAccessor
 from vectorbt.indicators.factory import IndicatorFactory
 from vectorbt.root_accessors import register_dataframe_vbt_accessor
 
-from convnext_vbt.config import Config
 from convnext_vbt.market.bars import FIELDS, Bars
-from convnext_vbt.pipeline import walk_forward
 from convnext_vbt.predictions import DOWN, STAY, UP, Predictions
+from convnext_vbt.runs.config import Config
+from convnext_vbt.runs.run import walk_forward
 from convnext_vbt.trading.rules import apply_rules_nb
 from convnext_vbt.trading.signals import LEVEL_BITS, LEVELS, unpacked
 

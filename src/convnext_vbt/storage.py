@@ -1,7 +1,7 @@
 """Files that are either whole or absent, and the hashes that say which is which.
 
 A JSON object may be sealed: it then carries a digest of the rest of it, so that a changed digit is
-noticed as surely as a missing brace.
+noticed as surely as a missing brace. `plain` gives values in JSON's own types.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from convnext_vbt.errors import InputError, WriteError
 
@@ -93,3 +96,16 @@ def sha256_file(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """JSON's own types; NaN, which is "undefined" throughout, becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, (int, float, str, bool, type(None))) else str(value)

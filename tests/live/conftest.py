@@ -2,10 +2,10 @@ import warnings
 
 import pytest
 
-from convnext_vbt import pipeline
-from convnext_vbt.config import load_config
 from convnext_vbt.errors import FewTradesWarning
 from convnext_vbt.live.trained import open_trained
+from convnext_vbt.runs import run as pipeline
+from convnext_vbt.runs.config import load_config
 from tests.strategies import write_tiny
 
 CHANGES = (

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from convnext_vbt import pipeline
-from convnext_vbt.cli import app
-from convnext_vbt.config import load_config
+from convnext_vbt.cli.commands import app
 from convnext_vbt.live.text import NOT_AN_ORDER
+from convnext_vbt.runs import run as pipeline
+from convnext_vbt.runs.config import load_config
 from tests.live.test_refusals import frame_of
 from tests.processes import start
 from tests.strategies import write_tiny

@@ -7,8 +7,6 @@ import pandas as pd
 import pytest
 
 import convnext_vbt as cv
-from convnext_vbt import pipeline, stages
-from convnext_vbt.config import load_config
 from convnext_vbt.errors import ConfigError, DataError
 from convnext_vbt.learning.splitcache import read_split
 from convnext_vbt.learning.training import ModelConfig
@@ -17,6 +15,9 @@ from convnext_vbt.live.clock import check_fresh, finished_bars, stale_from
 from convnext_vbt.live.decision import decide
 from convnext_vbt.live.desk import open_desk, time_of
 from convnext_vbt.live.trained import open_trained, same_market
+from convnext_vbt.runs import run as pipeline
+from convnext_vbt.runs import strategy as stages
+from convnext_vbt.runs.config import load_config
 from tests.live.replay import replay
 from tests.strategies import write_tiny
 

@@ -3,13 +3,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from convnext_vbt import pipeline, stages
-from convnext_vbt.config import load_config
 from convnext_vbt.errors import FewTradesWarning
 from convnext_vbt.learning.fitting import predict_last
 from convnext_vbt.learning.splitcache import read_split
 from convnext_vbt.live.trained import difference_from_backtest, open_trained
 from convnext_vbt.market.bars import FIELDS
+from convnext_vbt.runs import run as pipeline
+from convnext_vbt.runs import strategy as stages
+from convnext_vbt.runs.config import load_config
 from tests.live.replay import replay
 from tests.strategies import write_tiny
 

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from convnext_vbt.config import parse_config
 from convnext_vbt.errors import ConfigError
 from convnext_vbt.evidence.garbage import garbage_after
 from convnext_vbt.evidence.retraining import bootstrapped_bars
 from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.market.sources import load_bars
+from convnext_vbt.runs.config import parse_config
 
 
 def frame(bars: Bars, start: int, stop: int) -> pd.DataFrame:

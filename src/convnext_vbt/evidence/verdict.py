@@ -14,7 +14,7 @@ from convnext_vbt.evidence.ledger import Trials, rule_entries, trials_of
 from convnext_vbt.evidence.nulls import NUM_DRAWS, Null, random_sides_null
 from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.window import Window, daily_returns
-from convnext_vbt.jsontypes import plain
+from convnext_vbt.storage import plain
 from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import SweepResult
 

@@ -113,9 +113,9 @@ def keys_of(task: SplitTask) -> SplitKeys:
 
 @cache
 def _code_hash() -> str:
-    """Hash of the learning half's own source, so that no edit meets a stale cache."""
+    """Hash of the learning half's own source, all folders, so that no edit meets a stale cache."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -34,7 +34,7 @@ from convnext_vbt.market.bars import ALWAYS_OPEN, Bars
 from convnext_vbt.market.gaps import find_gaps
 from convnext_vbt.market.volatility import ewma_volatility
 from convnext_vbt.predictions import DOWN, STAY, UP, Predictions, Split
-from convnext_vbt.stages import own_signals
+from convnext_vbt.runs.strategy import own_signals
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import Brackets
 from convnext_vbt.trading.rules import confidence_signals

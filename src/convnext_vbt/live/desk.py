@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from convnext_vbt.config import Config, DataSection
 from convnext_vbt.errors import ConfigError
 from convnext_vbt.live.account import Account, Holding, Limits
 from convnext_vbt.live.clock import check_fresh, finished_bars, utc_now
@@ -16,7 +15,8 @@ from convnext_vbt.live.decision import Decisions, decide
 from convnext_vbt.live.feeds import Feeds, open_feeds
 from convnext_vbt.live.trained import Trained, difference_from_backtest, open_trained, same_market
 from convnext_vbt.market.bars import Bars
-from convnext_vbt.pipeline import read_bars
+from convnext_vbt.runs.bars import read_bars
+from convnext_vbt.runs.config import Config, DataSection
 
 __all__ = ["Desk", "Limits", "open_desk", "time_of"]
 

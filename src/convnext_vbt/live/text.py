@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from convnext_vbt.jsontypes import plain
 from convnext_vbt.live.clock import when
 from convnext_vbt.live.decision import Decision, Decisions
 from convnext_vbt.predictions import CLASSES
+from convnext_vbt.storage import plain
 
 NOT_AN_ORDER = "This is a decision, not an order: nothing was sent to any exchange."
 

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from convnext_vbt.config import Config, load_config
 from convnext_vbt.errors import DataError, InputError
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import predict_last, predict_range
@@ -24,9 +23,10 @@ from convnext_vbt.live.clock import when
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.volatility import decay_warmup
 from convnext_vbt.predictions import Predictions, Split
-from convnext_vbt.rundir import read_manifest, read_metrics
-from convnext_vbt.stages import make_features
-from convnext_vbt.userfile import code_sha256
+from convnext_vbt.runs.config import Config, load_config
+from convnext_vbt.runs.directory import read_manifest, read_metrics
+from convnext_vbt.runs.strategy import make_features
+from convnext_vbt.runs.user_code import code_sha256
 
 AGREEMENT, AGREEMENT_OF_DEVICES = 1e-4, 1e-3
 """Probabilities that differ by more are not the backtest's; a GPU's may differ from a CPU's."""

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convnext_vbt import __version__
-from convnext_vbt.jsontypes import plain
 from convnext_vbt.report import accounts, figures, layout, payload, tables
 from convnext_vbt.report.compare import Contender, Row, RunComparison
 from convnext_vbt.report.document import render_document
 from convnext_vbt.report.formats import FIGURE, format_interval, format_number
-from convnext_vbt.storage import write_text
+from convnext_vbt.storage import plain, write_text
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from convnext_vbt.config import Config
 from convnext_vbt.errors import ConfigError
 from convnext_vbt.evidence.audit import NUM_RANDOM_BARS, audit
 from convnext_vbt.evidence.audit_report import AuditReport
@@ -28,9 +27,10 @@ from convnext_vbt.learning.walkforward import (
 )
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions, Split
+from convnext_vbt.runs.config import Config
+from convnext_vbt.runs.user_code import load_function
 from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.sweep import SweepResult, sweep
-from convnext_vbt.userfile import load_function
 
 
 def audit_strategy(

@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from convnext_vbt.config import Config
 from convnext_vbt.errors import ConfigError, FewTradesWarning, InputError
 from convnext_vbt.evidence.headline import deflated, headline
-from convnext_vbt.pipeline import open_run
 from convnext_vbt.report.compare import Contender, RunComparison, compare_runs
-from convnext_vbt.rundir import read_manifest, read_metrics
-from convnext_vbt.stages import make_sweep
+from convnext_vbt.runs.config import Config
+from convnext_vbt.runs.directory import read_manifest, read_metrics
+from convnext_vbt.runs.run import open_run
+from convnext_vbt.runs.strategy import make_sweep
 
 
 def compare_directories(

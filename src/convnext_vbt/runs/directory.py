@@ -21,11 +21,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from convnext_vbt.config import Config
 from convnext_vbt.errors import DamagedError, DataError, InputError, WriteError
 from convnext_vbt.learning.splits import Splits
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.gaps import find_gaps
+from convnext_vbt.runs.config import Config
+from convnext_vbt.runs.user_code import code_sha256
 from convnext_vbt.storage import (
     DIGEST,
     open_seal,
@@ -33,7 +34,6 @@ from convnext_vbt.storage import (
     sha256_file,
     write_sealed,
 )
-from convnext_vbt.userfile import code_sha256
 
 logger = logging.getLogger("convnext_vbt")
 

@@ -3,12 +3,12 @@ import shutil
 
 import pytest
 
-from convnext_vbt.comparison import compare_directories, linked, page_path
-from convnext_vbt.config import load_config
 from convnext_vbt.errors import ConfigError, DataError
-from convnext_vbt.pipeline import resweep, run
+from convnext_vbt.runs.compare import compare_directories, linked, page_path
+from convnext_vbt.runs.config import load_config
+from convnext_vbt.runs.run import resweep, run
+from tests.cli.test_commands import call
 from tests.strategies import write_tiny
-from tests.test_cli import call
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
 

@@ -11,36 +11,24 @@ import contextlib
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from convnext_vbt.assessment import gather_evidence
-from convnext_vbt.config import Config, DataSection, load_config, parse_config
 from convnext_vbt.errors import (
-    ConfigError,
-    ConvnextVbtError,
     DataError,
     InputError,
     MissingFileError,
 )
-from convnext_vbt.jsontypes import plain
 from convnext_vbt.learning.devices import describe_device, resolve_device
-from convnext_vbt.learning.labels import labels_for
-from convnext_vbt.learning.training import training_flops
 from convnext_vbt.learning.walkforward import SplitDone, available_cores
-from convnext_vbt.market.bars import ALWAYS_OPEN, Bars, step_text
-from convnext_vbt.market.files import FileReport
-from convnext_vbt.market.gaps import closed_weekdays, find_gaps, short_sessions
-from convnext_vbt.market.sources import load_report
-from convnext_vbt.market.spikes import find_spikes
-from convnext_vbt.predictions import CLASSES, Predictions, Target
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.predictions import Predictions
 from convnext_vbt.report.page import write_report
-from convnext_vbt.rundir import (
+from convnext_vbt.runs.bars import read_bars, read_report
+from convnext_vbt.runs.config import Config, load_config, parse_config
+from convnext_vbt.runs.directory import (
     make_directory,
     read_manifest,
     refuse_other_data,
@@ -51,16 +39,20 @@ from convnext_vbt.rundir import (
     versions,
     write_manifest,
 )
-from convnext_vbt.stages import make_sweep, prepare, walk, with_own
-from convnext_vbt.storage import sha256_file, write_json, write_sealed, write_text, write_with
-from convnext_vbt.summary import strategy_cell, summarize
+from convnext_vbt.runs.evidence import gather_evidence
+from convnext_vbt.runs.metrics import strategy_cell, summarize
+from convnext_vbt.runs.strategy import make_sweep, prepare, walk
+from convnext_vbt.runs.user_code import code_sha256
+from convnext_vbt.storage import (
+    sha256_file,
+    write_json,
+    write_sealed,
+    write_text,
+    write_with,
+)
 from convnext_vbt.trading.sweep import SweepResult
-from convnext_vbt.userfile import code_sha256
 
 logger = logging.getLogger("convnext_vbt")
-
-FLOPS_A_SECOND = 9e10
-"""What one core of a server of 2024 trains at, for the estimate of a dry run and nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,7 +90,7 @@ def run(
     Raises `ConfigError`, `DataError` or `SplitError`; finished splits stay on disk in any case.
     """
     directory = run_directory(config, out)
-    source = _read(config, strict=strict)
+    source = read_report(config, strict=strict)
     bars, changes = source.bars, [str(change) for change in source.changes]
     stages = prepare(config, bars)
     make_directory(directory)
@@ -217,39 +209,6 @@ def open_run(directory: str | Path) -> tuple[Config, Bars, Predictions]:
     return config, bars, predictions
 
 
-def read_bars(config: Config, *, strict: bool = False) -> Bars:
-    """The bars that `[data]` names; every fault is a `DataError`, every change is logged."""
-    source = _read(config, strict=strict)
-    for change in source.changes:
-        logger.warning("%s: %s", config.data.source, change)
-    return source.bars
-
-
-def _read(config: Config, *, strict: bool) -> FileReport:
-    try:
-        report = load_report(config.data.source, strict=strict)
-    except (ConvnextVbtError, OSError) as error:
-        raise DataError(str(error)) from error
-    bars = report.bars
-    edges = [0, len(bars)]
-    for position, key in enumerate(("start", "end")):
-        text = getattr(config.data, key)
-        if text is None:
-            continue
-        try:
-            when = pd.Timestamp(text)
-        except ValueError:
-            raise ConfigError(f"[data] {key} = {text!r} is not a date such as 2021-01-01") from None
-        when = when.tz_localize("UTC") if when.tz is None else when.tz_convert("UTC")
-        edges[position] = int(bars.index.searchsorted(when))
-    if edges[1] - edges[0] < 2:
-        raise DataError(
-            f"no bars between data.start = {config.data.start} and data.end = {config.data.end}; "
-            f"{config.data.source} has {bars.index[0]} to {bars.index[-1]}"
-        )
-    return replace(report, bars=bars.rows(*edges))
-
-
 def _finish(
     directory: Path,
     config: Config,
@@ -305,93 +264,3 @@ def _provenance(config: Config, bars: Bars) -> dict[str, str]:
         "Seed": str(config.seed),
         "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
     }
-
-
-def plan(
-    config: Config,
-    *,
-    out: str | Path = "reports",
-    jobs: int | None = None,
-    strict: bool = False,
-) -> dict[str, Any]:
-    """What `run` would do, without doing it."""
-    directory = run_directory(config, out)
-    bars = read_bars(config, strict=strict)
-    refuse_other_data(directory, bars)
-    stages = prepare(config, bars)
-    first, lists = stages.splits[0], config.sweep
-    cells = len(with_own(lists.threshold, config.rule.threshold)) * len(
-        with_own(lists.risk, config.trading.risk)
-    )
-    for multiples in (lists.stop_multiple, lists.take_profit_multiple, lists.hysteresis or (0,)):
-        cells *= len(multiples)
-    finished = len(list((directory / "splits").glob("*.json")))
-    side_by_side = min(jobs or available_cores(), len(stages.splits))
-    seconds = 1.0  # a baseline's
-    if config.model.kind == "convnext":
-        flops = training_flops(config.model, config.training, len(stages.features.names))
-        seconds = flops / FLOPS_A_SECOND
-    return {
-        "directory": str(directory),
-        "splits": len(stages.splits),
-        "finished": finished,
-        "jobs": side_by_side,
-        "minutes": seconds * (len(stages.splits) - finished) / side_by_side / 60,
-        "train": first.calibration[1] - first.train[0],
-        "test": first.test[1] - first.test[0],
-        "purge": config.labels.horizon,
-        "features": len(stages.features.names),
-        "cells": cells,
-        "bars": len(bars),
-    }
-
-
-def _span(bars: Bars, gaps: pd.DataFrame, n: int) -> dict[str, Any]:
-    """How many bars a symbol has, from when to when, and what is missing between."""
-    index, own = bars.index[bars.present[:, n]], gaps[gaps["symbol"] == bars.symbols[n]]
-    return {
-        "bars": len(index),
-        "first": f"{index[0]:%Y-%m-%d %H:%M}",
-        "last": f"{index[-1]:%Y-%m-%d %H:%M}",
-        "gaps": len(own),
-        "missing_bars": int(own["missing"].sum()),
-    }
-
-
-def check_bars(source: str, *, strict: bool = False) -> dict[str, Any]:
-    """What is to be known of bars before they are traded on: reading, gaps, spikes, labels."""
-    report = _read(Config(data=DataSection(source=source)), strict=strict)
-    bars = report.bars
-    gaps, spikes = find_gaps(bars), find_spikes(bars)
-    values = labels_for(bars, Target()).values
-    shares = {
-        symbol: dict(
-            zip(CLASSES, np.bincount(known, minlength=3) / max(len(known), 1), strict=True)
-        )
-        for symbol, known in zip(bars.symbols, (row[row >= 0] for row in values.T), strict=True)
-    }
-    sessions = bars.days_per_year != ALWAYS_OPEN
-    largest = gaps.sort_values(["missing", "start"], ascending=[False, True]).head(5)
-    facts: dict[str, Any] = plain(
-        {
-            "symbols": list(bars.symbols),
-            "step": step_text(bars.step),
-            "bars": len(bars),
-            "first": f"{bars.index[0]:%Y-%m-%d %H:%M}",
-            "last": f"{bars.index[-1]:%Y-%m-%d %H:%M}",
-            "bars_per_year": bars.bars_per_year,
-            "days_per_year": bars.days_per_year,
-            "closed_weekdays": closed_weekdays(bars) if sessions else None,
-            "short_sessions": short_sessions(bars) if sessions else None,
-            "reading": list(report.reading),
-            "changes": [{"count": c.count, "what": c.what} for c in report.changes],
-            "by_symbol": {name: _span(bars, gaps, n) for n, name in enumerate(bars.symbols)},
-            "gaps": len(gaps),
-            "missing_bars": int(gaps["missing"].sum()),
-            "largest_gaps": largest.to_dict("records"),
-            "spikes": len(spikes),
-            "largest_spikes": spikes.head(5).to_dict("records"),
-            "labels": shares,
-        }
-    )
-    return facts

@@ -5,10 +5,10 @@ import plotly.graph_objects as go
 import pytest
 
 import convnext_vbt as cv
-from convnext_vbt import plots
 from convnext_vbt.evidence.headline import headline
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.predictions import Predictions
+from convnext_vbt.report import notebook as plots
 from convnext_vbt.report import payload
 from convnext_vbt.trading.sweep import sweep
 from tests.report.markets import TARGET, Page, make_bars, make_sweep, quick_render

@@ -14,9 +14,10 @@ import numba
 import torch
 from numba.core import config as numba_config
 
+import convnext_vbt
 from convnext_vbt.learning.devices import describe_device, resolve_device
 from convnext_vbt.learning.walkforward import available_cores
-from convnext_vbt.rundir import versions
+from convnext_vbt.runs.directory import versions
 
 _OPTIONAL = ("vectorbt-rust", "ccxt", "dask", "distributed", "ray")
 
@@ -39,7 +40,7 @@ def diagnose() -> dict[str, Any]:
 
 def numba_cache() -> dict[str, Any]:
     """Where numba keeps compiled kernels, whether it can, and how many of ours are there."""
-    package = Path(__file__).parent
+    package = Path(convnext_vbt.__file__).parent
     if numba_config.CACHE_DIR:
         folder = Path(numba_config.CACHE_DIR)
         writable = os.access(_existing(folder), os.W_OK)

@@ -6,11 +6,11 @@ import tomllib
 import pytest
 from typer.testing import CliRunner
 
-from convnext_vbt.cli import app
-from convnext_vbt.config import parse_config
+from convnext_vbt.cli.commands import app
 from convnext_vbt.market.sources import load_bars
-from convnext_vbt.pipeline import walk_forward
-from convnext_vbt.stages import audit_stages, audit_strategy, run_stages
+from convnext_vbt.runs.config import parse_config
+from convnext_vbt.runs.run import walk_forward
+from convnext_vbt.runs.strategy import audit_stages, audit_strategy, run_stages
 from tests.strategies import TINY, write_tiny
 
 FEATURES = """

@@ -7,11 +7,15 @@ import pandas as pd
 import pytest
 
 import convnext_vbt as cv
-from convnext_vbt import pipeline
-from convnext_vbt.assessment import trial_keys
-from convnext_vbt.config import load_config
 from convnext_vbt.errors import ConfigError, DataError, UserCodeError
 from convnext_vbt.learning import walkforward
+from convnext_vbt.runs import run as pipeline
+from convnext_vbt.runs.bars import read_bars
+from convnext_vbt.runs.check import check_bars
+from convnext_vbt.runs.config import load_config
+from convnext_vbt.runs.evidence import trial_keys
+from convnext_vbt.runs.plan import plan
+from convnext_vbt.runs.strategy import make_sweep
 from tests.strategies import TINY, write_tiny
 
 FILES = {
@@ -189,7 +193,7 @@ def test_dates_cut_the_bars(home):
     config = load_config(
         write_tiny(home), ['data.start="2022-01-03"', 'data.end="2022-01-05 12:00"']
     )
-    bars = pipeline.read_bars(config)
+    bars = read_bars(config)
     assert str(bars.index[0]) == "2022-01-03 00:00:00+00:00"
     assert len(bars) == 60
 
@@ -233,18 +237,18 @@ def test_a_rule_that_returns_something_else_is_told(tmp_path):
 
 
 def test_a_plan_writes_nothing(tmp_path):
-    plan = pipeline.plan(load_config(write_tiny(tmp_path)), out=tmp_path / "reports")
-    assert plan["splits"] == 3
-    assert plan["cells"] == 4
-    assert plan["finished"] == 0
-    assert 0 < plan["minutes"] < 1
+    told = plan(load_config(write_tiny(tmp_path)), out=tmp_path / "reports")
+    assert told["splits"] == 3
+    assert told["cells"] == 4
+    assert told["finished"] == 0
+    assert 0 < told["minutes"] < 1
     assert not (tmp_path / "reports").exists()
 
 
 def test_check_counts_what_a_trader_asks_for(tmp_path):
     table = prices(tmp_path).drop(index=prices(tmp_path).index[100:103])
     table.to_csv(tmp_path / "holes.csv")
-    facts = pipeline.check_bars(str(tmp_path / "holes.csv"))
+    facts = check_bars(str(tmp_path / "holes.csv"))
     assert facts["bars"] == 1197
     assert (facts["gaps"], facts["missing_bars"]) == (1, 3)
     assert sum(facts["labels"]["holes"].values()) == pytest.approx(1)
@@ -260,7 +264,7 @@ def test_tiny_has_no_thin_cells(done):
     """The other tests turn warnings into errors, so this strategy must not warn."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pipeline.make_sweep(done.config, done.result.bars, done.predictions)
+        make_sweep(done.config, done.result.bars, done.predictions)
     assert "fewer than" not in TINY
 
 

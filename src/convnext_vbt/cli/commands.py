@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from convnext_vbt.cli.exits import exit_codes, fail
 from convnext_vbt.errors import ConfigError
-from convnext_vbt.exits import exit_codes, fail
 
 if TYPE_CHECKING:
-    from convnext_vbt.pipeline import Run
+    from convnext_vbt.runs.run import Run
 
 app = typer.Typer(
     name="convnext-vbt",
@@ -70,7 +70,7 @@ def init(
     with exit_codes():
         if path.exists():
             fail(f"{path} is there already; name another file", 2)
-        text = files("convnext_vbt").joinpath("strategy.toml").read_text(encoding="utf-8")
+        text = files("convnext_vbt.runs").joinpath("strategy.toml").read_text(encoding="utf-8")
         path.write_text(text, encoding="utf-8")
         typer.echo(f"wrote {path}; try: convnext-vbt run {path} --dry-run")
 
@@ -84,14 +84,14 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Look at bars: how a file is read, what had to be changed, gaps, label balance."""
-    from convnext_vbt.pipeline import check_bars
+    from convnext_vbt.runs.check import check_bars
 
     with exit_codes():
         facts = check_bars(data, strict=strict)
         if as_json:
             typer.echo(json.dumps(facts))
         else:
-            from convnext_vbt.terminal import print_bars
+            from convnext_vbt.cli.terminal import print_bars
 
             print_bars(facts)
 
@@ -118,9 +118,9 @@ def download(
 ) -> None:
     """Fetch bars into the local cache; goes on where an earlier download stopped."""
     with exit_codes("What is stored stays; the same command goes on from there."):
+        from convnext_vbt.cli.progress import downloading
+        from convnext_vbt.cli.terminal import print_download
         from convnext_vbt.market.download import download_bars
-        from convnext_vbt.progress import downloading
-        from convnext_vbt.terminal import print_download
 
         with downloading(quiet=quiet) as (progress, tell):
             done = download_bars(
@@ -152,20 +152,22 @@ def run(
 ) -> None:
     """Predict walk-forward, sweep, report; goes on where an earlier run stopped."""
     with exit_codes("Finished splits are saved; run the same command to go on."):
-        from convnext_vbt.config import load_config
+        from convnext_vbt.runs.config import load_config
 
         config = load_config(strategy, overrides or [])
-        from convnext_vbt import pipeline
-        from convnext_vbt.cluster import workers
+        from convnext_vbt.cli.cluster import workers
+        from convnext_vbt.runs.run import run as run_strategy
 
         if dry_run:
-            plan = pipeline.plan(config, out=out, jobs=jobs, strict=strict)
+            from convnext_vbt.runs.plan import plan as make_plan
+
+            plan = make_plan(config, out=out, jobs=jobs, strict=strict)
             typer.echo(json.dumps(plan) if as_json else _plan_text(plan))
             return
-        from convnext_vbt.progress import watching
+        from convnext_vbt.cli.progress import watching
 
         with workers(backend, cluster, jobs=jobs), watching(quiet=quiet) as watcher:
-            done = pipeline.run(
+            done = run_strategy(
                 config,
                 out=out,
                 jobs=jobs,
@@ -193,8 +195,8 @@ def sweep(
 ) -> None:
     """Sweep a finished run's predictions again; nothing is retrained, the old run stays."""
     with exit_codes("Predictions and splits are as they were; run the same command again."):
-        from convnext_vbt import pipeline
-        from convnext_vbt.config import parse_values
+        from convnext_vbt.runs.config import parse_values
+        from convnext_vbt.runs.run import resweep
 
         lists = {
             key: parse_values(text, name=key)
@@ -206,16 +208,16 @@ def sweep(
             )
             if text is not None
         }
-        _show(pipeline.resweep(directory, lists), as_json=as_json, open_report=open_report)
+        _show(resweep(directory, lists), as_json=as_json, open_report=open_report)
 
 
 @app.command()
 def report(directory: RunDirectory, open_report: Open = False) -> None:
     """Write a run's report again."""
     with exit_codes("Predictions and splits are as they were; run the same command again."):
-        from convnext_vbt import pipeline
+        from convnext_vbt.runs.run import resweep
 
-        page = pipeline.resweep(directory).report
+        page = resweep(directory).report
         typer.echo(str(page))
         if open_report:
             typer.launch(page.resolve().as_uri())
@@ -231,7 +233,7 @@ def gate(
 ) -> None:
     """Exit 5 unless the headline's deflated Sharpe ratio is high enough and nothing failed."""
     with exit_codes():
-        from convnext_vbt.rundir import read_metrics
+        from convnext_vbt.runs.directory import read_metrics
 
         metrics = read_metrics(directory)
         dsr, word = metrics["headline"]["dsr"], metrics["verdict"]["word"]
@@ -308,11 +310,11 @@ def audit(
 ) -> None:
     """Replace the future by garbage; exit 5 if anything before it changes."""
     with exit_codes():
-        from convnext_vbt.config import load_config
+        from convnext_vbt.runs.config import load_config
 
         config = load_config(strategy, overrides or [])
-        from convnext_vbt.pipeline import read_bars
-        from convnext_vbt.stages import audit_strategy
+        from convnext_vbt.runs.bars import read_bars
+        from convnext_vbt.runs.strategy import audit_strategy
 
         typer.echo("auditing: every split is trained twice ...", err=True)
         found = audit_strategy(config, read_bars(config), jobs=jobs)
@@ -325,7 +327,7 @@ def audit(
 def runs(out: Out = Path("reports"), as_json: Json = False) -> None:
     """List the runs in a folder."""
     with exit_codes():
-        from convnext_vbt.rundir import list_runs
+        from convnext_vbt.runs.directory import list_runs
 
         found = list_runs(out)
         if as_json:
@@ -334,7 +336,7 @@ def runs(out: Out = Path("reports"), as_json: Json = False) -> None:
         if not found:
             typer.echo(f"no runs in {out}")
             return
-        from convnext_vbt.terminal import print_runs
+        from convnext_vbt.cli.terminal import print_runs
 
         print_runs(found)
 
@@ -361,8 +363,8 @@ def compare(
 ) -> None:
     """Compare finished runs over the time that all of them were out of sample."""
     with exit_codes():
-        from convnext_vbt.comparison import compare_directories, linked, page_path
         from convnext_vbt.report.compare_page import comparison_dict, write_comparison
+        from convnext_vbt.runs.compare import compare_directories, linked, page_path
 
         found = compare_directories(directories, anyway=anyway)
         page = page or page_path(directories)
@@ -370,7 +372,7 @@ def compare(
         if as_json:
             typer.echo(json.dumps({"page": str(page), **comparison_dict(found)}))
         else:
-            from convnext_vbt.terminal import print_comparison
+            from convnext_vbt.cli.terminal import print_comparison
 
             print_comparison(found, page)
         if open_report:
@@ -381,7 +383,7 @@ def compare(
 def doctor(as_json: Json = False) -> None:
     """Print versions, device and engine, for a bug report."""
     with exit_codes():
-        from convnext_vbt.doctor import diagnose, lines
+        from convnext_vbt.cli.doctor import diagnose, lines
 
         facts = diagnose()
         if as_json:
@@ -404,7 +406,7 @@ def _show(done: Run, *, as_json: bool, open_report: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"directory": str(done.directory), **done.metrics}))
     else:
-        from convnext_vbt.terminal import print_run
+        from convnext_vbt.cli.terminal import print_run
 
         print_run(done)
     if open_report:

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from convnext_vbt.config import load_config
-from convnext_vbt.exits import exit_codes
+from convnext_vbt.cli.exits import exit_codes
+from convnext_vbt.cli.progress import JUDGING, Display, clock_text, split_line, watching
 from convnext_vbt.learning.walkforward import SplitDone
 from convnext_vbt.learning.watching import announce, steps_in, teller, total_in
-from convnext_vbt.pipeline import read_bars
 from convnext_vbt.predictions import SplitFit
-from convnext_vbt.progress import JUDGING, Display, clock_text, split_line, watching
-from convnext_vbt.stages import prepare, walk
+from convnext_vbt.runs.bars import read_bars
+from convnext_vbt.runs.config import load_config
+from convnext_vbt.runs.strategy import prepare, walk
 from tests.strategies import write_tiny
 
 

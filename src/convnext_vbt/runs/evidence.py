@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from convnext_vbt.config import Config
 from convnext_vbt.errors import FewTradesWarning
 from convnext_vbt.evidence.baselines import Comparison, compare
 from convnext_vbt.evidence.headline import Headline, headline
@@ -27,11 +26,11 @@ from convnext_vbt.evidence.ledger import (
 from convnext_vbt.evidence.nulls import Null
 from convnext_vbt.evidence.retraining import bootstrapped_bars_null, shuffled_labels_null
 from convnext_vbt.evidence.verdict import Assessment, assess
-from convnext_vbt.jsontypes import plain
 from convnext_vbt.learning.training import ModelConfig
-from convnext_vbt.rundir import read_manifest, update_manifest
-from convnext_vbt.stages import make_sweep, prepare, run_stages, walk
-from convnext_vbt.storage import sha256_json
+from convnext_vbt.runs.config import Config
+from convnext_vbt.runs.directory import read_manifest, update_manifest
+from convnext_vbt.runs.strategy import make_sweep, prepare, run_stages, walk
+from convnext_vbt.storage import plain, sha256_json
 from convnext_vbt.trading.sweep import SweepResult
 
 _SHARED_BY_RULES = ("threshold", "hysteresis")

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convnext_vbt import _predictions_file
 from convnext_vbt.predictions import (
     QUANTILE_LEVELS,
     Predictions,
     Split,
     SplitFit,
     Target,
-    _conformal_limit,
+    file,
 )
+from convnext_vbt.predictions.probabilities import _conformal_limit
 
 INDEX = pd.date_range("2024-01-01", periods=12, freq="h", tz="UTC", unit="ns")
 NAN3 = [np.nan] * 3
@@ -338,7 +338,7 @@ def test_a_cut_file_is_refused(sound, tmp_path, share):
 
 
 def test_the_remedy_is_the_same_everywhere():
-    assert _predictions_file.REMEDY == "delete it and run the strategy again"
+    assert file.REMEDY == "delete it and run the strategy again"
 
 
 UP = pd.DataFrame({"A": [np.nan, 0.5, 0.2]}, index=INDEX[:3])

@@ -13,6 +13,7 @@ import base64
 import hashlib
 import json
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,10 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from convnext_vbt.errors import InputError, MissingFileError
-from convnext_vbt.predictions import QUANTILE_LEVELS, Predictions, Split, SplitFit, Target
+from convnext_vbt.predictions.types import QUANTILE_LEVELS, Split, SplitFit, Target
 from convnext_vbt.storage import write_with
 
 T = TypeVar("T")
+Fields = dict[str, Any]
+"""Every field of a `Predictions` by name, but for its members."""
 
 FORMAT = 2
 PROBABILITIES = ("prob_down", "prob_stay", "prob_up")
@@ -39,29 +42,29 @@ DAMAGE = (
 """What reading a damaged file can raise."""
 
 
-def write(predictions: Predictions, path: Path) -> None:
-    """Write the file `read` reads, atomically."""
-    made = predictions.split >= 0
+def write(path: Path, fields: Sequence[Fields]) -> None:
+    """Write the file `read` reads, atomically: the fields of the predictions and its members'."""
+    main = fields[0]
+    made = main["split"] >= 0
     rows, columns = np.nonzero(made)
     symbols = pa.DictionaryArray.from_arrays(
-        pa.array(columns, pa.int32()), pa.array(predictions.symbols, pa.string())
+        pa.array(columns, pa.int32()), pa.array(main["symbols"], pa.string())
     )
     key = {
-        "timestamp": pa.array(predictions.index[rows]),
+        "timestamp": pa.array(main["index"][rows]),
         "symbol": symbols,
-        "split": pa.array(predictions.split[made]),
+        "split": pa.array(main["split"][made]),
     }
     tables = [
-        {name: pa.array(one.proba[made][:, k]) for k, name in enumerate(_columns(m))}
-        for m, one in enumerate((predictions, *predictions.members))
+        {name: pa.array(one["proba"][made][:, k]) for k, name in enumerate(_columns(m))}
+        for m, one in enumerate(fields)
     ]
-    if predictions.members:
+    if len(fields) > 1:
         members = {name: column for each in tables[1:] for name, column in each.items()}
         _write(pa.table(key | members), _members_path(path))
-    table = pa.table(key | tables[0])
-    header = json.dumps(_header(predictions), sort_keys=True)
-    table = table.replace_schema_metadata({HEADER: header, DIGEST: _digest(header, predictions)})
-    _write(table, path)
+    header = json.dumps(_header(fields), sort_keys=True)
+    seal = {HEADER: header, DIGEST: _digest(header, fields)}
+    _write(pa.table(key | tables[0]).replace_schema_metadata(seal), path)
 
 
 def _write(table: Any, path: Path) -> None:
@@ -72,82 +75,82 @@ def _members_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.members.parquet")
 
 
-def read(path: Path) -> Predictions:
-    """Read and verify what `write` wrote."""
+def read(path: Path) -> list[Fields]:
+    """Read and verify what `write` wrote: the fields of the predictions, then of each member."""
     if not path.exists():
         raise MissingFileError(f"{path} does not exist; run the strategy first")
     try:
         table = pq.read_table(path, page_checksum_verification=True)
         header = table.schema.metadata[HEADER].decode()
-        fields = json.loads(header)
-        found = fields["format"]
+        described = json.loads(header)
+        form = described["format"]
     except DAMAGE as error:
         raise InputError(
             f"{path} is not a readable predictions file ({_line(error)}); {REMEDY}"
         ) from error
-    if found != FORMAT:
-        raise InputError(f"{path} has predictions format {found}, not {FORMAT}; {REMEDY}")
+    if form != FORMAT:
+        raise InputError(f"{path} has predictions format {form}, not {FORMAT}; {REMEDY}")
     try:
         tables = [table]
-        if len(fields["fitted"]) > 1:
+        if len(described["fitted"]) > 1:
             tables.append(pq.read_table(_members_path(path), page_checksum_verification=True))
-        predictions = _predictions(tables, fields)
-        intact = _digest(header, predictions) == table.schema.metadata[DIGEST].decode()
+        found = _fields(tables, described)
+        intact = _digest(header, found) == table.schema.metadata[DIGEST].decode()
     except DAMAGE as error:
         raise InputError(f"{path} is damaged ({_line(error)}); {REMEDY}") from error
     if not intact:
         raise InputError(f"{path} is damaged: its digest does not match; {REMEDY}")
-    return predictions
+    return found
 
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _header(predictions: Predictions) -> dict[str, Any]:
-    target = predictions.target
+def _header(fields: Sequence[Fields]) -> dict[str, Any]:
+    main = fields[0]
+    target = main["target"]
     return {
         "format": FORMAT,
-        "index": _pack(np.diff(predictions.index.asi8, prepend=0)),
-        "symbols": list(predictions.symbols),
-        "splits": [asdict(split) for split in predictions.splits],
-        "fitted": [_fitted(one) for one in (predictions, *predictions.members)],
+        "index": _pack(np.diff(main["index"].asi8, prepend=0)),
+        "symbols": list(main["symbols"]),
+        "splits": [asdict(split) for split in main["splits"]],
+        "fitted": [_fitted(one) for one in fields],
         "target": None if target is None else asdict(target),
-        "receptive_field": predictions.receptive_field,
+        "receptive_field": main["receptive_field"],
     }
 
 
-def _predictions(tables: list[Any], fields: dict[str, Any]) -> Predictions:
+def _fields(tables: list[Any], header: dict[str, Any]) -> list[Fields]:
     table = tables[0]
-    times = np.cumsum(_unpack(fields["index"], np.int64))
+    times = np.cumsum(_unpack(header["index"], np.int64))
     index = pd.DatetimeIndex(times.astype("datetime64[ns]")).tz_localize("UTC")
-    symbols = tuple(fields["symbols"])
+    symbols = tuple(header["symbols"])
     rows = index.get_indexer(pd.DatetimeIndex(table["timestamp"].to_pandas()))
     columns = pd.Index(symbols).get_indexer(table["symbol"].to_pandas())
     split = np.full((len(index), len(symbols)), -1, dtype=np.int16)
     split[rows, columns] = table["split"].to_numpy()
-    target = fields["target"]
+    target = header["target"]
 
-    def one(m: int, members: tuple[Predictions, ...] = ()) -> Predictions:
+    def one(m: int) -> Fields:
         proba = np.full((*split.shape, 3), np.nan, dtype=np.float32)
         for k, name in enumerate(_columns(m)):
             proba[rows, columns, k] = tables[min(m, 1)][name].to_numpy()
-        fitted = fields["fitted"][m]
-        return Predictions(
-            index=index,
-            symbols=symbols,
-            proba=proba,
-            split=split,
-            splits=tuple(_tuples(Split, entry) for entry in fields["splits"]),
-            fits=tuple(_tuples(SplitFit, entry) for entry in fitted["fits"]),
-            quantiles=_levels(fitted["quantiles"]),
-            nonconformity=_levels(fitted["nonconformity"]),
-            target=None if target is None else Target(**target),
-            receptive_field=fields["receptive_field"],
-            members=members,
-        )
+        fitted = header["fitted"][m]
+        return {
+            "index": index,
+            "symbols": symbols,
+            "proba": proba,
+            "split": split,
+            "splits": tuple(_tuples(Split, entry) for entry in header["splits"]),
+            "fits": tuple(_tuples(SplitFit, entry) for entry in fitted["fits"]),
+            "quantiles": _levels(fitted["quantiles"]),
+            "nonconformity": _levels(fitted["nonconformity"]),
+            "target": None if target is None else Target(**target),
+            "receptive_field": header["receptive_field"],
+        }
 
-    return one(0, tuple(one(m) for m in range(1, len(fields["fitted"]))))
+    return [one(m) for m in range(len(header["fitted"]))]
 
 
 def _columns(m: int) -> list[str]:
@@ -155,19 +158,19 @@ def _columns(m: int) -> list[str]:
     return [f"{name}_{m}" if m else name for name in PROBABILITIES]
 
 
-def _fitted(one: Predictions) -> dict[str, Any]:
+def _fitted(one: Fields) -> dict[str, Any]:
     return {
-        "fits": [asdict(fit) for fit in one.fits],
-        "quantiles": _pack_or_none(one.quantiles),
-        "nonconformity": _pack_or_none(one.nonconformity),
+        "fits": [asdict(fit) for fit in one["fits"]],
+        "quantiles": _pack_or_none(one["quantiles"]),
+        "nonconformity": _pack_or_none(one["nonconformity"]),
     }
 
 
-def _digest(header: str, predictions: Predictions) -> str:
+def _digest(header: str, fields: Sequence[Fields]) -> str:
     digest = hashlib.sha256(header.encode())
-    for one in (predictions, *predictions.members):
-        digest.update(one.proba.tobytes())
-    digest.update(predictions.split.tobytes())
+    for one in fields:
+        digest.update(one["proba"].tobytes())
+    digest.update(fields[0]["split"].tobytes())
     return digest.hexdigest()
 
 

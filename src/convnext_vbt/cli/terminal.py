@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from convnext_vbt.market.download import Download
-    from convnext_vbt.pipeline import Run
     from convnext_vbt.report.compare import RunComparison
+    from convnext_vbt.runs.run import Run
 
 PIPED_WIDTH = 120
 HOLES_SHOWN = 10

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from convnext_vbt.cli import app
+from convnext_vbt.cli.commands import app
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.simulated import simulated_bars
-from convnext_vbt.rundir import read_manifest
+from convnext_vbt.runs.directory import read_manifest
 from convnext_vbt.storage import write_sealed
 from tests.processes import start
 from tests.strategies import write_tiny
@@ -168,7 +168,7 @@ def test_a_reader_that_leaves_is_no_error(monkeypatch, capfd):
     def leave(facts):
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    monkeypatch.setattr("convnext_vbt.terminal.print_bars", leave)
+    monkeypatch.setattr("convnext_vbt.cli.terminal.print_bars", leave)
     result = call("check", "simulated:bars=1200")
     assert result.exit_code == 1
     assert "error" not in result.stderr
@@ -231,7 +231,7 @@ def test_a_failed_split_exits_with_4_and_keeps_the_others(home, run, tmp_path):
 
 def test_help_does_not_import_the_heavy_packages():
     code = (
-        "import sys, convnext_vbt.cli; "
+        "import sys, convnext_vbt.cli.commands; "
         "heavy = {'torch', 'vectorbt', 'pandas', 'numpy', 'numba', 'plotly', 'rich'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )

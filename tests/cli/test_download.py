@@ -13,10 +13,10 @@ import pytest
 from convnext_vbt.market.cache import Shelf
 from convnext_vbt.market.download import download_bars
 from convnext_vbt.market.sources import load_bars
+from tests.cli.test_commands import call
 from tests.market.loopback import HOUR, START, client, make_bars, serving
 from tests.processes import ROOT, start
 from tests.strategies import write_tiny
-from tests.test_cli import call
 
 PAIR = ("BTC/USDT", "1h")
 SOURCE = "ccxt:binance:BTC/USDT:1h"
@@ -133,7 +133,7 @@ def test_network_and_cache_faults_exit_with_3(exchange, shelf):
 
 def test_without_ccxt_it_says_what_to_install():
     code = (
-        "import sys; sys.modules['ccxt'] = None; from convnext_vbt.cli import app; "
+        "import sys; sys.modules['ccxt'] = None; from convnext_vbt.cli.commands import app; "
         "app(['download', 'binance', 'BTC/USDT', '1h'])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)

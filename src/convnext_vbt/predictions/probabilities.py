@@ -1,85 +1,22 @@
-"""The seam: out-of-sample class probabilities and their file.
+"""Out-of-sample class probabilities, their quantiles of confidence and their conformal sets.
 
-The learning half writes a `Predictions`, the trading half reads it; neither knows the other.
 Dimensions: T bars, N symbols, K = 3 classes.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError, InputTypeError
-
-CLASSES = ("DOWN", "STAY", "UP")
-DOWN, STAY, UP = range(3)
-QUANTILE_LEVELS = np.linspace(0.0, 1.0, 1001)
-
-Range = tuple[int, int]
-"""A half-open range of bars [start, stop)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
-    """One walk-forward split: half-open ranges of bars, purged at every boundary."""
-
-    number: int
-    train: Range
-    valid: Range
-    calibration: Range
-    test: Range
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SplitFit:
-    """What training one split came to; losses are log-losses in nats per bar."""
-
-    number: int
-    epochs: int
-    """Optimiser steps or rounds taken up to the weights that were kept."""
-    valid_loss: float
-    prior_loss: float
-    """Log-loss of the training range's class frequencies on the validation range."""
-    temperature: float
-    prior: tuple[float, float, float]
-    """Class frequencies of the training range: DOWN, STAY, UP."""
-    num_scores: int = 0
-    """Bars that `Predictions.nonconformity` is of."""
-
-    @property
-    def learned(self) -> bool:
-        """Whether the validation loss ever beat the class prior's."""
-        return self.valid_loss < self.prior_loss - 1e-6  # less is rounding
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """What the probabilities speak of, so that the trade taken can be the trade predicted.
-
-    Barriers lie `up` and `down` x sigma_t x sqrt(horizon) from the next bar's open, sigma being
-    `market.volatility.ewma_volatility(halflife=halflife)`. For kind "fixed" the class is decided
-    at the horizon's close, outside a dead zone of those widths, and no barrier is touched.
-    """
-
-    kind: Literal["barrier", "fixed"] = "barrier"
-    horizon: int = 24
-    """Bars after the signal bar in which the outcome is decided."""
-    up: float = 1.0
-    down: float = 1.0
-    halflife: float = 24.0
-    """Of the volatility, in bars."""
-
-    def __post_init__(self) -> None:
-        if self.horizon < 1:
-            raise InputError(f"horizon must be at least 1 bar, got {self.horizon}")
-        for name in ("up", "down", "halflife"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise InputError(f"{name} must be positive and finite, got {getattr(self, name)}")
+from convnext_vbt.predictions import file
+from convnext_vbt.predictions.types import DOWN, QUANTILE_LEVELS, STAY, UP, Split, SplitFit, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -286,20 +223,19 @@ class Predictions:
 
         Columns timestamp, symbol, split, prob_down, prob_stay, prob_up.
         """
-        from convnext_vbt import _predictions_file
-
-        _predictions_file.write(self, Path(path))
+        every = (self, *self.members)
+        names = [field.name for field in dataclasses.fields(self) if field.name != "members"]
+        file.write(Path(path), [{name: getattr(one, name) for name in names} for one in every])
 
     @classmethod
-    def load(cls, path: str | Path) -> Predictions:
+    def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote.
 
         Raises `FileNotFoundError` when there is no such file and `ValueError` when it is damaged
         or of another format.
         """
-        from convnext_vbt import _predictions_file
-
-        return _predictions_file.read(Path(path))
+        fields, *members = file.read(Path(path))
+        return cls(**fields, members=tuple(cls(**member) for member in members))
 
 
 def _conformal_limit(scores: np.ndarray, count: int, coverage: float) -> float:

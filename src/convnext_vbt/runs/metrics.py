@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.config import Config
 from convnext_vbt.evidence.scores import score_splits
-from convnext_vbt.jsontypes import plain
 from convnext_vbt.learning.labels import labels_for
+from convnext_vbt.runs.config import Config
+from convnext_vbt.storage import plain
 from convnext_vbt.trading.sweep import FEW_TRADES, SweepResult
 
 

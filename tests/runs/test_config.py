@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from convnext_vbt.config import Config, load_config, parse_config, parse_values
 from convnext_vbt.errors import ConfigError
+from convnext_vbt.runs.config import Config, load_config, parse_config, parse_values
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def strategy(tmp_path, text):
@@ -20,12 +20,12 @@ def test_every_shipped_strategy_is_valid(path):
 
 
 def test_the_commented_template_states_the_defaults():
-    template = ROOT / "src/convnext_vbt/strategy.toml"
+    template = ROOT / "src/convnext_vbt/runs/strategy.toml"
     assert load_config(template) == Config()
 
 
 def test_the_template_names_every_key():
-    text = (ROOT / "src/convnext_vbt/strategy.toml").read_text()
+    text = (ROOT / "src/convnext_vbt/runs/strategy.toml").read_text()
     for section, values in Config().model_dump().items():
         for key in values if isinstance(values, dict) else ():
             if (section, key) == ("model", "version"):  # one value only, so no choice to show

@@ -1,0 +1,76 @@
+"""What predictions speak of: classes, splits and the target. Bars are counted from 0."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from convnext_vbt.errors import InputError
+
+CLASSES = ("DOWN", "STAY", "UP")
+DOWN, STAY, UP = range(3)
+QUANTILE_LEVELS = np.linspace(0.0, 1.0, 1001)
+
+Range = tuple[int, int]
+"""A half-open range of bars [start, stop)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """One walk-forward split: half-open ranges of bars, purged at every boundary."""
+
+    number: int
+    train: Range
+    valid: Range
+    calibration: Range
+    test: Range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitFit:
+    """What training one split came to; losses are log-losses in nats per bar."""
+
+    number: int
+    epochs: int
+    """Optimiser steps or rounds taken up to the weights that were kept."""
+    valid_loss: float
+    prior_loss: float
+    """Log-loss of the training range's class frequencies on the validation range."""
+    temperature: float
+    prior: tuple[float, float, float]
+    """Class frequencies of the training range: DOWN, STAY, UP."""
+    num_scores: int = 0
+    """Bars that `Predictions.nonconformity` is of."""
+
+    @property
+    def learned(self) -> bool:
+        """Whether the validation loss ever beat the class prior's."""
+        return self.valid_loss < self.prior_loss - 1e-6  # less is rounding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What the probabilities speak of, so that the trade taken can be the trade predicted.
+
+    Barriers lie `up` and `down` x sigma_t x sqrt(horizon) from the next bar's open, sigma being
+    `market.volatility.ewma_volatility(halflife=halflife)`. For kind "fixed" the class is decided
+    at the horizon's close, outside a dead zone of those widths, and no barrier is touched.
+    """
+
+    kind: Literal["barrier", "fixed"] = "barrier"
+    horizon: int = 24
+    """Bars after the signal bar in which the outcome is decided."""
+    up: float = 1.0
+    down: float = 1.0
+    halflife: float = 24.0
+    """Of the volatility, in bars."""
+
+    def __post_init__(self) -> None:
+        if self.horizon < 1:
+            raise InputError(f"horizon must be at least 1 bar, got {self.horizon}")
+        for name in ("up", "down", "halflife"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise InputError(f"{name} must be positive and finite, got {getattr(self, name)}")

@@ -1,0 +1,1 @@
+"""A run: its strategy file, its stages in order, its directory, its evidence."""

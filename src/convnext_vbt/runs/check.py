@@ -1,0 +1,70 @@
+"""What is to be known of bars before they are traded on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.learning.labels import labels_for
+from convnext_vbt.market.bars import ALWAYS_OPEN, Bars, step_text
+from convnext_vbt.market.gaps import closed_weekdays, find_gaps, short_sessions
+from convnext_vbt.market.spikes import find_spikes
+from convnext_vbt.predictions import CLASSES, Target
+from convnext_vbt.runs.bars import read_report
+from convnext_vbt.runs.config import Config, DataSection
+from convnext_vbt.storage import (
+    plain,
+)
+
+
+def _span(bars: Bars, gaps: pd.DataFrame, n: int) -> dict[str, Any]:
+    """How many bars a symbol has, from when to when, and what is missing between."""
+    index, own = bars.index[bars.present[:, n]], gaps[gaps["symbol"] == bars.symbols[n]]
+    return {
+        "bars": len(index),
+        "first": f"{index[0]:%Y-%m-%d %H:%M}",
+        "last": f"{index[-1]:%Y-%m-%d %H:%M}",
+        "gaps": len(own),
+        "missing_bars": int(own["missing"].sum()),
+    }
+
+
+def check_bars(source: str, *, strict: bool = False) -> dict[str, Any]:
+    """What is to be known of bars before they are traded on: reading, gaps, spikes, labels."""
+    report = read_report(Config(data=DataSection(source=source)), strict=strict)
+    bars = report.bars
+    gaps, spikes = find_gaps(bars), find_spikes(bars)
+    values = labels_for(bars, Target()).values
+    shares = {
+        symbol: dict(
+            zip(CLASSES, np.bincount(known, minlength=3) / max(len(known), 1), strict=True)
+        )
+        for symbol, known in zip(bars.symbols, (row[row >= 0] for row in values.T), strict=True)
+    }
+    sessions = bars.days_per_year != ALWAYS_OPEN
+    largest = gaps.sort_values(["missing", "start"], ascending=[False, True]).head(5)
+    facts: dict[str, Any] = plain(
+        {
+            "symbols": list(bars.symbols),
+            "step": step_text(bars.step),
+            "bars": len(bars),
+            "first": f"{bars.index[0]:%Y-%m-%d %H:%M}",
+            "last": f"{bars.index[-1]:%Y-%m-%d %H:%M}",
+            "bars_per_year": bars.bars_per_year,
+            "days_per_year": bars.days_per_year,
+            "closed_weekdays": closed_weekdays(bars) if sessions else None,
+            "short_sessions": short_sessions(bars) if sessions else None,
+            "reading": list(report.reading),
+            "changes": [{"count": c.count, "what": c.what} for c in report.changes],
+            "by_symbol": {name: _span(bars, gaps, n) for n, name in enumerate(bars.symbols)},
+            "gaps": len(gaps),
+            "missing_bars": int(gaps["missing"].sum()),
+            "largest_gaps": largest.to_dict("records"),
+            "spikes": len(spikes),
+            "largest_spikes": spikes.head(5).to_dict("records"),
+            "labels": shares,
+        }
+    )
+    return facts

@@ -1,0 +1,58 @@
+"""What a run would do, and about how long it would take, without doing it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from convnext_vbt.learning.training import training_flops
+from convnext_vbt.learning.walkforward import available_cores
+from convnext_vbt.runs.bars import read_bars
+from convnext_vbt.runs.config import Config
+from convnext_vbt.runs.directory import (
+    refuse_other_data,
+    run_directory,
+)
+from convnext_vbt.runs.strategy import prepare, with_own
+
+FLOPS_A_SECOND = 9e10
+"""What one core of a server of 2024 trains at, for the estimate of a dry run and nothing else."""
+
+
+def plan(
+    config: Config,
+    *,
+    out: str | Path = "reports",
+    jobs: int | None = None,
+    strict: bool = False,
+) -> dict[str, Any]:
+    """What `run` would do, without doing it."""
+    directory = run_directory(config, out)
+    bars = read_bars(config, strict=strict)
+    refuse_other_data(directory, bars)
+    stages = prepare(config, bars)
+    first, lists = stages.splits[0], config.sweep
+    cells = len(with_own(lists.threshold, config.rule.threshold)) * len(
+        with_own(lists.risk, config.trading.risk)
+    )
+    for multiples in (lists.stop_multiple, lists.take_profit_multiple, lists.hysteresis or (0,)):
+        cells *= len(multiples)
+    finished = len(list((directory / "splits").glob("*.json")))
+    side_by_side = min(jobs or available_cores(), len(stages.splits))
+    seconds = 1.0  # a baseline's
+    if config.model.kind == "convnext":
+        flops = training_flops(config.model, config.training, len(stages.features.names))
+        seconds = flops / FLOPS_A_SECOND
+    return {
+        "directory": str(directory),
+        "splits": len(stages.splits),
+        "finished": finished,
+        "jobs": side_by_side,
+        "minutes": seconds * (len(stages.splits) - finished) / side_by_side / 60,
+        "train": first.calibration[1] - first.train[0],
+        "test": first.test[1] - first.test[0],
+        "purge": config.labels.horizon,
+        "features": len(stages.features.names),
+        "cells": cells,
+        "bars": len(bars),
+    }
