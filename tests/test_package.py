@@ -1,3 +1,4 @@
+import ast
 import importlib
 import subprocess
 import sys
@@ -62,3 +63,20 @@ def test_every_module_imports_and_says_what_it_is(path):
         return
     module = importlib.import_module(".".join(parts).removesuffix(".__init__"))
     assert module.__doc__
+
+
+def test_a_type_checker_sees_the_very_names_that_are_loaded():
+    stub = ast.parse((ROOT / "src/convnext_vbt/__init__.pyi").read_text())
+    typed = {}
+    for node in stub.body:
+        if isinstance(node, ast.ImportFrom):
+            for name in node.names:
+                assert name.asname == name.name  # else a stub does not export it
+                typed[name.name] = f"{node.module}.{name.name}"
+    assert sorted(typed) == list(cv.__all__)
+    for name, home in typed.items():
+        module, _, attribute = home.rpartition(".")
+        if name in cv._MODULES:
+            assert home == f"convnext_vbt.{cv._MODULES[name]}"
+        else:
+            assert getattr(importlib.import_module(module), attribute) is getattr(cv, name)
