@@ -25,8 +25,7 @@ format: .venv/.development
 	$(BIN)/ruff format .
 
 bench: .venv/.benchmarks
-	for name in prediction training features labels sweep statistics startup end_to_end scaling latency report; do \
-		$(BIN)/python -m benchmarks.$$name --quick || exit 1; done
+	$(BIN)/python -m benchmarks.record --quick
 
 .venv/.runtime: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed"; exit 1; }
