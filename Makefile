@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: backtest test test-all lint format bench clean
+.PHONY: backtest test test-all lint format docs bench clean
 
 backtest: .venv/.runtime
 	$(BIN)/convnext-vbt run strategies/quickstart.toml
@@ -23,6 +23,11 @@ lint: .venv/.development
 format: .venv/.development
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: .venv/.development
+	$(BIN)/python -W error -m pdoc --no-show-source --no-include-undocumented -o docs/api \
+		convnext_vbt convnext_vbt.errors
+	@echo "API reference: docs/api/convnext_vbt.html"
 
 bench: .venv/.benchmarks
 	$(BIN)/python -m benchmarks.record --quick

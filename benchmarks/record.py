@@ -33,8 +33,7 @@ EVERY = (
 # What is measured, then the benchmark and its figures.
 ROWS = (
     (
-        "prediction against batched sliding windows as long as the receptive field (the same "
-        "function), against windows of 256 bars",
+        "prediction against windows as long as the receptive field (same function), of 256 bars",
         "prediction",
         ("dense_over_exact_windows", "dense_over_windows_256"),
     ),
@@ -44,13 +43,12 @@ ROWS = (
         ("dense_over_exact_windows", "dense_over_windows_256"),
     ),
     (
-        "sweep of 100 rules x 10 stops x 10 risks against vectorbt's Rust `from_signals` plus the "
-        "same metrics, orders equal (two threads)",
+        "sweep, 100 rules x 10 stops x 10 risks (two threads), against vectorbt's Rust engine",
         "sweep",
         ("over_vectorbt",),
     ),
     (
-        "sweep of 2,500 rules x 4 risks against the same, which is given its signals ready made",
+        "sweep, 2,500 rules x 4 risks, against the same, which is given its signals ready made",
         "sweep",
         ("few_risks_over_vectorbt",),
     ),
