@@ -144,12 +144,7 @@ def random_signs(bars: Bars, seed: int) -> Bars:
 
 def verdict_on(config: Config, bars: Bars, predictions: Predictions) -> Assessment:
     """What a run of this strategy would say, as the first one on its data."""
-    return assess(
-        make_sweep(config, bars, predictions),
-        initial=config.rule.threshold,
-        risk=config.trading.risk,
-        seed=config.seed,
-    )
+    return assess(make_sweep(config, bars, predictions), preset=config.preset)
 
 
 def facts(judged: Assessment) -> Record:
@@ -187,7 +182,7 @@ def best_of(
         for own, res in zip(configs, sweeps, strict=True)
     ]
     judged = [
-        facts(assess(res, head, trials=trials, seed=own.seed))
+        facts(assess(res, head, trials=trials, preset=own.preset))
         for own, res, head in zip(configs, sweeps, heads, strict=True)
         if head.dsr >= LEAST_DSR
     ]

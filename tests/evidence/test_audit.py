@@ -274,11 +274,11 @@ def test_a_size_from_tomorrow_is_caught(bars):
 
 
 def test_a_threshold_chosen_on_the_test_range_is_caught(bars):
-    def hindsight(res, *, initial, risk):
+    def hindsight(res, preset):
         """The rule that will have done best, from the first split on."""
         best = res.metrics["total_return"].idxmax()[0]
         column = res.signals.columns.get_level_values("threshold").get_loc(best)
-        found = nested_selection(res, initial=best, risk=risk)
+        found = nested_selection(res, replace(preset, initial=best))
         columns = pd.MultiIndex.from_arrays([["S0"]], names=["symbol"])
         alone = res.signals.take([column])
         return replace(
@@ -293,8 +293,8 @@ def test_a_threshold_chosen_on_the_test_range_is_caught(bars):
 
 @pytest.mark.parametrize("price", ["open", "close"])
 def test_a_fill_in_the_signals_own_bar_is_caught(bars, price):
-    def same_bar(res, *, initial, risk):
-        found = nested_selection(res, initial=initial, risk=risk)
+    def same_bar(res, preset):
+        found = nested_selection(res, preset)
         early = {}
         for name in (*LEVELS, "size"):
             values = getattr(found.signals, name)

@@ -6,6 +6,7 @@ import pytest
 from convnext_vbt.evidence.baselines import FIGURES, _addition, _sentence, compare
 from convnext_vbt.evidence.compare import Difference, sharpe_difference
 from convnext_vbt.evidence.headline import headline
+from convnext_vbt.evidence.selection import Preset
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
@@ -22,7 +23,7 @@ def results():
 
 
 def test_each_is_held_against_the_first_on_the_same_days(results):
-    found = compare(results, risk=0.005)
+    found = compare(results, preset=Preset(risk=0.005))
     assert list(found.table.index) == list(results)
     heads = {name: headline(res, risk=0.005) for name, res in results.items()}
     for name, head in heads.items():

@@ -15,7 +15,7 @@ from convnext_vbt.evidence.nulls import (
     compare,
     random_sides_null,
 )
-from convnext_vbt.evidence.selection import nested_selection
+from convnext_vbt.evidence.selection import Preset, nested_selection
 from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.window import daily_returns
 from convnext_vbt.market.bars import FIELDS
@@ -172,7 +172,7 @@ def test_draws_follow_the_seed_and_not_the_chunks(bars, monkeypatch):
 def test_it_trades_at_the_headlines_risk(bars):
     result = make_sweep(bars, make_predictions(bars))
     small, large = (
-        random_sides_null(result, nested_selection(result, risk=risk), risk=risk, draws=50)
+        random_sides_null(result, nested_selection(result, Preset(risk=risk)), risk=risk, draws=50)
         for risk in (0.001, 0.002)
     )
     assert small.observed == pytest.approx(headline(result, risk=0.001).sharpe)
@@ -284,12 +284,12 @@ def test_rotating_signals_is_rotating_predictions(bars):
 
 def test_circular_shifts_select_anew_and_find_no_skill(bars):
     clever = make_sweep(bars, make_predictions(bars, skill=6.0))
-    selection = nested_selection(clever, initial="q0.30")
+    selection = nested_selection(clever, Preset(initial="q0.30"))
     found = circular_shift_null(clever, selection, initial="q0.30", draws=39, seed=2)
     assert found.p_value == 1 / 40
     rng = np.random.default_rng(2)
     shifted = replace(clever, rules=_rotated(clever, rng))
-    account = nested_selection(shifted, initial="q0.30").simulation
+    account = nested_selection(shifted, Preset(initial="q0.30")).simulation
     assert found.draws[0] == sharpe_ratio(daily_returns(account), 365)
     assert found.total_returns[0] == pytest.approx(account.equity[-1, 0] / 10_000 - 1)
 

@@ -9,6 +9,7 @@ from convnext_vbt.evidence.retraining import (
     shuffled_labels,
     shuffled_labels_null,
 )
+from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.stages import Stages
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.learning.splits import WalkForward
@@ -78,20 +79,24 @@ def observed(bars):
 def test_what_is_learned_from_labels_is_lost_with_them():
     bars = trending_bars()
     sharpe = observed(bars)
-    found = shuffled_labels_null(bars, STAGES, observed=sharpe, draws=9, seed=1)
+    found = shuffled_labels_null(bars, STAGES, Preset(seed=1), observed=sharpe, draws=9)
     assert sharpe > 2
     assert found.p_value == 0.1
     assert found.observed == sharpe
-    again = shuffled_labels_null(bars, STAGES, observed=sharpe, draws=5, seed=1)
+    again = shuffled_labels_null(bars, STAGES, Preset(seed=1), observed=sharpe, draws=5)
     np.testing.assert_array_equal(again.draws, found.draws[:5])
 
 
 def test_memory_longer_than_a_block_is_lost_with_blocks():
     bars = trending_bars()
     sharpe = observed(bars)
-    found = bootstrapped_bars_null(bars, STAGES, observed=sharpe, block_bars=3, draws=9, seed=1)
+    found = bootstrapped_bars_null(
+        bars, STAGES, Preset(seed=1), observed=sharpe, block_bars=3, draws=9
+    )
     assert found.p_value == 0.1
-    kept = bootstrapped_bars_null(bars, STAGES, observed=sharpe, block_bars=1000, draws=3, seed=1)
+    kept = bootstrapped_bars_null(
+        bars, STAGES, Preset(seed=1), observed=sharpe, block_bars=1000, draws=3
+    )
     assert np.median(kept.draws) > np.max(found.draws)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from convnext_vbt.evidence.selection import REASONS, daily_returns, nested_selection
+from convnext_vbt.evidence.selection import REASONS, Preset, daily_returns, nested_selection
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.trading.records import ORDER_DTYPE, TRADE_DTYPE
 from convnext_vbt.trading.signals import LEVELS, Signals
@@ -53,7 +53,7 @@ def test_every_choice_is_the_best_of_a_sweep_made_on_that_day(result):
 
 def test_the_first_two_splits_have_the_initial_threshold(result):
     assert list(nested_selection(result).choices["threshold"][:2]) == ["q0.80"] * 2  # the middle
-    choices = nested_selection(result, initial="q0.30").choices
+    choices = nested_selection(result, Preset(initial="q0.30")).choices
     assert list(choices["threshold"][:2]) == ["q0.30"] * 2
     assert list(choices["reason"][:2]) == [REASONS[1]] * 2
     assert np.isnan(choices["sharpe"].iloc[0])
@@ -68,7 +68,7 @@ def test_the_usual_threshold_is_initial_where_it_was_swept():
 
 def test_an_initial_threshold_that_was_not_swept_is_refused(result):
     with pytest.raises(ValueError, match=r"initial = 'q0\.95' is not among the rules; there are"):
-        nested_selection(result, initial="q0.95")
+        nested_selection(result, Preset(initial="q0.95"))
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
@@ -124,7 +124,7 @@ def test_a_position_carries_over_when_the_rule_changes():
     result = make_sweep(
         bars, preds, signals=Signals.from_frames(**frames), stop=0.9, max_holding=None
     )
-    selection = nested_selection(result, initial="first")
+    selection = nested_selection(result, Preset(initial="first"))
     assert list(selection.choices["rule"]) == ["first", "first", "second", "second"]
     trades = selection.simulation.trades
     assert len(trades) == 1
@@ -144,7 +144,7 @@ def test_ties_go_to_the_higher_threshold(result):
         for name in (*LEVELS, "size")
     }
     twins = make_sweep(result.bars, result.predictions, signals=Signals.from_frames(**frames))
-    choices = nested_selection(twins, initial=0.2).choices
+    choices = nested_selection(twins, Preset(initial=0.2)).choices
     assert list(choices["threshold"][:2]) == [0.2, 0.2]
     assert set(choices["threshold"][2:]) == {"q0.95"}
 
@@ -160,13 +160,13 @@ def test_without_thirty_trades_anywhere_the_initial_rule_stays():
 
 def test_exit_levels_are_selected_too_where_a_list_was_swept(result):
     wide = make_sweep(result.bars, result.predictions, hysteresis=[0.0, 0.1])
-    selection = nested_selection(wide, initial=("q0.60", 0.1))
+    selection = nested_selection(wide, Preset(initial=("q0.60", 0.1)))
     assert list(selection.choices.columns[:2]) == ["threshold", "hysteresis"]
     assert tuple(selection.choices.iloc[0, :2]) == ("q0.60", 0.1)
-    by_threshold = nested_selection(wide, initial="q0.60").choices
+    by_threshold = nested_selection(wide, Preset(initial="q0.60")).choices
     assert tuple(by_threshold.iloc[0, :2]) == ("q0.60", 0.0)
     with pytest.raises(ValueError, match="not among the rules"):
-        nested_selection(wide, initial=("q0.60", 0.2))
+        nested_selection(wide, Preset(initial=("q0.60", 0.2)))
 
 
 def test_a_single_rule_without_parameters_is_traded_as_it_is(result):
@@ -181,11 +181,12 @@ def test_a_single_rule_without_parameters_is_traded_as_it_is(result):
 
 
 def test_risk_is_given_and_never_selected(result):
-    more = nested_selection(result, risk=0.01)
+    more = nested_selection(result, Preset(risk=0.01))
     pd.testing.assert_frame_equal(more.choices, nested_selection(result).choices)
     lone = make_sweep(result.bars, result.predictions, threshold=["q0.60"], risk=[0.001, 0.01])
     np.testing.assert_array_equal(
-        nested_selection(lone, risk=0.01).simulation.equity, lone.simulation(risk=0.01).equity
+        nested_selection(lone, Preset(risk=0.01)).simulation.equity,
+        lone.simulation(risk=0.01).equity,
     )
 
 

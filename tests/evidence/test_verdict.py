@@ -8,6 +8,7 @@ import pytest
 from convnext_vbt.evidence.headline import deflated, headline
 from convnext_vbt.evidence.ledger import Trials
 from convnext_vbt.evidence.nulls import random_sides_null
+from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.verdict import Facts, assess, judge
 from convnext_vbt.evidence.window import Window, daily_returns
@@ -166,7 +167,8 @@ def result():
 
 def test_assess_puts_the_parts_together(result):
     trials = Trials(num_runs=7, num_rules=40, variance=0.001)
-    found = assess(result, initial="q0.60", risk=0.05, trials=trials, seed=3, draws=60)
+    preset = Preset(initial="q0.60", risk=0.05, seed=3)
+    found = assess(result, preset=preset, trials=trials, draws=60)
     head = headline(result, initial="q0.60", risk=0.05, num_trials=7, seed=3)
     assert head.selection.simulation.trades["capped"].any()  # else the risk would hardly matter
     assert replace(found.headline, selection=head.selection) == head
@@ -178,7 +180,7 @@ def test_assess_puts_the_parts_together(result):
     assert found.doubled_costs_sharpe == sharpe_ratio(daily_returns(doubled), 365)
     assert null.observed == pytest.approx(head.sharpe)
     assert found.hindsight.num_trials == 40
-    again = assess(result, head, trials=trials, seed=3, draws=60)
+    again = assess(result, head, preset=Preset(seed=3), trials=trials, draws=60)
     assert again.verdict == found.verdict
     assert found.verdict == judge(
         Facts(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from convnext_vbt.evidence.headline import headline
+from convnext_vbt.evidence.headline import headline_of
 from convnext_vbt.live.account import FLAT, Account, Holding
 from convnext_vbt.live.decision import decide
 from convnext_vbt.live.trained import recent
@@ -19,7 +19,7 @@ def replay(trained, result, num_bars, *, more=0):
     are needed tell where the stops of held positions lie.
     """
     config = trained.config
-    head = headline(result, initial=config.initial_threshold, risk=config.trading.risk)
+    head = headline_of(result, config.preset)
     selection, bars, start = head.selection, result.bars, result.window[0]
     worst, pairs = 0.0, []
     for t in range(result.window[1] - 1 - num_bars, result.window[1] - 1):

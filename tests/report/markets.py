@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import QUANTILE_LEVELS, Predictions, Split, SplitFit, Target
@@ -111,7 +112,7 @@ def make_sweep(*, bars: Bars | None = None, splits: int = 3, **arguments: Any) -
 def quick_render(res: SweepResult, **arguments: Any) -> str:
     """`render` with few random draws, for tests that are not about them."""
     selected = arguments.get("selected") or {}
-    assessment = assess(res, risk=selected.get("risk"), draws=40)
+    assessment = assess(res, preset=Preset(risk=selected.get("risk")), draws=40)
     return render(res, **{"provenance": {}, "assessment": assessment} | arguments)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.predictions import Predictions
 from convnext_vbt.report import formats, payload
@@ -204,7 +205,7 @@ def test_a_click_on_the_heatmap_selects_and_the_address_remembers(res, desk):
 
 
 def test_the_csv_holds_every_trade_of_the_account_in_view(res, desk):
-    head = assess(res, risk=0.01, draws=1).headline.selection.simulation.trades
+    head = assess(res, preset=Preset(risk=0.01), draws=1).headline.selection.simulation.trades
     cell = res.simulation(**FIXED, stop_multiple=1.0, symbol="BTC/USDT").trades
     assert desk.page.text_content("#trade-count") == str(len(head))
     for view, trades in (("headline", head), ("cell", cell)):

@@ -11,6 +11,7 @@ from scipy.stats import kurtosis, norm, skew
 from convnext_vbt.evidence.baselines import compare
 from convnext_vbt.evidence.ledger import Trials
 from convnext_vbt.evidence.scores import score_splits
+from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.report import figures, judgement
@@ -30,7 +31,7 @@ def res():
 
 @pytest.fixture(scope="module")
 def assessment(res):
-    return assess(res, risk=0.01, trials=TRIALS, draws=199)
+    return assess(res, preset=Preset(risk=0.01), trials=TRIALS, draws=199)
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +234,7 @@ def test_a_panel_is_one_account():
 
 def test_baselines_stand_beside_the_network(small, page):
     other = make_sweep(bars=small.bars, threshold=["q0.50", "q0.60"], risk=0.01)
-    found = compare({"convnext": small, "logistic": other}, risk=0.01)
+    found = compare({"convnext": small, "logistic": other}, preset=Preset(risk=0.01))
     text = quick_render(small, baselines=found)
     assert html.escape(found.sentences[0].replace(" -", " −")) in text
     table = text[text.index("Table of baselines") :].partition("</table>")[0]
@@ -249,12 +250,16 @@ def test_a_network_that_added_nothing_is_said_to_be_its_base_alone(small):
     made = small.predictions
     fits = tuple(replace(fit, epochs=0 if fit.number == 1 else 7) for fit in made.fits)
     idle = replace(small, predictions=replace(made, fits=fits))
-    on_base = compare({"convnext": idle, "logistic": small}, base="logistic", risk=0.01)
+    on_base = compare(
+        {"convnext": idle, "logistic": small}, base="logistic", preset=Preset(risk=0.01)
+    )
     text = quick_render(idle, baselines=on_base)
     assert text.count("<td>0: logistic regression alone") == 1
     assert "The network stands on logistic regression: its probabilities start" in text
     assert "adds nothing to the logistic regression that it stands on" in text
-    apart = quick_render(idle, baselines=compare({"convnext": idle, "logistic": small}, risk=0.01))
+    apart = quick_render(
+        idle, baselines=compare({"convnext": idle, "logistic": small}, preset=Preset(risk=0.01))
+    )
     assert "alone" not in apart[apart.index("Scores of each split") :].partition("</table>")[0]
     assert "stands on" not in apart
 

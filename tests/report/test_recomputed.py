@@ -9,6 +9,7 @@ import pytest
 from sklearn import metrics as sk
 
 from convnext_vbt.evidence.ledger import Trials
+from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.report import payload
 from convnext_vbt.report.formats import FIGURE, format_interval, format_number
@@ -44,7 +45,7 @@ def res():
 
 @pytest.fixture(scope="module")
 def assessment(res):
-    return assess(res, risk=0.02, trials=TRIALS, draws=99)
+    return assess(res, preset=Preset(risk=0.02), trials=TRIALS, draws=99)
 
 
 @pytest.fixture(scope="module")

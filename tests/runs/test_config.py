@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from convnext_vbt.errors import ConfigError
+from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.runs.config import Config, load_config, parse_config, parse_values
 
 ROOT = Path(__file__).parents[2]
@@ -136,3 +137,13 @@ def test_lists_on_the_command_line(text, values):
 def test_a_malformed_range_is_refused(text):
     with pytest.raises(ConfigError, match="--threshold"):
         parse_values(text, name="threshold")
+
+
+def test_what_is_fixed_beforehand_is_the_strategys_own():
+    rule, trading = {"threshold": 0.6}, {"risk": 0.02}
+    document = {"rule": rule, "trading": trading, "seed": 3}
+    assert parse_config(document).preset == Preset(initial=0.6, risk=0.02, seed=3)
+    chosen = parse_config(document | {"selection": {"initial": "q0.80"}})
+    assert chosen.preset.initial == "q0.80"
+    own = parse_config(document | {"rule": rule | {"file": "mine.py:rule"}})
+    assert own.preset.initial is None

@@ -11,7 +11,7 @@ Dimensions: T bars, N symbols, K splits.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import joblib
@@ -20,6 +20,7 @@ import numpy as np
 from convnext_vbt.errors import InputError
 from convnext_vbt.evidence.audit_report import AuditReport, Check, Cut, LateStart
 from convnext_vbt.evidence.garbage import garbage_after
+from convnext_vbt.evidence.selection import USUAL, Preset
 from convnext_vbt.evidence.stages import AuditStages
 from convnext_vbt.evidence.trace import (
     AFTER_TRAINING,
@@ -46,11 +47,9 @@ NUM_ODD_BARS = 4
 def audit(
     bars: Bars,
     stages: AuditStages,
+    preset: Preset = USUAL,
     *,
-    seed: int = 0,
     num_random_bars: int = NUM_RANDOM_BARS,
-    initial: Hashable | None = None,
-    risk: float | None = None,
     jobs: int = 1,
 ) -> AuditReport:
     """Replace the future by garbage again and again; report the first thing that noticed.
@@ -58,30 +57,21 @@ def audit(
     Cuts are all boundaries of all splits, `num_random_bars` bars at random, as many at which the
     account entered (there only the open of the entry bar is known), the first bars in doubling
     steps, and bars beside gaps and without volume. Every split is trained twice, `jobs` side by
-    side; otherwise the weights of the first training are used. `initial` and `risk` as in
-    `nested_selection`.
+    side; otherwise the weights of the first training are used.
 
     Raises `ValueError` when a stage fails on garbage that it accepts as bars; the message names
     the bar after which it began.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of few trades, of divisions in the user's own code
-        return _Audit(bars, stages, seed, initial, risk).report(num_random_bars, jobs)
+        return _Audit(bars, stages, preset).report(num_random_bars, jobs)
 
 
 class _Audit:
     """One audit: the run as it is, beside which every other one is laid."""
 
-    def __init__(
-        self,
-        bars: Bars,
-        stages: AuditStages,
-        seed: int,
-        initial: Hashable | None,
-        risk: float | None,
-    ) -> None:
-        self.bars, self.stages, self.seed = bars, stages, seed
-        self.initial, self.risk = initial, risk
+    def __init__(self, bars: Bars, stages: AuditStages, preset: Preset) -> None:
+        self.bars, self.stages, self.preset = bars, stages, preset
         self.real = Prepared.of(stages, bars)
         self.splits = list(self.real.splits)
 
@@ -111,7 +101,7 @@ class _Audit:
         return fits[: len(self.splits)], fits[len(self.splits) :]
 
     def _prepared(self, cut: Cut) -> Prepared:
-        garbage = garbage_after(self.bars, cut.bar, keep_open=cut.next_open, seed=self.seed)
+        garbage = garbage_after(self.bars, cut.bar, keep_open=cut.next_open, seed=self.preset.seed)
         try:
             return Prepared.of(self.stages, garbage)
         except ValueError as error:
@@ -120,7 +110,7 @@ class _Audit:
     def _trade(self, run: Prepared) -> Traded:
         preds = self.stages.forecast(run.bars, run.features, self.splits, self.fits)
         result = self.stages.sweep(run.bars, preds)
-        selection = self.stages.select(result, initial=self.initial, risk=self.risk)
+        selection = self.stages.select(result, self.preset)
         return Traded(predictions=preds, result=result, selection=selection)
 
     def _failure(self, cut: Cut, error: Exception) -> str:
@@ -173,7 +163,7 @@ class _Audit:
 
     def _cuts(self, num_random_bars: int) -> list[Cut]:
         """All cuts in order of time, each once."""
-        rng = np.random.default_rng(self.seed)
+        rng = np.random.default_rng(self.preset.seed)
         last = len(self.bars) - 2
         cuts = [*_boundaries(self.splits)]
         drawn = rng.choice(last + 1, size=min(num_random_bars, last + 1), replace=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -15,7 +15,8 @@ from convnext_vbt.evidence.compare import (
     difference_sentence,
     sharpe_difference,
 )
-from convnext_vbt.evidence.headline import CONFIDENCE, Headline, headline
+from convnext_vbt.evidence.headline import CONFIDENCE, Headline, headline_of
+from convnext_vbt.evidence.selection import USUAL, Preset
 from convnext_vbt.trading.sweep import SweepResult
 
 NAMES = {
@@ -46,12 +47,10 @@ class Comparison:
 def compare(
     results: Mapping[str, SweepResult],
     *,
+    preset: Preset = USUAL,
     base: str | None = None,
-    initial: Hashable | None = None,
-    risk: float | None = None,
-    seed: int = 0,
 ) -> Comparison:
-    """Compare the headlines of sweeps by name; `initial`, `risk`, `seed` as in `headline`.
+    """Compare the headlines of sweeps by name, all traded by one `preset`.
 
     All must have been traded over the same bars and test ranges. `base` is the name of the one
     that the first stands on, as a network on logistic regression. Differences are those of
@@ -60,9 +59,7 @@ def compare(
     Raises `ValueError` for fewer than two sweeps and for sweeps of different ranges.
     """
     _check(results)
-    heads = {
-        name: headline(res, initial=initial, risk=risk, seed=seed) for name, res in results.items()
-    }
+    heads = {name: headline_of(res, preset) for name, res in results.items()}
     first, *others = heads
     rows = {first: _row(heads[first], None)}
     sentences = []
@@ -72,7 +69,7 @@ def compare(
             heads[first].selection.simulation,
             days_per_year=heads[name].days_per_year,
             confidence=CONFIDENCE,
-            seed=seed,
+            seed=preset.seed,
         )
         rows[name] = _row(heads[name], difference)
         sentence = _addition if name == base else _sentence

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from convnext_vbt.evidence import stats
-from convnext_vbt.evidence.selection import Selection, nested_selection
+from convnext_vbt.evidence.selection import USUAL, Preset, Selection, nested_selection
 from convnext_vbt.evidence.window import daily_returns
 from convnext_vbt.trading.sweep import SweepResult
 
@@ -63,10 +63,15 @@ def headline(
 ) -> Headline:
     """The result that could have been had: nested selection, traded as one account.
 
-    `initial` and `risk` as in `nested_selection`. `num_trials` is how many distinct strategies
-    have been tried on this data, this one included. Several symbols share the account.
+    `initial`, `risk` and `seed` as in `Preset`. `num_trials` is how many distinct strategies have
+    been tried on this data, this one included. Several symbols share the account.
     """
-    selection = nested_selection(res, initial=initial, risk=risk)
+    return headline_of(res, Preset(initial=initial, risk=risk, seed=seed), num_trials=num_trials)
+
+
+def headline_of(res: SweepResult, preset: Preset = USUAL, *, num_trials: int = 1) -> Headline:
+    """`headline` of what was fixed beforehand as a whole."""
+    selection = nested_selection(res, preset)
     account = selection.simulation
     equity = np.append(account.init_cash * account.equity.shape[1], account.equity.sum(axis=1))
     growth = float(equity[-1] / equity[0])
@@ -75,7 +80,7 @@ def headline(
     skewness, kurtosis = moments(returns)
     year = math.sqrt(res.bars.days_per_year)
     daily_sharpe = stats.sharpe_ratio(returns)
-    low, high = stats.sharpe_confidence_interval(returns, CONFIDENCE, seed=seed)
+    low, high = stats.sharpe_confidence_interval(returns, CONFIDENCE, seed=preset.seed)
     traded, positive = _splits(selection, equity)
     return Headline(
         total_return=growth - 1.0,
@@ -93,7 +98,7 @@ def headline(
         trades=len(account.trades),
         splits_traded=traded,
         splits_positive=positive,
-        risk=res.reference_risk if risk is None else risk,
+        risk=res.reference_risk if preset.risk is None else preset.risk,
         selection=selection,
     )
 

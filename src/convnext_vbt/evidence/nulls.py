@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.evidence.selection import Selection, nested_selection
+from convnext_vbt.evidence.selection import Preset, Selection, nested_selection
 from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.window import Window, daily_returns, money_returns
 from convnext_vbt.trading import kernel
@@ -141,7 +141,7 @@ def circular_shift_null(
     sharpes, growths = np.empty(draws), np.empty(draws)
     for m in range(draws):
         shifted = replace(res, rules=_rotated(res, rng))
-        account = nested_selection(shifted, initial=initial, risk=risk).simulation
+        account = nested_selection(shifted, Preset(initial=initial, risk=risk)).simulation
         returns = daily_returns(account)
         sharpes[m] = sharpe_ratio(returns, year)
         growths[m] = np.prod(1.0 + returns)

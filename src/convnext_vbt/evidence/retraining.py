@@ -5,7 +5,7 @@ Dimensions: T bars, N symbols.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import pandas as pd
 
 from convnext_vbt.errors import InputError
 from convnext_vbt.evidence.nulls import Null, compare
-from convnext_vbt.evidence.selection import nested_selection
+from convnext_vbt.evidence.selection import USUAL, Preset, nested_selection
 from convnext_vbt.evidence.stages import Stages
 from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.window import daily_returns
@@ -28,12 +28,10 @@ NUM_DRAWS = 9
 def shuffled_labels_null(
     bars: Bars,
     stages: Stages,
+    preset: Preset = USUAL,
     *,
     observed: float,
-    initial: Hashable | None = None,
-    risk: float | None = None,
     draws: int = NUM_DRAWS,
-    seed: int = 0,
 ) -> Null:
     """Train every split anew on labels that are permuted in time within each symbol.
 
@@ -47,19 +45,17 @@ def shuffled_labels_null(
         preds = stages.predict(bars, features, shuffled_labels(labels, rng), splits)
         return stages.sweep(bars, preds)
 
-    return _retrained(draw, observed, initial, risk, draws, seed)
+    return _retrained(draw, preset, observed, draws)
 
 
 def bootstrapped_bars_null(
     bars: Bars,
     stages: Stages,
+    preset: Preset = USUAL,
     *,
     observed: float,
     block_bars: float,
-    initial: Hashable | None = None,
-    risk: float | None = None,
     draws: int = NUM_DRAWS,
-    seed: int = 0,
 ) -> Null:
     """Run everything on bars that are drawn from these in blocks of `block_bars` on average.
 
@@ -74,7 +70,7 @@ def bootstrapped_bars_null(
         preds = stages.predict(drawn, stages.features(drawn), labels, stages.splits(labels))
         return stages.sweep(drawn, preds)
 
-    return _retrained(draw, observed, initial, risk, draws, seed)
+    return _retrained(draw, preset, observed, draws)
 
 
 def shuffled_labels(labels: Any, rng: np.random.Generator) -> Any:
@@ -115,16 +111,14 @@ def bootstrapped_bars(bars: Bars, block_bars: float, rng: np.random.Generator) -
 
 def _retrained(
     draw: Callable[[np.random.Generator], SweepResult],
+    preset: Preset,
     observed: float,
-    initial: Hashable | None,
-    risk: float | None,
     draws: int,
-    seed: int,
 ) -> Null:
     sharpes, growths = np.empty(draws), np.empty(draws)
-    for m, child in enumerate(np.random.SeedSequence(seed).spawn(draws)):
+    for m, child in enumerate(np.random.SeedSequence(preset.seed).spawn(draws)):
         res = draw(np.random.default_rng(child))
-        returns = daily_returns(nested_selection(res, initial=initial, risk=risk).simulation)
+        returns = daily_returns(nested_selection(res, preset).simulation)
         sharpes[m] = sharpe_ratio(returns, res.bars.days_per_year)
         growths[m] = np.prod(1.0 + returns)
     return compare(observed, sharpes, growths - 1.0)

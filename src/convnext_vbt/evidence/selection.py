@@ -38,6 +38,23 @@ REASONS = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """What is fixed before any result is seen: given, never selected."""
+
+    initial: Hashable | None = None
+    """What is traded until there are two earlier test ranges, and where no rule qualifies: a
+    threshold (the first rule that has it) or the tuple of all the rule's levels. None takes
+    "q0.90" if that was swept, else the middle rule."""
+    risk: float | None = None
+    """Share of equity that a trade of full size risks; None takes the sweep's reference risk."""
+    seed: int = 0
+    """Of every interval, null and random cut."""
+
+
+USUAL = Preset()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Selection:
     """The rule chosen for each split, and the one account that follows the choices."""
@@ -55,31 +72,28 @@ class Selection:
     """By split number: half-open range of bars of the simulation."""
 
 
-def nested_selection(
-    res: SweepResult, *, initial: Hashable | None = None, risk: float | None = None
-) -> Selection:
+def nested_selection(res: SweepResult, preset: Preset = USUAL) -> Selection:
     """Choose each split's rule by what was known at the close of the bar before its test range.
 
     At split k that is the rule with the best Sharpe ratio of daily net returns from the start of
     the window to that close, among rules with at least 30 trades closed by then. Equal ratios go
     to the higher number in the threshold, then to the later column. Until there are two earlier
-    test ranges, and where no rule qualifies, it is `initial`: a threshold (the first rule that has
-    it) or the tuple of all the rule's levels; None takes "q0.90" if that was swept, else the
-    middle rule. Several symbols share one account.
+    test ranges, and where no rule qualifies, it is `preset.initial`. Several symbols share one
+    account.
 
     Swept stop and take-profit multiples are selected with the rule; until then they are 1, or the
     first of their list. Rules are compared at the sweep's reference risk; the joined signals are
-    traded at `risk` (None: the reference risk).
+    traded at `preset.risk`.
 
     `choices` has the rule's levels ("threshold", ..., and the multiples of which several were
     swept), then sharpe (annual) and trades of the chosen rule up to that close (NaN and 0 for the
     first split, which nothing precedes), candidates (rules that qualified) and reason.
 
-    Raises `ValueError` when `initial` is not among the rules.
+    Raises `ValueError` when `preset.initial` is not among the rules.
     """
     window = Window(res)
     rules, columns_RN, multiples_R2 = _candidates(res)
-    first = _initial(rules, initial)
+    first = _initial(rules, preset.initial)
     ranges = _test_ranges(res.predictions, res.window)
     starts = [start for start, _ in ranges.values()]
     sharpe_RK, trades_RK = _track_records(res, window, columns_RN, multiples_R2, starts)
@@ -101,7 +115,7 @@ def nested_selection(
         choices=choices.set_index(pd.Index(ranges, name="split")),
         signals=signals,
         brackets=brackets,
-        simulation=window.simulate(signals, brackets, risk=risk),
+        simulation=window.simulate(signals, brackets, risk=preset.risk),
         test_ranges=ranges,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from convnext_vbt.evidence.selection import Selection, nested_selection
+from convnext_vbt.evidence.selection import Preset, Selection, nested_selection
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions, Split
 from convnext_vbt.trading.sweep import SweepResult
@@ -56,5 +56,5 @@ class AuditStages:
     sweep: Callable[[Bars, Predictions], SweepResult]
     parts: Callable[[Any], Mapping[str, Mapping[str, np.ndarray]]] = no_parts
     """What a fit consists of, in the order in which it is made: {"weights": {name: array}, ...}."""
-    select: Callable[..., Selection] = nested_selection
-    """From a sweep, with `initial` and `risk`: the account that the headline speaks of."""
+    select: Callable[[SweepResult, Preset], Selection] = nested_selection
+    """From a sweep and what was fixed beforehand: the account that the headline speaks of."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from convnext_vbt.evidence.by_symbol import figures_by_symbol
-from convnext_vbt.evidence.headline import Headline, deflated, headline
+from convnext_vbt.evidence.headline import Headline, deflated, headline_of
 from convnext_vbt.evidence.hindsight import Hindsight, hindsight
 from convnext_vbt.evidence.ledger import Trials, rule_entries, trials_of
 from convnext_vbt.evidence.nulls import NUM_DRAWS, Null, random_sides_null
+from convnext_vbt.evidence.selection import USUAL, Preset
 from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.window import Window, daily_returns
 from convnext_vbt.storage import plain
@@ -219,22 +219,20 @@ def assess(
     res: SweepResult,
     head: Headline | None = None,
     *,
-    initial: Hashable | None = None,
-    risk: float | None = None,
+    preset: Preset = USUAL,
     trials: Trials | None = None,
-    seed: int = 0,
     draws: int = NUM_DRAWS,
 ) -> Assessment:
     """Headline, best cell in hindsight, direction null and verdict of a sweep.
 
-    `head` is the headline if it was made already; then `initial` and `risk` are not read.
+    `head` is the headline if it was made already; then only the seed of `preset` is read.
     `trials` is what the ledger counted, this run included; None counts this sweep alone.
     """
     if trials is None:
         alone = trials_of(rule_entries(res, ""))
         trials = Trials(num_runs=1, num_rules=alone.num_rules, variance=alone.variance)
     if head is None:
-        head = headline(res, initial=initial, risk=risk, seed=seed)
+        head = headline_of(res, preset)
     head = deflated(head, trials.num_runs)
     window, year = Window(res), res.bars.days_per_year
 
@@ -243,7 +241,7 @@ def assess(
 
     chosen = head.selection
     doubled = window.simulate(chosen.signals, chosen.brackets, risk=head.risk, cost_multiple=2.0)
-    null = random_sides_null(res, head.selection, risk=head.risk, draws=draws, seed=seed)
+    null = random_sides_null(res, head.selection, risk=head.risk, draws=draws, seed=preset.seed)
     holding, costly = sharpe(window.buy_and_hold()), sharpe(doubled)
     facts = Facts(
         total_return=head.total_return,
@@ -262,7 +260,7 @@ def assess(
     )
     return Assessment(
         headline=head,
-        hindsight=hindsight(res, trials, seed=seed),
+        hindsight=hindsight(res, trials, seed=preset.seed),
         trials=trials,
         random_sides=null,
         buy_and_hold_sharpe=holding,

@@ -11,6 +11,7 @@ import numpy as np
 from convnext_vbt import __version__
 from convnext_vbt.evidence.baselines import NAMES as BASELINES
 from convnext_vbt.evidence.baselines import Comparison
+from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.verdict import Assessment, assess
 from convnext_vbt.evidence.window import Window
 from convnext_vbt.market.bars import step_text
@@ -83,7 +84,8 @@ def render(
     grid = payload.Grid.of(res.metrics)
     fixed = None if selected is None else grid.find(selected)
     if assessment is None:
-        assessment = assess(res, risk=None if fixed is None else grid.cell(fixed)["risk"])
+        risk = None if fixed is None else grid.cell(fixed)["risk"]
+        assessment = assess(res, preset=Preset(risk=risk))
     start = 0 if fixed is None else fixed
     title = title or f"Walk-forward backtest: {_symbols(res)}, {step_text(res.bars.step)}"
     simulated = is_simulated(res, str(provenance.get("Source", "")))

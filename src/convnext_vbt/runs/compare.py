@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from convnext_vbt.errors import ConfigError, FewTradesWarning, InputError
-from convnext_vbt.evidence.headline import deflated, headline
+from convnext_vbt.evidence.headline import deflated, headline_of
 from convnext_vbt.report.compare import Contender, RunComparison, compare_runs
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.directory import read_manifest, read_metrics
@@ -79,9 +79,7 @@ def _contender(folder: Path, name: str) -> Contender:
     with warnings.catch_warnings():  # few trades are told of each run itself
         warnings.simplefilter("ignore", FewTradesWarning)
         result = make_sweep(config, bars, predictions)
-    head = headline(
-        result, initial=config.initial_threshold, risk=config.trading.risk, seed=config.seed
-    )
+    head = headline_of(result, config.preset)
     return Contender(
         name=name,
         result=result,

@@ -20,6 +20,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from convnext_vbt.errors import ConfigError, InputError
+from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.learning.splits import WalkForward
 from convnext_vbt.learning.training import ModelConfig, TrainingConfig
 from convnext_vbt.predictions import Target
@@ -122,11 +123,12 @@ class Config(BaseModel):
         return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
 
     @property
-    def initial_threshold(self) -> float | str | None:
-        """The threshold that nested selection begins with; a user's own rule may have none."""
-        if self.selection.initial is not None or self.rule.file is not None:
-            return self.selection.initial
-        return self.rule.threshold
+    def preset(self) -> Preset:
+        """What the strategy fixes before any result is seen; a user's own rule has no threshold."""
+        initial = self.selection.initial
+        if initial is None and self.rule.file is None:
+            initial = self.rule.threshold
+        return Preset(initial=initial, risk=self.trading.risk, seed=self.seed)
 
     @property
     def sha256(self) -> str:

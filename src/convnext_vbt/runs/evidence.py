@@ -14,7 +14,7 @@ from typing import Any
 
 from convnext_vbt.errors import FewTradesWarning
 from convnext_vbt.evidence.baselines import Comparison, compare
-from convnext_vbt.evidence.headline import Headline, headline
+from convnext_vbt.evidence.headline import Headline, headline_of
 from convnext_vbt.evidence.ledger import (
     DataSet,
     Trials,
@@ -89,18 +89,13 @@ def gather_evidence(
     device: str = "auto",
 ) -> Evidence:
     """Headline, verdict, baselines and nulls of a run; enters the ledger once for each run."""
-    head = headline(
-        result,
-        initial=config.initial_threshold,
-        risk=config.trading.risk,
-        seed=config.seed,
-    )
+    head = headline_of(result, config.preset)
     trials = _frozen_trials(directory)
     if trials is None:
         trials = _enter(directory, config, result, head)
     full = config.evidence == "full"
     return Evidence(
-        assessment=assess(result, head, trials=trials, seed=config.seed),
+        assessment=assess(result, head, trials=trials, preset=config.preset),
         baselines=compare_baselines(directory, config, result, jobs=jobs),
         retrained=retrain_nulls(config, result, head, jobs=jobs, device=device) if full else {},
         sharpe_by_seed=sharpe_by_seed(config, result),
@@ -136,10 +131,8 @@ def compare_baselines(
     model = config.model
     return compare(
         results,
+        preset=config.preset,
         base=model.base if model.kind == "convnext" and model.base in results else None,
-        initial=config.initial_threshold,
-        risk=config.trading.risk,
-        seed=config.seed,
     )
 
 
@@ -153,16 +146,18 @@ def retrain_nulls(
 ) -> dict[str, Null]:
     """The nulls that train again, each draw a whole walk-forward; for `evidence = "full"`."""
     stages = run_stages(config, jobs=jobs, device=device)
-    initial, risk = config.initial_threshold, config.trading.risk
     return {
         "shuffled_labels": shuffled_labels_null(
-            result.bars, stages, observed=head.sharpe, initial=initial, risk=risk, seed=config.seed
+            result.bars, stages, config.preset, observed=head.sharpe
         ),
         "bootstrapped_bars": bootstrapped_bars_null(
-            result.bars, stages, observed=head.sharpe, block_bars=config.labels.horizon / 4,
-            initial=initial, risk=risk, seed=config.seed,
+            result.bars,
+            stages,
+            config.preset,
+            observed=head.sharpe,
+            block_bars=config.labels.horizon / 4,
         ),
-    }  # fmt: skip
+    }
 
 
 def sharpe_by_seed(config: Config, result: SweepResult) -> list[float]:
@@ -172,8 +167,7 @@ def sharpe_by_seed(config: Config, result: SweepResult) -> list[float]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FewTradesWarning)
             alone = make_sweep(config, result.bars, member)
-        initial, risk = config.initial_threshold, config.trading.risk
-        sharpes.append(headline(alone, initial=initial, risk=risk, seed=config.seed).sharpe)
+        sharpes.append(headline_of(alone, config.preset).sharpe)
     return sharpes
 
 

@@ -47,10 +47,8 @@ def audit_strategy(
     return audit(
         bars,
         audit_stages(config),
-        seed=config.seed,
+        config.preset,
         num_random_bars=num_random_bars,
-        initial=config.initial_threshold,
-        risk=config.trading.risk,
         jobs=jobs or available_cores(),
     )
 
