@@ -71,14 +71,14 @@ def trained_run(folder: Path) -> Path:
 def decision_ms(directory: str, repeats: int) -> dict[str, float]:
     """A decision at each of the last bars, the first one apart, and how many were entries."""
     from convnext_vbt.live.decision import decide
-    from convnext_vbt.live.desk import open_desk, time_of
+    from convnext_vbt.live.session import open_session, time_of
     from convnext_vbt.live.trained import difference_from_backtest
 
-    desk = open_desk(directory)
+    session = open_session(directory)
     now = time_of("2100-01-01", "--as-of")
     assert now is not None
-    bars, _ = desk.bars(now, replay=True)
-    difference = difference_from_backtest(desk.trained, bars)
+    bars, _ = session.bars(now, replay=True)
+    difference = difference_from_backtest(session.trained, bars)
     if difference is None or difference > 1e-5:
         raise AssertionError(f"live and backtest differ by {difference}")
     taken = []
@@ -86,7 +86,7 @@ def decision_ms(directory: str, repeats: int) -> dict[str, float]:
     for back in range(repeats):
         known = bars.rows(0, len(bars) - back)
         start = time.perf_counter()
-        found = decide(desk.trained, known, desk.account)
+        found = decide(session.trained, known, session.account)
         taken.append(1e3 * (time.perf_counter() - start))
         entries += found.decisions[0].entry is not None
     return {

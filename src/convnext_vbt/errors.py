@@ -72,12 +72,12 @@ class WriteError(ConvnextVbtError, OSError):
     @classmethod
     def of(cls, path: Path, error: OSError) -> WriteError:
         """Says which file, why, and what to do; keeps the error's number."""
-        told = cls(
+        made = cls(
             f"{path} cannot be written ({error.strerror or error}); make room there or give --out "
             "another folder, then run the same command again: what is finished is kept"
         )
-        told.errno = error.errno
-        return told
+        made.errno = error.errno
+        return made
 
 
 class SplitError(ConvnextVbtError, RuntimeError):

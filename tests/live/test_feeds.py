@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from convnext_vbt.errors import ConfigError, DataError
-from convnext_vbt.live.desk import open_desk
+from convnext_vbt.live.session import open_session
 from convnext_vbt.live.watch import watch
 from convnext_vbt.market.download import download_bars
 from convnext_vbt.market.sources import load_bars
@@ -43,18 +43,18 @@ def heard():
 
 
 @pytest.fixture
-def desk(finished, exchange, heard):
-    return open_desk(finished.directory, source=[SOURCE], symbol="SIM/USDT", tell=heard.append)
+def session(finished, exchange, heard):
+    return open_session(finished.directory, source=[SOURCE], symbol="SIM/USDT", notify=heard.append)
 
 
 @pytest.fixture
-def moments(desk, exchange):
+def moments(session, exchange):
     def sleep(seconds):
         exchange.now += round(1000 * seconds)
         exchange.down = clock(exchange) < exchange.back
         exchange.woken.append(clock(exchange))
 
-    return watch(desk, clock=lambda: clock(exchange), sleep=sleep)
+    return watch(session, clock=lambda: clock(exchange), sleep=sleep)
 
 
 def millis(time):
@@ -66,40 +66,40 @@ def clock(exchange):
 
 
 def at_the_exchanges_time(monkeypatch, exchange):
-    monkeypatch.setattr("convnext_vbt.live.desk.utc_now", lambda: clock(exchange))
+    monkeypatch.setattr("convnext_vbt.live.session.utc_now", lambda: clock(exchange))
 
 
-def test_one_decision_fetches_what_is_missing_first(desk, exchange, heard, bars, monkeypatch):
+def test_one_decision_fetches_what_is_missing_first(session, exchange, heard, bars, monkeypatch):
     at_the_exchanges_time(monkeypatch, exchange)
-    found, notes = desk.look(None)
+    found, notes = session.look(None)
     assert (found.bar, notes) == (bars.index[1094], [])
     assert found.difference < 1e-5
     assert heard == [f"fetched 5 new bars of {SOURCE}, up to {bars.index[1094]:%Y-%m-%d %H:%M} UTC"]
     assert [since for _, since in exchange.asked] == [millis(bars.index[STORED - 1])]
 
 
-def test_the_past_is_replayed_from_what_is_stored(desk, exchange, heard, bars):
-    found, _ = desk.look(bars.index[1080])
+def test_the_past_is_replayed_from_what_is_stored(session, exchange, heard, bars):
+    found, _ = session.look(bars.index[1080])
     assert (found.bar, heard, exchange.asked) == (bars.index[1079], [], [])
 
 
-def test_a_failed_fetch_is_told_and_stale_bars_are_refused(desk, exchange, heard, monkeypatch):
+def test_a_failed_fetch_is_told_and_stale_bars_are_refused(session, exchange, heard, monkeypatch):
     at_the_exchanges_time(monkeypatch, exchange)
     exchange.down = True
     with pytest.raises(DataError, match="closed 0 days 05:15:00 ago: a later one should be there"):
-        desk.look(None)
+        session.look(None)
     assert heard[0].startswith(f"{SOURCE} could not be fetched: binance: ")
     assert "HTTP 451" in heard[0]
     assert len(load_bars(SOURCE)) == STORED
 
 
 def test_a_failed_fetch_does_no_harm_while_the_last_finished_bar_is_stored(
-    desk, exchange, heard, bars, monkeypatch
+    session, exchange, heard, bars, monkeypatch
 ):
     at_the_exchanges_time(monkeypatch, exchange)
-    desk.look(None)
+    session.look(None)
     exchange.down = True
-    assert desk.look(None)[0].bar == bars.index[1094]
+    assert session.look(None)[0].bar == bars.index[1094]
     assert "could not be fetched" in heard[-1]
 
 
@@ -131,10 +131,10 @@ def test_an_exchange_that_is_down_for_hours_is_asked_at_every_close(moments, exc
     assert all("could not be fetched: binance" in line for line in failed)
 
 
-def test_without_ccxt_or_a_first_download_it_says_what_to_do(desk, finished, monkeypatch):
-    nothing = open_desk(finished.directory, source=["ccxt:binance:ETH/USDT:1h"])
+def test_without_ccxt_or_a_first_download_it_says_what_to_do(session, finished, monkeypatch):
+    nothing = open_session(finished.directory, source=["ccxt:binance:ETH/USDT:1h"])
     with pytest.raises(DataError, match="download them first: convnext-vbt download binance ETH"):
         nothing.look(None)
     monkeypatch.setitem(sys.modules, "ccxt", None)
     with pytest.raises(ConfigError, match=r"pip install .*, or replay with --as-of"):
-        desk.look(None)
+        session.look(None)

@@ -13,7 +13,7 @@ from convnext_vbt.learning.training import ModelConfig
 from convnext_vbt.live.account import Account
 from convnext_vbt.live.clock import check_fresh, finished_bars, stale_from
 from convnext_vbt.live.decision import decide
-from convnext_vbt.live.desk import open_desk, time_of
+from convnext_vbt.live.session import open_session, time_of
 from convnext_vbt.live.trained import open_trained, same_market
 from convnext_vbt.runs import run as pipeline
 from convnext_vbt.runs import strategy as stages
@@ -198,23 +198,23 @@ def test_a_damaged_run_is_named(finished, bars, tmp_path, name, damage, message)
 )
 def test_options_that_cannot_be_understood_are_refused(finished, given, message):
     with pytest.raises(ConfigError, match=message):
-        open_desk(finished.directory, **given)
+        open_session(finished.directory, **given)
 
 
 def test_a_desk_takes_the_words_of_the_command_line(finished):
-    desk = open_desk(
+    session = open_session(
         finished.directory, positions=["-0.25"], equity=5_000.0, entered=["2022-02-19 09:00"]
     )
-    held = desk.account.held["SIM/USDT"]
-    assert (held.units, held.side, desk.account.equity) == (-0.25, -1, 5_000.0)
+    held = session.account.held["SIM/USDT"]
+    assert (held.units, held.side, session.account.equity) == (-0.25, -1, 5_000.0)
     assert held.entered == pd.Timestamp("2022-02-19 09:00", tz="UTC")
-    assert open_desk(finished.directory).account.equity == 10_000.0
+    assert open_session(finished.directory).account.equity == 10_000.0
     assert time_of("2022-02-19T10:00+01:00", "--as-of") == held.entered
 
 
 def test_a_look_at_the_past_is_the_backtest_and_says_so(finished):
-    found, notes = open_desk(finished.directory).look(time_of("2022-02-19 12:30", "--as-of"))
+    found, notes = open_session(finished.directory).look(time_of("2022-02-19 12:30", "--as-of"))
     assert (str(found.bar), notes) == ("2022-02-19 11:00:00+00:00", [])
     assert found.difference < 1e-5
     with pytest.raises(DataError, match="give fresh bars with --data, or --as-of"):
-        open_desk(finished.directory).look(None)
+        open_session(finished.directory).look(None)

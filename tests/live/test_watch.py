@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from convnext_vbt.errors import DataError
-from convnext_vbt.live.desk import open_desk
+from convnext_vbt.live.session import open_session
 from convnext_vbt.live.watch import watch
 
 HOUR = pd.Timedelta(hours=1)
@@ -58,8 +58,10 @@ def heard():
 @pytest.fixture
 def moments(finished, market, heard):
     source = [str(market.path)]
-    desk = open_desk(finished.directory, source=source, symbol="SIM/USDT", tell=heard.append)
-    return watch(desk, clock=market.clock, sleep=market.sleep)
+    session = open_session(
+        finished.directory, source=source, symbol="SIM/USDT", notify=heard.append
+    )
+    return watch(session, clock=market.clock, sleep=market.sleep)
 
 
 def test_watching_decides_once_a_bar_as_soon_as_it_is_there(moments, market, heard, bars):

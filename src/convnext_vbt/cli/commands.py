@@ -282,17 +282,19 @@ def live_signal(
 ) -> None:
     """Say BUY, SELL or WAIT for the last finished bar; never places an order."""
     with exit_codes():
-        from convnext_vbt.live import desk, text, watch
+        from convnext_vbt.live import session, text, watch
 
-        place = desk.open_desk(
+        opened = session.open_session(
             directory, source=data or [], symbol=symbol, equity=equity,
             positions=position or [], entered=entered or [],
-            limits=desk.Limits(lot=lot, tick=tick, min_notional=min_notional),
-            tell=lambda line: typer.echo(line, err=True),
+            limits=session.Limits(lot=lot, tick=tick, min_notional=min_notional),
+            notify=lambda line: typer.echo(line, err=True),
         )  # fmt: skip
         if keep_on and as_of is not None:
             raise ConfigError("--watch looks at the clock and --as-of at the past; give one")
-        moments = watch.watch(place) if keep_on else [place.look(desk.time_of(as_of, "--as-of"))]
+        moments = (
+            watch.watch(opened) if keep_on else [opened.look(session.time_of(as_of, "--as-of"))]
+        )
         for decisions, notes in moments:
             if as_json:
                 typer.echo(json.dumps(text.to_dict(decisions) | {"notes": notes}))

@@ -19,7 +19,7 @@ from convnext_vbt.errors import ConvnextVbtError
 
 @contextlib.contextmanager
 def exit_codes(resume: str = "") -> Iterator[None]:
-    """What `errors` lists and what the system refuses is told in a line; all else is our bug."""
+    """Errors of ours and of the system end a command with a line; all others are bugs of ours."""
     warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
     handler = logging.Handler(logging.WARNING)
     # Not a StreamHandler: a progress display stands in for stderr while it lasts.
@@ -42,7 +42,7 @@ def exit_codes(resume: str = "") -> Iterator[None]:
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Tell of an error, a line each, and exit."""
+    """Print the error and exit."""
     for line in message.splitlines():
         typer.echo(f"error: {line}", err=True)
     raise typer.Exit(code) from None

@@ -388,11 +388,12 @@ def _gaps(bars: Bars, n: int) -> list[str]:
         return []
     gaps = find_gaps(bars)
     gaps = gaps[gaps["symbol"] == bars.symbols[n]]
-    told = (
+    if gaps.empty:
+        return []
+    return [
         f"{len(gaps)} gap(s), {int(gaps['missing'].sum())} bars missing, in the {len(bars):,} bars "
         "of history: the backtest would step over them just so"
-    )
-    return [told] if len(gaps) else []
+    ]
 
 
 def _why_missing(trained: Trained, split: Split, bars: Bars, n: int) -> str:

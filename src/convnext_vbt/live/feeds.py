@@ -20,7 +20,7 @@ class Feeds:
     """The exchanges that sources come from; other sources are no business of theirs."""
 
     shelves: tuple[Shelf, ...]
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
     """Hears what was fetched, each wait, and why a fetch failed."""
     _exchanges: dict[str, ccxt.Exchange] = field(default_factory=dict)
     """Kept open: an exchange's list of markets is asked for once."""
@@ -28,7 +28,7 @@ class Feeds:
     def fetch(self) -> bool:
         """Store what has finished since the last stored bar; whether every exchange answered.
 
-        What fails is told and no error: the stored bars may do, and stale ones are refused by
+        What fails is reported and is no error: the stored bars may do, and stale ones are refused by
         their time. A source of which nothing is stored is left to the reader, who says how to
         download it. Raises `ValueError` for a name that the exchange does not have.
         """
@@ -40,21 +40,21 @@ class Feeds:
             if shelf.exchange not in self._exchanges:
                 self._exchanges[shelf.exchange] = open_exchange(shelf.exchange)
             exchange = self._exchanges[shelf.exchange]
-            done = download_bars(exchange, shelf.symbol, shelf.timeframe, tell=self.tell)
+            done = download_bars(exchange, shelf.symbol, shelf.timeframe, tell=self.notify)
         except MissingPackageError as error:
             raise ConfigError(f"{shelf.source}: {error}, or replay with --as-of") from error
         except (DownloadError, OSError) as error:
-            self.tell(f"{shelf.source} could not be fetched: {error}")
+            self.notify(f"{shelf.source} could not be fetched: {error}")
             return False
         for line in _told(done):
-            self.tell(line)
+            self.notify(line)
         return True
 
 
-def open_feeds(sources: Sequence[str], tell: Callable[[str], None]) -> Feeds:
+def open_feeds(sources: Sequence[str], notify: Callable[[str], None]) -> Feeds:
     """The feeds of the `ccxt:` sources among these."""
     shelves = tuple(shelf_of(one) for one in sources if one.startswith("ccxt:"))
-    return Feeds(shelves=shelves, tell=tell)
+    return Feeds(shelves=shelves, notify=notify)
 
 
 def _is_begun(shelf: Shelf) -> bool:

@@ -10,7 +10,7 @@ import pandas as pd
 from convnext_vbt.errors import DataError
 from convnext_vbt.live.clock import check_fresh, stale_from, utc_now
 from convnext_vbt.live.decision import Decisions
-from convnext_vbt.live.desk import Desk
+from convnext_vbt.live.session import Session
 from convnext_vbt.market.bars import Bars
 
 SETTLE = pd.Timedelta(seconds=2)
@@ -22,7 +22,7 @@ LONGEST_OUTAGE_PAUSE = pd.Timedelta(minutes=5)
 
 
 def watch(
-    desk: Desk,
+    session: Session,
     *,
     clock: Callable[[], pd.Timestamp] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
@@ -30,17 +30,17 @@ def watch(
     """A decision at once and one at every later close, until it is interrupted.
 
     A `ccxt:` source is fetched before every look. A bar that is late, or a source that cannot be
-    read, is tried again until the bar after it is overdue too; `desk.feeds.tell` hears why.
+    read, is tried again until the bar after it is overdue too; `session.feeds.notify` hears why.
     Raises `DataError` then, and for all that `decide` refuses. While an exchange does not answer
     there is no end: it is asked again at every close, and nothing is decided on stale bars.
     """
-    desk.feeds.fetch()
+    session.feeds.fetch()
     now = clock()
-    bars, notes = desk.bars(now)
+    bars, notes = session.bars(now)
     while True:
-        yield desk.decide(bars, now), notes
+        yield session.decide(bars, now), notes
         sleep(max((_due(bars) - clock()).total_seconds(), 0.0))
-        bars, notes, now = _next(desk, bars, clock, sleep)
+        bars, notes, now = _next(session, bars, clock, sleep)
 
 
 def _due(bars: Bars) -> pd.Timestamp:
@@ -49,19 +49,19 @@ def _due(bars: Bars) -> pd.Timestamp:
 
 
 def _next(
-    desk: Desk,
+    session: Session,
     last: Bars,
     clock: Callable[[], pd.Timestamp],
     sleep: Callable[[float], None],
 ) -> tuple[Bars, list[str], pd.Timestamp]:
     """The bars as soon as there is a later one than the last, and when they were seen."""
     patience = stale_from(last) + last.step
-    told = ""
+    reported = ""
     while True:
-        answered = desk.feeds.fetch()
+        answered = session.feeds.fetch()
         now = clock()
         try:
-            bars, notes = desk.bars(now)
+            bars, notes = session.bars(now)
             if bars.index[-1] > last.index[-1]:
                 check_fresh(bars, now)
                 return bars, notes, now
@@ -72,9 +72,9 @@ def _next(
             if answered and now >= patience:
                 raise
             problem = f"{error}; trying again"
-        if problem != told:
-            desk.feeds.tell(problem)
-            told = problem
+        if problem != reported:
+            session.feeds.notify(problem)
+            reported = problem
         pause = min(LONGEST_PAUSE if answered else LONGEST_OUTAGE_PAUSE, last.step / 10)
         sleep((pause if now < patience else _until_next_close(last, now)).total_seconds())
 

@@ -84,8 +84,8 @@ def run(
     """Walk forward, sweep and report; whatever is already there and still valid is used again.
 
     `strict` refuses a data file in which anything had to be changed; else changes are logged.
-    `progress` hears of every finished split; in `watch`, an existing folder, those in training tell
-    how far they are.
+    `progress` is called for every finished split; splits in training write how far they are into
+    `watch`, an existing folder.
 
     Raises `ConfigError`, `DataError` or `SplitError`; finished splits stay on disk in any case.
     """
@@ -112,7 +112,7 @@ def run(
             watch=watch,
         )
         predictions.save(directory / "predictions.parquet")
-        return _finish(directory, config, bars, predictions, jobs=jobs, device=device)
+        return _sweep_and_report(directory, config, bars, predictions, jobs=jobs, device=device)
 
 
 def walk_forward(
@@ -165,12 +165,12 @@ def resweep(directory: str | Path, lists: Mapping[str, Sequence[Any]] | None = N
             manifest |= {"id8": config.id8, "config_sha256": config.sha256, "finished": False}
             manifest["trials"] = None
             write_sealed(new / "manifest.json", manifest)
-        return _finish(new, config, bars, predictions)
+        return _sweep_and_report(new, config, bars, predictions)
 
 
 @contextlib.contextmanager
 def _at_work(directory: Path, config: Config, bars: Bars, **facts: Any) -> Iterator[None]:
-    """Alone on a run directory, with everything that happens in its log."""
+    """Own the run directory; everything that happens goes into its log."""
     about = {
         "run": directory.name,
         "config": config.sha256,
@@ -209,7 +209,7 @@ def open_run(directory: str | Path) -> tuple[Config, Bars, Predictions]:
     return config, bars, predictions
 
 
-def _finish(
+def _sweep_and_report(
     directory: Path,
     config: Config,
     bars: Bars,

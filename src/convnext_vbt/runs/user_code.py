@@ -32,7 +32,7 @@ def load_function(reference: str) -> Callable[..., Any]:
     execute = spec.loader.exec_module
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and numba look their module up
-    _told(path, str(path), lambda: execute(module))
+    _reporting_errors(path, str(path), lambda: execute(module))
     function = getattr(module, name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
@@ -40,7 +40,7 @@ def load_function(reference: str) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def wrapped(*args: Any) -> Any:
-        return _told(path, reference, lambda: function(*args))
+        return _reporting_errors(path, reference, lambda: function(*args))
 
     return wrapped
 
@@ -53,8 +53,8 @@ def code_sha256(reference: str | None) -> str | None:
     return sha256_file(path) if path.is_file() else None
 
 
-def _told(path: Path, what: str, call: Callable[[], Any]) -> Any:
-    """Call the user's code; whatever it raises is told to the user with its own line."""
+def _reporting_errors(path: Path, what: str, call: Callable[[], Any]) -> Any:
+    """Call the user's code; whatever it raises becomes one message with its file and line."""
     try:
         return call()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Where live bars come from and what is decided for: the words of the command line made plain."""
+"""A live session: a run, the bars that it decides on and the account that it decides for."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from convnext_vbt.market.bars import Bars
 from convnext_vbt.runs.bars import read_bars
 from convnext_vbt.runs.config import Config, DataSection
 
-__all__ = ["Desk", "Limits", "open_desk", "time_of"]
+__all__ = ["Limits", "Session", "open_session", "time_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Desk:
+class Session:
     """A run, a source of bars, and the account."""
 
     trained: Trained
@@ -61,7 +61,7 @@ class Desk:
         return self.decide(bars, now), notes
 
 
-def open_desk(
+def open_session(
     directory: str | Path,
     *,
     source: Sequence[str] = (),
@@ -70,12 +70,12 @@ def open_desk(
     positions: Sequence[str] = (),
     entered: Sequence[str] = (),
     limits: Limits | None = None,
-    tell: Callable[[str], None] = lambda _: None,
-) -> Desk:
+    notify: Callable[[str], None] = lambda _: None,
+) -> Session:
     """Read the run; without `source` its own, without `equity` its strategy's initial cash.
 
     `positions` and `entered` are "0.5" and "2025-01-31T12:00" for a run of one symbol, else
-    "SYMBOL=0.5" and so on for each that is held. `tell` hears of new bars being fetched, and of
+    "SYMBOL=0.5" and so on for each that is held. `notify` hears of new bars being fetched, and of
     what a watch waits for.
     """
     trained = open_trained(directory)
@@ -91,13 +91,13 @@ def open_desk(
     if since:
         raise ConfigError(f"--entered {', '.join(since)}: give its --position too")
     chosen = tuple(source) if len(source) > 1 else source[0] if source else config.data.source
-    return Desk(
+    return Session(
         trained=trained,
         source=chosen,
         symbol=symbol,
         account=Account(equity=config.trading.init_cash if equity is None else equity, held=held),
         limits=limits or Limits(),
-        feeds=open_feeds((chosen,) if isinstance(chosen, str) else chosen, tell),
+        feeds=open_feeds((chosen,) if isinstance(chosen, str) else chosen, notify),
     )
 
 
