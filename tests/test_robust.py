@@ -235,9 +235,11 @@ def test_a_folder_of_somebody_else_is_told(home, whole, copy):
     try:
         new = run_tiny(home, copy.parent / "new")
         there = run_tiny(home, copy.parent)
+        read = [call("runs", "--out", copy.parent), call("gate", copy, "--min-dsr", 0)]
     finally:
         os.seteuid(0)
     assert (new.exit_code, there.exit_code) == (3, 3)
+    assert [each.exit_code for each in read] == [0, 5]  # read, and the gate is shut
     assert "cannot be made (Permission denied); give --out" in new.stderr
     assert "run.log cannot be written (Permission denied)" in there.stderr
     assert content(copy) == before

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from convnext_vbt.errors import InputError, WriteError
+from convnext_vbt.system import replace_file, sync_folder
 
 DIGEST = "digest"
 
@@ -35,21 +36,13 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        replace_file(temporary, path)
+        sync_folder(path.parent)
     except OSError as error:
         raise WriteError.of(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def remove_temporary(folder: Path) -> None:

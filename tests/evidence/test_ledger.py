@@ -1,3 +1,4 @@
+import errno
 import json
 import math
 import subprocess
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from convnext_vbt.errors import WriteError
 from convnext_vbt.evidence.headline import headline
 from convnext_vbt.evidence.ledger import (
     DataSet,
@@ -190,11 +192,12 @@ def test_concurrent_writers_lose_and_mix_nothing(tmp_path):
 
 KILLED = """
 import os, sys
-from convnext_vbt.evidence.ledger import _locked
-import fcntl
 from pathlib import Path
-with _locked(Path(sys.argv[1]), os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
-    os.write(descriptor, b'{"key": "half')
+from convnext_vbt.evidence.ledger import _append, _lock_file
+from convnext_vbt.system import exclusive
+path = Path(sys.argv[1])
+with exclusive(_lock_file(path)):
+    _append(path, b'{"key": "half')
     os.kill(os.getpid(), 9)
 """
 
@@ -205,6 +208,34 @@ def test_a_writer_that_is_killed_leaves_no_lock_behind(tmp_path):
     record(path, DATA, [entry("a")])
     with pytest.warns(UserWarning, match="the first is line 1"):
         assert count_trials(path, DATA).num_rules == 1
+
+
+def test_a_disk_without_locks_is_written_and_read_all_the_same(tmp_path, monkeypatch):
+    def flock(descriptor, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    record(tmp_path / "ledger.jsonl", DATA, [entry("a"), entry("b")])
+    assert count_trials(tmp_path / "ledger.jsonl", DATA).num_rules == 2
+
+
+def test_a_full_disk_cuts_no_line_off(tmp_path, monkeypatch):
+    def fsync(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "ledger.jsonl"
+    record(path, DATA, [entry("a")])
+    before = path.read_bytes()
+    monkeypatch.setattr("os.fsync", fsync)
+    with pytest.raises(WriteError, match=r"ledger.jsonl cannot be written \(No space left"):
+        record(path, DATA, [entry("b")])
+    assert path.read_bytes() == before
+
+
+def test_a_ledger_in_no_folder_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WriteError, match=r"ledger\.jsonl cannot be written"):
+        record(tmp_path / "file" / "ledger.jsonl", DATA, [entry("a")])
 
 
 def test_every_rule_of_a_sweep_is_one_trial_whatever_the_risks(bars):

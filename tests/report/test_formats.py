@@ -1,9 +1,11 @@
 import math
 
+import pandas as pd
 import pytest
 
 from convnext_vbt.report.formats import (
     FIGURES,
+    format_day,
     format_interval,
     format_number,
     level_label,
@@ -58,3 +60,8 @@ def test_levels_in_words():
 def test_every_figure_is_explained():
     assert all(figure.help.endswith(".") and figure.label for figure in FIGURES)
     assert len({figure.name for figure in FIGURES}) == len(FIGURES)
+
+
+def test_a_day_in_words_has_no_leading_zero():
+    assert format_day(pd.Timestamp("2022-01-03 13:00", tz="UTC")) == "3 January 2022"
+    assert format_day(pd.Timestamp("2021-12-31")) == "31 December 2021"

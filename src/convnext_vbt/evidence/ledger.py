@@ -7,13 +7,11 @@ the number of days.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -24,6 +22,7 @@ from convnext_vbt.errors import InputError, WriteError
 from convnext_vbt.evidence.headline import Headline
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.storage import sha256_json
+from convnext_vbt.system import exclusive
 from convnext_vbt.trading.sweep import GRID, SweepResult
 
 Kind = Literal["run", "rule"]
@@ -128,16 +127,17 @@ def record(path: str | Path, dataset: DataSet, entries: Iterable[Entry]) -> None
 
     Whole or not at all for other processes: one write to the end of the file, under a lock.
     """
+    path = Path(path)
     lines = [_line(dataset, entry) for entry in entries]
-    with _locked(Path(path), os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
-        there = _read(descriptor)
+    with exclusive(_lock_file(path)):
+        there = path.read_bytes() if path.exists() else b""
         known = set(there.splitlines())
         new = [line for line in dict.fromkeys(lines) if line not in known]
         if not new:
             return
         # A writer that was killed may have left half a line: ours begin on one of their own.
         start = b"" if not there or there.endswith(b"\n") else b"\n"
-        _write(Path(path), descriptor, start + b"\n".join(new) + b"\n")
+        _append(path, start + b"\n".join(new) + b"\n")
 
 
 def count_trials(path: str | Path, dataset: DataSet) -> Trials:
@@ -202,8 +202,8 @@ def _parse(line: bytes) -> tuple[DataSet, Entry]:
 def _entries(path: Path) -> Iterator[tuple[DataSet, Entry]]:
     if not path.is_file():
         return
-    with _locked(path, os.O_RDONLY, fcntl.LOCK_SH) as descriptor:
-        lines = _read(descriptor).splitlines()
+    with exclusive(_lock_file(path)):
+        lines = path.read_bytes().splitlines()
     faulty = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -223,30 +223,21 @@ def _entries(path: Path) -> Iterator[tuple[DataSet, Entry]]:
         )
 
 
-@contextmanager
-def _locked(path: Path, flags: int, lock: int) -> Iterator[int]:
-    """The file's descriptor under this lock, which a killed process gives back too."""
-    descriptor = os.open(path, flags, 0o644)
-    try:
-        fcntl.flock(descriptor, lock)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _lock_file(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
 
 
-def _read(descriptor: int) -> bytes:
-    with os.fdopen(os.dup(descriptor), "rb") as file:
-        file.seek(0)
-        return file.read()
-
-
-def _write(path: Path, descriptor: int, data: bytes) -> None:
+def _append(path: Path, data: bytes) -> None:
     """Append, or leave the file as it was and raise `WriteError`: a full disk cuts no line off."""
-    before = os.fstat(descriptor).st_size
     try:
-        while data:
-            data = data[os.write(descriptor, data) :]
-        os.fsync(descriptor)
+        with path.open("ab", buffering=0) as file:
+            before = os.fstat(file.fileno()).st_size
+            try:
+                while data:
+                    data = data[file.write(data) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(before)
+                raise
     except OSError as error:
-        os.ftruncate(descriptor, before)
         raise WriteError.of(path, error) from error

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from convnext_vbt import storage
 from convnext_vbt.errors import CacheError, InputError
 from convnext_vbt.market.bars import FIELDS, Bars
+from convnext_vbt.system import exclusive
 
 ENVIRONMENT = "CONVNEXT_VBT_CACHE"
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -93,21 +94,11 @@ class Shelf:
     @contextlib.contextmanager
     def lock(self, on_wait: Callable[[], None]) -> Iterator[None]:
         """Be the only writer; `on_wait` is called before waiting for another process."""
-        from filelock import FileLock, Timeout
-
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            on_wait()
-            lock.acquire()
-        try:
-            for leftover in self.folder.glob(".*.tmp"):  # of a killed writer: we hold the lock
-                leftover.unlink()
+        with exclusive(self.folder / ".lock", on_wait) as alone:
+            if alone:
+                storage.remove_temporary(self.folder)
             yield
-        finally:
-            lock.release()
 
     def append(self, frame: pd.DataFrame) -> Path:
         """Store a page of new bars; it must not overlap what is there."""

@@ -14,7 +14,7 @@ from convnext_vbt import __version__
 from convnext_vbt.report import accounts, figures, layout, payload, tables
 from convnext_vbt.report.compare import Contender, Row, RunComparison
 from convnext_vbt.report.document import render_document
-from convnext_vbt.report.formats import FIGURE, format_interval, format_number
+from convnext_vbt.report.formats import FIGURE, format_day, format_interval, format_number
 from convnext_vbt.storage import plain, write_text
 
 if TYPE_CHECKING:
@@ -52,7 +52,10 @@ def render_comparison(found: RunComparison) -> str:
         script=("tables.js", "charts.js", "compare.js"),
         data={"figures": charts, "dark": layout.DARK},
         title=f"Comparison of {len(found.rows)} runs",
-        when=f"Out of sample in all of them from {found.first:%-d %B %Y} to {found.last:%-d %B %Y}",
+        when=(
+            f"Out of sample in all of them from {format_day(found.first)} to "
+            f"{format_day(found.last)}"
+        ),
         unequal=found.unequal,
         simulated=all(
             name.startswith("SIM/") for one in found.contenders for name in one.result.bars.symbols

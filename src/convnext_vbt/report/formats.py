@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 Kind = Literal[
@@ -135,6 +136,11 @@ def format_interval(low: float, high: float) -> str:
     if not (math.isfinite(low) and math.isfinite(high)):
         return "n/a"
     return f"{_fixed(low, 2)} to {_fixed(high, 2)}"
+
+
+def format_day(time: datetime) -> str:
+    """A date in words, the day without a leading zero: "3 January 2022"."""
+    return f"{time.day} {time:%B %Y}"
 
 
 def _fixed(value: float, digits: int) -> str:

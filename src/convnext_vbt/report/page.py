@@ -19,7 +19,13 @@ from convnext_vbt.report import accounts, cells, judgement, payload, returns, ta
 from convnext_vbt.report.caveats import generated, is_simulated
 from convnext_vbt.report.document import markup, render_document
 from convnext_vbt.report.evidence_section import baseline_context, evidence_context
-from convnext_vbt.report.formats import FIGURE, HEATMAP_FIGURES, THIN_TRADES, level_label
+from convnext_vbt.report.formats import (
+    FIGURE,
+    HEATMAP_FIGURES,
+    THIN_TRADES,
+    format_day,
+    level_label,
+)
 from convnext_vbt.report.glossary import GLOSSARY
 from convnext_vbt.report.model_section import (
     confidence_deciles,
@@ -274,7 +280,7 @@ def _subtitle(res: SweepResult) -> str:
     count = f" · {splits} walk-forward split{'s' * (splits != 1)}" if splits else ""
     number = len(res.account_metrics)
     cells = f"{number:,} cell{'s' * (number != 1)}"
-    return f"Out of sample from {index[0]:%-d %B %Y} to {index[-1]:%-d %B %Y}{count} · {cells}"
+    return f"Out of sample from {format_day(index[0])} to {format_day(index[-1])}{count} · {cells}"
 
 
 def _sweep_lead(grid: payload.Grid) -> str:

@@ -7,7 +7,6 @@ orders.parquet, metrics.json, report.html and run.log.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.metadata
 import json
 import logging
@@ -34,6 +33,7 @@ from convnext_vbt.storage import (
     sha256_file,
     write_sealed,
 )
+from convnext_vbt.system import exclusive
 
 logger = logging.getLogger("convnext_vbt")
 
@@ -65,22 +65,17 @@ def sole_owner(directory: Path) -> Iterator[None]:
     Raises `DataError` while another process works on it. The lock is the operating system's, so a
     killed process gives it back too.
     """
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(
-                f"another process is working on {directory}; wait until it is done (the same "
-                "command then takes over its splits), or give --out another folder"
-            ) from None
-        except OSError as error:  # a network disk without locks
-            logger.info("%s cannot be locked (%s)", directory, error.strerror)
-        else:
+
+    def refuse() -> None:
+        raise DataError(
+            f"another process is working on {directory}; wait until it is done (the same "
+            "command then takes over its splits), or give --out another folder"
+        )
+
+    with exclusive(directory / ".lock", on_wait=refuse) as alone:
+        if alone:
             remove_temporary(directory)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def write_manifest(
