@@ -9,10 +9,8 @@ from __future__ import annotations
 import difflib
 import json
 import math
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,11 +22,11 @@ from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.learning.splits import WalkForward
 from convnext_vbt.learning.training import ModelConfig, TrainingConfig
 from convnext_vbt.predictions import Target
+from convnext_vbt.runs.toml_text import override_value, read_document, refuse_escaped
 from convnext_vbt.storage import sha256_json
 from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.rules import RuleConfig
 
-MOST_BYTES = 1_000_000
 MOST_VALUES = 10_000
 LARGEST = 10**15
 """No key needs a larger number, and up to it every whole number is a float."""
@@ -147,24 +145,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     Raises `ConfigError` naming file, section, key, value and remedy.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
-        text = raw.decode("utf-8").replace("\r\n", "\n")
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: no such strategy file; `convnext-vbt init` writes one to start from"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as a strategy file: {error}") from None
-    if len(raw) > MOST_BYTES:
-        raise ConfigError(f"{path} is larger than {MOST_BYTES:,} bytes; is it a strategy file?")
-    try:
-        document = tomllib.loads(text)
-    except ValueError as error:  # a number of thousands of digits is no TOMLDecodeError
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from None
+    document = read_document(path)
     document.setdefault("name", path.stem)
     for override in overrides:
         _apply(document, override)
@@ -175,6 +156,7 @@ def parse_config(document: dict[str, Any], *, origin: str = "config") -> Config:
     """Validate a document of sections; `origin` opens every error message."""
     try:
         _refuse_odd_numbers(document, origin)
+        refuse_escaped(document, origin)
         text = json.dumps(document)
     except TypeError as error:  # TOML has dates, JSON has not
         raise ConfigError(f"{origin}: {error}; write dates in quotes") from None
@@ -224,12 +206,7 @@ def _apply(document: dict[str, Any], override: str) -> None:
     parts = key.strip().split(".")
     if not equals or not all(parts):
         raise ConfigError(f'--set {override!r}: write it as section.key=value, e.g. "seed=1"')
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        value = text  # a bare word or a path
-    if isinstance(value, (date, time)):
-        value = text  # no key takes a TOML date; those that take one take its text
+    value = override_value(text, f"--set {key.strip()}")
     section = document
     for part in parts[:-1]:
         section = section.setdefault(part, {})
