@@ -8,10 +8,10 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 backtest: .venv/.runtime
 	$(BIN)/convnext-vbt run strategies/quickstart.toml
 
-test: .venv/.development
+test: .venv/.browser
 	$(BIN)/pytest -n 2 --dist loadfile
 
-test-all: .venv/.development
+test-all: .venv/.browser
 	$(BIN)/pytest -n 2 --dist loadfile -m "not gpu"
 
 lint: .venv/.development
@@ -42,6 +42,10 @@ bench: .venv/.benchmarks
 
 .venv/.development: .venv/.runtime
 	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+.venv/.browser: .venv/.development
+	@$(BIN)/python -m tests.get_browser
 	@touch $@
 
 .venv/.benchmarks: .venv/.development

@@ -7,7 +7,7 @@ Chromium from a file. "drawn" is from opening the file until plotly runs and all
 first is drawn; the charts further down follow while the browser is idle, and "all" is until every
 one of them is. Both are wall-clock; "CPU" is the main thread's time up to then. "select" is from
 choosing another cell until the tables and all charts in view are redrawn and painted. The JSON line
-is of the first page. Without Chromium and playwright only size and building are measured.
+is of the first page. Without a browser and playwright only size and building are measured.
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import shutil
 import statistics
 import tempfile
 import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,13 +31,10 @@ from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.predictions import QUANTILE_LEVELS, Predictions, Split, SplitFit, Target
 from convnext_vbt.report.page import write_report
 from convnext_vbt.trading.sweep import SweepResult, sweep
+from tests.browser import find_browser, headless
 
 TARGET = Target(kind="barrier", horizon=24, up=1.0, down=1.0, halflife=24.0)
 WARMUP = 2_000
-ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 SELECT = """async cell => {
   const frame = () => new Promise(done => requestAnimationFrame(done));
@@ -136,16 +131,14 @@ def measure(res: SweepResult, path: Path, *, repeats: int) -> Measured:
 
 def browse(path: Path, num_thresholds: int, repeats: int) -> tuple[float, float, float, float]:
     """Medians: seconds until what is in view and all is drawn, CPU of it, ms until a selection."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
     try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
+        program = find_browser()
+    except ImportError:  # playwright's
         program = None
     if program is None:
         return (float("nan"),) * 4
     drawn, whole, used, seen = [], [], [], []
-    with sync_playwright() as driver:
-        browser: Any = driver.chromium.launch(executable_path=program, args=ARGUMENTS)
+    with headless(program) as browser:
         for _ in range(repeats):
             page = browser.new_page(viewport={"width": 1400, "height": 900})
             protocol = page.context.new_cdp_session(page)
@@ -163,7 +156,6 @@ def browse(path: Path, num_thresholds: int, repeats: int) -> tuple[float, float,
                 for cell in range(2):
                     seen.append(page.evaluate(SELECT, (cell + len(seen)) % num_thresholds))
             page.close()
-        browser.close()
     medians = [statistics.median(times) for times in (drawn, whole, used, seen)]
     return medians[0], medians[1], medians[2], medians[3]
 

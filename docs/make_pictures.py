@@ -1,28 +1,27 @@
-"""Draw the guide's pictures from real runs: python docs/make_pictures.py [REPORTS].
+"""Draw the guide's pictures from real runs: python -m docs.make_pictures [REPORTS].
 
 REPORTS is a folder of runs, default reports/; the quickstart strategy is run there, and again with
 logistic regression, or taken from there where it is finished. Needs `pip install playwright pillow`
-and Debian's chromium.
+and the browser of the tests.
 """
 
 import io
-import shutil
 import sys
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from convnext_vbt.report.compare_page import write_comparison
 from convnext_vbt.runs import compare as comparison
 from convnext_vbt.runs import run as pipeline
 from convnext_vbt.runs.config import load_config
+from tests.browser import find_browser, headless
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs" / "pictures"
 SECTIONS = ("verdict", "key", "splits", "sweep", "overfitting", "equity", "per-split", "model")
 WIDTH, MARGIN, TALLEST = 1000, 24, 1600
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
 
 
 def main() -> None:
@@ -36,10 +35,9 @@ def main() -> None:
     found = comparison.compare_directories(folders)
     write_comparison(comparison.linked(found, folders, page), page)
     PICTURES.mkdir(exist_ok=True)
-    with sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+    with headless(find_browser(), "--hide-scrollbars") as browser:
         view = {"width": WIDTH, "height": 900}
-        tab = chromium.new_page(viewport=view, color_scheme="light", reduced_motion="reduce")
+        tab = browser.new_page(viewport=view, color_scheme="light", reduced_motion="reduce")
         show(tab, network.report)
         for name in SECTIONS:
             box = tab.locator(f"#{name}").bounding_box()
@@ -47,7 +45,6 @@ def main() -> None:
         save(part(tab, 0, 760), "report")
         show(tab, page)
         save(part(tab, 0, TALLEST), "compare")
-        chromium.close()
     total = sum(path.stat().st_size for path in PICTURES.glob("*.png"))
     print(f"{len(list(PICTURES.glob('*.png')))} pictures, {total / 1e6:.2f} MB, in {PICTURES}")
 

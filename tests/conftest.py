@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from tests.browser import find_browser, headless
+
 # Threads that wait for work would else keep busy the core that the other worker needs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -52,3 +54,32 @@ def pytest_xdist_make_scheduler(config, log):
             super()._assign_work_unit(node)
 
     return LongFilesFirst(config, log)
+
+
+NO_BROWSER = "no Chrome, Chromium or Edge; `python -m tests.get_browser` tries to get one"
+
+
+@pytest.fixture(scope="session")
+def browser_path():
+    """A browser that draws pages; without one, the tests that ask for it are skipped."""
+    pytest.importorskip("playwright", reason=NO_BROWSER)
+    program = find_browser()
+    if program is None:
+        pytest.skip(NO_BROWSER)
+    return program
+
+
+@pytest.fixture(scope="module")
+def browser(browser_path):
+    """It, running, for the tests of one file: its event loop is in other tests' way."""
+    with headless(browser_path) as running:
+        yield running
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """All tests without a browser are one line of the summary, wherever they stand."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and NO_BROWSER in report.longrepr[2]:
+        report.longrepr = (__file__, None, report.longrepr[2])
+    return report

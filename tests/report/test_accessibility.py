@@ -13,7 +13,7 @@ from convnext_vbt.report.compare import compare_runs
 from convnext_vbt.report.compare_page import write_comparison
 from convnext_vbt.report.page import write_report
 from tests.report.markets import make_bars, make_sweep
-from tests.report.test_browser import Visit, browser  # noqa: F401  (a fixture)
+from tests.report.test_browser import Visit
 from tests.report.test_compare import contender
 
 AXE = "axe-core@4.14.1"
@@ -77,7 +77,7 @@ def faults(visit, axe):
     ]
 
 
-def test_axe_finds_nothing(browser, address, axe):  # noqa: F811
+def test_axe_finds_nothing(browser, address, axe):
     with Visit(browser, address, bypass_csp=True) as visit:
         assert faults(visit, axe) == []
 
@@ -86,7 +86,7 @@ def test_axe_finds_nothing(browser, address, axe):  # noqa: F811
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 390])
 @pytest.mark.parametrize("name", ["address", "comparison"])
-def test_axe_finds_nothing_in_any_form(browser, request, axe, name, width, scheme):  # noqa: F811
+def test_axe_finds_nothing_in_any_form(browser, request, axe, name, width, scheme):
     size = {"width": width, "height": 900}
     page = request.getfixturevalue(name)
     with Visit(browser, page, viewport=size, color_scheme=scheme, bypass_csp=True) as visit:

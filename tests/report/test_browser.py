@@ -3,7 +3,6 @@
 import csv
 import math
 import re
-import shutil
 import time
 from pathlib import Path
 from urllib.parse import urlencode
@@ -21,26 +20,10 @@ from convnext_vbt.report.page import write_report
 from convnext_vbt.trading.sweep import sweep
 from tests.report.markets import FIXED, make_bars, make_sweep
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium; apt-get install -y chromium"),
     pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

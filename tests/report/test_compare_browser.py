@@ -5,7 +5,7 @@ import pytest
 from convnext_vbt.report.compare import compare_runs
 from convnext_vbt.report.compare_page import write_comparison
 from tests.report.markets import make_sweep
-from tests.report.test_browser import Visit, browser, pytestmark  # noqa: F401
+from tests.report.test_browser import Visit, pytestmark  # noqa: F401
 from tests.report.test_compare import contender
 
 
@@ -20,7 +20,7 @@ def address(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (390, "dark")])
-def test_it_draws_without_a_request_or_a_complaint(browser, address, width, scheme):  # noqa: F811
+def test_it_draws_without_a_request_or_a_complaint(browser, address, width, scheme):
     view = {"width": width, "height": 900}
     with Visit(browser, address, viewport=view, color_scheme=scheme) as visit:
         assert visit.page.locator(".chart.js-plotly-plot").count() == 2
