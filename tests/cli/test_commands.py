@@ -53,7 +53,7 @@ def test_a_run_prints_results_on_stdout_and_one_line_a_split_on_stderr(run):
     assert "split" not in result.stdout.splitlines()[0]
     metrics = json.loads((directory / "metrics.json").read_text())
     low, high = (metrics["headline"][name] for name in ("sharpe_low", "sharpe_high"))
-    assert re.search(rf"its 90 % interval +{low:.2f} to {high:.2f}", result.stdout)
+    assert re.search(rf"90 % CI +{low:.2f} to {high:.2f}", result.stdout)
     reasons = [f"  {'+' if r['ok'] else '-'} {r['text']}" for r in metrics["verdict"]["reasons"]]
     last = [f"verdict: {metrics['verdict']['word']}", *reasons, f"report: {directory}/report.html"]
     assert result.stdout.splitlines()[-len(last) :] == last

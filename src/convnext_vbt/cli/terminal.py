@@ -29,7 +29,7 @@ _ROWS = (
 )
 _SYMBOL_COLUMNS = (
     ("profit", "profit", "{:+,.0f}"),
-    ("total_return", "of the cash", "{:+.1%}"),
+    ("total_return", "of initial cash", "{:+.1%}"),
     ("max_drawdown", "max drawdown", "{:.1%}"),
     ("trades", "trades", "{:,.0f}"),
     ("win_rate", "win rate", "{:.0%}"),
@@ -63,8 +63,8 @@ def print_run(done: Run) -> None:
         _symbols(out, metrics["symbols"])
     say(
         out,
-        "headline: at each split the rule that had done best by then; "
-        f"best in hindsight: of {metrics['cells']} cells",
+        "headline: rules chosen walk-forward, each split by the splits before it; "
+        f"best in hindsight: best of {metrics['cells']} cells",
     )
     for sentence in _remarks(metrics):
         say(out, sentence)
@@ -77,14 +77,14 @@ def _figures(out: Console, metrics: dict[str, Any]) -> None:
         metrics[name] for name in ("strategy_cell", "best_cell_in_hindsight", "headline")
     )
     columns = {"headline": head}
-    columns["own cell"] = next(iter(own["symbols"].values()))  # the account comes first
+    columns["strategy file"] = next(iter(own["symbols"].values()))  # the account comes first
     if best is not None:
         columns["best in hindsight"] = best["metrics"]
     rows: list[Sequence[str]] = []
     for key, label, form in _ROWS:
         rows.append((label, *(value_text(one.get(key), form) for one in columns.values())))
         if key == "sharpe":
-            rows.append(("  its 90 % interval", _interval(head), *[""] * (len(columns) - 1)))
+            rows.append(("  90 % CI", _interval(head), *[""] * (len(columns) - 1)))
     cells = [own["cell"]]
     if best is not None:
         cells.append({k: v for k, v in best["cell"].items() if k != "symbol"})
@@ -119,11 +119,11 @@ def _remarks(metrics: dict[str, Any]) -> list[str]:
     thin = metrics["cells_under_30_trades"]
     if thin:
         said.append(
-            f"{thin} of {metrics['cells']} cells have fewer than 30 trades: do not judge by them"
+            f"{thin} of {metrics['cells']} cells have fewer than 30 trades: too few to judge by"
         )
     unlearned = [str(fit["number"] + 1) for fit in metrics["fits"] if not fit["learned"]]
     if unlearned:
-        said.append(f"splits that did not learn: {', '.join(unlearned)}")
+        said.append(f"splits whose model never beat the base rates: {', '.join(unlearned)}")
     return said
 
 
@@ -199,10 +199,10 @@ def print_comparison(found: RunComparison, page: Path) -> None:
     from convnext_vbt.report.compare_page import difference_texts, figure_texts
 
     out = console()
-    say(out, f"out of sample in all of them from {found.first:%Y-%m-%d} to {found.last:%Y-%m-%d}")
+    say(out, f"common out-of-sample window: {found.first:%Y-%m-%d} to {found.last:%Y-%m-%d}")
     for text in found.unequal:
         say(out, f"not on equal terms: {text}", style="yellow")
-    header = ("run", "CAGR", "Sharpe", "90 % interval", "drawdown", "trades", "difference", "90 %")
+    header = ("run", "CAGR", "Sharpe", "90 % CI", "drawdown", "trades", "difference", "90 % CI")
     shown = ("cagr", "sharpe", "sharpe_interval", "max_drawdown", "trades")
     rows = []
     for row in (*found.rows, *(() if found.hold is None else (found.hold,))):

@@ -390,10 +390,9 @@ def _gaps(bars: Bars, n: int) -> list[str]:
     gaps = gaps[gaps["symbol"] == bars.symbols[n]]
     if gaps.empty:
         return []
-    return [
-        f"{len(gaps)} gap(s), {int(gaps['missing'].sum())} bars missing, in the {len(bars):,} bars "
-        "of history: the backtest would step over them just so"
-    ]
+    missing = int(gaps["missing"].sum())
+    text = f"{len(gaps)} gap(s), {missing} bars missing, in the {len(bars):,} bars of history"
+    return [f"{text}: the backtest steps over them in the same way"]
 
 
 def _why_missing(trained: Trained, split: Split, bars: Bars, n: int) -> str:

@@ -28,9 +28,9 @@ class Feeds:
     def fetch(self) -> bool:
         """Store what has finished since the last stored bar; whether every exchange answered.
 
-        What fails is reported and is no error: the stored bars may do, and stale ones are refused by
-        their time. A source of which nothing is stored is left to the reader, who says how to
-        download it. Raises `ValueError` for a name that the exchange does not have.
+        What fails is reported and is no error: the stored bars may do, and stale ones are
+        refused by their time. A source of which nothing is stored is left to the reader, who
+        says how to download it. Raises `ValueError` for a name that the exchange does not have.
         """
         answered = [self._fetched(shelf) for shelf in self.shelves if _is_begun(shelf)]
         return all(answered)
