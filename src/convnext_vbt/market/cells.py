@@ -72,53 +72,12 @@ def _in_notation(
     table: Table, columns: Mapping[str, int], odd: Mapping[str, int], findings: Findings
 ) -> dict[str, np.ndarray]:
     """The columns that are not plain; the evidence on commas is taken from all of them."""
-    spaced = any(_matches(table.columns[place], _SPACED).mean() >= 0.5 for place in odd.values())
+    spaced = _has_blanks(table, odd, findings)
     bare = {name: _bare(table.columns[place], spaced=spaced) for name, place in odd.items()}
     signs = sum(int(_matches(table.columns[place], _SIGN).sum()) for place in odd.values())
     findings.change(signs, "currency sign(s) beside numbers left out")
-    if spaced:
-        findings.reading.append("blanks or apostrophes between thousands")
-        for place in odd.values():
-            table.refuse(
-                _matches(table.columns[place], r"^[-+]?\d{4}"),
-                place,
-                "has no blank between thousands, other rows have",
-            )
-    proofs = {
-        kind: {name: _matches(text, pattern) for name, (text, _) in bare.items()}
-        for kind, pattern in (
-            ("decimal", _COMMA_DECIMAL), ("thousands", _COMMA_THOUSANDS), ("either", _COMMA_EITHER),
-        )
-    }  # fmt: skip
-    decimal, thousands = (
-        any(mask.any() for mask in proofs[kind].values()) for kind in ("decimal", "thousands")
-    )
-    plain = [table.columns[place] for name, place in columns.items() if name not in odd]
-    points = any(pa.types.is_string(c.type) and _matches(c, r"\.\d").any() for c in plain)
-    thousands |= points and not decimal and any(mask.any() for mask in proofs["either"].values())
-    for name, place in odd.items():
-        if decimal and thousands:
-            table.refuse(
-                proofs["thousands"][name],
-                place,
-                "uses the comma for thousands, other rows for decimals",
-            )
-        if not decimal and not thousands:
-            table.refuse(
-                proofs["either"][name],
-                place,
-                "may be a decimal comma or a thousands separator",
-                "write decimal points and no thousands separators",
-            )
-    if decimal:
-        findings.reading.append("decimal commas")
-        for name, place in columns.items():
-            text = bare[name][0] if name in bare else table.columns[place]
-            if pa.types.is_string(text.type):
-                dots = _matches(text, r"^[-+]?\d*\.\d*$")
-                table.refuse(dots, place, "has a decimal point, other rows a decimal comma")
-    elif thousands:
-        findings.reading.append("commas between thousands")
+    texts = {name: text for name, (text, _) in bare.items()}
+    decimal, thousands = _commas(table, columns, texts, findings)
     out = {}
     for name, place in odd.items():
         text, power = bare[name]
@@ -133,6 +92,60 @@ def _in_notation(
                 f"K, M or B after {table.layout.names[place]} are powers of ten"
             )
     return out
+
+
+def _has_blanks(table: Table, odd: Mapping[str, int], findings: Findings) -> bool:
+    """Whether there are blanks or apostrophes between thousands; then they must be everywhere."""
+    if not any(_matches(table.columns[place], _SPACED).mean() >= 0.5 for place in odd.values()):
+        return False
+    findings.reading.append("blanks or apostrophes between thousands")
+    for place in odd.values():
+        without = _matches(table.columns[place], r"^[-+]?\d{4}")
+        table.refuse(without, place, "has no blank between thousands, other rows have")
+    return True
+
+
+def _commas(
+    table: Table, columns: Mapping[str, int], texts: Mapping[str, Any], findings: Findings
+) -> tuple[bool, bool]:
+    """Whether commas are decimal, and whether they stand between thousands; refused if unclear.
+
+    `texts` are the columns that are not plain.
+    """
+    proofs = {
+        kind: {name: _matches(text, pattern) for name, text in texts.items()}
+        for kind, pattern in (
+            ("decimal", _COMMA_DECIMAL), ("thousands", _COMMA_THOUSANDS), ("either", _COMMA_EITHER),
+        )
+    }  # fmt: skip
+    found = {kind: any(mask.any() for mask in masks.values()) for kind, masks in proofs.items()}
+    plain = [table.columns[place] for name, place in columns.items() if name not in texts]
+    points = any(pa.types.is_string(c.type) and _matches(c, r"\.\d").any() for c in plain)
+    decimal = found["decimal"]
+    thousands = found["thousands"] or (points and not decimal and found["either"])
+    if decimal and thousands:
+        for name, mask in proofs["thousands"].items():
+            table.refuse(
+                mask, columns[name], "uses the comma for thousands, other rows for decimals"
+            )
+    if not decimal and not thousands:
+        for name, mask in proofs["either"].items():
+            table.refuse(
+                mask,
+                columns[name],
+                "may be a decimal comma or a thousands separator",
+                "write decimal points and no thousands separators",
+            )
+    if decimal:
+        findings.reading.append("decimal commas")
+        for name, place in columns.items():
+            text = texts.get(name, table.columns[place])
+            if pa.types.is_string(text.type):
+                dots = _matches(text, r"^[-+]?\d*\.\d*$")
+                table.refuse(dots, place, "has a decimal point, other rows a decimal comma")
+    elif thousands:
+        findings.reading.append("commas between thousands")
+    return decimal, thousands
 
 
 def _bare(column: Any, *, spaced: bool) -> tuple[Any, np.ndarray]:
