@@ -7,7 +7,7 @@ import pytest
 from convnext_vbt.evidence.by_symbol import figures_by_symbol
 from convnext_vbt.evidence.headline import headline
 from convnext_vbt.evidence.verdict import assess
-from convnext_vbt.report.symbols_section import symbols_context
+from convnext_vbt.report.sections.symbols.section import symbol_table
 from convnext_vbt.trading.sweep import TOTAL
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
 
@@ -35,15 +35,14 @@ def test_what_symbols_brought_adds_up_to_the_account(result):
     assert table.loc["S1", "funding"] == pytest.approx(own["funding"].sum(), rel=1e-9)
 
 
-def test_metrics_and_page_show_them_only_where_there_are_several(result):
+def test_metrics_have_them_only_where_there_are_several(result):
     value = assess(result, draws=20).to_dict()
     json.dumps(value, allow_nan=False)
     assert list(value["symbols"]) == ["S0", "S1", TOTAL]
-    shown = symbols_context(headline(result).selection.simulation)
-    assert shown["symbol_columns"][0] == "Symbol"
-    assert [row[0] for row in shown["symbol_rows"]] == ["S0", "S1", TOTAL]
-    assert len({len(row) for row in [shown["symbol_columns"], *shown["symbol_rows"]]}) == 1
+    heads, rows = symbol_table(headline(result).selection.simulation)
+    assert heads[0] == "Symbol"
+    assert [row[0] for row in rows] == ["S0", "S1", TOTAL]
+    assert len({len(row) for row in [heads, *rows]}) == 1
     bars = make_bars()
     lone = make_sweep(bars, make_predictions(bars))
     assert "symbols" not in assess(lone, draws=20).to_dict()
-    assert symbols_context(headline(lone).selection.simulation)["symbol_rows"] == []

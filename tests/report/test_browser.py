@@ -14,8 +14,9 @@ import pytest
 from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.predictions import Predictions
-from convnext_vbt.report import formats, payload
+from convnext_vbt.report import embedded, formats
 from convnext_vbt.report.formats import format_number
+from convnext_vbt.report.grid import Grid
 from convnext_vbt.report.page import write_report
 from convnext_vbt.trading.sweep import sweep
 from tests.report.markets import FIXED, make_bars, make_sweep
@@ -119,7 +120,7 @@ def desk(opened):
 
 
 def expected(res, name, **cell):
-    row = payload.Grid.of(res.metrics).find(cell)
+    row = Grid.of(res.metrics).find(cell)
     kind = formats.FIGURE[name].kind
     metrics = res.metrics.iloc[row]
     return formats.format_number(float(metrics[name]), kind, trades=float(metrics["trades"]))
@@ -167,7 +168,7 @@ def test_a_click_on_the_heatmap_selects_and_the_address_remembers(res, desk):
     assert desk.figure("total_return") == expected(res, "total_return", **cell)
     assert "hindsight" in desk.page.text_content("#selected-note")
     drawn = desk.last("selected cell: growth")
-    total = res.metrics.iloc[payload.Grid.of(res.metrics).find(cell)]["total_return"]
+    total = res.metrics.iloc[Grid.of(res.metrics).find(cell)]["total_return"]
     assert drawn == pytest.approx(1 + total, abs=5.1e-5)
     trades = res.simulation(**cell, symbol="BTC/USDT").trades
     worst = desk.page.text_content("#trade-rows tr:first-child td:nth-child(11)")
@@ -260,12 +261,12 @@ def test_hostile_names_are_text(browser, tmp_path):
 
 @pytest.mark.slow
 def test_a_cell_that_is_not_embedded_says_so(browser, tmp_path, monkeypatch):
-    monkeypatch.setattr(payload, "MAX_EMBEDDED", 7)
+    monkeypatch.setattr(embedded, "MAX_EMBEDDED", 7)
     res = make_sweep(
         threshold=["q0.60", "q0.70", "q0.80", "q0.90"], risk=[0.001 * k for k in range(1, 9)]
     )
     address = write_report(res, tmp_path / "report.html").as_uri()
-    carried = payload.embedded_rows(res, grid := payload.Grid.of(res.metrics), [0])
+    carried = embedded.embedded_rows(res, grid := Grid.of(res.metrics), [0])
     cell = grid.cell(next(row for row in range(len(grid)) if row not in carried))
     with Visit(browser, f"{address}#threshold={cell['threshold']}&risk={cell['risk']}") as visit:
         assert visit.figure("cagr") == expected(res, "cagr", **cell)

@@ -14,9 +14,10 @@ from convnext_vbt.evidence.scores import score_splits
 from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.learning.labels import labels_for
-from convnext_vbt.report import figures, judgement
+from convnext_vbt.report import judgement
 from convnext_vbt.report.formats import FIGURES, format_interval, format_number
 from convnext_vbt.report.page import render, write_report
+from convnext_vbt.report.sections.equity.figures import plot_equity
 from convnext_vbt.trading.sweep import sweep
 from tests.report.markets import FIXED, Page, make_bars, make_sweep, quick_render
 
@@ -282,7 +283,7 @@ def test_the_trials_of_the_ledger_are_named(page):
 
 def test_buy_and_hold_of_the_equity_figure_is_at_the_strategys_costs():
     res = make_sweep(threshold="q0.90", risk=0.01)
-    drawn = figures.plot_equity(res).data[0].y[-1]
+    drawn = plot_equity(res).data[0].y[-1]
     bars = res.window_bars
     price = bars.open[1, 0] * (1 + 0.0002)
     assert drawn == pytest.approx(bars.close[-1, 0] / price / (1 + 0.0005))

@@ -3,7 +3,10 @@ import pytest
 
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.predictions import Predictions
-from convnext_vbt.report import figures
+from convnext_vbt.report.sections.equity.figures import plot_equity
+from convnext_vbt.report.sections.model.figures import plot_reliability
+from convnext_vbt.report.sections.splits.figures import plot_splits
+from convnext_vbt.report.sections.sweep.figures import plot_heatmap
 from tests.report.markets import RISKS, TARGET, THRESHOLDS, make_bars, make_sweep
 
 
@@ -13,16 +16,16 @@ def res():
 
 
 def test_the_heatmap_shows_each_cell_where_it_belongs(res):
-    trace = figures.plot_heatmap(res, "max_drawdown").data[0]
+    trace = plot_heatmap(res, "max_drawdown").data[0]
     table = (
         res.metrics["max_drawdown"].droplevel("symbol").unstack("threshold").loc[RISKS, THRESHOLDS]
     )
     np.testing.assert_allclose(trace.z, table.to_numpy() * 100)
-    assert "Cividis" not in str(figures.plot_heatmap(res, "cagr").data[0].colorscale)
+    assert "Cividis" not in str(plot_heatmap(res, "cagr").data[0].colorscale)
 
 
 def test_thin_cells_are_hatched(res):
-    path = [shape.path for shape in figures.plot_heatmap(res, "cagr").layout.shapes]
+    path = [shape.path for shape in plot_heatmap(res, "cagr").layout.shapes]
     thin = int((res.metrics["trades"] < 30).sum())
     assert 0 < thin < len(res.metrics)
     assert path[0].count("M") == 3 * thin
@@ -30,13 +33,13 @@ def test_thin_cells_are_hatched(res):
 
 def test_the_heatmap_refuses_what_was_not_swept(res):
     with pytest.raises(ValueError, match=r"metric must be one of total_return, .* got 'alpha'"):
-        figures.plot_heatmap(res, "alpha")
+        plot_heatmap(res, "alpha")
     with pytest.raises(ValueError, match=r"symbol must be one of \['BTC/USDT'\], got 'X'"):
-        figures.plot_heatmap(res, symbol="X")
+        plot_heatmap(res, symbol="X")
 
 
 def test_the_timeline_has_every_range_and_the_purge_between(res):
-    figure = figures.plot_splits(res.predictions)
+    figure = plot_splits(res.predictions)
     assert [bar.name for bar in figure.data] == [
         "train",
         "validation",
@@ -47,7 +50,7 @@ def test_the_timeline_has_every_range_and_the_purge_between(res):
     purge = figure.data[3]
     assert [row[2] for row in purge.customdata] == [24] * 9
     with pytest.raises(ValueError, match="carry no splits"):
-        figures.plot_splits(
+        plot_splits(
             Predictions.from_frames(
                 prob_up=res.predictions.prob_up, prob_down=res.predictions.prob_down
             )
@@ -55,7 +58,7 @@ def test_the_timeline_has_every_range_and_the_purge_between(res):
 
 
 def test_equity_of_a_cell_ends_at_its_total_return(res):
-    figure = figures.plot_equity(res, threshold="q0.90", risk=0.01)
+    figure = plot_equity(res, threshold="q0.90", risk=0.01)
     total = res.metrics.loc[("q0.90", 0.01, "BTC/USDT"), "total_return"]
     assert figure.data[2].y[-1] == pytest.approx(1 + total)
     assert figure.data[0].name == "buy and hold"
@@ -65,7 +68,7 @@ def test_equity_of_a_cell_ends_at_its_total_return(res):
 def test_equity_of_a_panel_is_the_accounts_unless_a_symbol_is_named():
     res = make_sweep(bars=make_bars("A/USDT", "B/USDT", bars=1_500), threshold=0.5, risk=0.01)
     for cell in ({}, {"symbol": "B/USDT"}):
-        strategy = figures.plot_equity(res, **cell).data[2]
+        strategy = plot_equity(res, **cell).data[2]
         assert strategy.name == "strategy"
         done = res.simulation(**cell)
         assert strategy.y[-1] == pytest.approx(done.equity[-1, 0] / done.init_cash, rel=1e-9)
@@ -73,7 +76,7 @@ def test_equity_of_a_panel_is_the_accounts_unless_a_symbol_is_named():
 
 def test_reliability_counts_every_judged_bar(res):
     values = labels_for(res.bars, TARGET).values
-    figure = figures.plot_reliability(res.predictions, values, bins=5)
+    figure = plot_reliability(res.predictions, values, bins=5)
     judged = int(((values >= 0) & (res.predictions.split >= 0)).sum())
     for trace in figure.data[1::2]:
         assert sum(row[0] for row in trace.customdata) == judged
@@ -81,6 +84,6 @@ def test_reliability_counts_every_judged_bar(res):
 
 def test_names_cannot_smuggle_markup_into_a_figure():
     res = make_sweep(bars=make_bars('<a href="x">', "B", bars=1_500), threshold=0.5, risk=0.01)
-    assert "<a" not in str(figures.plot_heatmap(res, symbol='<a href="x">').to_json()).replace(
+    assert "<a" not in str(plot_heatmap(res, symbol='<a href="x">').to_json()).replace(
         "\\u003c", "<"
     )

@@ -6,9 +6,12 @@ import pytest
 
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
-from convnext_vbt.report import figures, payload
-from convnext_vbt.report.caveats import generated, is_simulated
+from convnext_vbt.report import embedded, payload
+from convnext_vbt.report.grid import Grid
+from convnext_vbt.report.inputs import is_simulated
 from convnext_vbt.report.page import render, write_report
+from convnext_vbt.report.sections.caveats.section import generated
+from convnext_vbt.report.sections.equity.figures import plot_equity
 from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.sweep import sweep
 from tests.report.markets import (
@@ -81,7 +84,7 @@ def ledger(res, cell):
 
 
 def test_key_figures_equal_a_ledger_rebuilt_from_the_orders(res, page):
-    grid = payload.Grid.of(res.metrics)
+    grid = Grid.of(res.metrics)
     for row in (0, len(grid) // 2, len(grid) - 1):
         equity = ledger(res, grid.cell(row))
         growth = equity.groupby(equity.index.normalize()).last() / 10_000
@@ -163,14 +166,14 @@ def test_the_strategys_cell_must_have_been_swept(res):
 
 
 def test_many_cells_carry_all_figures_but_not_all_series(monkeypatch):
-    monkeypatch.setattr(payload, "MAX_EMBEDDED", 10)
+    monkeypatch.setattr(embedded, "MAX_EMBEDDED", 10)
     res = make_sweep(
         threshold=["q0.60", "q0.70", "q0.80", "q0.90"], risk=[0.001 * k for k in range(1, 13)]
     )
     cell = {"threshold": "q0.80", "risk": 0.005}
     page = Page.read(quick_render(res, selected=cell))
     rows = [series["row"] for series in page.data["series"]]
-    assert payload.Grid.of(res.metrics).find(cell) in rows
+    assert Grid.of(res.metrics).find(cell) in rows
     assert len(rows) == len(set(rows)) <= 10
     assert page.data["metrics"]["cagr"]["n"] == 48
     assert "Key figures are here for all 48 cells" in page.text
@@ -230,7 +233,7 @@ def test_an_account_that_goes_bust_renders():
     page = Page.read(quick_render(res))
     assert "1 of 1 cells lose the whole account" in page.text
     assert page.array(page.data["series"][0]["net"]["growth"])[-1] <= 0
-    figures.plot_equity(res)
+    plot_equity(res)
 
 
 def test_probabilities_without_target_or_splits_render():
@@ -251,7 +254,7 @@ def test_a_panel_and_a_rule_of_ones_own_render():
     page = Page.read(quick_render(res, selected=cell))
     assert len(page.data["holds"]) == len(page.data["prices"]) == 3  # the account, then each
     assert [level["name"] for level in page.data["levels"]] == ["risk", "stop_multiple", "symbol"]
-    assert payload.Grid.of(res.metrics).cell(page.data["fixed"]) == cell | {"stop_multiple": 0.5}
+    assert Grid.of(res.metrics).cell(page.data["fixed"]) == cell | {"stop_multiple": 0.5}
 
 
 def test_simulated_data_says_so(page):

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from convnext_vbt.evidence.verdict import assess
-from convnext_vbt.report import payload
-from convnext_vbt.report.caveats import generated
+from convnext_vbt.report import embedded
 from convnext_vbt.report.formats import format_number
+from convnext_vbt.report.grid import Grid
 from convnext_vbt.report.page import render
+from convnext_vbt.report.sections.caveats.section import generated
 from convnext_vbt.trading.sweep import SweepResult
 
 from .markets import Page, make_bars, make_sweep, quick_render
@@ -59,18 +60,18 @@ def test_cells_are_accounts_and_not_symbols(page):
 def test_of_a_large_panel_each_symbol_has_series_in_the_first_cell_alone(
     res, assessment, monkeypatch
 ):
-    grid = payload.Grid.of(res.metrics)
-    assert payload.embedded_rows(res, grid, [0]) == list(range(36))
-    monkeypatch.setattr(payload, "MAX_EMBEDDED", 30)
-    rows = payload.embedded_rows(res, grid, [4])
+    grid = Grid.of(res.metrics)
+    assert embedded.embedded_rows(res, grid, [0]) == list(range(36))
+    monkeypatch.setattr(embedded, "MAX_EMBEDDED", 30)
+    rows = embedded.embedded_rows(res, grid, [4])
     alone = [row for row in rows if grid.cell(row)["symbol"] != "total"]
     assert alone == [4, 5]
     assert len(rows) == 12 + 2
     text = render(res, provenance={}, assessment=assessment)
     assert "for 12 of them" in text
     assert "Of each of the 2 symbols alone, those of the first one shown." in text
-    monkeypatch.setattr(payload, "MAX_BYTES", 0)
-    fewest = payload.embedded_rows(res, grid, [4])
+    monkeypatch.setattr(embedded, "MAX_BYTES", 0)
+    fewest = embedded.embedded_rows(res, grid, [4])
     assert {3, 4, 5} < set(fewest) < set(rows)
     assert res.whole_accounts[fewest].sum() == len(fewest) - 2
 

@@ -11,8 +11,8 @@ from sklearn import metrics as sk
 from convnext_vbt.evidence.ledger import Trials
 from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.verdict import assess
-from convnext_vbt.report import payload
 from convnext_vbt.report.formats import FIGURE, format_interval, format_number
+from convnext_vbt.report.grid import Grid
 from convnext_vbt.report.page import render
 from tests.report.ledger import (
     YEAR_DAYS,
@@ -246,7 +246,7 @@ def test_the_price_and_the_fan(page, head, bars):
         for data in StationaryBootstrap(length, returns, seed=0).bootstrap(1_000)
     ]
     for k, level in enumerate((0.05, 0.25, 0.5, 0.75, 0.95)):
-        shown = page.array(page.data["figures"]["fan"][str(k)])
+        shown = page.array(page.data["fan"][str(k)])
         np.testing.assert_allclose(shown, np.quantile(paths, level, axis=0), rtol=1e-6)
 
 
@@ -413,6 +413,6 @@ def test_forward_returns_by_decile(page, res, bars, accounts):
 
 
 def test_the_frontier_and_the_heatmap_read_the_same_numbers(page, res):
-    grid = payload.Grid.of(res.metrics)
+    grid = Grid.of(res.metrics)
     assert page.array(page.data["positions"]).reshape(-1, 3).tolist() == grid.positions.tolist()
     assert [value["key"] for value in page.data["levels"][0]["values"]] == RULES

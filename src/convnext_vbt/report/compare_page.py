@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convnext_vbt import __version__
-from convnext_vbt.report import accounts, figures, layout, payload, tables
+from convnext_vbt.report import accounts, layout, payload
 from convnext_vbt.report.compare import Contender, Row, RunComparison
 from convnext_vbt.report.document import render_document
-from convnext_vbt.report.formats import FIGURE, format_day, format_interval, format_number
+from convnext_vbt.report.formats import (
+    ABSENT,
+    FIGURE,
+    figure_text,
+    format_day,
+    format_interval,
+    format_number,
+)
+from convnext_vbt.report.sections.equity.figures import Line, equity_figure
 from convnext_vbt.storage import plain, write_text
 
 if TYPE_CHECKING:
@@ -49,7 +57,7 @@ def render_comparison(found: RunComparison) -> str:
         charts["differences"] = payload.figure_json(difference_figure(found))
     return render_document(
         "compare.html.j2",
-        script=("tables.js", "charts.js", "compare.js"),
+        scripts=("tables.js", "charts.js", "compare.js"),
         data={"figures": charts, "dark": layout.DARK},
         title=f"Comparison of {len(found.rows)} runs",
         when=(
@@ -104,17 +112,17 @@ def comparison_dict(found: RunComparison) -> dict[str, Any]:
 def comparison_equity(found: RunComparison) -> go.Figure:
     """Growth of 1 of every run from the start of the common window, underwater below."""
     lines = [] if found.hold is None else [
-        figures.Line(name="buy and hold", account=_daily(found.hold), colour=layout.MUTED,
+        Line(name="buy and hold", account=_daily(found.hold), colour=layout.MUTED,
                      width=1.3, dash="dot")
     ]  # fmt: skip
     styles = itertools.product(_DASHES, COLOURS)
     for row, (dash, colour) in zip(found.rows, itertools.cycle(styles), strict=False):
         lines.append(
-            figures.Line(
+            Line(
                 name=html.escape(row.name), account=_daily(row), colour=colour, width=1.8, dash=dash
             )
         )
-    return figures.equity_figure(lines, bands=[])
+    return equity_figure(lines, bands=[])
 
 
 def difference_figure(found: RunComparison) -> go.Figure:
@@ -151,8 +159,7 @@ def difference_figure(found: RunComparison) -> go.Figure:
 def figure_texts(row: Row) -> dict[str, str]:
     """The shown figures of a row as text, by name."""
     return {
-        name: tables.figure_text(row.figures, FIGURE[name], trades=row.figures["trades"])
-        for name in SHOWN
+        name: figure_text(row.figures, FIGURE[name], trades=row.figures["trades"]) for name in SHOWN
     }
 
 
@@ -164,7 +171,7 @@ def difference_texts(row: Row) -> tuple[str, str]:
     """The difference to the first run and its interval as text; dashes for the first itself."""
     found = row.difference
     if found is None:
-        return tables.ABSENT, tables.ABSENT
+        return ABSENT, ABSENT
     return format_number(found.sharpe, "ratio"), format_interval(found.low, found.high)
 
 

@@ -6,24 +6,25 @@ import base64
 import functools
 import hashlib
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from convnext_vbt.report import payload
 
-_TEMPLATES = Path(__file__).parent / "templates"
+_FOLDERS = (Path(__file__).parent / "templates", Path(__file__).parent)
+"""Where templates, scripts and the style sheet lie; those of a section by its path from here."""
 
 
 def render_document(
-    template: str, *, script: str | tuple[str, ...], data: dict[str, Any], **context: Any
+    template: str, *, scripts: Sequence[str], data: dict[str, Any], **context: Any
 ) -> str:
-    """The page of a template as text, its script, style sheet, data and plotly.js inside it.
+    """The page of a template as text, its scripts, style sheet, data and plotly.js inside it.
 
-    `template` and `script` are files of `templates/`, several of the latter one after another;
+    `template` and `scripts` are files of `templates/` or a section's, the latter one after another;
     `data` is JSON for the script; a `context` value is escaped unless it is `markup`.
     """
-    names = (script,) if isinstance(script, str) else script
-    source = "".join(template_text(name) for name in names)
+    source = "".join(template_text(name) for name in scripts)
     plotly, plotly_hash = _plotly()
     page: str = (
         _environment()
@@ -40,9 +41,16 @@ def render_document(
     return page
 
 
+def render_fragment(template: str, context: Mapping[str, Any]) -> str:
+    """A part of a page as text; a `context` value is escaped unless it is `markup`."""
+    text: str = _environment().get_template(template).render(context)
+    return text
+
+
 def template_text(name: str) -> str:
-    """A file of `templates/`."""
-    return (_TEMPLATES / name).read_text(encoding="utf-8")
+    """A file of `templates/` or a section's."""
+    found = next(path for folder in _FOLDERS if (path := folder / name).exists())
+    return found.read_text(encoding="utf-8")
 
 
 def markup(text: str) -> Any:
@@ -57,7 +65,7 @@ def _environment() -> Any:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        loader=jinja2.FileSystemLoader(_FOLDERS),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

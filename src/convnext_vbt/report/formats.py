@@ -1,16 +1,19 @@
 """Numbers as the report writes them: with a unit, with a real minus sign, and "n/a" when undefined.
 
-`templates/report.js` formats the cell that is selected; the two must agree, and a browser test
+`templates/numbers.js` formats the cell that is selected; the two must agree, and a browser test
 compares them.
 """
 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+ABSENT = "–"
 Kind = Literal[
     "percent", "ratio", "interval", "probability", "count", "times", "basis_points", "money", "days"
 ]
@@ -148,3 +151,27 @@ def _fixed(value: float, digits: int) -> str:
     if not any(digit in text for digit in "123456789"):
         text = text.lstrip("-")
     return text.replace("-", "−")
+
+
+def figure_text(values: Mapping[str, float], figure: Figure, *, trades: float | None = None) -> str:
+    """One figure as text; a dash where it is not among `values`."""
+    if figure.kind == "interval":
+        if "sharpe_low" not in values:
+            return ABSENT
+        return format_interval(values["sharpe_low"], values["sharpe_high"])
+    if figure.name not in values:
+        return ABSENT
+    return format_number(values[figure.name], figure.kind, trades=trades)
+
+
+def figure_texts(values: Mapping[str, float]) -> dict[str, str]:
+    """Every key figure as text, by name."""
+    return {figure.name: figure_text(values, figure) for figure in FIGURES}
+
+
+def quote_currency(symbols: tuple[str, ...]) -> str:
+    """What prices and profits are counted in: USDT for BTC/USDT, else the words."""
+    quotes = {symbol.rpartition("/")[2] for symbol in symbols}
+    quote = quotes.pop()
+    known = not quotes and quote not in symbols and re.fullmatch(r"[A-Z0-9]{2,10}", quote)
+    return quote if known else "quote currency"

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 if TYPE_CHECKING:  # plotly takes half a second to import, and `write_report` is imported early
     import plotly.graph_objects as go
 
@@ -70,3 +72,10 @@ def lay_out(
             made[name] = {**before.get(name, {}), **every[name[:5]], **layout.get(name, {})}
     figure.layout = made
     return figure
+
+
+def bar_time(index: pd.DatetimeIndex, row: int) -> pd.Timestamp:
+    """When bar `row` opens; the one after the last is a step later."""
+    if row < len(index):
+        return index[row]
+    return index[-1] + (index[-1] - index[-2])

@@ -17,12 +17,14 @@ from convnext_vbt.evidence.window import Window
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
-from convnext_vbt.report import accounts, cells, confidence, figures, formats, layout, model_figures
+from convnext_vbt.report import accounts, cells, confidence, formats, grid, layout
 from convnext_vbt.report import returns as report_returns
-from convnext_vbt.report.evidence_figures import rule_figure
-from convnext_vbt.report.figures import plot_heatmap, plot_splits
-from convnext_vbt.report.model_section import confidence_deciles, round_trip_cost
-from convnext_vbt.report.trade_figures import monthly_figure, rolling_figure
+from convnext_vbt.report.model import confidence_deciles, round_trip_cost
+from convnext_vbt.report.sections.equity import figures as equity
+from convnext_vbt.report.sections.model import figures as model
+from convnext_vbt.report.sections.returns.figures import monthly_figure
+from convnext_vbt.report.sections.splits.figures import plot_splits
+from convnext_vbt.report.sections.sweep.figures import plot_heatmap, rule_figure
 from convnext_vbt.trading.sweep import SweepResult
 
 if TYPE_CHECKING:
@@ -52,14 +54,14 @@ def plot_equity(res: SweepResult, **cell: object) -> go.Figure:
     'growth of 1'
     """
     if cell:
-        return figures.plot_equity(res, **cell)
+        return equity.plot_equity(res, **cell)
     lines = [
-        figures.Line(name="buy and hold", account=_daily(_hold(res)), colour=layout.MUTED,
+        equity.Line(name="buy and hold", account=_daily(_hold(res)), colour=layout.MUTED,
                      width=1.4, dash="dot"),
-        figures.Line(name="headline", account=_daily(_account(res, {})), colour=layout.BLUE,
+        equity.Line(name="headline", account=_daily(_account(res, {})), colour=layout.BLUE,
                      width=1.8, fill=layout.FILL),
     ]  # fmt: skip
-    return figures.equity_figure(lines, bands=figures.split_bands(res))
+    return equity.equity_figure(lines, bands=equity.split_bands(res))
 
 
 def plot_monthly_returns(res: SweepResult, **cell: object) -> go.Figure:
@@ -88,7 +90,7 @@ def plot_rolling_sharpe(res: SweepResult, **cell: object) -> go.Figure:
         name: report_returns.rolling_sharpe(accounts.daily_returns(one), year)
         for name, one in (("hold", _hold(res)), ("cell" if cell else "headline", account))
     }
-    out = rolling_figure(days[at].astype("datetime64[D]"), lines)
+    out = equity.rolling_figure(days[at].astype("datetime64[D]"), lines)
     out.data = [trace for trace in out.data if trace.meta in lines]
     return out
 
@@ -102,7 +104,7 @@ def plot_thresholds(res: SweepResult, **levels: object) -> go.Figure:
     >>> [trace.name for trace in cv.plot_thresholds(res).data]
     ['low', '90 % interval', 'Sharpe ratio', 'trades']
     """
-    across, _ = figures.heatmap_axes(res.metrics)
+    across, _ = grid.heatmap_axes(res.metrics)
     fixed = {name: levels.get(name) for name in map(str, res.metrics.index.names)} | levels
     table = res.metrics.join(cells.rule_sharpes(res).set_axis(res.metrics.index))
     for name, wanted in fixed.items():
@@ -137,7 +139,7 @@ def plot_reliability(preds: Predictions, labels: Bars | np.ndarray, *, bins: int
     >>> [note.text for note in cv.plot_reliability(preds, bars).layout.annotations]
     ['DOWN', 'STAY', 'UP']
     """
-    return figures.plot_reliability(preds, _values(preds, labels), bins=bins)
+    return model.plot_reliability(preds, _values(preds, labels), bins=bins)
 
 
 def plot_confidence(preds: Predictions, labels: Bars | np.ndarray) -> go.Figure:
@@ -149,7 +151,7 @@ def plot_confidence(preds: Predictions, labels: Bars | np.ndarray) -> go.Figure:
     'Figure'
     """
     found = confidence.outlines(preds, _values(preds, labels))
-    return model_figures.outline_figure(found)
+    return model.outline_figure(found)
 
 
 def plot_deciles(res: SweepResult) -> go.Figure:
@@ -166,7 +168,7 @@ def plot_deciles(res: SweepResult) -> go.Figure:
             "these predictions name no horizon, or no bar of theirs leans to a side and has an "
             "outcome; give from_frames a target"
         )
-    return model_figures.decile_figure(found, cost=round_trip_cost(res))
+    return model.decile_figure(found, cost=round_trip_cost(res))
 
 
 def _values(preds: Predictions, labels: Bars | np.ndarray) -> np.ndarray:

@@ -1,0 +1,47 @@
+"""Sharpe ratio and growth against costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from convnext_vbt.report.judgement import Costs
+from convnext_vbt.report.layout import BLUE, GRID, MUTED, lay_out
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_HEIGHT = 290
+
+
+def cost_figure(costs: Sequence[Costs]) -> go.Figure:
+    """Sharpe ratio and growth a year of the headline against the cost a side."""
+    from plotly.subplots import make_subplots
+
+    out = make_subplots(rows=1, cols=2, horizontal_spacing=0.12)
+    x = [cost.basis_points for cost in costs]
+    shown = (("sharpe", "Sharpe ratio, annual", 1, ""), ("cagr", "growth a year, %", 100, " %"))
+    for col, (name, _, scale, unit) in enumerate(shown, start=1):
+        out.add_scatter(
+            x=x,
+            y=[cost.figures[name] * scale for cost in costs],
+            customdata=[cost.multiple for cost in costs],
+            mode="lines+markers",
+            line={"color": BLUE, "width": 1.8},
+            marker={"size": 8},
+            hovertemplate="%{x:g} bp a side (%{customdata} ×)<br>"
+            f"%{{y:.2f}}{unit}<extra></extra>",
+            row=1,
+            col=col,
+        )
+    left, right = ({"title": {"text": label, "standoff": 4}} for _, label, _, _ in shown)
+    return lay_out(
+        out, _HEIGHT,
+        every_x={"title": {"text": "cost a side, bp", "standoff": 6}, "gridcolor": GRID,
+                 "zeroline": False, "fixedrange": True, "tickvals": sorted(set(x))},
+        every_y={"gridcolor": GRID, "zeroline": True, "zerolinecolor": MUTED, "fixedrange": True},
+        yaxis=left,
+        yaxis2=right,
+        showlegend=False,
+        dragmode=False,
+    )  # fmt: skip

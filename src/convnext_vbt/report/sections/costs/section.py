@@ -1,0 +1,56 @@
+"""The headline's signals traded again at other costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from convnext_vbt.report import judgement
+from convnext_vbt.report.formats import FIGURE, format_number
+from convnext_vbt.report.inputs import Inputs
+from convnext_vbt.report.payload import Pool
+from convnext_vbt.report.section import Content, Section
+from convnext_vbt.report.sections.costs.figures import cost_figure
+from convnext_vbt.trading.sweep import SweepResult
+
+_COST_FIGURES = ("cagr", "sharpe", "max_drawdown")
+
+
+def content(inputs: Inputs, _: Pool) -> Content:
+    """One table and one chart."""
+    costs = judgement.costs(inputs.result, inputs.assessment.headline)
+    return Content(
+        context={
+            "cost_labels": [FIGURE[name].label for name in _COST_FIGURES],
+            "cost_rows": _cost_rows(costs),
+            "cost_text": _cost_text(inputs.result, inputs.headline_figures["break_even"]),
+        },
+        figures={"costs": cost_figure(costs)},
+    )
+
+
+COSTS = Section(name="costs", title="Costs", content=content)
+
+
+def _cost_rows(costs: Sequence[judgement.Costs]) -> list[list[str]]:
+    return [
+        [
+            f"{cost.multiple} ×",
+            f"{cost.basis_points:g} bp",
+            *(format_number(cost.figures[name], FIGURE[name].kind) for name in _COST_FIGURES),
+        ]
+        for cost in costs
+    ]
+
+
+def _cost_text(res: SweepResult, break_even: float) -> str:
+    charged = (res.config.fees + res.config.slippage) * 1e4
+    lead = (
+        "The headline’s own signals, traded again at other costs. Fees and slippage together are "
+        f"{charged:g} bp of every fill"
+    )
+    if not math.isfinite(break_even):
+        return f"{lead}; it never traded."
+    if break_even <= 0:
+        return f"{lead}; its trades lose even without any."
+    return f"{lead}; its trades earn nothing at {format_number(break_even, 'basis_points')}."

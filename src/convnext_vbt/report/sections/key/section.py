@@ -1,0 +1,82 @@
+"""Key figures: headline, selected cell, strategy file, buy-and-hold, cash and random sides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from convnext_vbt.report.formats import FIGURES, figure_text, figure_texts, quote_currency
+from convnext_vbt.report.inputs import Inputs
+from convnext_vbt.report.payload import Pool
+from convnext_vbt.report.section import Content, Section
+from convnext_vbt.report.series import GROSS_FIGURES
+
+
+def content(inputs: Inputs, _: Pool) -> Content:
+    """The table; the script puts in the selected cell's column and gross figures."""
+    columns = {
+        "headline": inputs.headline_figures,
+        "hold": inputs.hold_figures[_first_symbol(inputs)],
+        "random": inputs.random_figures,
+    }
+    return Content(
+        context={
+            "key_rows": key_rows(
+                inputs.table, start=inputs.start, fixed=inputs.fixed, columns=columns
+            ),
+            "start_name": inputs.start_name,
+            "fixed_name": inputs.fixed_name,
+            "num_symbols": len(inputs.simulation.columns),
+            "quote": quote_currency(inputs.result.bars.symbols),
+        },
+        data={
+            "gross_figures": GROSS_FIGURES,
+            "hold_figures": [figure_texts(found) for found in inputs.hold_figures],
+        },
+    )
+
+
+KEY = Section(name="key", title="Key figures", content=content)
+
+
+def _first_symbol(inputs: Inputs) -> int:
+    grid = inputs.grid
+    return int(grid.positions[inputs.start][grid.names.index("symbol")])
+
+
+def key_rows(
+    cells: pd.DataFrame,
+    *,
+    start: int,
+    fixed: int | None,
+    columns: Mapping[str, Mapping[str, float]],
+) -> list[dict[str, str]]:
+    """One row a key figure: headline, selected cell, the strategy file's, and `columns`.
+
+    `cells` is `cells.table`; `columns` has the figures of headline, hold and random by name.
+    """
+    shown = {"selected": start} | ({} if fixed is None else {"fixed": fixed})
+    own = {name: dict(cells.iloc[row].astype(float)) for name, row in shown.items()}
+    cash = dict.fromkeys(
+        ("total_return", "cagr", "log_growth", "volatility", "max_drawdown", "longest_drawdown",
+         "exposure", "turnover", "trades", "costs", "funding"), 0.0,
+    )  # fmt: skip
+    head = columns["headline"]
+    return [
+        {
+            "name": figure.name,
+            "label": figure.label,
+            "help": figure.help,
+            "headline": figure_text(head, figure, trades=head["trades"]),
+            **{
+                name: figure_text(values, figure, trades=values["trades"])
+                for name, values in own.items()
+            },
+            "hold": figure_text(columns["hold"], figure),
+            "cash": figure_text(cash, figure),
+            "random": figure_text(columns["random"], figure),
+        }
+        for figure in FIGURES
+        if figure.name != "funding" or "funding" in head
+    ]

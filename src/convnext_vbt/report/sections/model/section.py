@@ -1,0 +1,232 @@
+"""The model itself: its confidence against returns, its probabilities against what came true."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.evidence import scores
+from convnext_vbt.predictions import CLASSES, Predictions
+from convnext_vbt.report import confidence
+from convnext_vbt.report.formats import format_number
+from convnext_vbt.report.inputs import Inputs
+from convnext_vbt.report.model import Model, round_trip_cost
+from convnext_vbt.report.payload import Pool
+from convnext_vbt.report.section import Content, Section
+from convnext_vbt.report.sections.model.figures import (
+    decile_figure,
+    log_loss_figure,
+    outline_figure,
+    plot_reliability,
+)
+from convnext_vbt.report.series import View
+from convnext_vbt.trading.sweep import SweepResult
+
+_NO_TARGET = (
+    "These predictions do not say what their probabilities speak of (no target), so they cannot be "
+    "compared with what came true."
+)
+_NO_OUTCOME = "Not one predicted bar has a known outcome, so the model cannot be judged."
+_SCORES = (
+    ("accuracy", "Accuracy", "Share of bars whose most probable class came true."),
+    ("balanced_accuracy", "Balanced accuracy",
+     "Mean over the classes of the share that was found; always saying the same class gets 1 / 3."),
+    ("mcc", "Matthews correlation (MCC)",
+     "Correlation of said and true class: 0 is chance, 1 is perfect."),
+    ("log_loss", "Log-loss, nats a bar",
+     "How surprised the probabilities were by what came true; lower is better."),
+    ("brier", "Brier score", "Mean squared error of the probabilities, 0 to 2; lower is better."),
+    ("ece", "Calibration error (ECE)",
+     "How far probabilities and frequencies lie apart, on average."),
+)  # fmt: skip
+
+
+def content(inputs: Inputs, _: Pool) -> Content:
+    """Tables and charts; the script adds an account's trades and the selected threshold."""
+    res, found = inputs.result, inputs.deciles
+    figures = {}
+    if found is not None:
+        figures["deciles"] = decile_figure(found, cost=round_trip_cost(res))
+    judged = _judged(res.predictions, inputs.model)
+    values = dict(zip(inputs.grid.names, inputs.grid.values, strict=True)).get("threshold", ())
+    return Content(
+        context={
+            "no_model_reason": _NO_OUTCOME if res.predictions.target else _NO_TARGET,
+            "decile_rows": _decile_rows(found),
+            "decile_text": _decile_text(res, found),
+            **judged.context,
+        },
+        figures=figures | dict(judged.figures),
+        data={
+            "deciles": [] if found is None else found.table["decile"].tolist(),
+            "thresholds": thresholds(res, values),
+        },
+    )
+
+
+def _judged(preds: Predictions, model: Model | None) -> Content:
+    """What needs labels."""
+    if model is None:
+        return Content(context={"confusion": None})
+    outlines = confidence.outlines(preds, model.values)
+    figures = {
+        "reliability": plot_reliability(preds, model.values),
+        "outlines": outline_figure(outlines),
+    }
+    if len(preds.splits) > 1:
+        figures["logloss"] = log_loss_figure(
+            [str(number + 1) for number in model.scores.index],
+            model.scores["log_loss"].to_numpy(np.float64),
+            model.scores["prior_log_loss"].to_numpy(np.float64),
+        )
+    counts = scores.confusion(preds, model.values)
+    return Content(
+        context={
+            "confusion": _confusion(counts),
+            "class_rows": _class_rows(counts),
+            "score_rows": _score_rows(scores.overall(preds, model.values)),
+            "reliability_rows": _reliability_rows(preds, model.values),
+            "outline_rows": [row for each in outlines for row in _outline_rows(each)],
+            "has_log_loss": "logloss" in figures,
+        },
+        figures=figures,
+    )
+
+
+def series(view: View, pool: Pool) -> dict[str, Any]:
+    """Mean net return and number of an account's trades in each decile of confidence."""
+    if view.deciles is None:
+        return {"deciles": None}
+    res = view.result
+    mean, count = confidence.trades_by_decile(
+        view.account, res.predictions, view.deciles, start=res.window[0], symbols=view.symbols
+    )
+    return {"deciles": {"net": pool.add(mean, "f4"), "count": pool.add(count, "i4")}}
+
+
+MODEL = Section(name="model", title="Model", content=content, series=series)
+
+
+def thresholds(res: SweepResult, values: tuple[Any, ...]) -> list[list[float] | None]:
+    """Of each swept threshold: the lowest and highest probability that it stood for."""
+    spans = [confidence.threshold_range(res.predictions, value) for value in values]
+    return [None if span is None else list(span) for span in spans]
+
+
+def _confusion(table: pd.DataFrame) -> dict[str, object]:
+    """The confusion matrix as text, shares by row."""
+    counts = table.to_numpy()
+    rows = []
+    for k, name in enumerate(CLASSES):
+        total = int(counts[k].sum())
+        cells = [
+            {
+                "count": f"{count:,}",
+                "share": f"{count / total:.0%}".replace("%", " %") if total else "n/a",
+            }
+            for count in counts[k].tolist()
+        ]
+        rows.append({"name": name, "cells": cells, "total": f"{total:,}"})
+    return {"classes": CLASSES, "rows": rows, "total": f"{int(counts.sum()):,}"}
+
+
+def _reliability_rows(preds: Predictions, values: np.ndarray) -> list[list[str]]:
+    """The reliability bins of all classes as text."""
+    out = []
+    for k, name in enumerate(CLASSES):
+        table = scores.reliability(preds, values, k)
+        numbers = table[["mean_probability", "frequency", "low", "high"]].to_numpy(np.float64)
+        counts = table["count"].to_numpy(np.int64)
+        for row, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+            out.append([name, *(f"{value:.3f}" for value in row), f"{count:,}"])
+    return out
+
+
+def _class_rows(table: pd.DataFrame) -> list[list[str]]:
+    counts = table.to_numpy(np.float64)
+    rows = []
+    for k, name in enumerate(CLASSES):
+        said, true, both = counts[:, k].sum(), counts[k].sum(), counts[k, k]
+        precision, recall = (both / n if n else math.nan for n in (said, true))
+        f1 = 2 * both / (said + true) if said + true else math.nan
+        rows.append([name, *(format_number(v, "probability") for v in (precision, recall, f1))])
+    return rows
+
+
+def _score_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = []
+    for name, label, about in _SCORES:
+        digits = 4 if name in ("log_loss", "brier") else 3
+        values = [float(table[name].loc[row]) for row in ("model", "majority", "prior")]
+        texts = [f"{v:.{digits}f}".replace("-", "−") if math.isfinite(v) else "–" for v in values]
+        rows.append({"label": label, "help": about, "texts": texts})
+    return rows
+
+
+def _decile_rows(found: confidence.Deciles | None) -> list[list[str]]:
+    if found is None:
+        return []
+    return [
+        [
+            f"{row['decile']:.0f}",
+            f"{row['from']:.3f} to {row['to']:.3f}",
+            f"{row['bars']:,.0f}",
+            format_number(row["gross"], "basis_points"),
+            format_number(row["net"], "basis_points"),
+            _span(row["low"], row["high"]),
+        ]
+        for row in found.table.astype(np.float64).to_dict("records")
+    ]
+
+
+def _span(low: float, high: float) -> str:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "n/a"
+    ends = [format_number(value, "basis_points").removesuffix(" bp") for value in (low, high)]
+    return f"{ends[0]} to {ends[1]}"
+
+
+def _decile_text(res: SweepResult, found: confidence.Deciles | None) -> str:
+    if found is None:
+        return "Not available: no predicted bar leans to a side and has an outcome."
+    table = found.table
+    sure = table["decile"][table["low"] > 0].tolist()
+    paying = table["decile"][table["net"] > 0].tolist()
+    if sure:
+        said = f"The whole interval lies above zero in {_ranges(sure)}."
+    elif paying:
+        said = f"The mean is above zero in {_ranges(paying)}, but nowhere the whole interval."
+    else:
+        said = "No decile pays for its costs."
+    target = res.predictions.target
+    horizon = target.horizon if target else res.brackets.max_holding
+    return (
+        f"Every predicted bar as if traded in its direction for {horizon} bars, without stops. "
+        "A model that knows nothing lies on the dashed line; where the points do not rise to the "
+        f"right, its confidence is worth nothing. {said}"
+    )
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Deciles as words: [1, 3, 4, 5] is "deciles 1 and 3 to 5"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    texts = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs]
+    joined = " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
+    return f"decile{'s' * (len(numbers) > 1)} {joined}"
+
+
+def _outline_rows(each: confidence.Outlines) -> list[list[str]]:
+    return [
+        [f"P({each.name})", f"{low:.3f}", f"{high:.3f}", *(f"{count:,}" for count in counts)]
+        for low, high, counts in zip(
+            each.edges[:-1].tolist(), each.edges[1:].tolist(), each.counts.T.tolist(), strict=True
+        )
+    ]

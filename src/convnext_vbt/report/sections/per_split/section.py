@@ -1,0 +1,258 @@
+"""What each split came to, for the account and for the network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.evidence.baselines import NAMES
+from convnext_vbt.evidence.headline import Headline
+from convnext_vbt.predictions import Predictions, Split, SplitFit
+from convnext_vbt.report import accounts, returns
+from convnext_vbt.report.formats import ABSENT, format_interval, format_number, level_text
+from convnext_vbt.report.inputs import Inputs
+from convnext_vbt.report.payload import Pool, Ref
+from convnext_vbt.report.section import Content, Section
+from convnext_vbt.report.sections.per_split.figures import split_figure
+from convnext_vbt.report.series import View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One cell of the per-split table; `role` names the series that follows the selection."""
+
+    text: str
+    css: str = ""
+    role: str = ""
+    tag: str = ""
+    note: str = ""
+    """A second, smaller line."""
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column's head."""
+
+    label: str
+    help: str = ""
+    text: bool = False
+
+
+SPLIT_COLUMNS = (
+    Column(label="Split"),
+    Column(label="Test from", text=True),
+    Column(label="to", text=True),
+    Column(label="Rule chosen", text=True,
+           help="By nested selection: the best one over the earlier test ranges, or the initial "
+                "one. Hover over it for the reason."),
+    Column(label="Headline return", help="Of the account that follows the chosen rules."),
+    Column(label="Headline drawdown", help="Maximum drawdown within the split."),
+    Column(label="Headline Sharpe",
+           help="Annualised, with its 90 % interval: wide, since a split is short; n/a where "
+                "too few days have a return."),
+    Column(label="Headline trades", help="Trades entered in the split."),
+    Column(label="Cell’s return", help="Of the selected cell, the same rule throughout."),
+    Column(label="Cell’s drawdown", help="Maximum drawdown within the split."),
+    Column(label="Cell’s Sharpe", help="Annualised."),
+    Column(label="Cell’s trades", help="Trades entered in the split."),
+)  # fmt: skip
+
+SCORE_COLUMNS = (
+    Column(label="Split"),
+    Column(label="AUC up", help="Chance that P(UP) ranks a bar that went UP first; 0.5 is a coin."),
+    Column(label="AUC down", help="The same for DOWN."),
+    Column(label="Log-loss / prior’s",
+           help="How surprised the probabilities were, in nats, and how surprised the training "
+                "range’s class frequencies: the first should be the lower one."),
+    Column(label="Accuracy", help="Share of bars whose most probable class came true."),
+    Column(label="ECE", help="Expected calibration error: probabilities against frequencies."),
+    Column(label="Steps", help="Training steps up to the weights that were kept; 0 means that "
+           "the network added nothing on the validation range."),
+)  # fmt: skip
+
+COVERAGE = Column(
+    label="Coverage / set",
+    help="Share of bars whose outcome is in the conformal set meant to hold 90 % of them, and how "
+    "many of the three classes the set has on average.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SplitFigures:
+    """The headline's figures of each split, (S,) each; `intervals` of its Sharpe ratios (S, 2)."""
+
+    returns: np.ndarray
+    drawdowns: np.ndarray
+    """Fractions <= 0."""
+    trades: np.ndarray
+    sharpes: np.ndarray
+    intervals: np.ndarray
+
+
+def content(inputs: Inputs, _: Pool) -> Content:
+    """Two tables and a chart to which the script adds the selected cell."""
+    preds, model, baselines = inputs.result.predictions, inputs.model, inputs.baselines
+    found = _split_figures(inputs)
+    base = NAMES.get(baselines.base or "", "") if baselines else ""
+    figures = {}
+    if preds.splits:
+        figures["split_sharpes"] = split_figure(inputs.split_labels, found.sharpes, found.intervals)
+    return Content(
+        context={
+            "has_splits": bool(preds.splits),
+            "failed_splits": any(not fit.learned for fit in preds.fits),
+            "split_columns": SPLIT_COLUMNS,
+            "split_rows": split_rows(
+                preds, choices=choices(inputs.assessment.headline), headline=found
+            ),
+            "score_columns": score_columns(preds),
+            "split_scores": score_rows(preds, model.scores if model else None, base=base),
+        },
+        figures=figures,
+        data={"split_labels": inputs.split_labels},
+    )
+
+
+def series(view: View, pool: Pool) -> dict[str, dict[str, Ref]]:
+    """Return, drawdown, trades and Sharpe ratio of an account within each split."""
+    account, year = view.account, view.result.bars.days_per_year
+    gains, depths, counts = accounts.split_figures(
+        account.equity, account.trades["entry_idx"], view.ranges, account.init_cash
+    )
+    return {
+        "splits": {
+            "return": pool.add(gains, "f4"),
+            "drawdown": pool.add(-depths, "f4"),
+            "trades": pool.add(counts, "f4"),
+            "sharpe": pool.add(returns.split_sharpes(account, view.ranges, year), "f4"),
+        }
+    }
+
+
+PER_SPLIT = Section(name="per_split", title="Per split", content=content, series=series)
+
+
+def _split_figures(inputs: Inputs) -> SplitFigures:
+    view = inputs.headline
+    account, year = view.account, view.result.bars.days_per_year
+    gains, depths, counts = accounts.split_figures(
+        account.equity, account.trades["entry_idx"], view.ranges, account.init_cash
+    )
+    return SplitFigures(
+        returns=gains,
+        drawdowns=-depths,
+        trades=counts,
+        sharpes=returns.split_sharpes(account, view.ranges, year),
+        intervals=inputs.split_intervals,
+    )
+
+
+def choices(head: Headline) -> dict[int, tuple[str, str]]:
+    """By split number: the rule chosen for it, and why, in words."""
+    table = head.selection.choices
+    levels = list(table.columns[: table.columns.get_loc("sharpe")])
+    out = {}
+    for number, row in zip(table.index.tolist(), table.to_dict("records"), strict=True):
+        rule = " · ".join(level_text(str(name), row[name]) for name in levels)
+        why = str(row["reason"])
+        if math.isfinite(row["sharpe"]):
+            sharpe = format_number(row["sharpe"], "ratio")
+            why += f"; Sharpe ratio {sharpe} in {row['trades']:,} trades before"
+        out[int(number)] = (rule, why)
+    return out
+
+
+def score_columns(preds: Predictions) -> tuple[Column, ...]:
+    """Heads of the table of scores; conformal sets only where the predictions have them."""
+    return SCORE_COLUMNS if preds.nonconformity is None else (*SCORE_COLUMNS, COVERAGE)
+
+
+def split_rows(
+    preds: Predictions, *, choices: Mapping[int, tuple[str, str]], headline: SplitFigures
+) -> list[list[Cell]]:
+    """What each split came to; `choices` is the rule of each and why."""
+    rows = []
+    for k, split in enumerate(preds.splits):
+        gain = float(headline.returns[k])
+        rule, why = choices.get(split.number, (ABSENT, "outside the window"))
+        rows.append(
+            [
+                Cell(text=str(split.number + 1)),
+                *_test_dates(preds, split),
+                Cell(text=rule, css="text", help=why),
+                Cell(text=format_number(gain, "percent"), css="bad" if gain < 0 else ""),
+                Cell(text=format_number(headline.drawdowns[k], "percent")),
+                Cell(
+                    text=format_number(headline.sharpes[k], "ratio"),
+                    note=format_interval(*headline.intervals[k].tolist()),
+                ),
+                Cell(text=format_number(headline.trades[k], "count")),
+                *(
+                    Cell(text=ABSENT, role=role)
+                    for role in ("return", "drawdown", "sharpe", "trades")
+                ),
+            ]
+        )
+    return rows
+
+
+def score_rows(
+    preds: Predictions, table: pd.DataFrame | None, *, base: str = ""
+) -> list[list[Cell]]:
+    """The scores of each split; `table` is `score_splits`, or None without labels.
+
+    `base` is the model that the network stands on, named where it was left alone.
+    """
+    fits = {fit.number: fit for fit in preds.fits}
+    rows = []
+    for split in preds.splits:
+        known = table is not None and split.number in table.index
+        score = dict(table.loc[split.number].items()) if known and table is not None else None
+        row = [
+            Cell(text=str(split.number + 1)),
+            _score(score, "auc_up", 3),
+            _score(score, "auc_down", 3),
+            _losses(score),
+            _score(score, "accuracy", 3),
+            _score(score, "ece", 3),
+            _steps(fits.get(split.number), base),
+        ]
+        if preds.nonconformity is not None:
+            share, size = _score(score, "coverage_90", 3), _score(score, "set_size_90", 1)
+            row.append(Cell(text=f"{share.text} / {size.text}"))
+        rows.append(row)
+    return rows
+
+
+def _steps(fit: SplitFit | None, base: str) -> Cell:
+    if fit is None:
+        return Cell(text=ABSENT)
+    alone = base if fit.epochs == 0 else ""
+    text = f"0: {alone} alone" if alone else f"{fit.epochs:,}"
+    return Cell(text=text, tag="" if fit.learned else "did not learn")
+
+
+def _test_dates(preds: Predictions, split: Split) -> list[Cell]:
+    start, stop = split.test
+    return [
+        Cell(text=f"{preds.index[start]:%Y-%m-%d}", css="text"),
+        Cell(text=f"{preds.index[stop - 1]:%Y-%m-%d}", css="text", help=f"{stop - start:,} bars"),
+    ]
+
+
+def _score(score: dict[Any, Any] | None, name: str, digits: int) -> Cell:
+    if score is None or not np.isfinite(score[name]):
+        return Cell(text="n/a")
+    return Cell(text=f"{score[name]:.{digits}f}")
+
+
+def _losses(score: dict[Any, Any] | None) -> Cell:
+    own, prior = _score(score, "log_loss", 4), _score(score, "prior_log_loss", 4)
+    worse = score is not None and score["log_loss"] >= score["prior_log_loss"]
+    return Cell(text=f"{own.text} / {prior.text}", css="bad" if worse else "")
