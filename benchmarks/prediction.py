@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from benchmarks.timing import paired_medians
 from convnext_vbt.learning.devices import exact, send
-from convnext_vbt.learning.model import PATCH, SIZES, Block, Cache, ConvNeXt1d
+from convnext_vbt.learning.network import PATCH, SIZES, Block, Cache, ConvNeXt1d
 
 FEATURES = 31
 BLOCK = 2048

@@ -24,7 +24,7 @@ from benchmarks.sweep import predictions
 from benchmarks.timing import paired_medians
 from convnext_vbt.learning.features import compute_features
 from convnext_vbt.learning.labels import barrier_labels
-from convnext_vbt.learning.model import ConvNeXt1d
+from convnext_vbt.learning.network import ConvNeXt1d
 from convnext_vbt.learning.segments import pack, scale, series_logits
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.simulated import simulated_bars

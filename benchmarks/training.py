@@ -28,8 +28,8 @@ from benchmarks.prediction import (
 )
 from benchmarks.timing import paired_medians
 from convnext_vbt.learning.devices import PLAIN_STEPS, exact, training_pass
-from convnext_vbt.learning.model import ConvNeXt1d, decay_groups
-from convnext_vbt.learning.training import TrainingConfig
+from convnext_vbt.learning.network import ConvNeXt1d, decay_groups
+from convnext_vbt.learning.settings import TrainingConfig
 
 DEFAULT = TrainingConfig()
 

@@ -79,7 +79,7 @@ print(after_prediction, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 PASSES = """
 import resource
 import torch
-from convnext_vbt.learning.model import ConvNeXt1d
+from convnext_vbt.learning.network import ConvNeXt1d
 
 torch.set_num_threads(1)
 net, x = ConvNeXt1d(33), torch.randn(1, 33, 2631)

@@ -21,7 +21,7 @@ _HOMES = {
     "barrier_labels": "learning.labels",
     "fixed_horizon_labels": "learning.labels",
     "WalkForward": "learning.splits",
-    "ConvNeXt1d": "learning.model",
+    "ConvNeXt1d": "learning.network",
     "ConvNeXtClassifier": "learning.classifier",
     "Signals": "trading.signals",
     "confidence_signals": "trading.rules",

@@ -7,7 +7,7 @@ from convnext_vbt.learning.features import Features as Features
 from convnext_vbt.learning.features import compute_features as compute_features
 from convnext_vbt.learning.labels import barrier_labels as barrier_labels
 from convnext_vbt.learning.labels import fixed_horizon_labels as fixed_horizon_labels
-from convnext_vbt.learning.model import ConvNeXt1d as ConvNeXt1d
+from convnext_vbt.learning.network import ConvNeXt1d as ConvNeXt1d
 from convnext_vbt.learning.splits import WalkForward as WalkForward
 from convnext_vbt.market.bars import Bars as Bars
 from convnext_vbt.market.download import download_bars as download_bars

@@ -14,7 +14,7 @@ from rich.console import Console
 from convnext_vbt.cli.exits import exit_codes
 from convnext_vbt.cli.progress import JUDGING, Display, clock_text, split_line, watching
 from convnext_vbt.learning.walkforward import SplitDone
-from convnext_vbt.learning.watching import announce, steps_in, teller, total_in
+from convnext_vbt.learning.watching import announce, step_writer, steps_in, total_in
 from convnext_vbt.predictions import SplitFit
 from convnext_vbt.runs.bars import read_bars
 from convnext_vbt.runs.config import load_config
@@ -43,8 +43,8 @@ def test_a_display_shows_every_split_in_training_and_the_time_left(tmp_path):
     announce(tmp_path, 3)
     assert "split 0/3" in text_of(display)
     assert "eta -:--" in text_of(display)
-    teller(tmp_path, 0)(30, 40, 1.08123, 1.094)
-    teller(tmp_path, 1)(10, 40, 1.2, 1.1)
+    step_writer(tmp_path, 0)(30, 40, 1.08123, 1.094)
+    step_writer(tmp_path, 1)(10, 40, 1.2, 1.1)
     now = 130.0  # one split's work in 30 s, two are left
     text = text_of(display)
     assert "33 %" in text
@@ -128,8 +128,8 @@ def on_terminal(monkeypatch, work, **environment):
 def show_two_splits():
     with exit_codes(), watching() as watcher:
         announce(watcher.folder, 3)
-        teller(watcher.folder, 0)(10, 40, 1.08, 1.094)
-        teller(watcher.folder, 1)(20, 40, 1.07, 1.094)
+        step_writer(watcher.folder, 0)(10, 40, 1.08, 1.094)
+        step_writer(watcher.folder, 1)(20, 40, 1.07, 1.094)
         time.sleep(0.5)
         logging.getLogger("convnext_vbt").warning("mind %s", "this")
         watcher.done(finished(0, 1))
@@ -172,7 +172,7 @@ def test_splits_tell_their_steps_and_train_the_same(tmp_path):
 
 
 def test_a_watch_folder_that_is_gone_stops_nothing(tmp_path):
-    teller(tmp_path / "gone", 0)(1, 2, 1.0, 1.0)
+    step_writer(tmp_path / "gone", 0)(1, 2, 1.0, 1.0)
     announce(tmp_path / "gone", 3)
     assert total_in(tmp_path / "gone") == 0
     assert steps_in(tmp_path / "gone") == []

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from convnext_vbt.errors import DeviceError
-from convnext_vbt.learning import classifier, devices, fitting, splitcache, training, walkforward
+from convnext_vbt.learning import classifier, devices, fitting, splittask, training, walkforward
 from convnext_vbt.learning.classifier import ConvNeXtClassifier
 from convnext_vbt.learning.devices import (
     PLAIN_STEPS,
@@ -29,7 +29,7 @@ from convnext_vbt.learning.devices import (
     training_dtype,
 )
 from convnext_vbt.learning.fitting import predict_range
-from convnext_vbt.learning.model import ConvNeXt1d, DropPath
+from convnext_vbt.learning.network import ConvNeXt1d, DropPath
 from convnext_vbt.market.simulated import simulated_bars
 from tests.learning.test_training import MODEL, TRAINING, fit, market
 from tests.learning.test_walkforward import TARGET, assert_same, inputs, predict
@@ -235,7 +235,7 @@ def test_a_card_and_its_precision_are_part_of_what_a_split_is_known_by(
     bars, tmp_path, monkeypatch, caplog
 ):
     predict(bars, directory=tmp_path)
-    monkeypatch.setattr(splitcache, "arithmetic", lambda device: "cuda, bfloat16")
+    monkeypatch.setattr(splittask, "arithmetic", lambda device: "cuda, bfloat16")
     with caplog.at_level(logging.INFO, logger="convnext_vbt"):
         assert predict(bars, directory=tmp_path)[1] == [False] * 3
     assert "001.json is of another device" in caplog.text
@@ -247,7 +247,7 @@ def test_a_split_of_another_version_of_the_training_code_is_trained_anew(
     bars, tmp_path, monkeypatch, caplog
 ):
     predict(bars, directory=tmp_path)
-    monkeypatch.setattr(splitcache, "_code_hash", lambda: "another")
+    monkeypatch.setattr(splittask, "_code_hash", lambda: "another")
     with caplog.at_level(logging.INFO, logger="convnext_vbt"):
         assert predict(bars, directory=tmp_path)[1] == [False] * 3
     assert "001.json is of another code" in caplog.text

@@ -5,9 +5,10 @@ import pytest
 
 from convnext_vbt.learning.features import compute_features
 from convnext_vbt.learning.labels import labels_for
+from convnext_vbt.learning.models.convnext import build_network
 from convnext_vbt.learning.segments import MIN_ROWS, scale
+from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from convnext_vbt.learning.splits import WalkForward
-from convnext_vbt.learning.training import ModelConfig, TrainingConfig, build_network
 from convnext_vbt.learning.walkforward import walk_forward
 from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.market.simulated import simulated_bars

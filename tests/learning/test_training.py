@@ -11,7 +11,7 @@ from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import fit_split, predict_range
 from convnext_vbt.learning.labels import Labels
 from convnext_vbt.learning.segments import Segments, Series, pack, scale
-from convnext_vbt.learning.training import ModelConfig, TrainingConfig
+from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from convnext_vbt.predictions import QUANTILE_LEVELS, Split
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -293,57 +293,3 @@ def test_a_half_missing_bar_is_refused():
         ValueError, match=r"bar 300: feature.s. b are NaN while others are not \(1 such"
     ):
         fit(replace(features, values=values), labels)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("size", "huge", "model.size must be one of .*atto.*, got 'huge'"),
-        ("depths", (1, 1), "model.depths and model.dims must be of equal length"),
-        ("dims", (1, 2, 3, 0), "model.dims must be all >= 1"),
-        ("kernel_size", 1, "model.kernel_size must be at least 2, got 1"),
-        ("version", 2, "model.version must be 1: GRN of version 2 reads the future, got 2"),
-        ("layer_scale", 0.0, "model.layer_scale must be positive"),
-        ("drop_path", 1.0, r"model.drop_path must be in \[0, 1\)"),
-        ("pool", 0, "model.pool must be at least 1"),
-    ],
-)
-def test_bad_model_settings_are_named(key, value, message):
-    with pytest.raises(ValueError, match=message):
-        ModelConfig(**{key: value})
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("steps", 0, "training.steps must be at least 1, got 0"),
-        ("ensemble", 0, "training.ensemble must be at least 1"),
-        ("lr", 0.0, "training.lr must be positive"),
-        ("weight_decay", -1.0, "training.weight_decay must be at least 0"),
-        ("label_smoothing", 1.0, r"training.label_smoothing must be in \[0, 1\)"),
-        ("feature_dropout", -0.1, r"training.feature_dropout must be in \[0, 1\)"),
-        ("ema", 1.0, r"training.ema must be in \[0, 1\)"),
-        (
-            "class_weights",
-            "some",
-            'training.class_weights must be "none" or "balanced", got \'some\'',
-        ),
-    ],
-)
-def test_bad_training_settings_are_named(key, value, message):
-    with pytest.raises(ValueError, match=message):
-        TrainingConfig(**{key: value})
-
-
-def test_training_flops_count_what_a_forward_and_backward_pass_multiply():
-    """Against torch's own count, which leaves out norms and activations."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from convnext_vbt.learning.training import build_network, training_flops
-
-    model, training = ModelConfig(), TrainingConfig(steps=1, segments=1, segment_bars=512)
-    net = build_network(model, 30)
-    with FlopCounterMode(display=False) as counter:
-        net.forward_valid(torch.zeros(1, 30, 512 + net.receptive_field - 1)).sum().backward()
-    counted = counter.get_total_flops()
-    assert counted < training_flops(model, training, 30) < 2 * counted

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numba
@@ -15,11 +16,11 @@ import torch
 from threadpoolctl import threadpool_info
 
 from convnext_vbt.errors import SplitError
-from convnext_vbt.learning import walkforward, watching
+from convnext_vbt.learning import watching, workers
 from convnext_vbt.learning.features import Features, compute_features
 from convnext_vbt.learning.labels import Labels, labels_for
+from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from convnext_vbt.learning.splits import WalkForward
-from convnext_vbt.learning.training import ModelConfig, TrainingConfig
 from convnext_vbt.learning.walkforward import fit_alone, forecast, walk_forward
 from convnext_vbt.learning.watching import steps_in
 from convnext_vbt.market.simulated import simulated_bars
@@ -204,9 +205,13 @@ def test_what_is_finished_is_not_done_again(bars, reference, tmp_path):
     assert_same(again, reference)
 
 
+def broken_pool(**options):
+    raise BrokenProcessPool
+
+
 def test_no_worker_is_started_for_what_is_finished(bars, reference, tmp_path, monkeypatch):
     predict(bars, directory=tmp_path / "old")
-    monkeypatch.setattr(walkforward.joblib, "Parallel", None)
+    monkeypatch.setattr(workers.joblib, "Parallel", broken_pool)
     for folder, siblings in ((tmp_path / "old", ()), (tmp_path / "new", (tmp_path / "old",))):
         preds, cached = predict(bars, directory=folder, siblings=siblings, jobs=2)
         assert cached == [True] * 3

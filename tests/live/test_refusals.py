@@ -8,8 +8,8 @@ import pytest
 
 import convnext_vbt as cv
 from convnext_vbt.errors import ConfigError, DataError
+from convnext_vbt.learning.settings import ModelConfig
 from convnext_vbt.learning.splitcache import read_split
-from convnext_vbt.learning.training import ModelConfig
 from convnext_vbt.live.account import Account
 from convnext_vbt.live.clock import check_fresh, finished_bars, stale_from
 from convnext_vbt.live.decision import decide
@@ -156,7 +156,8 @@ def test_boosting_says_that_it_is_not_kept(finished, tmp_path):
     prepared = stages.prepare(config, finished.result.bars.rows(0, 800))
     stages.walk(config, prepared, directory=tmp_path, jobs=1)
     with pytest.raises(
-        ValueError, match=r"a boosting model is not kept on disk, .* convnext and logistic are"
+        ValueError,
+        match=r"a model of kind boosting is not kept .* kind convnext, logistic, majority are",
     ):
         read_split(tmp_path, 0, config.model)
 

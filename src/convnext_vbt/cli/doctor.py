@@ -16,7 +16,7 @@ from numba.core import config as numba_config
 
 import convnext_vbt
 from convnext_vbt.learning.devices import describe_device, resolve_device
-from convnext_vbt.learning.walkforward import available_cores
+from convnext_vbt.learning.workers import available_cores
 from convnext_vbt.runs.directory import versions
 
 _OPTIONAL = ("vectorbt-rust", "ccxt", "dask", "distributed", "ray")

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from convnext_vbt.errors import InputError
 from convnext_vbt.learning.devices import exact, or_on_cpu, resolve_device, send
-from convnext_vbt.learning.model import ConvNeXt1d, decay_groups
+from convnext_vbt.learning.network import ConvNeXt1d, decay_groups
 from convnext_vbt.learning.optimizer import AdamW
 
 WARMUP_SHARE = 0.1  # of all steps

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from convnext_vbt.errors import DeviceError, InputError
-from convnext_vbt.learning.model import ConvNeXt1d, DropPath
+from convnext_vbt.learning.network import ConvNeXt1d, DropPath
 
 BYTES_A_SPLIT = 2 * 2**30
 """Room on a card for one more process: CUDA's context, cuBLAS's workspace and activations."""
@@ -89,9 +89,9 @@ def splits_at_once(cores: int) -> int:
 
 
 def or_on_cpu(
-    device: str, work: Callable[[str], Result], told: Callable[[str], object] = warnings.warn
+    device: str, work: Callable[[str], Result], warn: Callable[[str], object] = warnings.warn
 ) -> Result:
-    """`work(device)`; where that is a card and fails, `told` why and all of it done on the CPU."""
+    """`work(device)`; where that is a card and fails, `warn` says why and the CPU does it all."""
     if device == "cpu":
         return work(device)
     try:
@@ -100,7 +100,7 @@ def or_on_cpu(
         why = f"the GPU failed ({_why(error)}), so the CPU does this instead"
         if isinstance(error, torch.OutOfMemoryError):
             why += "; fewer splits at once (--jobs) need less of its memory"
-    told(why)
+    warn(why)
     return work("cpu")
 
 

@@ -1,35 +1,27 @@
-"""One split from bars to calibrated probabilities, whatever is trained: network or baseline.
+"""One split from bars to calibrated probabilities, whatever kind of model is trained.
 
 Dimensions: T bars, N symbols, F features, K = 3 classes, R rows of a range, over all symbols.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from convnext_vbt.errors import InputError
-from convnext_vbt.learning.baselines import Linear, fit_baseline, fit_logistic
 from convnext_vbt.learning.calibration import calibrate
 from convnext_vbt.learning.devices import resolve_device
 from convnext_vbt.learning.features import Features
-from convnext_vbt.learning.heldout import HeldOut, Predictor
+from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.labels import Labels
-from convnext_vbt.learning.segments import Segments, Series, pack, scale
-from convnext_vbt.learning.training import (
-    NUM_CLASSES,
-    ModelConfig,
-    Networks,
-    TrainingConfig,
-    build_network,
-    fit_networks,
-    restore_networks,
-)
-from convnext_vbt.predictions import Split, SplitFit
+from convnext_vbt.learning.models import kind_of
+from convnext_vbt.learning.models.protocol import FitTask, Learned, Predictor
+from convnext_vbt.learning.segments import Series, pack, scale
+from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
+from convnext_vbt.predictions import CLASSES, Split, SplitFit
 
 Progress = Callable[[int, int, float, float], None]
 """(step, steps, validation loss, prior loss)"""
@@ -66,81 +58,46 @@ def fit_split(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> FittedSplit:
-    """Train the networks, or the baseline, of one split and calibrate them.
+    """Train the model of one split and calibrate it, and each member of an ensemble alone.
 
     Weights come from `split.train` alone, early stopping from `split.valid`, temperature, quantiles
     and conformal scores from `split.calibration`; no bar after it is read. The result depends on
     the arguments (and the number of threads) only, not on any global random state.
 
-    Raises `ValueError` when a range has no bar with both a label and a full receptive field.
+    Raises `InputError` when a range has no bar with both a label and a full receptive field.
     """
+    kind = kind_of(model.kind)
     device = resolve_device(device)
-    num_features = len(features.names)
     mean, std = scale(features, split.train)
     series = pack(features, mean, std, split.calibration[1])
-    convnext = model.kind == "convnext"
-    reach = build_network(model, num_features).receptive_field if convnext else 1
+    reach = kind.receptive_field(model, len(features.names))
     train, valid, calibration = (
         _held_out(series, labels, split, name, reach) for name in ("train", "valid", "calibration")
     )
-    prior = np.bincount(train.labelled.numpy(), minlength=NUM_CLASSES) / len(train.labelled)
-    # A class that the training range lacks would cost infinitely much in the validation range.
-    prior_loss = float(-np.log(np.maximum(prior, 1e-6))[valid.labelled.numpy()].mean())
+    prior_loss = _prior_loss(train, valid)
 
-    def told(step: int, steps: int, loss: float) -> None:
+    def report(step: int, steps: int, loss: float) -> None:
         if progress is not None:
             progress(step, steps, loss, prior_loss)
 
-    def calibrated(
-        predictor: Predictor, steps: Sequence[int], members: tuple[FittedSplit, ...] = ()
-    ) -> FittedSplit:
-        found = calibrate(
-            predictor.log_proba(calibration),
-            calibration,
-            labels,
-            split,
-            temperature=1.0 if model.kind == "majority" else None,  # the prior is what it is
-        )
-        fit = SplitFit(
-            number=split.number,
-            epochs=-(-sum(steps) // len(steps)),  # 0 only if no network learned anything
-            valid_loss=valid.loss(predictor.log_proba(valid)),
-            prior_loss=prior_loss,
-            temperature=found.temperature,
-            prior=(float(prior[0]), float(prior[1]), float(prior[2])),
-            num_scores=found.num_scores,
-        )
-        return FittedSplit(
-            predictor=predictor,
-            mean=mean,
-            std=std,
-            fit=fit,
-            temperature=found.temperature,
-            quantiles=found.quantiles,
-            nonconformity=found.nonconformity,
-            receptive_field=reach,
-            members=members,
-        )
-
-    if model.kind != "convnext":
-        baseline, steps = fit_baseline(model.kind, train, valid, seed=seed)
-        return calibrated(baseline, [steps])
-    networks, kept = fit_networks(
-        Segments(
-            series, labels.values, split.train, context=reach - 1, length=training.segment_bars
-        ),
-        valid,
-        base=fit_logistic(train, valid)[0] if model.base == "logistic" else None,
-        prior=prior,
-        num_features=num_features,
+    task = FitTask(
+        train=train,
+        valid=valid,
+        labels=labels,
+        split=split,
         model=model,
         training=training,
-        seeds=(seed, split.number),
+        seed=seed,
         device=device,
-        told=told,
+        progress=report,
     )
-    alone = zip(networks.members(), kept, strict=True) if len(kept) > 1 else ()
-    return calibrated(networks, kept, tuple(calibrated(one, [steps]) for one, steps in alone))
+
+    def calibrated(learned: Learned) -> FittedSplit:
+        return _calibrated(learned, task, calibration, mean=mean, std=std, receptive_field=reach)
+
+    learned = kind.fit(task)
+    members = tuple(calibrated(member) for member in learned.members)
+    return replace(calibrated(learned), members=members)
 
 
 def predict_range(fitted: FittedSplit, features: Features, start: int, stop: int) -> np.ndarray:
@@ -151,7 +108,7 @@ def predict_range(fitted: FittedSplit, features: Features, start: int, stop: int
     """
     assert fitted.predictor is not None
     series = pack(features, fitted.mean, fitted.std, stop)
-    out = np.full((stop - start, len(series), NUM_CLASSES), np.nan, dtype=np.float32)
+    out = np.full((stop - start, len(series), len(CLASSES)), np.nan, dtype=np.float32)
     for n, one in enumerate(series):
         rows = one.predictable((start, stop), fitted.receptive_field)
         held = HeldOut(series=[one], rows=[rows], y=torch.empty(0))
@@ -161,38 +118,14 @@ def predict_range(fitted: FittedSplit, features: Features, start: int, stop: int
 
 
 def predict_last(fitted: FittedSplit, features: Features) -> np.ndarray:
-    """Probabilities of DOWN, STAY, UP at the last bar alone, float32 (N, 3), as `predict_range`.
-
-    One pass of the network over the receptive field: a live decision.
-    """
-    assert fitted.predictor is not None
+    """Probabilities of DOWN, STAY, UP at the last bar alone, float32 (N, 3): a live decision."""
     num_bars = len(features.values)
-    reach = fitted.receptive_field
-    out = np.full((features.values.shape[1], NUM_CLASSES), np.nan, dtype=np.float32)
-    for n, one in enumerate(pack(features, fitted.mean, fitted.std, num_bars)):
-        start, stop = one.predictable((num_bars - 1, num_bars), reach)
-        if start == stop:
-            continue
-        if isinstance(fitted.predictor, Networks):
-            log_proba = fitted.predictor.log_proba_last(one.values[None, :, stop - reach : stop])
-        else:
-            held = HeldOut(series=[one], rows=[(start, stop)], y=torch.empty(0))
-            log_proba = fitted.predictor.log_proba(held)
-        out[n] = (log_proba[0] / fitted.temperature).softmax(0).numpy()
-    return out
-
-
-def restore(
-    model: ModelConfig, num_features: int, tensors: Mapping[str, Tensor], device: str
-) -> Predictor | None:
-    """The predictor that these are the `tensors` of; None for one that has none."""
-    if model.kind == "convnext":
-        return restore_networks(model, num_features, tensors, device)
-    return Linear(coef=tensors["coef"], intercept=tensors["intercept"]) if tensors else None
+    last: np.ndarray = predict_range(fitted, features, num_bars - 1, num_bars)[0]
+    return last
 
 
 def _held_out(
-    series: list[Series], labels: Labels, split: Split, name: str, receptive_field: int
+    series: Sequence[Series], labels: Labels, split: Split, name: str, receptive_field: int
 ) -> HeldOut:
     start, stop = getattr(split, name)
     held = HeldOut.of(series, labels.values, (start, stop), receptive_field)
@@ -203,3 +136,49 @@ def _held_out(
             "splits.train, or start the splits later"
         )
     return held
+
+
+def _prior_loss(train: HeldOut, valid: HeldOut) -> float:
+    """What the class frequencies of the training range score on the validation range.
+
+    A class that the training range lacks would cost infinitely much there.
+    """
+    loss_K = -np.log(np.maximum(train.frequencies, 1e-6))
+    return float(loss_K[valid.labelled.numpy()].mean())
+
+
+def _calibrated(
+    learned: Learned,
+    task: FitTask,
+    calibration: HeldOut,
+    *,
+    mean: np.ndarray,
+    std: np.ndarray,
+    receptive_field: int,
+) -> FittedSplit:
+    predictor, prior = learned.predictor, task.train.frequencies
+    found = calibrate(
+        predictor.log_proba(calibration),
+        calibration,
+        task.labels,
+        task.split,
+        temperature=None if kind_of(task.model.kind).tempered else 1.0,
+    )
+    return FittedSplit(
+        predictor=predictor,
+        mean=mean,
+        std=std,
+        fit=SplitFit(
+            number=task.split.number,
+            epochs=learned.epochs,
+            valid_loss=task.valid.loss(predictor.log_proba(task.valid)),
+            prior_loss=_prior_loss(task.train, task.valid),
+            temperature=found.temperature,
+            prior=(float(prior[0]), float(prior[1]), float(prior[2])),
+            num_scores=found.num_scores,
+        ),
+        temperature=found.temperature,
+        quantiles=found.quantiles,
+        nonconformity=found.nonconformity,
+        receptive_field=receptive_field,
+    )

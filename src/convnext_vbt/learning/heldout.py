@@ -1,4 +1,4 @@
-"""Bars that nothing was trained on, as networks and baselines are asked about them.
+"""Bars that nothing was trained on, as models are asked about them.
 
 Dimensions: T bars, N symbols, F features, K = 3 classes, R rows of a range, over all symbols.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from convnext_vbt.learning.segments import Series
-from convnext_vbt.predictions import Range
+from convnext_vbt.predictions import CLASSES, Range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,6 +43,13 @@ class HeldOut:
         return self.y[self.y >= 0]
 
     @property
+    def frequencies(self) -> np.ndarray:
+        """How frequent each class is among the labels, float64 (K,)."""
+        y = self.labelled.numpy()
+        frequencies: np.ndarray = np.bincount(y, minlength=len(CLASSES)) / len(y)
+        return frequencies
+
+    @property
     def bars(self) -> Tensor:
         """The bar that each row is, int64 (R,)."""
         pairs = zip(self.series, self.rows, strict=True)
@@ -58,15 +64,3 @@ class HeldOut:
     def loss(self, log_proba: Tensor) -> float:
         """Log-loss at the labelled rows, in nats per bar."""
         return float(functional.cross_entropy(log_proba, self.y, ignore_index=-1))
-
-
-class Predictor(Protocol):
-    """What says probabilities: an ensemble of networks, or a baseline."""
-
-    def log_proba(self, held: HeldOut) -> Tensor:
-        """Log-probabilities at the rows, uncalibrated, float32 (R, K)."""
-        ...
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The arrays that it can be rebuilt from; empty where it cannot be."""
-        ...

@@ -5,7 +5,7 @@ Dimensions: T bars, N symbols, F features, K = 3 classes, R packed rows of one s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from convnext_vbt.errors import InputError
 from convnext_vbt.learning.devices import send
 from convnext_vbt.learning.features import Features
-from convnext_vbt.learning.model import Cache, ConvNeXt1d
+from convnext_vbt.learning.network import Cache, ConvNeXt1d
 from convnext_vbt.predictions import Range
 
 CLIP = 5.0  # standard deviations; beyond them a feature tells no more
@@ -90,13 +90,19 @@ def pack(features: Features, mean: np.ndarray, std: np.ndarray, stop: int) -> li
 
 
 def series_logits(net: ConvNeXt1d, series: Series, rows: Range, device: str) -> Tensor:
-    """Logits (rows, K) on the CPU at a range of predictable rows, in blocks of constant memory."""
+    """Logits (rows, K) on the CPU at a range of predictable rows, in blocks of constant memory.
+
+    A row alone, as live, takes the pass over one window: a thirtieth of the dense pass's work.
+    """
     start, stop = rows
     if stop <= start:
         return torch.empty(0, net.head.out_features)
-    cache = Cache()
     first = min(stop, start + BLOCK)
     context = series.values[None, :, start - net.receptive_field + 1 : first]
+    if stop == start + 1:
+        logits_1K: Tensor = net(send(context, device))
+        return logits_1K.float().cpu()
+    cache = Cache()
     out = [net.forward_valid(send(context, device), cache)]
     blocks = (series.values[None, :, i : min(i + BLOCK, stop)] for i in range(first, stop, BLOCK))
     out += [net.forward_dense(send(block, device), cache) for block in blocks]
@@ -112,7 +118,7 @@ class Segments:
 
     def __init__(
         self,
-        series: list[Series],
+        series: Sequence[Series],
         labels_TN: np.ndarray,
         train: Range,
         *,

@@ -1,4 +1,4 @@
-"""How far each split's training is, told across processes through small files.
+"""How far each split's training is, made known across processes through small files.
 
 Workers share no memory with whoever watches. Each writes its latest look into a file of its own,
 whole or not at all; nothing that is trained depends on it.
@@ -45,25 +45,25 @@ def total_in(folder: Path) -> int:
         return 0
 
 
-def teller(folder: Path, number: int) -> Callable[[int, int, float, float], None]:
+def step_writer(folder: Path, number: int) -> Callable[[int, int, float, float], None]:
     """A `fitting.Progress` that keeps the split's latest step in `folder`.
 
     A folder that is gone is no reason to stop training.
     """
     path = folder / f"{number}.json"
 
-    def tell(step: int, steps: int, valid_loss: float, prior_loss: float) -> None:
+    def write(step: int, steps: int, valid_loss: float, prior_loss: float) -> None:
         latest = SplitStep(
             number=number, step=step, steps=steps, valid_loss=valid_loss, prior_loss=prior_loss
         )
         with contextlib.suppress(OSError):
             write_text(path, json.dumps(asdict(latest)))
 
-    return tell
+    return write
 
 
 def steps_in(folder: Path) -> list[SplitStep]:
-    """The latest step of every split that told one, by number."""
+    """The latest step of every split that wrote one, by number."""
     found = []
     for path in folder.glob("*.json"):
         with contextlib.suppress(OSError):

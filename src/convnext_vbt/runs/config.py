@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from convnext_vbt.errors import ConfigError, InputError
 from convnext_vbt.evidence.selection import Preset
+from convnext_vbt.learning.models import kind_of
+from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from convnext_vbt.learning.splits import WalkForward
-from convnext_vbt.learning.training import ModelConfig, TrainingConfig
 from convnext_vbt.predictions import Target
 from convnext_vbt.runs.toml_text import override_value, read_document, refuse_escaped
 from convnext_vbt.storage import sha256_json
@@ -115,6 +116,12 @@ class Config(BaseModel):
     trading: SimulationConfig = SimulationConfig()
     sweep: SweepSection = SweepSection()
     selection: SelectionSection = SelectionSection()
+
+    @field_validator("model")
+    @classmethod
+    def _known_kind(cls, model: ModelConfig) -> ModelConfig:
+        kind_of(model.kind)
+        return model
 
     def to_toml(self) -> str:
         """The resolved configuration as TOML text; keys that are None are left out."""

@@ -26,7 +26,7 @@ from convnext_vbt.evidence.ledger import (
 from convnext_vbt.evidence.nulls import Null
 from convnext_vbt.evidence.retraining import bootstrapped_bars_null, shuffled_labels_null
 from convnext_vbt.evidence.verdict import Assessment, assess
-from convnext_vbt.learning.training import ModelConfig
+from convnext_vbt.learning.settings import ModelConfig
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.directory import read_manifest, update_manifest
 from convnext_vbt.runs.strategy import make_sweep, prepare, run_stages, walk

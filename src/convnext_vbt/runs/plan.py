@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from convnext_vbt.learning.training import training_flops
-from convnext_vbt.learning.walkforward import available_cores
+from convnext_vbt.learning.models import kind_of
+from convnext_vbt.learning.workers import available_cores
 from convnext_vbt.runs.bars import read_bars
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.directory import (
@@ -14,9 +14,6 @@ from convnext_vbt.runs.directory import (
     run_directory,
 )
 from convnext_vbt.runs.strategy import prepare, with_own
-
-FLOPS_A_SECOND = 9e10
-"""What one core of a server of 2024 trains at, for the estimate of a dry run and nothing else."""
 
 
 def plan(
@@ -39,10 +36,8 @@ def plan(
         cells *= len(multiples)
     finished = len(list((directory / "splits").glob("*.json")))
     side_by_side = min(jobs or available_cores(), len(stages.splits))
-    seconds = 1.0  # a baseline's
-    if config.model.kind == "convnext":
-        flops = training_flops(config.model, config.training, len(stages.features.names))
-        seconds = flops / FLOPS_A_SECOND
+    num_features = len(stages.features.names)
+    seconds = kind_of(config.model.kind).seconds(config.model, config.training, num_features)
     return {
         "directory": str(directory),
         "splits": len(stages.splits),
@@ -52,7 +47,7 @@ def plan(
         "train": first.calibration[1] - first.train[0],
         "test": first.test[1] - first.test[0],
         "purge": config.labels.horizon,
-        "features": len(stages.features.names),
+        "features": num_features,
         "cells": cells,
         "bars": len(bars),
     }

@@ -22,7 +22,8 @@ from convnext_vbt.errors import (
     MissingFileError,
 )
 from convnext_vbt.learning.devices import describe_device, resolve_device
-from convnext_vbt.learning.walkforward import SplitDone, available_cores
+from convnext_vbt.learning.walkforward import SplitDone
+from convnext_vbt.learning.workers import available_cores
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
 from convnext_vbt.report.page import write_report

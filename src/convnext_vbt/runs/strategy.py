@@ -20,11 +20,11 @@ from convnext_vbt.learning.labels import Labels, labels_for
 from convnext_vbt.learning.splits import Splits
 from convnext_vbt.learning.walkforward import (
     SplitDone,
-    available_cores,
     fit_alone,
     forecast,
     walk_forward,
 )
+from convnext_vbt.learning.workers import available_cores
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions, Split
 from convnext_vbt.runs.config import Config

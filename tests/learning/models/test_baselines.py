@@ -9,12 +9,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from convnext_vbt.learning import baselines
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import fit_split, predict_range
 from convnext_vbt.learning.labels import Labels
+from convnext_vbt.learning.models.logistic import STRENGTHS
+from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from convnext_vbt.learning.splits import WalkForward
-from convnext_vbt.learning.training import ModelConfig, TrainingConfig
 from convnext_vbt.learning.walkforward import walk_forward
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.predictions import DOWN, STAY, UP, Split, Target
@@ -76,7 +76,7 @@ def test_logistic_regression_is_scikit_learns():
     fitted = fit("logistic", features, labels)
     x, y = rows(features, labels, SPLIT.train)
     x_valid, y_valid = rows(features, labels, SPLIT.valid)
-    models = [LogisticRegression(C=c, max_iter=1000).fit(x, y) for c in baselines.STRENGTHS]
+    models = [LogisticRegression(C=c, max_iter=1000).fit(x, y) for c in STRENGTHS]
     losses = [
         -m.predict_log_proba(x_valid)[np.arange(len(y_valid)), y_valid].mean() for m in models
     ]

@@ -1,4 +1,7 @@
-"""The network on top of logistic regression: where it starts, what is held fixed, what it adds."""
+"""The network on top of logistic regression: where it starts, what is held fixed, what it adds.
+
+How it is trained is in `tests.learning.test_training`.
+"""
 
 from dataclasses import replace
 
@@ -6,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from convnext_vbt.learning.baselines import Linear
-from convnext_vbt.learning.fitting import fit_split, predict_range, restore
-from convnext_vbt.learning.training import ModelConfig
+from convnext_vbt.learning.fitting import fit_split, predict_range
+from convnext_vbt.learning.models.convnext import CONVNEXT, build_network, training_flops
+from convnext_vbt.learning.models.last_bar import Linear
+from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from tests.learning.test_training import MODEL, SPLIT, TRAINING, market
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -75,14 +79,15 @@ def test_what_the_base_knows_is_not_learned_again():
 def test_weights_and_base_come_back_from_their_tensors():
     features, labels = market()
     fitted = fit(features, labels, training=replace(TRAINING, ensemble=2))
-    again = restore(ON_BASE, 4, fitted.predictor.tensors(), "cpu")
-    before, after = (
-        predict_range(replace(fitted, predictor=one), features, 905, 1000)
-        for one in (fitted.predictor, again)
-    )
-    np.testing.assert_array_equal(before, after)
-    alone = [one.base for one in fitted.predictor.members()]
-    assert alone == [fitted.predictor.base] * 2
+    restored = CONVNEXT.restore(ON_BASE, 4, fitted.predictor.tensors(), "cpu")
+    fits = [fitted, *fitted.members]
+    for one, again in zip(fits, restored, strict=True):
+        before, after = (
+            predict_range(replace(fitted, predictor=predictor), features, 905, 1000)
+            for predictor in (one.predictor, again)
+        )
+        np.testing.assert_array_equal(before, after)
+    assert [one.predictor.base for one in fits] == [fitted.predictor.base] * 3
 
 
 def test_without_a_base_the_network_is_on_its_own():
@@ -90,3 +95,15 @@ def test_without_a_base_the_network_is_on_its_own():
     fitted = fit(features, labels, model=MODEL)
     assert fitted.predictor.base is None
     assert not any(name.startswith("base") for name in fitted.predictor.tensors())
+
+
+def test_training_flops_count_what_a_forward_and_backward_pass_multiply():
+    """Against torch's own count, which leaves out norms and activations."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model, training = ModelConfig(), TrainingConfig(steps=1, segments=1, segment_bars=512)
+    net = build_network(model, 30)
+    with FlopCounterMode(display=False) as counter:
+        net.forward_valid(torch.zeros(1, 30, 512 + net.receptive_field - 1)).sum().backward()
+    counted = counter.get_total_flops()
+    assert counted < training_flops(model, training, 30) < 2 * counted

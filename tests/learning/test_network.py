@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from convnext_vbt.learning.model import SIZES, Block, Cache, ConvNeXt1d, DropPath, decay_groups
+from convnext_vbt.learning.network import SIZES, Block, Cache, ConvNeXt1d, DropPath, decay_groups
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -1,0 +1,194 @@
+"""What holds of every kind of model, and that another one takes nothing but a line in `KINDS`."""
+
+import tomllib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from convnext_vbt.errors import ConfigError, InputError
+from convnext_vbt.learning.fitting import fit_split, predict_last, predict_range
+from convnext_vbt.learning.heldout import HeldOut
+from convnext_vbt.learning.models import KINDS, kind_of
+from convnext_vbt.learning.models.protocol import Learned, ModelKind
+from convnext_vbt.learning.segments import pack
+from convnext_vbt.learning.settings import ModelConfig
+from convnext_vbt.learning.splitcache import read_split
+from convnext_vbt.market.sources import load_bars
+from convnext_vbt.runs.config import parse_config
+from convnext_vbt.runs.strategy import audit_strategy, make_features, prepare, walk
+from tests.learning.test_training import MODEL, SPLIT, TRAINING, N, T, market
+from tests.strategies import TINY
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def fit(kind, features, labels, *, seed=0, ensemble=2):
+    model = replace(MODEL, kind=kind, base="logistic")
+    training = replace(TRAINING, ensemble=ensemble)
+    return fit_split(features, labels, SPLIT, model=model, training=training, seed=seed)
+
+
+def held_out(fitted, features):
+    """The rows that are to be predicted, as `predict_range` asks for them."""
+    series = pack(features, fitted.mean, fitted.std, T)
+    rows = [one.predictable(SPLIT.test, fitted.receptive_field) for one in series]
+    return HeldOut(series=series, rows=rows, y=torch.empty(0))
+
+
+@every_kind
+def test_probabilities_are_such(kind):
+    features, labels = market()
+    fitted = fit(kind, features, labels)
+    held = held_out(fitted, features)
+    log_proba = fitted.predictor.log_proba(held)
+    assert log_proba.dtype == torch.float32
+    assert log_proba.shape == (len(held.bars), 3)
+    torch.testing.assert_close(log_proba.exp().sum(1), torch.ones(len(held.bars)))
+    none = replace(held, rows=[(50, 50)] * N)
+    assert fitted.predictor.log_proba(none).shape == (0, 3)
+    last = predict_range(fitted, features, 0, T)[-1]
+    assert np.isfinite(last).any()
+    np.testing.assert_allclose(predict_last(fitted, features), last, rtol=0, atol=1e-5)
+
+
+@every_kind
+def test_the_same_seed_gives_the_same_model(kind):
+    features, labels = market()
+    probabilities = []
+    for global_seed in (1, 2):
+        torch.manual_seed(global_seed)
+        np.random.seed(global_seed)  # noqa: NPY002 - the global state is what must not matter
+        fitted = fit(kind, features, labels, seed=5)
+        probabilities.append([predict_range(one, features, 0, T) for one in parts(fitted)])
+    np.testing.assert_array_equal(*probabilities)
+
+
+@every_kind
+def test_what_is_stored_is_restored_to_the_bit_or_nothing_is_stored(kind):
+    features, labels = market()
+    fitted = fit(kind, features, labels)
+    tensors = fitted.predictor.tensors()
+    if KINDS[kind].restore is None:
+        assert tensors == {}
+        return
+    assert all(value.device.type == "cpu" and value.is_contiguous() for value in tensors.values())
+    copied = {name: value.clone() for name, value in tensors.items()}
+    restored = KINDS[kind].restore(replace(MODEL, kind=kind), 4, copied, "cpu")
+    held = held_out(fitted, features)
+    for one, again in zip(parts(fitted), restored, strict=True):
+        assert torch.equal(again.log_proba(held), one.predictor.log_proba(held))
+
+
+def parts(fitted):
+    return [fitted, *fitted.members]
+
+
+@every_kind
+def test_an_ensemble_of_one_has_no_members(kind):
+    features, labels = market()
+    fitted = fit(kind, features, labels, ensemble=1)
+    assert fitted.members == ()
+    if KINDS[kind].restore is not None:
+        model, tensors = replace(MODEL, kind=kind), fitted.predictor.tensors()
+        assert len(KINDS[kind].restore(model, 4, tensors, "cpu")) == 1
+
+
+@every_kind
+def test_a_kind_can_be_told_apart_and_timed(kind):
+    assert sum(other.name == KINDS[kind].name for other in KINDS.values()) == 1
+    assert KINDS[kind].seconds(ModelConfig(kind=kind), TRAINING, 30) > 0
+
+
+def test_another_kind_is_named_with_those_there_are():
+    message = "must be one of convnext, logistic, boosting, majority, got 'logstic'; did you mean"
+    with pytest.raises(InputError, match=f'model.kind {message} "logistic"'):
+        kind_of("logstic")
+    with pytest.raises(InputError, match=r"got 'x'$"):
+        kind_of("x")
+    with pytest.raises(ConfigError, match=rf"^config: \[model\] model.kind {message}"):
+        parse_config({"model": {"kind": "logstic"}})
+
+
+# A kind of one's own
+
+
+@dataclass(frozen=True)
+class Odds:
+    """Class frequencies of bars whose first feature is below or above its mean."""
+
+    log_frequencies: Tensor
+
+    def log_proba(self, held):
+        return self.log_frequencies[(held.last_bars[:, 0] > 0).long()]
+
+    def tensors(self):
+        return {"log_frequencies": self.log_frequencies}
+
+
+def fit_odds(task):
+    known = task.train.y >= 0
+    above = (task.train.last_bars[known, 0] > 0).long()
+    counts = torch.ones(2, 3)
+    counts.index_put_((above, task.train.y[known]), torch.ones(()), accumulate=True)
+    return Learned(predictor=Odds((counts / counts.sum(1, keepdim=True)).log()), epochs=1)
+
+
+def restore_odds(model, num_features, tensors, device):
+    return [Odds(**tensors)]
+
+
+@pytest.fixture(params=["kept", "not kept"])
+def toy(request, monkeypatch):
+    restore = restore_odds if request.param == "kept" else None
+    monkeypatch.setitem(KINDS, "odds", ModelKind(name="odds", fit=fit_odds, restore=restore))
+    document = tomllib.loads(TINY)
+    return parse_config(document | {"model": {"kind": "odds"}})
+
+
+def walk_toy(config, prepared, folder):
+    cached = []
+    preds = walk(
+        config, prepared, directory=folder, jobs=1, progress=lambda done: cached.append(done.cached)
+    )
+    return preds, cached
+
+
+def test_a_kind_of_ones_own_walks_forward_and_resumes(toy, tmp_path):
+    bars = load_bars(toy.data.source)
+    prepared = prepare(toy, bars)
+    first, cached = walk_toy(toy, prepared, tmp_path)
+    assert cached == [False] * 3
+    assert len(np.unique(first.proba[first.split == 1], axis=0)) == 2, "two odds a split"
+    (tmp_path / "001.json").unlink()
+    again, cached = walk_toy(toy, prepared, tmp_path)
+    assert cached == [True, False, True]
+    np.testing.assert_array_equal(again.proba, first.proba)
+    other = parse_config(toy.model_dump() | {"model": {"kind": "majority"}})
+    assert walk_toy(other, prepared, tmp_path)[1] == [False] * 3
+
+
+def test_a_kind_of_ones_own_passes_the_audit(toy):
+    report = audit_strategy(toy, load_bars(toy.data.source), num_random_bars=2, jobs=1)
+    assert report.passed, report.lines()
+    assert report.counts()["retrained split"][0] == 3
+
+
+def test_a_kind_of_ones_own_decides_live_where_it_is_kept(toy, tmp_path):
+    bars = load_bars(toy.data.source)
+    preds, _ = walk_toy(toy, prepare(toy, bars), tmp_path)
+    if KINDS["odds"].restore is None:
+        with pytest.raises(
+            InputError, match="a model of kind odds is not kept on disk, as those of"
+        ):
+            read_split(tmp_path, 0, toy.model)
+        return
+    split = preds.splits[0]
+    now = split.test[0] + 7
+    kept = read_split(tmp_path, 0, toy.model)
+    past = make_features(toy, bars.rows(0, now + 1))
+    np.testing.assert_allclose(predict_last(kept.fitted, past), preds.proba[now], atol=1e-6)
