@@ -31,9 +31,9 @@ from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.predictions import Predictions, Target
 from convnext_vbt.trading.brackets import fixed_brackets
+from convnext_vbt.trading.codes import CLOSED, REASONS
 from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.portfolio import simulate
-from convnext_vbt.trading.records import REASONS
 from convnext_vbt.trading.rules import confidence_signals
 from convnext_vbt.trading.signals import LEVELS, Signals
 from convnext_vbt.trading.simulation import simulate_signals
@@ -109,7 +109,7 @@ def compared_orders(bars: Bars, signals: Signals) -> int:
     compared = 0
     for c in range(len(signals.columns)):
         orders, trades = ours.orders[ours.orders["col"] == c], ours.trades[ours.trades["col"] == c]
-        reasons = np.array(REASONS)[trades["reason"][trades["status"] == 1]]
+        reasons = np.array(REASONS)[trades["reason"][trades["status"] == CLOSED]]
         in_bar = np.zeros(len(orders), dtype=bool)
         in_bar[1::2] = np.isin(reasons, ["stop", "gap through stop", "take-profit"])
         row = orders["idx"] - ~in_bar  # vectorbt stamps a next-open fill with the signal's bar

@@ -20,7 +20,7 @@ from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.window import daily_returns
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.simulated import simulated_bars
-from convnext_vbt.trading import kernel
+from convnext_vbt.trading import codes
 from tests.evidence.markets import FIRST_TEST, TARGET, make_bars, make_predictions, make_sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
@@ -93,7 +93,7 @@ def plain_growth(result, selection, is_long):
     money = 1.0
     for k, trade in enumerate(trades):
         row = trade["entry_idx"] - 1
-        inside = trade["reason"] in (kernel.STOP, kernel.GAP_STOP, kernel.TAKE_PROFIT)
+        inside = trade["reason"] in (codes.STOP, codes.GAP_STOP, codes.TAKE_PROFIT)
         end = trade["exit_idx"] + inside if trade["status"] else len(close)
         if k + 1 < len(trades):
             end = min(end, trades[k + 1]["entry_idx"])

@@ -6,9 +6,7 @@ from convnext_vbt.evidence.headline import headline_of
 from convnext_vbt.live.account import FLAT, Account, Holding
 from convnext_vbt.live.decision import decide
 from convnext_vbt.live.trained import recent
-from convnext_vbt.trading import kernel
-
-BY_RULE = (kernel.SIGNAL, kernel.REVERSE, kernel.MAX_HOLDING)
+from convnext_vbt.trading.codes import BY_RULE
 
 
 def replay(trained, result, num_bars, *, more=0):

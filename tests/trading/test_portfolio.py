@@ -12,9 +12,10 @@ from vectorbt.portfolio.enums import order_dt
 
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets
+from convnext_vbt.trading.codes import REASONS
 from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.portfolio import simulate, to_portfolio
-from convnext_vbt.trading.records import ORDER_DTYPE, REASONS
+from convnext_vbt.trading.records import ORDER_DTYPE
 from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.simulation import simulate_signals
 

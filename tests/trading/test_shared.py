@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets
+from convnext_vbt.trading.codes import REASONS
 from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.portfolio import orders_with_funding, simulate, to_portfolio
-from convnext_vbt.trading.records import REASONS
 from convnext_vbt.trading.signals import LEVELS, Signals
 from convnext_vbt.trading.simulation import Simulation, simulate_signals
 

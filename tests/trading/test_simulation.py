@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets
+from convnext_vbt.trading.codes import REASONS
 from convnext_vbt.trading.inputs import SimulationConfig
-from convnext_vbt.trading.records import REASONS
 from convnext_vbt.trading.signals import LEVELS
 from convnext_vbt.trading.simulation import Simulation, simulate_signals
 

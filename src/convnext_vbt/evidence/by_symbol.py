@@ -8,10 +8,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.trading.codes import CLOSED, LONG
 from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import TOTAL
-
-CLOSED = 1
 
 
 def figures_by_symbol(simulation: Simulation) -> pd.DataFrame:
@@ -42,7 +41,7 @@ def _row(simulation: Simulation) -> dict[str, float]:
         "max_drawdown": float((value / peak - 1.0).min()),
         "trades": len(trades),
         "win_rate": float((closed["pnl"] > 0).mean()) if len(closed) else np.nan,
-        "long_share": float((trades["direction"] == 0).mean()) if len(trades) else np.nan,
+        "long_share": float((trades["direction"] == LONG).mean()) if len(trades) else np.nan,
         "exposure": float((simulation.position != 0).any(axis=1).mean()),
     }
     if simulation.funding is not None:

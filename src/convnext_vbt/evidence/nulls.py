@@ -19,6 +19,18 @@ from convnext_vbt.evidence.selection import Preset, Selection, nested_selection
 from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.window import Window, daily_returns, money_returns
 from convnext_vbt.trading import kernel
+from convnext_vbt.trading.codes import (
+    BUST,
+    CLOSED,
+    DELISTED,
+    ENTER_LONG,
+    ENTER_SHORT,
+    EXIT,
+    GAP_STOP,
+    LONG,
+    STOP,
+    TAKE_PROFIT,
+)
 from convnext_vbt.trading.inputs import kernel_inputs, kernel_terms
 from convnext_vbt.trading.signals import LEVELS, Signals
 from convnext_vbt.trading.sweep import SweepResult
@@ -26,8 +38,7 @@ from convnext_vbt.trading.sweep import SweepResult
 NUM_DRAWS = 1_000
 CHUNK_CELLS = 4_000_000
 """Bars x accounts walked at once: 36 MB of codes and sizes."""
-LEAVE = kernel.EXIT_LONG | kernel.EXIT_SHORT
-INSIDE = (kernel.STOP, kernel.GAP_STOP, kernel.TAKE_PROFIT, kernel.BUST, kernel.DELISTED)
+INSIDE = (STOP, GAP_STOP, TAKE_PROFIT, BUST, DELISTED)
 """Exits that are not at an open."""
 
 
@@ -206,9 +217,9 @@ class _SideAccounts:
         """uint8 (M x N, T)."""
         positions = self.positions
         codes = np.tile(positions.leave, (len(is_long_MK), 1, 1))
-        enter = np.where(is_long_MK, kernel.ENTER_LONG, kernel.ENTER_SHORT).astype(np.uint8)
+        enter = np.where(is_long_MK, ENTER_LONG, ENTER_SHORT).astype(np.uint8)
         # Whatever is still held when the headline entered anew is left first, on either side.
-        codes[:, positions.column, positions.row] = enter | np.uint8(LEAVE)
+        codes[:, positions.column, positions.row] = enter | np.uint8(EXIT)
         return codes.reshape(-1, codes.shape[2])
 
 
@@ -224,11 +235,11 @@ def _positions(trades: np.ndarray, present_TN: np.ndarray) -> _Positions:
         row = np.where(inside, following, fill) - 1
         # Where the next position began by then, its own entry ends this one.
         next_row = np.append(own["entry_idx"][1:] - 1, len(present_TN))
-        leave[n, row[(own["status"] == 1) & (row < next_row)]] = LEAVE
+        leave[n, row[(own["status"] == CLOSED) & (row < next_row)]] = EXIT
     return _Positions(
         column=trades["col"],
         row=trades["entry_idx"] - 1,
-        is_long=trades["direction"] == 0,
+        is_long=trades["direction"] == LONG,
         leave=leave,
     )
 

@@ -20,21 +20,20 @@ from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.window import Window, daily_returns
 from convnext_vbt.predictions import Predictions, Range
 from convnext_vbt.trading.brackets import Brackets
+from convnext_vbt.trading.codes import CLOSED
 from convnext_vbt.trading.signals import LEVELS, Rules, Signals
 from convnext_vbt.trading.simulation import Simulation
-from convnext_vbt.trading.sweep import SweepResult
+from convnext_vbt.trading.sweep import FEW_TRADES, SweepResult
 
-FEWEST_TRADES = 30
 FEWEST_RANGES = 2
 USUAL_THRESHOLD = "q0.90"
 MULTIPLES = ("stop_multiple", "take_profit_multiple")
 USUAL_MULTIPLE = 1.0
-CLOSED = 1
 
 REASONS = (
     "best of the earlier test ranges",
     f"initial: fewer than {FEWEST_RANGES} earlier test ranges",
-    f"initial: no rule with {FEWEST_TRADES} trades in the earlier test ranges",
+    f"initial: no rule with {FEW_TRADES} trades in the earlier test ranges",
 )
 
 
@@ -209,7 +208,7 @@ def _track_records(
 
 
 def _qualified(sharpe_RK: np.ndarray, trades_RK: np.ndarray) -> np.ndarray:
-    return np.asarray((trades_RK >= FEWEST_TRADES) & np.isfinite(sharpe_RK))
+    return np.asarray((trades_RK >= FEW_TRADES) & np.isfinite(sharpe_RK))
 
 
 def _choose(

@@ -18,8 +18,8 @@ from convnext_vbt.evidence.selection import Selection
 from convnext_vbt.evidence.stages import AuditStages
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import CLASSES, Predictions, Range, Split
-from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import DISTANCES
+from convnext_vbt.trading.codes import BY_RULE
 from convnext_vbt.trading.signals import LEVELS
 from convnext_vbt.trading.sweep import SweepResult
 
@@ -27,8 +27,6 @@ BEFORE_TRAINING = ("features", "labels", "splits", "training labels")
 AFTER_TRAINING = (
     "predictions", "signals", "sizes", "brackets", "selection", "orders", "equity",
 )  # fmt: skip
-AT_OPEN = (kernel.SIGNAL, kernel.REVERSE, kernel.MAX_HOLDING)
-"""Exits that are decided by the row before and filled at the open, whatever the bar then does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +256,7 @@ def _order_list(run: Traded, bar: int, *, next_open: bool) -> list[tuple[Any, ..
             direction = int(trade["direction"])
             if trade["entry_idx"] + shift == bar + 1:
                 rows.append((bar + 1, int(trade["col"]), direction, *_money(trade, "entry_")))
-            if trade["exit_idx"] + shift == bar + 1 and trade["reason"] in AT_OPEN:
+            if trade["exit_idx"] + shift == bar + 1 and trade["reason"] in BY_RULE:
                 rows.append((bar + 1, int(trade["col"]), 1 - direction, *_money(trade, "exit_")))
     return sorted(rows)
 

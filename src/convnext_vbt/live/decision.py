@@ -37,6 +37,7 @@ from convnext_vbt.predictions import DOWN, STAY, UP, Predictions, Split
 from convnext_vbt.runs.strategy import own_signals
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import Brackets
+from convnext_vbt.trading.codes import ENTER_LONG, ENTER_SHORT, MAX_HOLDING, NONE
 from convnext_vbt.trading.rules import confidence_signals
 from convnext_vbt.trading.signals import LEVELS, Signals
 from convnext_vbt.trading.sweep import rule_brackets
@@ -236,8 +237,8 @@ def _plans(moment: _Moment) -> list[_Plan]:
     since = [_bars_held(moment.bars, n, held[n]) for n in symbols]
     limit = moment.brackets.max_holding
     ends = [_why_it_ends(held[n], codes[n], since[n], limit) for n in symbols]
-    stays = np.array([held[n].side != 0 and ends[n] == kernel.NONE for n in symbols])
-    closing = [n for n in symbols if ends[n] != kernel.NONE]
+    stays = np.array([held[n].side != 0 and ends[n] == NONE for n in symbols])
+    closing = [n for n in symbols if ends[n] != NONE]
     cost = sum(
         _cost_of_closing(held[n], prices[n], trading.fees, trading.slippage) for n in closing
     )
@@ -270,7 +271,7 @@ def _prices(moment: _Moment) -> np.ndarray:
 
 
 def _side_signalled(code: int) -> int:
-    return 1 if code & kernel.ENTER_LONG else -1 if code & kernel.ENTER_SHORT else 0
+    return 1 if code & ENTER_LONG else -1 if code & ENTER_SHORT else 0
 
 
 def _held_stop(moment: _Moment, n: int, price: float) -> float:
@@ -287,7 +288,7 @@ def _held_stop(moment: _Moment, n: int, price: float) -> float:
 
 def _decision(moment: _Moment, n: int, plan: _Plan) -> Decision:
     bars, held, entry = moment.bars, plan.held, plan.entry
-    stays = held.side != 0 and plan.ends == kernel.NONE
+    stays = held.side != 0 and plan.ends == NONE
     target = held.units if stays else 0.0 if entry is None else entry.side * entry.units
     change = target - held.units
     limit = moment.brackets.max_holding if entry is not None else None
@@ -320,7 +321,7 @@ def _why_it_ends(held: Holding, code: int, bars_held: int | None, limit: int | N
     its clock started again.
     """
     if held.side == 0:
-        return kernel.NONE
+        return NONE
     is_due = limit is not None and bars_held is not None and bars_held > 0 == bars_held % limit
     never = held.side * math.inf
     reason: int = kernel.reason_at_open_nb.py_func(
@@ -345,7 +346,7 @@ def _cost_of_closing(held: Holding, price: float, fees: float, slippage: float) 
 def _step(side: int, ends: int, entry: Entry | None) -> str:
     if side == 0:
         return "stay out" if entry is None else f"enter {WORDS[entry.side]}"
-    if ends == kernel.NONE:
+    if ends == NONE:
         return f"hold {WORDS[side]}"
     return f"exit {WORDS[side]}" if entry is None else f"reverse to {WORDS[entry.side]}"
 
@@ -357,7 +358,7 @@ def _reasons(moment: _Moment, n: int, plan: _Plan) -> list[str]:
         said = confidence_reasons(moment.preds, n, rule, moment.levels, plan.held.side)
     else:
         said = [own_rule_reason(rule.file, row)]
-    if plan.ends == kernel.MAX_HOLDING:
+    if plan.ends == MAX_HOLDING:
         said.append(f"it was held for {plan.bars_held} bars, and its side is not signalled again")
     if isinstance(plan.opens, str):
         said.append(f"no entry: {plan.opens}")

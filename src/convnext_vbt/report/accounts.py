@@ -17,11 +17,8 @@ from convnext_vbt.evidence import stats
 from convnext_vbt.evidence.headline import moments
 from convnext_vbt.evidence.window import money_returns
 from convnext_vbt.market.bars import Bars
+from convnext_vbt.trading.codes import CLOSED, GAP_STOP, SELL, SHORT
 from convnext_vbt.trading.simulation import Simulation
-
-_CLOSED = 1
-_GAP_STOP = 4
-_SELL = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,8 +67,8 @@ def before_costs(account: Account, *, slippage: float) -> Account:
     paid = np.zeros(len(account.equity))
     np.add.at(paid, account.orders["idx"], order_costs(account.orders, slippage))
     trades = account.trades.copy()
-    side = np.where(trades["direction"] == 1, -1.0, 1.0)
-    closed = trades["status"] == _CLOSED
+    side = np.where(trades["direction"] == SHORT, -1.0, 1.0)
+    closed = trades["status"] == CLOSED
     entry = trades["entry_price"] * (1.0 - 1.0 / (1.0 + side * slippage)) * side
     leave = trades["exit_price"] * (1.0 / (1.0 - side * slippage) - 1.0) * side
     slipped = trades["size"] * (entry + np.where(closed, leave, 0.0))
@@ -186,7 +183,7 @@ def figures(account: Account, bars: Bars, *, slippage: float) -> dict[str, float
     the Sharpe ratio is above 0) and break_even. funding is there where the bars have rates.
     """
     equity, trades = account.equity, account.trades
-    closed = trades[trades["status"] == _CLOSED]
+    closed = trades[trades["status"] == CLOSED]
     profits = closed["pnl"]
     traded, costs = _traded(account.orders), float(order_costs(account.orders, slippage).sum())
     growth = float(equity[-1] / account.init_cash)
@@ -221,7 +218,7 @@ def figures(account: Account, bars: Bars, *, slippage: float) -> dict[str, float
         "costs": costs,
         "break_even": break_even(account, slippage=slippage),
         "capped_share": _ratio(float(trades["capped"].sum()), len(trades)),
-        "gap_stops": float((closed["reason"] == _GAP_STOP).sum()),
+        "gap_stops": float((closed["reason"] == GAP_STOP).sum()),
         **({} if account.funding is None else {"funding": account.funding}),
     }
 
@@ -259,7 +256,7 @@ def _traded(orders: np.ndarray) -> float:
 
 def order_costs(orders: np.ndarray, slippage: float) -> np.ndarray:
     """Of each order: its fee, and how much worse than the market's price it was filled."""
-    side = np.where(orders["side"] == _SELL, -1.0, 1.0)
+    side = np.where(orders["side"] == SELL, -1.0, 1.0)
     market = orders["price"] / (1.0 + side * slippage)
     return np.asarray(orders["fees"] + orders["size"] * np.abs(orders["price"] - market))
 

@@ -14,6 +14,8 @@ from datetime import datetime
 from typing import Literal
 
 ABSENT = "–"
+from convnext_vbt.trading.sweep import FEW_TRADES
+
 Kind = Literal[
     "percent", "ratio", "interval", "probability", "count", "times", "basis_points", "money", "days"
 ]
@@ -87,7 +89,7 @@ FIGURES = (
 
 HEATMAP_FIGURES = ("cagr", "max_drawdown", "calmar", "sharpe", "log_growth", "trades")
 FIGURE = {figure.name: figure for figure in FIGURES}
-THIN_TRADES = 30
+THIN_TRADES = FEW_TRADES
 """Cells with fewer trades say little and are hatched."""
 
 _LEVEL_LABELS = {

@@ -17,6 +17,7 @@ from convnext_vbt.evidence.resampling import stationary_rows
 from convnext_vbt.evidence.window import money_returns
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.report.accounts import Account, daily
+from convnext_vbt.trading.codes import OPEN, SHORT
 from convnext_vbt.trading.simulation import Simulation
 
 ROLLING_DAYS = 90
@@ -25,7 +26,6 @@ MAX_POINTS = 500
 """Points of a rolling line; every k-th day of a longer one is drawn."""
 NUM_PATHS = 1_000
 FAN = (0.05, 0.25, 0.50, 0.75, 0.95)
-_OPEN = 0
 
 
 def months_of(index: pd.DatetimeIndex) -> np.ndarray:
@@ -138,7 +138,7 @@ class Excursions:
 def excursions(trades: np.ndarray, bars: Bars, symbols: np.ndarray) -> Excursions:
     """MAE and MFE of `trades`; `symbols` is the column of `bars` of each trade's own column."""
     low, high = trades["exit_price"].copy(), trades["exit_price"].copy()
-    stop = np.where(trades["status"] == _OPEN, trades["exit_idx"] + 1, trades["exit_idx"])
+    stop = np.where(trades["status"] == OPEN, trades["exit_idx"] + 1, trades["exit_idx"])
     for column in np.unique(trades["col"]):
         own = np.flatnonzero(trades["col"] == column)
         spans = np.column_stack([trades["entry_idx"][own], stop[own]]).ravel()
@@ -151,7 +151,7 @@ def excursions(trades: np.ndarray, bars: Bars, symbols: np.ndarray) -> Excursion
             extreme = pick.reduceat(values, spans)[::2]
             out[own] = np.where(held, pick(out[own], extreme), out[own])
     down, up = low / trades["entry_price"] - 1.0, high / trades["entry_price"] - 1.0
-    short = trades["direction"] == 1
+    short = trades["direction"] == SHORT
     return Excursions(
         adverse=np.minimum(np.where(short, -up, down), 0.0),
         favourable=np.maximum(np.where(short, -down, up), 0.0),

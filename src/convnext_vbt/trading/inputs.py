@@ -15,6 +15,7 @@ from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import Brackets
+from convnext_vbt.trading.codes import ENTER_LONG, ENTER_SHORT
 from convnext_vbt.trading.signals import Rules
 
 SizeType = Literal["risk", "notional", "value"]
@@ -149,7 +150,7 @@ def check_stops(bars: Bars, inputs: KernelInputs, terms: kernel.Terms) -> None:
     if terms.sizing != kernel.BY_RISK:
         return
     found = np.zeros(len(bars), dtype=np.int64)
-    for side, bit in enumerate((kernel.ENTER_LONG, kernel.ENTER_SHORT)):
+    for side, bit in enumerate((ENTER_LONG, ENTER_SHORT)):
         for n, stops in enumerate(inputs.brackets[:, side]):
             columns, rows = np.flatnonzero(inputs.symbols == n), np.flatnonzero(np.isnan(stops))
             where = np.ix_(columns, rows)

@@ -16,13 +16,13 @@ from vectorbt.portfolio.enums import log_dt
 from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets
+from convnext_vbt.trading.codes import CLOSED
 from convnext_vbt.trading.inputs import SimulationConfig, SizeType, check_inputs
 from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.simulation import Simulation, simulate_signals
 
 Engine = Literal["exact", "vectorbt"]
 
-CLOSED = 1
 DUST = 1e-9
 """Units of an order that stands for funding, and at most this much money."""
 

@@ -8,14 +8,7 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.trading import kernel
-
-SIDES = ("Buy", "Sell")
-DIRECTIONS = ("Long", "Short")
-STATUSES = ("Open", "Closed")
-REASONS = (
-    "open", "signal", "reverse", "stop", "gap through stop", "take-profit", "max holding", "bust",
-    "delisted",
-)  # fmt: skip
+from convnext_vbt.trading.codes import CLOSED, SHORT
 
 ORDER_DTYPE = np.dtype(
     [
@@ -29,7 +22,7 @@ ORDER_DTYPE = np.dtype(
     ],
     align=True,
 )
-"""vectorbt's `order_dt`; side 0 buys, 1 sells."""
+"""vectorbt's `order_dt`; the codes in it are those of `trading.codes`."""
 
 TRADE_DTYPE = np.dtype(
     [
@@ -119,12 +112,12 @@ def trade_records(made: Walked, column: int, last: int) -> np.ndarray:
         ("funding", "funding"),
     ):
         closed[name] = exits[field]
-    closed["status"] = 1
+    closed["status"] = CLOSED
     for still_open in records[len(exits) :]:
         still_open["exit_idx"], still_open["exit_price"] = last, last_price
         move = still_open["size"] * (last_price - still_open["entry_price"])
         still_open["funding"] = made.state[kernel.TRADE_FUNDING]
         paid = still_open["entry_fees"] + still_open["funding"]
-        still_open["pnl"] = (-move if still_open["direction"] else move) - paid
+        still_open["pnl"] = (-move if still_open["direction"] == SHORT else move) - paid
     records["return"] = records["pnl"] / (records["size"] * records["entry_price"])
     return records

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError, InputTypeError
-from convnext_vbt.trading import kernel
+from convnext_vbt.trading.codes import ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT
 
 LEVELS = ("entries", "exits", "short_entries", "short_exits")
-LEVEL_BITS = (kernel.ENTER_LONG, kernel.EXIT_LONG, kernel.ENTER_SHORT, kernel.EXIT_SHORT)
+LEVEL_BITS = (ENTER_LONG, EXIT_LONG, ENTER_SHORT, EXIT_SHORT)
 
 Frame = pd.DataFrame | pd.Series
 

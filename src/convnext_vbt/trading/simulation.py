@@ -15,6 +15,7 @@ import pandas as pd
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import Brackets
+from convnext_vbt.trading.codes import DIRECTIONS, ENTER, REASONS, SIDES, STATUSES
 from convnext_vbt.trading.inputs import (
     KernelInputs,
     SimulationConfig,
@@ -24,16 +25,7 @@ from convnext_vbt.trading.inputs import (
     kernel_inputs,
     kernel_terms,
 )
-from convnext_vbt.trading.records import (
-    DIRECTIONS,
-    REASONS,
-    SIDES,
-    STATUSES,
-    Walked,
-    order_records,
-    trade_records,
-    walked,
-)
+from convnext_vbt.trading.records import Walked, order_records, trade_records, walked
 from convnext_vbt.trading.signals import Rules
 
 
@@ -242,4 +234,4 @@ def _walk_shared(
 
 def _most_orders(codes: np.ndarray) -> int:
     """An entry needs a row that signals one, and has one exit at most."""
-    return 2 * int(np.count_nonzero(codes & (kernel.ENTER_LONG | kernel.ENTER_SHORT)))
+    return 2 * int(np.count_nonzero(codes & ENTER))

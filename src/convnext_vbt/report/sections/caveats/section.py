@@ -11,11 +11,10 @@ from convnext_vbt.report.formats import THIN_TRADES, format_number
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
 from convnext_vbt.report.section import Content, Section
+from convnext_vbt.trading.codes import GAP_STOP, OPEN, SHORT
 from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import SweepResult
 
-GAP_STOP = 4
-"""`Simulation.trades["reason"]` of a stop that filled at a worse open."""
 MANY_CAPPED = 0.05
 
 
@@ -71,7 +70,7 @@ def _carry(res: SweepResult, simulation: Simulation) -> list[str]:
             f"Funding is not known of all that was traded: {', '.join(unpaid)} came without rates "
             "and paid and received none."
         )
-    shorts = names[trades["col"][trades["direction"] == 1]]
+    shorts = names[trades["col"][trades["direction"] == SHORT]]
     borrowed = [name for name in dict.fromkeys(shorts) if name not in known]
     if borrowed:
         whose = f" of {', '.join(borrowed)}" if known else ""
@@ -170,7 +169,7 @@ def _trades(res: SweepResult, simulation: Simulation, name: str) -> list[str]:
     out = []
     if not len(trades):
         return [f"{name[0].upper()}{name[1:]} makes no trade, so there is nothing to judge."]
-    still_open = int((trades["status"] == 0).sum())
+    still_open = int((trades["status"] == OPEN).sum())
     if still_open:
         are = "trade is" if still_open == 1 else "trades are"
         out.append(
