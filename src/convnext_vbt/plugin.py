@@ -20,7 +20,7 @@ from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.predictions import DOWN, STAY, UP, Predictions
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.run import walk_forward
-from convnext_vbt.trading.rules import apply_rules_nb
+from convnext_vbt.trading.rules import FULL_WITHOUT_QUANTILES, RULE_DEFAULTS, apply_rules_nb
 from convnext_vbt.trading.signals import LEVEL_BITS, LEVELS, unpacked
 
 _OUTPUTS = [*LEVELS, "size"]
@@ -88,7 +88,12 @@ ConfidenceSignals = IndicatorFactory(
     param_names=["threshold", "hysteresis", "short", "floor", "full"],
     output_names=_OUTPUTS,
 ).from_apply_func(
-    _confidence, hysteresis=0.05, short=True, floor=0.25, full=0.80, hide_default=True
+    _confidence,
+    hysteresis=RULE_DEFAULTS.hysteresis,
+    short=RULE_DEFAULTS.short,
+    floor=RULE_DEFAULTS.floor,
+    full=FULL_WITHOUT_QUANTILES,
+    hide_default=True,
 )
 
 

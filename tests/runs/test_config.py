@@ -58,6 +58,8 @@ def test_the_name_defaults_to_the_files(tmp_path):
         ("[rule]\nshort = 1", r"\[rule\] short = 1: input should be a valid boolean"),
         ("[sweep]\nrisk = []", r"\[sweep\] risk needs at least one value"),
         ("[sweep]\nrisk = [0.1, 0.1]", r"risk needs at least one value and no value twice"),
+        ("[sweep]\nrisk = [2.0]", r"\[sweep\] risk must lie in \(0, 1\], got 2.0"),
+        ("[sweep]\nstop_multiple = [0.0]", r"stop_multiple must be positive and finite, got 0"),
         ("[labels]\nhorizon = 0", r"horizon must be at least 1 bar, got 0"),
         ("[labels]\nkind = 'magic'", r"\[labels\] kind = 'magic'"),
         ("seed = 1\nseed = 2", r"not valid TOML"),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnext_vbt.predictions import QUANTILE_LEVELS, Predictions, Split, SplitFit
-from convnext_vbt.trading.rules import confidence_rules, confidence_signals
+from convnext_vbt.trading.rules import RuleConfig, confidence_rules, confidence_signals
 from convnext_vbt.trading.signals import LEVELS, Signals
 
 from .markets import bars_of, hours, random_bars, random_predictions
@@ -273,7 +273,9 @@ def test_all_columns_say_what_the_plain_rule_says(rest):
 
 
 def test_a_part_of_the_rules_is_that_part_of_their_signals():
-    rules = confidence_rules(PREDS, MARKET, **LISTS)
+    rules = confidence_rules(
+        PREDS, MARKET, RuleConfig(), thresholds=LISTS["threshold"], hystereses=LISTS["hysteresis"]
+    )
     part, columns = rules.take([7, 2, 3]).rows(560, 690), rules.columns[[7, 2, 3]]
     expected = rules.signals().take([7, 2, 3]).rows(560, 690)
     assert part.columns.equals(columns)

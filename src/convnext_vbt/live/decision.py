@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -38,7 +38,7 @@ from convnext_vbt.runs.strategy import own_signals
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import Brackets
 from convnext_vbt.trading.codes import ENTER_LONG, ENTER_SHORT, MAX_HOLDING, NONE
-from convnext_vbt.trading.rules import confidence_signals
+from convnext_vbt.trading.rules import confidence_rules
 from convnext_vbt.trading.signals import LEVELS, Signals
 from convnext_vbt.trading.sweep import rule_brackets
 
@@ -191,17 +191,13 @@ def _signals(trained: Trained, split: Split, bars: Bars, preds: Predictions) -> 
     """The chosen rule at the last bar, one column a symbol."""
     rule, levels = trained.config.rule, trained.rule(split)
     if rule.file is None:
-        return confidence_signals(
-            preds,
-            bars.rows(len(bars) - 1, len(bars)),
+        chosen_rule = replace(
+            rule,
             threshold=levels["threshold"],
             hysteresis=levels.get("hysteresis", rule.hysteresis),
-            short=rule.short,
-            short_threshold=rule.short_threshold,
-            floor=rule.floor,
-            full=rule.full,
-            abstain=rule.abstain,
         )
+        last = bars.rows(len(bars) - 1, len(bars))
+        return confidence_rules(preds, last, chosen_rule).signals()
     signals = own_signals(rule.file, predict_since(trained, split, bars), bars)
     chosen = np.ones(len(signals.columns), dtype=bool)
     for name in signals.rule_levels:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-ABSENT = "–"
 from convnext_vbt.trading.sweep import FEW_TRADES
+
+ABSENT = "–"
 
 Kind = Literal[
     "percent", "ratio", "interval", "probability", "count", "times", "basis_points", "money", "days"

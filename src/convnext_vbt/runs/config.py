@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from convnext_vbt.errors import ConfigError, InputError
+from convnext_vbt.errors import ConfigError
 from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.learning.models import kind_of
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
@@ -27,6 +27,7 @@ from convnext_vbt.runs.toml_text import override_value, read_document, refuse_es
 from convnext_vbt.storage import sha256_json
 from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.rules import RuleConfig
+from convnext_vbt.trading.sweep import SweepConfig
 
 MOST_VALUES = 10_000
 LARGEST = 10**15
@@ -67,29 +68,6 @@ class RuleSection(RuleConfig):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SweepSection:
-    """`[sweep]`: every combination of these lists is a cell."""
-
-    threshold: tuple[float | str, ...] = (
-        "q0.50", "q0.60", "q0.70", "q0.80", "q0.85", "q0.90", "q0.95", "q0.975", "q0.99",
-    )  # fmt: skip
-    risk: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.02)
-    stop_multiple: tuple[float, ...] = (1.0,)
-    """Times the label's own barrier, or times trading.stop."""
-    take_profit_multiple: tuple[float, ...] = (1.0,)
-    hysteresis: tuple[float, ...] | None = None
-    """Values to sweep instead of rule.hysteresis."""
-
-    def __post_init__(self) -> None:
-        for name in ("threshold", "risk", "stop_multiple", "take_profit_multiple"):
-            values = getattr(self, name)
-            if not values or len(set(values)) != len(values):
-                raise InputError(
-                    f"{name} needs at least one value and no value twice, got {values}"
-                )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SelectionSection:
     """`[selection]`: the no-hindsight choice of a rule, split by split."""
 
@@ -114,7 +92,7 @@ class Config(BaseModel):
     training: TrainingConfig = TrainingConfig()
     rule: RuleSection = RuleSection()
     trading: SimulationConfig = SimulationConfig()
-    sweep: SweepSection = SweepSection()
+    sweep: SweepConfig = SweepConfig()
     selection: SelectionSection = SelectionSection()
 
     @field_validator("model")

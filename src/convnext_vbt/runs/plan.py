@@ -13,7 +13,7 @@ from convnext_vbt.runs.directory import (
     refuse_other_data,
     run_directory,
 )
-from convnext_vbt.runs.strategy import prepare, with_own
+from convnext_vbt.runs.strategy import prepare
 
 
 def plan(
@@ -28,12 +28,8 @@ def plan(
     bars = read_bars(config, strict=strict)
     refuse_other_data(directory, bars)
     stages = prepare(config, bars)
-    first, lists = stages.splits[0], config.sweep
-    cells = len(with_own(lists.threshold, config.rule.threshold)) * len(
-        with_own(lists.risk, config.trading.risk)
-    )
-    for multiples in (lists.stop_multiple, lists.take_profit_multiple, lists.hysteresis or (0,)):
-        cells *= len(multiples)
+    first = stages.splits[0]
+    lists = config.sweep.including(config.rule.threshold, config.trading.risk)
     finished = len(list((directory / "splits").glob("*.json")))
     side_by_side = min(jobs or available_cores(), len(stages.splits))
     num_features = len(stages.features.names)
@@ -48,6 +44,6 @@ def plan(
         "test": first.test[1] - first.test[0],
         "purge": config.labels.horizon,
         "features": num_features,
-        "cells": cells,
+        "cells": lists.num_cells,
         "bars": len(bars),
     }

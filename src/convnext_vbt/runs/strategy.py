@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions, Split
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.user_code import load_function
-from convnext_vbt.trading.signals import Signals
-from convnext_vbt.trading.sweep import SweepResult, sweep
+from convnext_vbt.trading.rules import confidence_rules
+from convnext_vbt.trading.signals import Rules, Signals
+from convnext_vbt.trading.sweep import SweepResult, sweep_rules
 
 
 def audit_strategy(
@@ -90,31 +91,17 @@ def make_features(config: Config, bars: Bars) -> Features:
 
 def make_sweep(config: Config, bars: Bars, predictions: Predictions) -> SweepResult:
     """The sweep of `[sweep]`, the strategy's own cell always among its cells."""
-    rule, trading, lists = config.rule, config.trading, config.sweep
-    signals = None if rule.file is None else own_signals(rule.file, predictions, bars)
-    return sweep(
-        bars,
-        predictions,
-        threshold=with_own(lists.threshold, rule.threshold),
-        risk=with_own(lists.risk, trading.risk),
-        stop_multiple=_scalar_or_list(lists.stop_multiple),
-        take_profit_multiple=_scalar_or_list(lists.take_profit_multiple),
-        hysteresis=rule.hysteresis if lists.hysteresis is None else list(lists.hysteresis),
-        short=rule.short,
-        short_threshold=rule.short_threshold,
-        floor=rule.floor,
-        full=rule.full,
-        abstain=rule.abstain,
-        stop=trading.stop,
-        take_profit=trading.take_profit,
-        max_holding=trading.max_holding,
-        fees=trading.fees,
-        slippage=trading.slippage,
-        max_leverage=trading.max_leverage,
-        max_open_risk=trading.max_open_risk,
-        init_cash=trading.init_cash,
-        signals=signals,
-    )
+    rule, trading = config.rule, config.trading
+    lists = config.sweep.including(rule.threshold, trading.risk)
+    rules: Rules
+    if rule.file is None:
+        rules = confidence_rules(
+            predictions, bars, rule, thresholds=lists.threshold, hystereses=lists.hysteresis
+        )
+    else:
+        rules = own_signals(rule.file, predictions, bars)
+    reference = replace(trading, risk=min(lists.risk))
+    return sweep_rules(bars, predictions, rules, reference, lists)
 
 
 def own_signals(file: str, predictions: Predictions, bars: Bars) -> Signals:
@@ -123,15 +110,6 @@ def own_signals(file: str, predictions: Predictions, bars: Bars) -> Signals:
     if not isinstance(signals, Signals):
         raise ConfigError(f"{file} must return convnext_vbt.Signals, got {type(signals).__name__}")
     return signals
-
-
-def with_own(values: Sequence[Any], own: Any) -> list[Any]:
-    """A swept list, the strategy's own value among it."""
-    return [*values] if own in values else [*values, own]
-
-
-def _scalar_or_list(values: Sequence[float]) -> float | list[float]:
-    return values[0] if len(values) == 1 else list(values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -58,6 +58,9 @@ class SimulationConfig:
                 raise InputError(f"{name} must be positive and finite, got {value}")
 
 
+TRADING_DEFAULTS = SimulationConfig()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KernelInputs:
     """The arrays of `trading.kernel`: time runs last, so that one account reads straight on."""

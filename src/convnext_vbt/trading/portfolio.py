@@ -17,7 +17,7 @@ from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets
 from convnext_vbt.trading.codes import CLOSED
-from convnext_vbt.trading.inputs import SimulationConfig, SizeType, check_inputs
+from convnext_vbt.trading.inputs import TRADING_DEFAULTS, SimulationConfig, SizeType, check_inputs
 from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.simulation import Simulation, simulate_signals
 
@@ -31,15 +31,15 @@ def simulate(
     bars: Bars,
     signals: Signals,
     *,
-    risk: float = 0.01,
-    stop: float | pd.DataFrame | Brackets | None = None,
-    take_profit: float | pd.DataFrame | None = None,
-    fees: float = 0.0005,
-    slippage: float = 0.0002,
-    max_leverage: float = 1.0,
-    max_open_risk: float = 0.06,
-    max_holding: int | None = None,
-    init_cash: float = 10_000.0,
+    risk: float = TRADING_DEFAULTS.risk,
+    stop: float | pd.DataFrame | Brackets | None = TRADING_DEFAULTS.stop,
+    take_profit: float | pd.DataFrame | None = TRADING_DEFAULTS.take_profit,
+    fees: float = TRADING_DEFAULTS.fees,
+    slippage: float = TRADING_DEFAULTS.slippage,
+    max_leverage: float = TRADING_DEFAULTS.max_leverage,
+    max_open_risk: float = TRADING_DEFAULTS.max_open_risk,
+    max_holding: int | None = TRADING_DEFAULTS.max_holding,
+    init_cash: float = TRADING_DEFAULTS.init_cash,
     size_type: SizeType = "risk",
     engine: Engine = "exact",
 ) -> vbt.Portfolio:

@@ -46,6 +46,9 @@ class RuleConfig:
     """Coverage of the conformal sets, such as 0.5, that must name one side for an entry."""
 
 
+RULE_DEFAULTS = RuleConfig()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ConfidenceRules(Rules):
     """Confidence rules as a recipe: the arrays of any of their columns, made when asked for.
@@ -171,39 +174,30 @@ def apply_rules_nb(
 def confidence_rules(
     preds: Predictions,
     bars: Bars,
+    rule: RuleConfig,
     *,
-    threshold: Threshold | Sequence[Threshold],
-    hysteresis: float | Sequence[float] = 0.05,
-    short: bool = True,
-    short_threshold: Threshold | None = None,
-    floor: float = 0.25,
-    full: Threshold = "q0.99",
-    abstain: float | None = None,
+    thresholds: Sequence[Threshold] | None = None,
+    hystereses: Sequence[float] | None = None,
 ) -> ConfidenceRules:
-    """The recipe of `confidence_signals`, to which arguments and errors belong."""
-    check_same_bars(preds, bars)
-    thresholds = as_list("threshold", threshold)
-    hystereses = as_list("hysteresis", hysteresis)
-    _check_rule(thresholds, hystereses, floor)
-    if short_threshold is not None and not short:
-        raise InputError("short_threshold has no meaning with short=False; leave one of them out")
-    if full == "q0.99" and preds.quantiles is None:
-        full = FULL_WITHOUT_QUANTILES
-    full_F = _values(preds, full, "full")
-    may_enter_TN = np.ones(preds.split.shape, dtype=np.bool_)
-    if abstain is not None:
-        sets = preds.conformal_sets(abstain)
-        may_enter_TN = sets[:, :, UP] != sets[:, :, DOWN]
+    """The recipe of `confidence_signals`, to which the errors belong.
 
-    num_symbols, per_threshold = len(bars.symbols), len(hystereses) * len(bars.symbols)
-    long_SF = np.stack([_values(preds, theta, "threshold") for theta in thresholds])
-    short_SF = long_SF
-    if short_threshold is not None:
-        short_SF = np.tile(_values(preds, short_threshold, "short_threshold"), (len(long_SF), 1))
-    levels: dict[str, list[Any]] = {"threshold": thresholds, "hysteresis": hystereses}
-    if np.ndim(hysteresis) == 0:
+    `thresholds` and `hystereses` are traded each with each in place of the rule's own; only where
+    the latter are given do the columns have a level "hysteresis".
+    """
+    check_same_bars(preds, bars)
+    thetas = [rule.threshold] if thresholds is None else thresholds
+    gaps = [rule.hysteresis] if hystereses is None else hystereses
+    _check_rule(rule, thetas, gaps)
+    symbols = list(bars.symbols)
+    levels: dict[str, Sequence[Any]] = {"threshold": thetas, "hysteresis": gaps, "symbol": symbols}
+    if hystereses is None:
         del levels["hysteresis"]
-    levels["symbol"] = list(bars.symbols)
+    long_SF = np.stack([_values(preds, theta, "threshold") for theta in thetas])
+    short_SF = long_SF
+    if rule.short_threshold is not None:
+        own_F = _values(preds, rule.short_threshold, "short_threshold")
+        short_SF = np.tile(own_F, (len(long_SF), 1))
+    per_threshold = len(gaps) * len(symbols)
     return ConfidenceRules(
         index=bars.index,
         columns=pd.MultiIndex.from_tuples(
@@ -211,16 +205,30 @@ def confidence_rules(
         ),
         up=_time_last(preds.proba[:, :, UP]),
         down=_time_last(preds.proba[:, :, DOWN]),
-        may_enter=_time_last(may_enter_TN),
+        may_enter=_time_last(_may_enter(preds, rule.abstain)),
         value=_time_last(preds.split_position),
-        symbol=np.tile(np.arange(num_symbols), len(thresholds) * len(hystereses)),
+        symbol=np.tile(np.arange(len(symbols)), len(thetas) * len(gaps)),
         long=long_SF.repeat(per_threshold, axis=0),
         short=short_SF.repeat(per_threshold, axis=0),
-        gap=np.tile(np.repeat(np.array(hystereses, np.float32), num_symbols), len(thresholds)),
-        full=full_F,
-        floor=floor,
-        is_short=short,
+        gap=np.tile(np.repeat(np.array(gaps, np.float32), len(symbols)), len(thetas)),
+        full=_values(preds, _full(preds, rule), "full"),
+        floor=rule.floor,
+        is_short=rule.short,
     )
+
+
+def _may_enter(preds: Predictions, abstain: float | None) -> np.ndarray:
+    """Where a side may be entered at all: bool (T, N)."""
+    if abstain is None:
+        return np.ones(preds.split.shape, dtype=np.bool_)
+    sets = preds.conformal_sets(abstain)
+    return np.asarray(sets[:, :, UP] != sets[:, :, DOWN])
+
+
+def _full(preds: Predictions, rule: RuleConfig) -> Threshold:
+    if rule.full == RULE_DEFAULTS.full and preds.quantiles is None:
+        return FULL_WITHOUT_QUANTILES
+    return rule.full
 
 
 def confidence_signals(
@@ -228,12 +236,12 @@ def confidence_signals(
     bars: Bars,
     *,
     threshold: Threshold | Sequence[Threshold],
-    hysteresis: float | Sequence[float] = 0.05,
-    short: bool = True,
-    short_threshold: Threshold | None = None,
-    floor: float = 0.25,
-    full: Threshold = "q0.99",
-    abstain: float | None = None,
+    hysteresis: float | Sequence[float] = RULE_DEFAULTS.hysteresis,
+    short: bool = RULE_DEFAULTS.short,
+    short_threshold: Threshold | None = RULE_DEFAULTS.short_threshold,
+    floor: float = RULE_DEFAULTS.floor,
+    full: Threshold = RULE_DEFAULTS.full,
+    abstain: float | None = RULE_DEFAULTS.abstain,
 ) -> Signals:
     """Signals of the confidence rule, one column a threshold (x hysteresis) x symbol.
 
@@ -258,10 +266,18 @@ def confidence_signals(
     Raises `ValueError` for a threshold, hysteresis or floor out of range, and for predictions
     that do not belong to these bars.
     """
+    hystereses = as_list("hysteresis", hysteresis)
+    rule = RuleConfig(
+        hysteresis=hystereses[0], short=short, short_threshold=short_threshold, floor=floor,
+        full=full, abstain=abstain,
+    )  # fmt: skip
     return confidence_rules(
-        preds, bars, threshold=threshold, hysteresis=hysteresis, short=short,
-        short_threshold=short_threshold, floor=floor, full=full, abstain=abstain,
-    ).signals()  # fmt: skip
+        preds,
+        bars,
+        rule,
+        thresholds=as_list("threshold", threshold),
+        hystereses=hystereses if np.ndim(hysteresis) else None,
+    ).signals()
 
 
 def parse_threshold(threshold: Threshold, name: str = "threshold") -> tuple[str, float]:
@@ -319,7 +335,9 @@ def as_list(name: str, values: Any) -> list[Any]:
     return items
 
 
-def _check_rule(thresholds: list[Threshold], hystereses: list[float], floor: float) -> None:
+def _check_rule(
+    rule: RuleConfig, thresholds: Sequence[Threshold], hystereses: Sequence[float]
+) -> None:
     lowest = min((t for t in thresholds if not isinstance(t, str)), default=1.0)
     for gap in hystereses:
         if not 0 <= gap < lowest:
@@ -327,5 +345,7 @@ def _check_rule(thresholds: list[Threshold], hystereses: list[float], floor: flo
                 f"hysteresis must lie in [0, threshold), got {gap:g} with threshold {lowest:g}; "
                 "the exit level is threshold - hysteresis"
             )
-    if not 0 <= floor <= 1:
-        raise InputError(f"floor must lie in [0, 1], got {floor}")
+    if not 0 <= rule.floor <= 1:
+        raise InputError(f"floor must lie in [0, 1], got {rule.floor}")
+    if rule.short_threshold is not None and not rule.short:
+        raise InputError("short_threshold has no meaning with short=False; leave one of them out")

@@ -9,6 +9,7 @@ days.
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,9 +24,22 @@ from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets, target_brackets
 from convnext_vbt.trading.cells import Cells, walk_grid
-from convnext_vbt.trading.inputs import SimulationConfig, check_inputs, day_ends, kernel_terms
+from convnext_vbt.trading.inputs import (
+    TRADING_DEFAULTS,
+    SimulationConfig,
+    check_inputs,
+    day_ends,
+    kernel_terms,
+)
 from convnext_vbt.trading.metrics import cell_metrics
-from convnext_vbt.trading.rules import Threshold, as_list, check_same_bars, confidence_rules
+from convnext_vbt.trading.rules import (
+    RULE_DEFAULTS,
+    RuleConfig,
+    Threshold,
+    as_list,
+    check_same_bars,
+    confidence_rules,
+)
 from convnext_vbt.trading.signals import Rules, Signals
 from convnext_vbt.trading.simulation import Simulation, simulate_signals
 
@@ -39,6 +53,53 @@ GRID = ("risk", "stop_multiple", "take_profit_multiple")
 
 TOTAL = "total"
 """What the level "symbol" calls the whole account of several symbols."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepConfig:
+    """The lists of a strategy file: every combination of them is a cell."""
+
+    threshold: tuple[Threshold, ...] = (
+        "q0.50", "q0.60", "q0.70", "q0.80", "q0.85", "q0.90", "q0.95", "q0.975", "q0.99",
+    )  # fmt: skip
+    risk: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.02)
+    stop_multiple: tuple[float, ...] = (1.0,)
+    """Times the label's own barrier, or times `SimulationConfig.stop`."""
+    take_profit_multiple: tuple[float, ...] = (1.0,)
+    hysteresis: tuple[float, ...] | None = None
+    """Values to sweep instead of `RuleConfig.hysteresis`."""
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", *GRID):
+            values = getattr(self, name)
+            if not values or len(set(values)) != len(values):
+                raise InputError(
+                    f"{name} needs at least one value and no value twice, got {values}"
+                )
+        for value in self.risk:
+            if not 0 < value <= 1:
+                raise InputError(f"risk must lie in (0, 1], got {value}; 0.01 risks 1 % a trade")
+        for name in GRID[1:]:
+            for value in getattr(self, name):
+                if not (value > 0 and np.isfinite(value)):
+                    raise InputError(f"{name} must be positive and finite, got {value}")
+
+    def including(self, threshold: Threshold, risk: float) -> SweepConfig:
+        """The same lists with these two among them, as a strategy's own always are."""
+        return replace(
+            self,
+            threshold=tuple(dict.fromkeys((*self.threshold, threshold))),
+            risk=tuple(dict.fromkeys((*self.risk, risk))),
+        )
+
+    @property
+    def num_cells(self) -> int:
+        """How many combinations there are."""
+        lists = (self.threshold, self.hysteresis or (None,), *(getattr(self, n) for n in GRID))
+        return math.prod(map(len, lists))
+
+
+SWEEP_DEFAULTS = SweepConfig()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -155,24 +216,24 @@ def sweep(
     bars: Bars,
     preds: Predictions,
     *,
-    threshold: Threshold | Sequence[Threshold] = "q0.90",
-    risk: float | Sequence[float] = 0.01,
-    stop_multiple: float | Sequence[float] = 1.0,
-    take_profit_multiple: float | Sequence[float] = 1.0,
-    hysteresis: float | Sequence[float] = 0.05,
-    short: bool = True,
-    short_threshold: Threshold | None = None,
-    floor: float = 0.25,
-    full: Threshold = "q0.99",
-    abstain: float | None = None,
-    stop: float | None = None,
-    take_profit: float | None = None,
-    max_holding: int | None = None,
-    fees: float = 0.0005,
-    slippage: float = 0.0002,
-    max_leverage: float = 1.0,
-    max_open_risk: float = 0.06,
-    init_cash: float = 10_000.0,
+    threshold: Threshold | Sequence[Threshold] = RULE_DEFAULTS.threshold,
+    risk: float | Sequence[float] = TRADING_DEFAULTS.risk,
+    stop_multiple: float | Sequence[float] = SWEEP_DEFAULTS.stop_multiple[0],
+    take_profit_multiple: float | Sequence[float] = SWEEP_DEFAULTS.take_profit_multiple[0],
+    hysteresis: float | Sequence[float] = RULE_DEFAULTS.hysteresis,
+    short: bool = RULE_DEFAULTS.short,
+    short_threshold: Threshold | None = RULE_DEFAULTS.short_threshold,
+    floor: float = RULE_DEFAULTS.floor,
+    full: Threshold = RULE_DEFAULTS.full,
+    abstain: float | None = RULE_DEFAULTS.abstain,
+    stop: float | None = TRADING_DEFAULTS.stop,
+    take_profit: float | None = TRADING_DEFAULTS.take_profit,
+    max_holding: int | None = TRADING_DEFAULTS.max_holding,
+    fees: float = TRADING_DEFAULTS.fees,
+    slippage: float = TRADING_DEFAULTS.slippage,
+    max_leverage: float = TRADING_DEFAULTS.max_leverage,
+    max_open_risk: float = TRADING_DEFAULTS.max_open_risk,
+    init_cash: float = TRADING_DEFAULTS.init_cash,
     reference_risk: float | None = None,
     signals: Signals | None = None,
 ) -> SweepResult:
@@ -193,56 +254,71 @@ def sweep(
 
     Raises `ValueError` for inputs out of range or not of these bars.
     """
+    rules: Rules
+    if signals is None:
+        hystereses = as_list("hysteresis", hysteresis)
+        rule = RuleConfig(
+            hysteresis=hystereses[0], short=short, short_threshold=short_threshold, floor=floor,
+            full=full, abstain=abstain,
+        )  # fmt: skip
+        thresholds = as_list("threshold", threshold)
+        swept = hystereses if np.ndim(hysteresis) else None
+        rules = confidence_rules(preds, bars, rule, thresholds=thresholds, hystereses=swept)
+    else:
+        rules = signals
+    lists = SweepConfig(
+        risk=tuple(as_list("risk", risk)),
+        stop_multiple=tuple(as_list("stop_multiple", stop_multiple)),
+        take_profit_multiple=tuple(as_list("take_profit_multiple", take_profit_multiple)),
+    )
+    trading = SimulationConfig(
+        risk=min(lists.risk) if reference_risk is None else reference_risk, fees=fees,
+        slippage=slippage, max_leverage=max_leverage, init_cash=init_cash, stop=stop,
+        take_profit=take_profit, max_holding=max_holding, max_open_risk=max_open_risk,
+    )  # fmt: skip
+    given = zip(GRID[1:], (stop_multiple, take_profit_multiple), strict=True)
+    shown = [name for name, value in given if np.ndim(value)]
+    return sweep_rules(bars, preds, rules, trading, lists, shown=shown)
+
+
+def sweep_rules(
+    bars: Bars,
+    preds: Predictions,
+    rules: Rules,
+    trading: SimulationConfig,
+    lists: SweepConfig,
+    *,
+    shown: Sequence[str] | None = None,
+) -> SweepResult:
+    """`sweep` of rules that are there, by configurations as they stand in a strategy file.
+
+    `trading.risk` is the reference risk; risks and multiples are those of `lists`. `shown` names
+    the multiples that are levels of the result, by default those of which there are several.
+    """
     check_same_bars(preds, bars)
     if TOTAL in bars.symbols:
         raise InputError(f"a symbol cannot be called {TOTAL!r}: that is the account; rename it")
-    rules: Rules
-    if signals is None:
-        rules = confidence_rules(
-            preds, bars, threshold=threshold, hysteresis=hysteresis, short=short,
-            short_threshold=short_threshold, floor=floor, full=full, abstain=abstain,
-        )  # fmt: skip
-    else:
-        rules = signals
-    grid = {
-        "risk": as_list("risk", risk),
-        "stop_multiple": as_list("stop_multiple", stop_multiple),
-        "take_profit_multiple": as_list("take_profit_multiple", take_profit_multiple),
-    }
-    _check_grid(grid)
-    reference = min(grid["risk"]) if reference_risk is None else reference_risk
-    config = SimulationConfig(
-        risk=reference, fees=fees, slippage=slippage, max_leverage=max_leverage,
-        init_cash=init_cash, stop=stop, take_profit=take_profit, max_holding=max_holding,
-        max_open_risk=max_open_risk,
-    )  # fmt: skip
-    brackets = rule_brackets(bars, preds, config)
+    brackets = rule_brackets(bars, preds, trading)
     window = prediction_window(preds)
-
     cut = bars.rows(*window)
     traded, distances = rules.rows(*window), brackets.rows(*window)
     check_inputs(cut, traded, distances, "risk")
-    points = np.array(list(itertools.product(*(grid[name] for name in GRID))))
-    base = np.array([reference, grid["stop_multiple"][0], grid["take_profit_multiple"][0]])
-    terms = kernel_terms(config, brackets, "risk")
+    grid = {name: getattr(lists, name) for name in GRID}
+    points = np.array(list(itertools.product(*grid.values())))
+    base = np.array([trading.risk, lists.stop_multiple[0], lists.take_profit_multiple[0]])
+    terms = kernel_terms(trading, brackets, "risk")
     cells = walk_grid(cut, traded, distances, points=points, base=base, terms=terms)
-    given = (risk, stop_multiple, take_profit_multiple)
-    shown = [n for n, v in zip(GRID, given, strict=True) if n == "risk" or np.ndim(v)]
-    index = _index(rules, cells, points, shown)
-    there = np.repeat(cells.is_there[:, None], len(points), axis=1)
-    metrics = cell_metrics(
-        cells.states[there], init_cash=init_cash, num_bars=len(cut),
-        bars_per_year=bars.bars_per_year, days_per_year=bars.days_per_year,
-        with_funding=bars.funding is not None,
-    ).set_index(index)  # fmt: skip
-    whole = index.get_level_values("symbol") == TOTAL if len(bars.symbols) > 1 else slice(None)
-    _warn_few_trades(metrics[whole])
+    if shown is None:
+        shown = [name for name in GRID[1:] if len(grid[name]) > 1]
+    metrics = _metrics(cut, cells, trading.init_cash)
+    metrics = metrics.set_index(_index(rules, cells, points, ["risk", *shown]))
+    _warn_few_trades(metrics)
     return SweepResult(
         bars=bars,
         predictions=preds,
         rules=rules,
         brackets=brackets,
-        config=config,
+        config=trading,
         window=window,
         metrics=metrics,
         daily_returns=pd.DataFrame(
@@ -250,9 +326,18 @@ def sweep(
             index=cut.index[day_ends(cut)].normalize(),
             columns=_index(rules, cells, base[None], []),
         ),
-        reference_risk=reference,
-        grid={name: tuple(values) for name, values in grid.items()},
+        reference_risk=trading.risk,
+        grid=grid,
     )
+
+
+def _metrics(bars: Bars, cells: Cells, init_cash: float) -> pd.DataFrame:
+    there = np.repeat(cells.is_there[:, None], cells.states.shape[1], axis=1)
+    return cell_metrics(
+        cells.states[there], init_cash=init_cash, num_bars=len(bars),
+        bars_per_year=bars.bars_per_year, days_per_year=bars.days_per_year,
+        with_funding=bars.funding is not None,
+    )  # fmt: skip
 
 
 def rule_brackets(bars: Bars, preds: Predictions, config: SimulationConfig) -> Brackets:
@@ -306,17 +391,10 @@ def _index(rules: Rules, cells: Cells, points: np.ndarray, shown: Sequence[str])
     return pd.MultiIndex.from_arrays(arrays, names=[*rules.rule_levels, *shown, "symbol"])
 
 
-def _check_grid(grid: dict[str, list[float]]) -> None:
-    for value in grid["risk"]:
-        if not 0 < value <= 1:
-            raise InputError(f"risk must lie in (0, 1], got {value}; 0.01 risks 1 % a trade")
-    for name in GRID[1:]:
-        for value in grid[name]:
-            if not (value > 0 and np.isfinite(value)):
-                raise InputError(f"{name} must be positive and finite, got {value}")
-
-
 def _warn_few_trades(metrics: pd.DataFrame) -> None:
+    symbols = metrics.index.get_level_values("symbol")
+    if TOTAL in symbols:
+        metrics = metrics[symbols == TOTAL]
     few = int((metrics["trades"] < FEW_TRADES).sum())
     if few * 3 > len(metrics):
         warnings.warn(
@@ -324,7 +402,7 @@ def _warn_few_trades(metrics: pd.DataFrame) -> None:
             f"{metrics['trades'].median():g}): their metrics are mostly noise; lower the "
             "thresholds, use quantiles such as 'q0.90', or test on more bars",
             FewTradesWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -1,0 +1,44 @@
+"""What a strategy file says reaches the sweep whole."""
+
+import pandas as pd
+import pytest
+
+from convnext_vbt.runs.config import Config
+from convnext_vbt.runs.strategy import make_sweep
+from convnext_vbt.trading.sweep import sweep
+from tests.evidence.markets import make_bars, make_predictions
+
+RULE = {
+    "threshold": 0.45, "hysteresis": 0.02, "short_threshold": "q0.55", "floor": 0.5, "full": 0.7,
+}  # fmt: skip
+TRADING = {
+    "fees": 0.001, "slippage": 0.0004, "max_leverage": 1.5, "init_cash": 500.0, "stop": 0.02,
+    "take_profit": 0.03, "max_holding": 9, "max_open_risk": 0.03,
+}  # fmt: skip
+LISTS = {"stop_multiple": [1.0, 2.0], "hysteresis": [0.02, 0.04]}
+
+
+@pytest.mark.parametrize("symbols", [1, 2])
+def test_every_key_of_rule_trading_and_sweep_is_the_sweeps_own(symbols):
+    bars = make_bars(bars=1500, symbols=symbols)
+    preds = make_predictions(bars)
+    sections = {
+        "rule": RULE,
+        "trading": {**TRADING, "risk": 0.03},
+        "sweep": {**LISTS, "threshold": ["q0.60"], "risk": [0.01]},
+    }
+    found = make_sweep(Config.model_validate(sections, strict=False), bars, preds)
+    rest = {name: value for name, value in (RULE | TRADING | LISTS).items() if name != "threshold"}
+    public = sweep(bars, preds, threshold=["q0.60", 0.45], risk=[0.01, 0.03], **rest)
+    pd.testing.assert_frame_equal(found.metrics, public.metrics, check_exact=True)
+    pd.testing.assert_frame_equal(found.daily_returns, public.daily_returns, check_exact=True)
+    assert found.config == public.config
+    assert found.grid == public.grid
+    assert found.metrics["trades"].min() > 0
+
+
+def test_a_single_multiple_is_no_level_and_a_list_of_exit_levels_always_is():
+    bars = make_bars(bars=1500)
+    config = Config.model_validate({"sweep": {"hysteresis": [0.05]}}, strict=False)
+    names = make_sweep(config, bars, make_predictions(bars)).metrics.index.names
+    assert names == ["threshold", "hysteresis", "risk", "symbol"]
