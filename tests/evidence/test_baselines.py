@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convnext_vbt.evidence.baselines import FIGURES, _addition, _sentence, compare
-from convnext_vbt.evidence.compare import Difference, sharpe_difference
+from convnext_vbt.evidence.difference import Difference, sharpe_difference
 from convnext_vbt.evidence.headline import headline
 from convnext_vbt.evidence.selection import Preset
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
@@ -34,7 +34,7 @@ def test_each_is_held_against_the_first_on_the_same_days(results):
             assert np.isnan(row[["difference", "difference_low", "difference_high"]]).all()
             continue
         expected = sharpe_difference(
-            head.selection.simulation, heads["convnext"].selection.simulation, days_per_year=365
+            head.selection.account, heads["convnext"].selection.account, days_per_year=365
         )
         assert row["difference"] == expected.sharpe
         assert (row["difference_low"], row["difference_high"]) == (expected.low, expected.high)

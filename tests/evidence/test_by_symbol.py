@@ -39,7 +39,7 @@ def test_metrics_have_them_only_where_there_are_several(result):
     value = assess(result, draws=20).to_dict()
     json.dumps(value, allow_nan=False)
     assert list(value["symbols"]) == ["S0", "S1", TOTAL]
-    heads, rows = symbol_table(headline(result).selection.simulation)
+    heads, rows = symbol_table(figures_by_symbol(headline(result).selection.simulation))
     assert heads[0] == "Symbol"
     assert [row[0] for row in rows] == ["S0", "S1", TOTAL]
     assert len({len(row) for row in [heads, *rows]}) == 1

@@ -6,8 +6,9 @@ import pytest
 from scipy import stats as scipy_stats
 
 from convnext_vbt.evidence import stats
+from convnext_vbt.evidence.accounts import Account, daily_returns
 from convnext_vbt.evidence.headline import _splits, headline
-from convnext_vbt.evidence.selection import Selection, daily_returns
+from convnext_vbt.evidence.selection import Selection
 from convnext_vbt.trading.brackets import DISTANCES, Brackets
 from convnext_vbt.trading.records import ORDER_DTYPE, TRADE_DTYPE
 from convnext_vbt.trading.signals import Signals
@@ -40,7 +41,7 @@ def test_with_one_rule_the_headline_is_that_cells_metrics(bars):
 def test_it_is_deflated_by_the_number_of_trials(bars):
     result = make_sweep(bars, make_predictions(bars))
     alone, many = headline(result), headline(result, num_trials=200)
-    returns = daily_returns(alone.selection.simulation)
+    returns = daily_returns(alone.selection.account)
     moments = (alone.skewness, alone.kurtosis)
     sharpe = stats.sharpe_ratio(returns)
     assert alone.dsr == stats.probabilistic_sharpe_ratio(sharpe, 0.0, len(returns), *moments)
@@ -104,7 +105,8 @@ def test_a_position_that_leaves_at_the_open_of_a_split_was_traded_in_it():
         signals=Signals.from_frames(entries=pd.DataFrame({"A": [False] * 12}, index=index)),
         brackets=Brackets(**dict.fromkeys(DISTANCES, np.full((12, 1), np.nan))),
         simulation=account,
+        account=Account.of(account),
         test_ranges={0: (0, 5), 1: (5, 8), 2: (8, 10), 3: (10, 12)},
     )
     # Gain while held, loss at the open of the second, nothing in the third, in and out in a bar.
-    assert _splits(selection, np.append(100.0, equity)) == (3, 2)
+    assert _splits(selection) == (3, 2)

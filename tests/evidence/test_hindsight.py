@@ -6,9 +6,9 @@ import pytest
 from scipy import stats as scipy_stats
 
 from convnext_vbt.evidence import stats
+from convnext_vbt.evidence.accounts import Account, daily_returns
 from convnext_vbt.evidence.hindsight import hindsight
 from convnext_vbt.evidence.ledger import Trials
-from convnext_vbt.evidence.window import daily_returns
 from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.sweep import TOTAL
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
@@ -35,7 +35,7 @@ def test_it_is_the_best_sharpe_ratio_among_cells_with_enough_trades(bars):
     assert list(found.cell) == ["threshold", "risk", "symbol"]
     for name in ("sharpe", "total_return", "trades"):
         assert getattr(found, name) == table.loc[best, name]
-    returns = daily_returns(result.simulation(**found.cell))
+    returns = daily_returns(Account.of(result.simulation(**found.cell)))
     expected = stats.deflated_sharpe_ratio(
         found.sharpe / math.sqrt(365),
         len(returns),
@@ -50,22 +50,25 @@ def test_it_is_the_best_sharpe_ratio_among_cells_with_enough_trades(bars):
     rules = table.xs(0.005, level="risk")["trades"] >= 30
     compared = result.daily_returns.to_numpy()[:, rules.to_numpy()]
     assert found.num_compared == rules.sum() < len(levels)
-    assert found.pbo == stats.probability_of_backtest_overfitting(compared).probability
+    assert (
+        found.overfitting.probability
+        == stats.probability_of_backtest_overfitting(compared).probability
+    )
     assert found.spa == stats.superior_predictive_ability(compared)
 
 
 def test_too_few_rules_have_no_probability_of_overfitting(bars):
     result = make_sweep(bars, make_predictions(bars), threshold=["q0.30", "q0.60", "q0.90"])
     found = hindsight(result, TRIALS)
-    assert math.isnan(found.pbo)
-    assert found.pbo_reason == "3 configurations vary, 4 are needed"
+    assert math.isnan(found.overfitting.probability)
+    assert found.overfitting.reason == "3 configurations vary, 4 are needed"
 
 
 def test_no_cell_with_enough_trades_is_undefined(bars):
     result = make_sweep(bars, make_predictions(bars), threshold=["q0.999"])
     found = hindsight(result, TRIALS)
     assert (found.cell, found.trades, found.num_compared) == ({}, 0, 0)
-    for name in ("sharpe", "total_return", "dsr", "pbo", "spa"):
+    for name in ("sharpe", "total_return", "dsr", "spa"):
         assert math.isnan(getattr(found, name)), name
 
 

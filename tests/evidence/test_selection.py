@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from convnext_vbt.evidence.selection import REASONS, Preset, daily_returns, nested_selection
+from convnext_vbt.evidence.accounts import Account, daily_returns
+from convnext_vbt.evidence.selection import REASONS, Preset, nested_selection
 from convnext_vbt.market.bars import FIELDS
-from convnext_vbt.trading.records import ORDER_DTYPE, TRADE_DTYPE
 from convnext_vbt.trading.signals import LEVELS, Signals
-from convnext_vbt.trading.simulation import Simulation
 from tests.evidence.markets import (
     FIRST_TEST,
     THRESHOLDS,
@@ -217,26 +216,6 @@ def test_splits_are_found_in_predictions_that_list_none(result):
     )
 
 
-def test_daily_returns_of_a_worked_account():
-    equity = np.array([[50.0, 50.0], [60.0, 50.0], [55.0, 55.0], [0.0, 0.0], [0.0, 0.0]])
-    times = ["2024-01-01 22:00", "2024-01-01 23:00", "2024-01-02", "2024-01-04", "2024-01-05"]
-    simulation = Simulation(
-        index=pd.DatetimeIndex(times, tz="UTC"),
-        columns=pd.MultiIndex.from_product([["A", "B"]], names=["symbol"]),
-        orders=np.zeros(0, ORDER_DTYPE),
-        trades=np.zeros(0, TRADE_DTYPE),
-        equity=equity,
-        position=np.zeros((5, 2)),
-        value=equity,
-        account=np.arange(2),
-        funding=None,
-        init_cash=50.0,
-    )
-    np.testing.assert_allclose(daily_returns(simulation), [0.1, 0.0, -1.0, 0.0])
-    np.testing.assert_allclose(daily_returns(simulation, 1), [0.0])
-    assert daily_returns(simulation, 0).shape == (0,)
-
-
 def test_swept_stop_multiples_are_chosen_with_the_rule(result):
     bars, preds, multiples = result.bars, result.predictions, [0.4, 1.0, 2.5]
     swept = make_sweep(bars, preds, stop_multiple=multiples)
@@ -250,7 +229,7 @@ def test_swept_stop_multiples_are_chosen_with_the_rule(result):
                 account = single.simulation(threshold=rule)
                 start = split.test[0] - single.window[0]
                 closed = account.trades["exit_idx"][account.trades["status"] == 1]
-                returns = daily_returns(account, start)
+                returns = daily_returns(Account.of(account), start)
                 if (closed < start).sum() >= 30:
                     records[rule, multiple] = returns.mean() / returns.std(ddof=1)
         row = chosen.choices.loc[split.number]

@@ -5,13 +5,14 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from convnext_vbt.evidence.accounts import Account, daily_returns
 from convnext_vbt.evidence.headline import deflated, headline
 from convnext_vbt.evidence.ledger import Trials
-from convnext_vbt.evidence.nulls import random_sides_null
+from convnext_vbt.evidence.nulls.random_sides import random_sides_null
 from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.verdict import Facts, assess, judge
-from convnext_vbt.evidence.window import Window, daily_returns
+from convnext_vbt.evidence.window import Window
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
@@ -177,7 +178,7 @@ def test_assess_puts_the_parts_together(result):
     doubled = Window(result).simulate(
         head.selection.signals, head.selection.brackets, risk=0.05, cost_multiple=2.0
     )
-    assert found.doubled_costs_sharpe == sharpe_ratio(daily_returns(doubled), 365)
+    assert found.doubled_costs_sharpe == sharpe_ratio(daily_returns(Account.of(doubled)), 365)
     assert null.observed == pytest.approx(head.sharpe)
     assert found.hindsight.num_trials == 40
     again = assess(result, head, preset=Preset(seed=3), trials=trials, draws=60)
@@ -203,7 +204,7 @@ def test_doubled_costs_trade_the_same_signals(result):
     dear = make_sweep(result.bars, result.predictions, fees=0.001, slippage=0.0004)
     chosen = found.headline.selection
     account = Window(dear).simulate(chosen.signals, chosen.brackets)
-    assert found.doubled_costs_sharpe == sharpe_ratio(daily_returns(account), 365)
+    assert found.doubled_costs_sharpe == sharpe_ratio(daily_returns(Account.of(account)), 365)
     assert found.doubled_costs_sharpe < found.headline.sharpe
 
 
@@ -252,4 +253,4 @@ def test_buy_and_hold_pays_its_fee_at_the_first_open_and_shares_money_between_sy
     ends = np.append(np.flatnonzero(days[1:] != days[:-1]), len(bars) - 1) + 1
     by_day = np.append(10_000, money[ends - 1])
     expected = np.diff(by_day) / by_day[:-1]
-    np.testing.assert_allclose(daily_returns(account), expected, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(daily_returns(Account.of(account)), expected, rtol=1e-9, atol=1e-15)

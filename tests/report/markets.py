@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.evidence.accounts import Account
+from convnext_vbt.evidence.concerns import concerns
 from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import QUANTILE_LEVELS, Predictions, Split, SplitFit, Target
 from convnext_vbt.report.page import render
+from convnext_vbt.report.sections.caveats.section import generated
+from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import SweepResult, sweep
 
 TARGET = Target(kind="barrier", horizon=24, up=1.0, down=1.0, halflife=24.0)
@@ -148,3 +152,8 @@ class Page:
             known = np.where(found == lowest, np.nan, found)
             found = (np.cumsum(known) if ref.get("line") else known) * ref["step"]
         return found
+
+
+def caveats_of(res: SweepResult, simulation: Simulation, name: str, **arguments: Any) -> list[str]:
+    """The caveats of one account, called `name`."""
+    return generated(concerns(res, Account.of(simulation)), res, name, **arguments)

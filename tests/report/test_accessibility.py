@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from convnext_vbt.report.compare import compare_runs
+from convnext_vbt.evidence.comparison import compare_runs
 from convnext_vbt.report.compare_page import write_comparison
 from convnext_vbt.report.page import write_report
+from tests.evidence.test_comparison import contender
 from tests.report.markets import make_bars, make_sweep
 from tests.report.test_browser import Visit
-from tests.report.test_compare import contender
 
 AXE = "axe-core@4.14.1"
 SCRIPT_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from convnext_vbt.evidence import cells
+from convnext_vbt.evidence.cells import Grid
 from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.predictions import Predictions
-from convnext_vbt.report import embedded, formats
+from convnext_vbt.report import formats
 from convnext_vbt.report.formats import format_number
-from convnext_vbt.report.grid import Grid
 from convnext_vbt.report.page import write_report
 from convnext_vbt.trading.sweep import sweep
 from tests.report.markets import FIXED, make_bars, make_sweep
@@ -261,12 +262,12 @@ def test_hostile_names_are_text(browser, tmp_path):
 
 @pytest.mark.slow
 def test_a_cell_that_is_not_embedded_says_so(browser, tmp_path, monkeypatch):
-    monkeypatch.setattr(embedded, "MAX_EMBEDDED", 7)
+    monkeypatch.setattr(cells, "MAX_CELLS", 7)
     res = make_sweep(
         threshold=["q0.60", "q0.70", "q0.80", "q0.90"], risk=[0.001 * k for k in range(1, 9)]
     )
     address = write_report(res, tmp_path / "report.html").as_uri()
-    carried = embedded.embedded_rows(res, grid := Grid.of(res.metrics), [0])
+    carried = cells.chosen_rows(res, grid := Grid.of(res.metrics), [0])
     cell = grid.cell(next(row for row in range(len(grid)) if row not in carried))
     with Visit(browser, f"{address}#threshold={cell['threshold']}&risk={cell['risk']}") as visit:
         assert visit.figure("cagr") == expected(res, "cagr", **cell)

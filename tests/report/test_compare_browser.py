@@ -2,11 +2,11 @@
 
 import pytest
 
-from convnext_vbt.report.compare import compare_runs
+from convnext_vbt.evidence.comparison import compare_runs
 from convnext_vbt.report.compare_page import write_comparison
+from tests.evidence.test_comparison import contender
 from tests.report.markets import make_sweep
 from tests.report.test_browser import Visit, pytestmark  # noqa: F401
-from tests.report.test_compare import contender
 
 
 @pytest.fixture(scope="module")

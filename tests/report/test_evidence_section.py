@@ -9,15 +9,15 @@ import pytest
 from scipy.stats import kurtosis, norm, skew
 
 from convnext_vbt.evidence.baselines import compare
+from convnext_vbt.evidence.gathering import gather
 from convnext_vbt.evidence.ledger import Trials
 from convnext_vbt.evidence.scores import score_splits
 from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.learning.labels import labels_for
-from convnext_vbt.report import judgement
 from convnext_vbt.report.formats import FIGURES, format_interval, format_number
+from convnext_vbt.report.notebook import plot_equity
 from convnext_vbt.report.page import render, write_report
-from convnext_vbt.report.sections.equity.figures import plot_equity
 from convnext_vbt.trading.sweep import sweep
 from tests.report.markets import FIXED, Page, make_bars, make_sweep, quick_render
 
@@ -172,7 +172,8 @@ def test_what_was_chosen_for_each_split_is_in_its_row():
 
 def test_costs_are_those_of_the_same_signals_traded_again(res, assessment):
     head = assessment.headline
-    for cost in judgement.costs(res, head):
+    costs = gather(res, assessment=assessment).costs
+    for cost in costs:
         again = sweep(
             res.bars, res.predictions, signals=head.selection.signals, risk=head.risk,
             fees=0.0005 * cost.multiple, slippage=0.0002 * cost.multiple,
@@ -180,12 +181,13 @@ def test_costs_are_those_of_the_same_signals_traded_again(res, assessment):
         assert cost.basis_points == pytest.approx(7.0 * cost.multiple)
         for name in ("cagr", "sharpe", "max_drawdown", "costs"):
             assert cost.figures[name] == pytest.approx(again[name]), (cost.multiple, name)
-    doubled = judgement.costs(res, head)[2].figures["sharpe"]
+    doubled = costs[2].figures["sharpe"]
     assert doubled == pytest.approx(assessment.doubled_costs_sharpe)
 
 
-def test_both_deflations_show_their_n_v_and_sr0(assessment):
-    own, best = judgement.deflations(assessment, "q0.90")
+def test_both_deflations_show_their_n_v_and_sr0(res, assessment):
+    evidence = gather(res, assessment=assessment)
+    own, best = evidence.deflated_headline, evidence.deflated_best
     assert (own.num_trials, own.variance) == (5, 1 / assessment.headline.num_days)
     assert (best.num_trials, best.variance) == (40, 0.003)
     gamma = 0.5772156649
@@ -200,7 +202,7 @@ def test_the_histogram_counts_every_draw(page, assessment):
     table = page.text[page.text.index("Random sides as a table") :].partition("</table>")[0]
     counts = re.findall(r"<td>([\d,]+)</td></tr>", table)
     assert sum(int(count) for count in counts) == 199
-    line = page.data["figures"]["random"]["layout"]["shapes"][0]
+    line = page.data["figures"]["random_sides"]["layout"]["shapes"][0]
     assert line["x0"] == pytest.approx(assessment.random_sides.observed)
 
 

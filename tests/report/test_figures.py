@@ -3,10 +3,10 @@ import pytest
 
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.predictions import Predictions
-from convnext_vbt.report.sections.equity.figures import plot_equity
-from convnext_vbt.report.sections.model.figures import plot_reliability
+from convnext_vbt.report.notebook import plot_equity, plot_reliability
 from convnext_vbt.report.sections.splits.figures import plot_splits
 from convnext_vbt.report.sections.sweep.figures import plot_heatmap
+from convnext_vbt.trading.sweep import TOTAL
 from tests.report.markets import RISKS, TARGET, THRESHOLDS, make_bars, make_sweep
 
 
@@ -67,7 +67,7 @@ def test_equity_of_a_cell_ends_at_its_total_return(res):
 
 def test_equity_of_a_panel_is_the_accounts_unless_a_symbol_is_named():
     res = make_sweep(bars=make_bars("A/USDT", "B/USDT", bars=1_500), threshold=0.5, risk=0.01)
-    for cell in ({}, {"symbol": "B/USDT"}):
+    for cell in ({"symbol": TOTAL}, {"symbol": "B/USDT"}):
         strategy = plot_equity(res, **cell).data[2]
         assert strategy.name == "strategy"
         done = res.simulation(**cell)

@@ -4,19 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from convnext_vbt.evidence import cells
+from convnext_vbt.evidence.cells import Grid
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
-from convnext_vbt.report import embedded, payload
-from convnext_vbt.report.grid import Grid
+from convnext_vbt.report import payload
 from convnext_vbt.report.inputs import is_simulated
+from convnext_vbt.report.notebook import plot_equity
 from convnext_vbt.report.page import render, write_report
-from convnext_vbt.report.sections.caveats.section import generated
-from convnext_vbt.report.sections.equity.figures import plot_equity
 from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.sweep import sweep
 from tests.report.markets import (
     FIXED,
     Page,
+    caveats_of,
     make_bars,
     make_predictions,
     make_sweep,
@@ -44,7 +45,7 @@ def spiked(t):
     high[make_sweep(bars=bars).window[0] + t] *= 1.5
     res = make_sweep(bars=replace(bars, high=high))
     simulation = res.simulation(**FIXED)
-    notes = generated(res, simulation, "the cell", num_rules=1, simulated=False)
+    notes = caveats_of(res, simulation, "the cell", num_rules=1, simulated=False)
     return [note for note in notes if "beyond their neighbours" in note], simulation.trades
 
 
@@ -52,7 +53,7 @@ def test_spikes_and_the_trades_that_met_them_are_told(res):
     trades = res.simulation(**FIXED).trades
     assert not [
         n
-        for n in generated(res, res.simulation(**FIXED), "x", num_rules=1, simulated=False)
+        for n in caveats_of(res, res.simulation(**FIXED), "x", num_rules=1, simulated=False)
         if "neighbours" in n
     ]
     long = trades[(trades["direction"] == 0) & (trades["exit_idx"] > trades["entry_idx"] + 2)][-1]
@@ -166,7 +167,7 @@ def test_the_strategys_cell_must_have_been_swept(res):
 
 
 def test_many_cells_carry_all_figures_but_not_all_series(monkeypatch):
-    monkeypatch.setattr(embedded, "MAX_EMBEDDED", 10)
+    monkeypatch.setattr(cells, "MAX_CELLS", 10)
     res = make_sweep(
         threshold=["q0.60", "q0.70", "q0.80", "q0.90"], risk=[0.001 * k for k in range(1, 13)]
     )

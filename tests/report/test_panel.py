@@ -5,15 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from convnext_vbt.evidence import cells
+from convnext_vbt.evidence.cells import Grid
 from convnext_vbt.evidence.verdict import assess
-from convnext_vbt.report import embedded
 from convnext_vbt.report.formats import format_number
-from convnext_vbt.report.grid import Grid
 from convnext_vbt.report.page import render
-from convnext_vbt.report.sections.caveats.section import generated
 from convnext_vbt.trading.sweep import SweepResult
 
-from .markets import Page, make_bars, make_sweep, quick_render
+from .markets import Page, caveats_of, make_bars, make_sweep, quick_render
 
 SYMBOLS = ("A/USDT", "B/USDT")
 
@@ -28,7 +27,7 @@ def with_rates(rates: tuple[float, float] | None) -> SweepResult:
 
 
 def carry(res: SweepResult, **cell) -> list[str]:
-    notes = generated(res, res.simulation(**cell), "the cell", num_rules=1, simulated=False)
+    notes = caveats_of(res, res.simulation(**cell), "the cell", num_rules=1, simulated=False)
     return [note for note in notes if "borrow" in note or "Funding" in note]
 
 
@@ -61,17 +60,17 @@ def test_of_a_large_panel_each_symbol_has_series_in_the_first_cell_alone(
     res, assessment, monkeypatch
 ):
     grid = Grid.of(res.metrics)
-    assert embedded.embedded_rows(res, grid, [0]) == list(range(36))
-    monkeypatch.setattr(embedded, "MAX_EMBEDDED", 30)
-    rows = embedded.embedded_rows(res, grid, [4])
+    assert cells.chosen_rows(res, grid, [0]) == list(range(36))
+    monkeypatch.setattr(cells, "MAX_CELLS", 30)
+    rows = cells.chosen_rows(res, grid, [4])
     alone = [row for row in rows if grid.cell(row)["symbol"] != "total"]
     assert alone == [4, 5]
     assert len(rows) == 12 + 2
     text = render(res, provenance={}, assessment=assessment)
     assert "for 12 of them" in text
     assert "Of each of the 2 symbols alone, those of the first one shown." in text
-    monkeypatch.setattr(embedded, "MAX_BYTES", 0)
-    fewest = embedded.embedded_rows(res, grid, [4])
+    monkeypatch.setattr(cells, "MAX_BYTES", 0)
+    fewest = cells.chosen_rows(res, grid, [4])
     assert {3, 4, 5} < set(fewest) < set(rows)
     assert res.whole_accounts[fewest].sum() == len(fewest) - 2
 
@@ -103,6 +102,6 @@ def test_the_caps_that_symbols_share_are_named():
     res = make_sweep(bars=make_bars(*SYMBOLS), threshold="q0.70", risk=0.05)
     done = res.simulation()
     assert done.trades["capped"].mean() > 0.05
-    notes = generated(res, done, "the cell", num_rules=1, simulated=False)
+    notes = caveats_of(res, done, "the cell", num_rules=1, simulated=False)
     caps = "hit the size cap of 1 × equity or of 6 % of open risk, all symbols together, and"
     assert sum(caps in note for note in notes) == 1

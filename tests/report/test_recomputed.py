@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
+from convnext_vbt.evidence.cells import Grid
 from convnext_vbt.evidence.ledger import Trials
 from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.report.formats import FIGURE, format_interval, format_number
-from convnext_vbt.report.grid import Grid
 from convnext_vbt.report.page import render
 from tests.report.ledger import (
     YEAR_DAYS,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from convnext_vbt.evidence.comparison import RunComparison
     from convnext_vbt.market.download import Download
-    from convnext_vbt.report.compare import RunComparison
     from convnext_vbt.runs.run import Run
 
 PIPED_WIDTH = 120

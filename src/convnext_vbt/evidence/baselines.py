@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from convnext_vbt.errors import InputError
-from convnext_vbt.evidence.compare import (
+from convnext_vbt.evidence.difference import (
     Difference,
     amount_sentence,
     difference_sentence,
     sharpe_difference,
 )
-from convnext_vbt.evidence.headline import CONFIDENCE, Headline, headline_of
+from convnext_vbt.evidence.headline import Headline, headline_of
 from convnext_vbt.evidence.selection import USUAL, Preset
 from convnext_vbt.trading.sweep import SweepResult
 
@@ -49,26 +49,28 @@ def compare(
     *,
     preset: Preset = USUAL,
     base: str | None = None,
+    known: Mapping[str, Headline] | None = None,
 ) -> Comparison:
     """Compare the headlines of sweeps by name, all traded by one `preset`.
 
     All must have been traded over the same bars and test ranges. `base` is the name of the one
     that the first stands on, as a network on logistic regression. Differences are those of
-    `compare.sharpe_difference`: both strategies drawn on the same days.
+    `difference.sharpe_difference`: both strategies drawn on the same days. `known` are headlines by
+    `preset` that are there already.
 
     Raises `ValueError` for fewer than two sweeps and for sweeps of different ranges.
     """
     _check(results)
-    heads = {name: headline_of(res, preset) for name, res in results.items()}
+    there = known or {}
+    heads = {name: there.get(name) or headline_of(res, preset) for name, res in results.items()}
     first, *others = heads
     rows = {first: _row(heads[first], None)}
     sentences = []
     for name in others:
         difference = sharpe_difference(
-            heads[name].selection.simulation,
-            heads[first].selection.simulation,
+            heads[name].selection.account,
+            heads[first].selection.account,
             days_per_year=heads[name].days_per_year,
-            confidence=CONFIDENCE,
             seed=preset.seed,
         )
         rows[name] = _row(heads[name], difference)

@@ -5,10 +5,9 @@ Dimensions: T bars, K columns, one a symbol.
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from convnext_vbt.trading.codes import CLOSED, LONG
+from convnext_vbt.evidence import measures
 from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import TOTAL
 
@@ -33,16 +32,14 @@ def figures_by_symbol(simulation: Simulation) -> pd.DataFrame:
 
 def _row(simulation: Simulation) -> dict[str, float]:
     value, trades = simulation.equity[:, 0], simulation.trades
-    closed = trades[trades["status"] == CLOSED]
-    peak = np.maximum(np.maximum.accumulate(value), simulation.init_cash)
     row = {
         "profit": float(value[-1] - simulation.init_cash),
         "total_return": float(value[-1] / simulation.init_cash - 1.0),
-        "max_drawdown": float((value / peak - 1.0).min()),
+        "max_drawdown": measures.max_drawdown(value, simulation.init_cash),
         "trades": len(trades),
-        "win_rate": float((closed["pnl"] > 0).mean()) if len(closed) else np.nan,
-        "long_share": float((trades["direction"] == LONG).mean()) if len(trades) else np.nan,
-        "exposure": float((simulation.position != 0).any(axis=1).mean()),
+        "win_rate": measures.win_rate(trades),
+        "long_share": measures.ratio(float((~measures.is_short(trades)).sum()), len(trades)),
+        "exposure": measures.exposure(simulation.position),
     }
     if simulation.funding is not None:
         row["funding"] = float(simulation.funding.sum())

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from convnext_vbt.evidence import stats
+from convnext_vbt.evidence import measures
+from convnext_vbt.evidence.accounts import daily_returns
+from convnext_vbt.evidence.cells import Cells
 from convnext_vbt.evidence.selection import USUAL, Preset, Selection, nested_selection
-from convnext_vbt.evidence.window import daily_returns
 from convnext_vbt.trading.sweep import SweepResult
-
-CONFIDENCE = 0.90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +29,7 @@ class Headline:
     """Lower end of its 90 % interval (stationary bootstrap)."""
     sharpe_high: float
     dsr: float
-    """Deflated Sharpe ratio with N = `num_trials` and V = 1 / `num_days`, that of no edge."""
+    """Deflated Sharpe ratio with N = `num_trials` and V = `variance`."""
     num_trials: int
     """Distinct strategies tried on this data, this one included."""
     num_days: int
@@ -52,6 +50,11 @@ class Headline:
     selection: Selection = field(repr=False)
     """Choices, signals and account behind these figures."""
 
+    @property
+    def variance(self) -> float:
+        """Of a daily Sharpe ratio where there is no edge: 1 / T."""
+        return 1.0 / self.num_days
+
 
 def headline(
     res: SweepResult,
@@ -69,30 +72,32 @@ def headline(
     return headline_of(res, Preset(initial=initial, risk=risk, seed=seed), num_trials=num_trials)
 
 
-def headline_of(res: SweepResult, preset: Preset = USUAL, *, num_trials: int = 1) -> Headline:
-    """`headline` of what was fixed beforehand as a whole."""
-    selection = nested_selection(res, preset)
-    account = selection.simulation
-    equity = np.append(account.init_cash * account.equity.shape[1], account.equity.sum(axis=1))
-    growth = float(equity[-1] / equity[0])
-    years = (len(equity) - 1) / res.bars.bars_per_year
+def headline_of(
+    res: SweepResult,
+    preset: Preset = USUAL,
+    *,
+    num_trials: int = 1,
+    cells: Cells | None = None,
+) -> Headline:
+    """`headline` of what was fixed beforehand as a whole; `cells` as in `nested_selection`."""
+    selection = nested_selection(res, preset, cells=cells)
+    account, year = selection.account, res.bars.days_per_year
+    growth = float(account.equity[-1] / account.init_cash)
     returns = daily_returns(account)
-    skewness, kurtosis = moments(returns)
-    year = math.sqrt(res.bars.days_per_year)
-    daily_sharpe = stats.sharpe_ratio(returns)
-    low, high = stats.sharpe_confidence_interval(returns, CONFIDENCE, seed=preset.seed)
-    traded, positive = _splits(selection, equity)
+    skewness, kurtosis = measures.moments(returns)
+    low, high = measures.sharpe_interval(returns, year, seed=preset.seed)
+    traded, positive = _splits(selection)
     return Headline(
         total_return=growth - 1.0,
-        cagr=growth ** (1.0 / years) - 1.0 if growth > 0 else -1.0,
-        max_drawdown=float((equity / np.maximum.accumulate(equity) - 1.0).min()),
-        sharpe=float(daily_sharpe * year),
-        sharpe_low=low * year,
-        sharpe_high=high * year,
-        dsr=_dsr(returns, num_trials),
+        cagr=measures.growth_rate(growth, len(account.equity) / res.bars.bars_per_year),
+        max_drawdown=measures.max_drawdown(account.equity, account.init_cash),
+        sharpe=measures.sharpe(returns, year),
+        sharpe_low=low,
+        sharpe_high=high,
+        dsr=measures.deflated_sharpe(returns, num_trials, 1.0 / len(returns)),
         num_trials=num_trials,
         num_days=len(returns),
-        days_per_year=res.bars.days_per_year,
+        days_per_year=year,
         skewness=skewness,
         kurtosis=kurtosis,
         trades=len(account.trades),
@@ -105,35 +110,21 @@ def headline_of(res: SweepResult, preset: Preset = USUAL, *, num_trials: int = 1
 
 def deflated(head: Headline, num_trials: int) -> Headline:
     """The same headline as one of `num_trials` distinct strategies: what the ledger counted."""
-    returns = daily_returns(head.selection.simulation)
-    return replace(head, num_trials=num_trials, dsr=_dsr(returns, num_trials))
+    returns = daily_returns(head.selection.account)
+    dsr = measures.deflated_sharpe(returns, num_trials, head.variance)
+    return replace(head, num_trials=num_trials, dsr=dsr)
 
 
-def _dsr(returns: np.ndarray, num_trials: int) -> float:
-    """Deflated Sharpe ratio with V = 1/T: the variance of a Sharpe ratio where there is no edge."""
-    days = len(returns)
-    ratio = stats.sharpe_ratio(returns)
-    return float(
-        stats.deflated_sharpe_ratio(ratio, days, num_trials, 1.0 / days, *moments(returns))
-    )
-
-
-def moments(returns: np.ndarray) -> tuple[float, float]:
-    """Skewness and raw kurtosis; NaN where returns do not vary."""
-    if math.isnan(float(stats.sharpe_ratio(returns))):
-        return math.nan, math.nan
-    standard = (returns - returns.mean()) / returns.std()
-    return float((standard**3).mean()), float((standard**4).mean())
-
-
-def _splits(selection: Selection, equity: np.ndarray) -> tuple[int, int]:
-    """How many test ranges were traded in, and how many of those gained; equity[0] is the start."""
-    held = (selection.simulation.position != 0).any(axis=1)
-    held[selection.simulation.trades["entry_idx"]] = True  # in and out within one bar
-    held[selection.simulation.trades["exit_idx"]] = True
+def _splits(selection: Selection) -> tuple[int, int]:
+    """How many test ranges were traded in, and how many of those gained."""
+    account = selection.account
+    held = account.held.copy()
+    held[account.trades["entry_idx"]] = True  # in and out within one bar
+    held[account.trades["exit_idx"]] = True
+    money = np.append(account.init_cash, account.equity)
     traded = positive = 0
     for start, stop in selection.test_ranges.values():
         if held[start:stop].any():
             traded += 1
-            positive += bool(equity[stop] > equity[start])
+            positive += bool(money[stop] > money[start])
     return traded, positive

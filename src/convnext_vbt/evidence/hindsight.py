@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from convnext_vbt.evidence import stats
-from convnext_vbt.evidence.headline import moments
+from convnext_vbt.evidence import measures, stats
+from convnext_vbt.evidence.accounts import Account, daily_returns
+from convnext_vbt.evidence.cells import Cells
 from convnext_vbt.evidence.ledger import Trials
-from convnext_vbt.evidence.window import daily_returns
+from convnext_vbt.evidence.overfitting import BacktestOverfitting
 from convnext_vbt.trading.sweep import FEW_TRADES, SweepResult
 
 
@@ -31,38 +32,39 @@ class Hindsight:
     """Distinct rules tried on this data."""
     variance: float
     """Of their Sharpe ratios per UTC day."""
-    pbo: float
-    """Probability of backtest overfitting over `num_compared` rules; NaN with a reason."""
-    pbo_reason: str
+    overfitting: BacktestOverfitting
+    """Over `num_compared` rules."""
     spa: float
     """P-value of "none of these rules beats cash" (Hansen's SPA, consistent)."""
     num_compared: int
     """Rules with at least 30 trades at the reference risk: those in PBO and SPA."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Its figures by name; of the overfitting only the probability and why there is none."""
+        figures = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "overfitting"}
+        pbo = {"pbo": self.overfitting.probability, "pbo_reason": self.overfitting.reason}
+        return figures | pbo
 
-def hindsight(res: SweepResult, trials: Trials, *, seed: int = 0) -> Hindsight:
-    """The best cell in hindsight, deflated by all that was tried."""
+
+def hindsight(
+    res: SweepResult, trials: Trials, *, seed: int = 0, cells: Cells | None = None
+) -> Hindsight:
+    """The best cell in hindsight, deflated by all that was tried; `cells` are known accounts."""
     accounts = res.account_metrics
-    cells = accounts[accounts["trades"] >= FEW_TRADES]
+    able = accounts[accounts["trades"] >= FEW_TRADES]
     returns_DC = compared_returns(res)
-    overfitting = stats.probability_of_backtest_overfitting(returns_DC)
-    variance = 0.0 if trials.num_rules == 1 else trials.variance
     cell: dict[str, Any] = {}
     total_return = sharpe = dsr = math.nan
     trades = 0
-    if cells["sharpe"].notna().any():
-        row = int(np.nanargmax(cells["sharpe"].to_numpy()))
-        best = cells.iloc[row]
-        cell = dict(zip(map(str, cells.index.names), _levels(cells.index[row]), strict=True))
-        returns = daily_returns(res.simulation(**cell))
+    if able["sharpe"].notna().any():
+        row = int(np.nanargmax(able["sharpe"].to_numpy()))
+        best = able.iloc[row]
+        cell = dict(zip(map(str, able.index.names), _levels(able.index[row]), strict=True))
+        view = None if cells is None else cells.view(cell)
+        returns = view.returns if view else daily_returns(Account.of(res.simulation(**cell)))
         total_return, sharpe = float(best["total_return"]), float(best["sharpe"])
         trades = int(best["trades"])
-        dsr = float(
-            stats.deflated_sharpe_ratio(
-                stats.sharpe_ratio(returns), len(returns), trials.num_rules, variance,
-                *moments(returns),
-            )
-        )  # fmt: skip
+        dsr = measures.deflated_sharpe(returns, trials.num_rules, trials.rule_variance)
     return Hindsight(
         cell=cell,
         total_return=total_return,
@@ -70,9 +72,8 @@ def hindsight(res: SweepResult, trials: Trials, *, seed: int = 0) -> Hindsight:
         trades=trades,
         dsr=dsr,
         num_trials=trials.num_rules,
-        variance=variance,
-        pbo=overfitting.probability,
-        pbo_reason=overfitting.reason,
+        variance=trials.rule_variance,
+        overfitting=stats.probability_of_backtest_overfitting(returns_DC),
         spa=stats.superior_predictive_ability(returns_DC, seed=seed),
         num_compared=returns_DC.shape[1],
     )

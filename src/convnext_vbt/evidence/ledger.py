@@ -87,6 +87,11 @@ class Trials:
     variance: float
     """Of the rules' Sharpe ratios per UTC day; NaN when fewer than two of them traded."""
 
+    @property
+    def rule_variance(self) -> float:
+        """The V that the best of the rules is deflated with: 0 for a single one."""
+        return 0.0 if self.num_rules == 1 else self.variance
+
 
 def run_entry(head: Headline, key: str) -> Entry:
     """The trial that a headline is. `key` is the hash of the strategy without its risk."""

@@ -117,6 +117,15 @@ def confusion(preds: Predictions, values: np.ndarray) -> pd.DataFrame:
     )
 
 
+def class_scores(confusion: pd.DataFrame) -> pd.DataFrame:
+    """precision, recall and f1 of each class of a `confusion`, NaN where undefined."""
+    counts = confusion.to_numpy(np.float64)
+    said, true, both = counts.sum(axis=0), counts.sum(axis=1), counts.diagonal()
+    with np.errstate(invalid="ignore"):
+        scores = {"precision": both / said, "recall": both / true, "f1": 2 * both / (said + true)}
+    return pd.DataFrame(scores, index=pd.Index(CLASSES, name="class"))
+
+
 def reliability(
     preds: Predictions, values: np.ndarray, cls: int, *, bins: int = NUM_BINS
 ) -> pd.DataFrame:

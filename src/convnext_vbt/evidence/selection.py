@@ -9,18 +9,19 @@ Dimensions: T bars, W bars of the simulated window, N symbols, R rules, K splits
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError
-from convnext_vbt.evidence.stats import sharpe_ratio
-from convnext_vbt.evidence.window import Window, daily_returns
-from convnext_vbt.predictions import Predictions, Range
+from convnext_vbt.evidence.accounts import Account
+from convnext_vbt.evidence.cells import Cells
+from convnext_vbt.evidence.records import test_ranges, track_record
+from convnext_vbt.evidence.window import Window
+from convnext_vbt.predictions import Range
 from convnext_vbt.trading.brackets import Brackets
-from convnext_vbt.trading.codes import CLOSED
 from convnext_vbt.trading.signals import LEVELS, Rules, Signals
 from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import FEW_TRADES, SweepResult
@@ -67,11 +68,15 @@ class Selection:
     simulation: Simulation
     """The joined signals over the sweep's window. A position that is open when the rule changes
     carries over under its own stop."""
+    account: Account
+    """Of the simulation."""
     test_ranges: dict[int, Range]
     """By split number: half-open range of bars of the simulation."""
 
 
-def nested_selection(res: SweepResult, preset: Preset = USUAL) -> Selection:
+def nested_selection(
+    res: SweepResult, preset: Preset = USUAL, *, cells: Cells | None = None
+) -> Selection:
     """Choose each split's rule by what was known at the close of the bar before its test range.
 
     At split k that is the rule with the best Sharpe ratio of daily net returns from the start of
@@ -88,17 +93,19 @@ def nested_selection(res: SweepResult, preset: Preset = USUAL) -> Selection:
     swept), then sharpe (annual) and trades of the chosen rule up to that close (NaN and 0 for the
     first split, which nothing precedes), candidates (rules that qualified) and reason.
 
+    `cells` have the records of some rules already; the others are simulated here.
+
     Raises `ValueError` when `preset.initial` is not among the rules.
     """
-    window = Window(res)
     rules, columns_RN, multiples_R2 = _candidates(res)
     first = _initial(rules, preset.initial)
-    ranges = _test_ranges(res.predictions, res.window)
+    ranges = test_ranges(res.predictions, res.window)
     starts = [start for start, _ in ranges.values()]
-    sharpe_RK, trades_RK = _track_records(res, window, columns_RN, multiples_R2, starts)
+    sharpe_RK, trades_RK = _track_records(res, rules, columns_RN, multiples_R2, starts, cells)
     chosen, reasons = _choose(sharpe_RK, trades_RK, _heights(rules), first)
     signals = _join(res, columns_RN, ranges, chosen)
     brackets = _join_brackets(res, multiples_R2, ranges, chosen)
+    simulation = Window(res).simulate(signals, brackets, risk=preset.risk)
     rows = np.arange(len(starts))
     choices = (
         rules[chosen]
@@ -114,7 +121,8 @@ def nested_selection(res: SweepResult, preset: Preset = USUAL) -> Selection:
         choices=choices.set_index(pd.Index(ranges, name="split")),
         signals=signals,
         brackets=brackets,
-        simulation=window.simulate(signals, brackets, risk=preset.risk),
+        simulation=simulation,
+        account=Account.of(simulation),
         test_ranges=ranges,
     )
 
@@ -172,39 +180,26 @@ def _heights(rules: pd.Index) -> np.ndarray:
     return np.asarray(numbers.fillna(0.0), dtype=np.float64)
 
 
-def _test_ranges(preds: Predictions, window: Range) -> dict[int, Range]:
-    """Test ranges by split number, in time order, in bars of the window and cut to it."""
-    if preds.splits:
-        ranges = {split.number: split.test for split in preds.splits}
-    else:
-        numbers = np.unique(preds.split[preds.split >= 0]).tolist()
-        made = {k: np.flatnonzero((preds.split == k).any(axis=1)) for k in numbers}
-        ranges = {k: (int(rows[0]), int(rows[-1]) + 1) for k, rows in made.items()}
-    start, stop = window
-    cut = {k: (max(a, start) - start, min(b, stop) - start) for k, (a, b) in ranges.items()}
-    return {k: cut[k] for k in sorted(cut, key=cut.__getitem__) if cut[k][0] < cut[k][1]}
-
-
 def _track_records(
     res: SweepResult,
-    window: Window,
+    rules: pd.Index,
     columns_RN: np.ndarray,
     multiples_R2: np.ndarray,
-    starts: list[int],
+    starts: Sequence[int],
+    cells: Cells | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Annual Sharpe ratio and closed trades of each rule on bars [0, start), (R, K) both."""
-    sharpe_RK = np.full((len(columns_RN), len(starts)), np.nan)
-    trades_RK = np.zeros((len(columns_RN), len(starts)), dtype=np.int64)
-    for r, (columns, (stop, target)) in enumerate(zip(columns_RN, multiples_R2, strict=True)):
-        brackets = res.brackets.scaled(stop=stop, take_profit=target)
-        simulation = window.simulate(res.rules.take(columns[columns >= 0]), brackets)
-        trades = simulation.trades
-        exits = trades["exit_idx"][trades["status"] == CLOSED]
-        for k, start in enumerate(starts):
-            returns = daily_returns(simulation, start)
-            sharpe_RK[r, k] = sharpe_ratio(returns, res.bars.days_per_year)
-            trades_RK[r, k] = (exits < start).sum()
-    return sharpe_RK, trades_RK
+    window, names = Window(res), [str(name) for name in rules.names]
+    records = []
+    for levels, columns, (stop, target) in zip(rules, columns_RN, multiples_R2, strict=True):
+        values = levels if len(names) > 1 else (levels,)
+        record = cells.record(dict(zip(names, values, strict=True))) if cells else None
+        if record is None:
+            brackets = res.brackets.scaled(stop=stop, take_profit=target)
+            made = window.simulate(res.rules.take(columns[columns >= 0]), brackets)
+            record = track_record(Account.of(made), starts, res.bars.days_per_year)
+        records.append(record)
+    return np.stack([one.sharpes for one in records]), np.stack([one.trades for one in records])
 
 
 def _qualified(sharpe_RK: np.ndarray, trades_RK: np.ndarray) -> np.ndarray:

@@ -22,6 +22,8 @@ class Stages:
     a dataclass whose field `values` is int8 (T, N), -1 where there is none.
     """
 
+    horizon: int
+    """Bars that a label looks ahead."""
     features: Callable[[Bars], Any]
     labels: Callable[[Bars], Any]
     splits: Callable[[Any], Any]

@@ -6,16 +6,20 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from convnext_vbt.evidence import measures
+from convnext_vbt.evidence.accounts import Account, daily_returns
 from convnext_vbt.evidence.by_symbol import figures_by_symbol
+from convnext_vbt.evidence.cells import Cells
+from convnext_vbt.evidence.costs import traded_again
 from convnext_vbt.evidence.headline import Headline, deflated, headline_of
 from convnext_vbt.evidence.hindsight import Hindsight, hindsight
 from convnext_vbt.evidence.ledger import Trials, rule_entries, trials_of
-from convnext_vbt.evidence.nulls import NUM_DRAWS, Null, random_sides_null
+from convnext_vbt.evidence.nulls import draw_nulls
+from convnext_vbt.evidence.nulls.null import NUM_DRAWS, Case, Null
+from convnext_vbt.evidence.nulls.random_sides import RANDOM_SIDES
 from convnext_vbt.evidence.selection import USUAL, Preset
-from convnext_vbt.evidence.stats import sharpe_ratio
-from convnext_vbt.evidence.window import Window, daily_returns
+from convnext_vbt.evidence.window import Window
 from convnext_vbt.storage import plain
-from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import SweepResult
 
 Word = Literal["PASS", "INCONCLUSIVE", "FAIL"]
@@ -183,10 +187,20 @@ class Assessment:
     headline: Headline
     hindsight: Hindsight
     trials: Trials
-    random_sides: Null
+    nulls: dict[str, Null]
+    """By name, of `evidence.nulls.NULLS` those that need no training."""
+    buy_and_hold: Account
+    """Of all symbols, at the strategy's own costs."""
     buy_and_hold_sharpe: float
+    doubled_costs: Account
+    """The headline's signals with fees and slippage doubled."""
     doubled_costs_sharpe: float
     verdict: Verdict
+
+    @property
+    def random_sides(self) -> Null:
+        """The null of the verdict."""
+        return self.nulls[RANDOM_SIDES.name]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values as JSON knows them; what is undefined is None."""
@@ -195,8 +209,8 @@ class Assessment:
         choices = head.selection.choices.reset_index().to_dict("records")
         value = {
             "verdict": asdict(self.verdict),
-            "headline": figures | {"variance": 1.0 / head.num_days, "choices": choices},
-            "hindsight": asdict(self.hindsight),
+            "headline": figures | {"variance": head.variance, "choices": choices},
+            "hindsight": self.hindsight.to_dict(),
             "trials": asdict(self.trials),
             "random_sides": {
                 "p_value": null.p_value,
@@ -222,27 +236,26 @@ def assess(
     preset: Preset = USUAL,
     trials: Trials | None = None,
     draws: int = NUM_DRAWS,
+    cells: Cells | None = None,
 ) -> Assessment:
     """Headline, best cell in hindsight, direction null and verdict of a sweep.
 
     `head` is the headline if it was made already; then only the seed of `preset` is read.
     `trials` is what the ledger counted, this run included; None counts this sweep alone.
+    `cells` are accounts of the sweep that are there already.
     """
     if trials is None:
         alone = trials_of(rule_entries(res, ""))
         trials = Trials(num_runs=1, num_rules=alone.num_rules, variance=alone.variance)
     if head is None:
-        head = headline_of(res, preset)
+        head = headline_of(res, preset, cells=cells)
     head = deflated(head, trials.num_runs)
     window, year = Window(res), res.bars.days_per_year
-
-    def sharpe(account: Simulation) -> float:
-        return float(sharpe_ratio(daily_returns(account), year))
-
-    chosen = head.selection
-    doubled = window.simulate(chosen.signals, chosen.brackets, risk=head.risk, cost_multiple=2.0)
-    null = random_sides_null(res, head.selection, risk=head.risk, draws=draws, seed=preset.seed)
-    holding, costly = sharpe(window.buy_and_hold()), sharpe(doubled)
+    hold = Account.of(window.buy_and_hold())
+    doubled = traded_again(window, head, cost_multiple=2)
+    nulls = draw_nulls(Case(result=res, headline=head, preset=preset, num_draws=draws))
+    null = nulls[RANDOM_SIDES.name]
+    holding, costly = (measures.sharpe(daily_returns(one), year) for one in (hold, doubled))
     facts = Facts(
         total_return=head.total_return,
         sharpe=head.sharpe,
@@ -260,10 +273,12 @@ def assess(
     )
     return Assessment(
         headline=head,
-        hindsight=hindsight(res, trials, seed=preset.seed),
+        hindsight=hindsight(res, trials, seed=preset.seed, cells=cells),
         trials=trials,
-        random_sides=null,
+        nulls=nulls,
+        buy_and_hold=hold,
         buy_and_hold_sharpe=holding,
+        doubled_costs=doubled,
         doubled_costs_sharpe=costly,
         verdict=judge(facts),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from convnext_vbt.market.bars import Bars
@@ -65,24 +64,3 @@ class Window:
             config=replace(self.config, risk=1.0, max_leverage=1.0),
             size_type="notional",
         )
-
-
-def daily_returns(simulation: Simulation, stop: int | None = None) -> np.ndarray:
-    """Returns of all accounts' money together by UTC day, (D,), over bars [0, stop).
-
-    Equity at each day's last bar there; the first day counts from the initial cash. 0 once
-    nothing is left.
-    """
-    equity = simulation.equity[:stop].sum(axis=1)
-    days = simulation.index[:stop].normalize().asi8
-    last = np.flatnonzero(np.append(np.diff(days), 1)[: len(days)])
-    money = np.append(simulation.init_cash * simulation.equity.shape[1], equity[last])
-    return money_returns(money)
-
-
-def money_returns(money: np.ndarray) -> np.ndarray:
-    """Returns between successive values along the first axis; 0 once nothing is left."""
-    before = money[:-1]
-    alive = before > 0
-    change: np.ndarray = money[1:] / np.where(alive, before, 1.0) - 1.0
-    return np.where(alive, change, 0.0)

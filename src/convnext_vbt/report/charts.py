@@ -1,4 +1,7 @@
-"""Figures that several sections draw."""
+"""Figures that several sections draw.
+
+Dimension: B bins.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,25 @@ from convnext_vbt.report.layout import GRID, MUTED, SKY, lay_out
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+
+NUM_BINS = 30
+
+
+def histogram(values: np.ndarray, *, whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Counts (B,) and edges (B + 1,) of the finite values; `whole` for bins of whole numbers.
+
+    No more bins than distinct values; a single value has one bin around it.
+    """
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return np.zeros(0, dtype=np.int64), np.zeros(0)
+    if whole:
+        low, high = int(known.min()), int(known.max())
+        width = -(-(high - low + 1) // NUM_BINS)
+        edges = low - 0.5 + width * np.arange(-(-(high - low + 1) // width) + 1)
+        return np.histogram(known, bins=edges)
+    return np.histogram(known, bins=min(NUM_BINS, len(np.unique(known))))
 
 
 def histogram_figure(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convnext_vbt import __version__
-from convnext_vbt.report import accounts, layout, payload
-from convnext_vbt.report.compare import Contender, Row, RunComparison
+from convnext_vbt.evidence.comparison import Contender, Row, RunComparison
+from convnext_vbt.report import layout, payload
 from convnext_vbt.report.document import render_document
 from convnext_vbt.report.formats import (
     ABSENT,
@@ -79,7 +79,7 @@ def render_comparison(found: RunComparison) -> str:
         differences=[_difference(row) for row in differences],
         months=_months(shown),
         base=found.rows[0].name,
-        days=len(_daily(found.rows[0]).days),
+        days=len(found.rows[0].days.days),
         signature=f"Written by convnext-vbt {__version__}.",
     )
 
@@ -112,15 +112,13 @@ def comparison_dict(found: RunComparison) -> dict[str, Any]:
 def comparison_equity(found: RunComparison) -> go.Figure:
     """Growth of 1 of every run from the start of the common window, underwater below."""
     lines = [] if found.hold is None else [
-        Line(name="buy and hold", account=_daily(found.hold), colour=layout.MUTED,
+        Line(name="buy and hold", account=found.hold.days, colour=layout.MUTED,
                      width=1.3, dash="dot")
     ]  # fmt: skip
     styles = itertools.product(_DASHES, COLOURS)
     for row, (dash, colour) in zip(found.rows, itertools.cycle(styles), strict=False):
         lines.append(
-            Line(
-                name=html.escape(row.name), account=_daily(row), colour=colour, width=1.8, dash=dash
-            )
+            Line(name=html.escape(row.name), account=row.days, colour=colour, width=1.8, dash=dash)
         )
     return equity_figure(lines, bands=[])
 
@@ -196,14 +194,9 @@ def _run(one: Contender) -> dict[str, str]:
     }
 
 
-def _daily(row: Row) -> accounts.Daily:
-    account = row.account
-    return accounts.daily(account.index, account.equity, account.init_cash)
-
-
 def _months(rows: tuple[Row, ...]) -> list[tuple[str, list[str]]]:
     """Growth of 1 at the last day of every month that all rows have."""
-    series = [_daily(row) for row in rows]
+    series = [row.days for row in rows]
     growth = [dict(zip(one.days.tolist(), one.growth.tolist(), strict=True)) for one in series]
     common = sorted(set.intersection(*(set(one) for one in growth)))
     dates = np.array(common, dtype="datetime64[D]")

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convnext_vbt.errors import InputError
+from convnext_vbt.evidence import confidence, returns
+from convnext_vbt.evidence.accounts import Account, daily, daily_returns
+from convnext_vbt.evidence.cells import Grid
 from convnext_vbt.evidence.headline import headline
+from convnext_vbt.evidence.scores import reliability
+from convnext_vbt.evidence.sweep_table import rule_sharpes
 from convnext_vbt.evidence.window import Window
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.market.bars import Bars
-from convnext_vbt.predictions import Predictions
-from convnext_vbt.report import accounts, cells, confidence, formats, grid, layout
-from convnext_vbt.report import returns as report_returns
-from convnext_vbt.report.model import confidence_deciles, round_trip_cost
+from convnext_vbt.predictions import CLASSES, Predictions
+from convnext_vbt.report import formats, layout
 from convnext_vbt.report.sections.equity import figures as equity
 from convnext_vbt.report.sections.model import figures as model
 from convnext_vbt.report.sections.returns.figures import monthly_figure
@@ -53,13 +56,14 @@ def plot_equity(res: SweepResult, **cell: object) -> go.Figure:
     >>> cv.plot_equity(res, threshold="q0.90", risk=0.01).layout.yaxis.title.text
     'growth of 1'
     """
-    if cell:
-        return equity.plot_equity(res, **cell)
+    account = _account(res, cell)
+    own = account.symbols[0] if cell and len(account.symbols) == 1 else None
+    hold = Account.of(Window(res).buy_and_hold(own))
     lines = [
-        equity.Line(name="buy and hold", account=_daily(_hold(res)), colour=layout.MUTED,
-                     width=1.4, dash="dot"),
-        equity.Line(name="headline", account=_daily(_account(res, {})), colour=layout.BLUE,
-                     width=1.8, fill=layout.FILL),
+        equity.Line(name="buy and hold", account=daily(hold), colour=layout.MUTED, width=1.4,
+                     dash="dot"),
+        equity.Line(name="strategy" if cell else "headline", account=daily(account),
+                     colour=layout.BLUE, width=1.8, fill=layout.FILL),
     ]  # fmt: skip
     return equity.equity_figure(lines, bands=equity.split_bands(res))
 
@@ -71,9 +75,7 @@ def plot_monthly_returns(res: SweepResult, **cell: object) -> go.Figure:
     'heatmap'
     """
     account = _account(res, cell)
-    return monthly_figure(
-        report_returns.months_of(account.index), report_returns.monthly_returns(account)
-    )
+    return monthly_figure(returns.months_of(account.index), returns.monthly_returns(account))
 
 
 def plot_rolling_sharpe(res: SweepResult, **cell: object) -> go.Figure:
@@ -83,13 +85,12 @@ def plot_rolling_sharpe(res: SweepResult, **cell: object) -> go.Figure:
     2
     """
     account = _account(res, cell)
-    days = _daily(account).days
-    at = report_returns.rolling_days(len(days))
+    days = daily(account).days
+    at = returns.rolling_days(len(days))
     year = res.bars.days_per_year
-    lines = {
-        name: report_returns.rolling_sharpe(accounts.daily_returns(one), year)
-        for name, one in (("hold", _hold(res)), ("cell" if cell else "headline", account))
-    }
+    shown = {"hold": Account.of(Window(res).buy_and_hold())}
+    shown["cell" if cell else "headline"] = account
+    lines = {name: returns.rolling_sharpe(daily_returns(one), year) for name, one in shown.items()}
     out = equity.rolling_figure(days[at].astype("datetime64[D]"), lines)
     out.data = [trace for trace in out.data if trace.meta in lines]
     return out
@@ -104,9 +105,9 @@ def plot_thresholds(res: SweepResult, **levels: object) -> go.Figure:
     >>> [trace.name for trace in cv.plot_thresholds(res).data]
     ['low', '90 % interval', 'Sharpe ratio', 'trades']
     """
-    across, _ = grid.heatmap_axes(res.metrics)
+    across = Grid.of(res.metrics).across
     fixed = {name: levels.get(name) for name in map(str, res.metrics.index.names)} | levels
-    table = res.metrics.join(cells.rule_sharpes(res).set_axis(res.metrics.index))
+    table = res.metrics.join(rule_sharpes(res).set_axis(res.metrics.index))
     for name, wanted in fixed.items():
         if name not in res.metrics.index.names:
             raise InputError(
@@ -139,7 +140,9 @@ def plot_reliability(preds: Predictions, labels: Bars | np.ndarray, *, bins: int
     >>> [note.text for note in cv.plot_reliability(preds, bars).layout.annotations]
     ['DOWN', 'STAY', 'UP']
     """
-    return model.plot_reliability(preds, _values(preds, labels), bins=bins)
+    values = _values(preds, labels)
+    tables = {name: reliability(preds, values, cls, bins=bins) for cls, name in enumerate(CLASSES)}
+    return model.reliability_figure(tables)
 
 
 def plot_confidence(preds: Predictions, labels: Bars | np.ndarray) -> go.Figure:
@@ -162,13 +165,13 @@ def plot_deciles(res: SweepResult) -> go.Figure:
     >>> type(cv.plot_deciles(res)).__name__
     'Figure'
     """
-    found = confidence_deciles(res)
+    found = confidence.deciles_of(res)
     if found is None:
         raise InputError(
             "these predictions name no horizon, or no bar of theirs leans to a side and has an "
             "outcome; give from_frames a target"
         )
-    return model.decile_figure(found, cost=round_trip_cost(res))
+    return model.decile_figure(found)
 
 
 def _values(preds: Predictions, labels: Bars | np.ndarray) -> np.ndarray:
@@ -182,16 +185,5 @@ def _values(preds: Predictions, labels: Bars | np.ndarray) -> np.ndarray:
     return labels_for(labels, preds.target).values
 
 
-def _account(res: SweepResult, cell: dict[str, object]) -> accounts.Account:
-    if not cell:
-        return accounts.Account.of(headline(res).selection.simulation)
-    return accounts.Account.of(res.simulation(**cell))
-
-
-def _hold(res: SweepResult) -> accounts.Account:
-    """All symbols, each with its share of the money."""
-    return accounts.Account.of(Window(res).buy_and_hold())
-
-
-def _daily(account: accounts.Account) -> accounts.Daily:
-    return accounts.daily(account.index, account.equity, account.init_cash)
+def _account(res: SweepResult, cell: dict[str, object]) -> Account:
+    return Account.of(res.simulation(**cell)) if cell else headline(res).selection.account

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from convnext_vbt import __version__
+from convnext_vbt.evidence.accounts import Figures
 from convnext_vbt.evidence.baselines import Comparison
-from convnext_vbt.evidence.ledger import Trials
-from convnext_vbt.evidence.selection import Preset
-from convnext_vbt.evidence.verdict import Assessment, assess
+from convnext_vbt.evidence.gathering import Evidence, gather
+from convnext_vbt.evidence.sweep_table import RULE_COLUMNS, SINGLE
+from convnext_vbt.evidence.verdict import Assessment
+from convnext_vbt.evidence.views import View
+from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.market.bars import step_text
-from convnext_vbt.report import accounts, cells, layout
+from convnext_vbt.report import layout
 from convnext_vbt.report.document import markup, render_document, render_fragment
-from convnext_vbt.report.embedded import embedded_note, embedded_rows
 from convnext_vbt.report.formats import FIGURES, format_day
-from convnext_vbt.report.grid import Grid, levels
+from convnext_vbt.report.grid import levels
 from convnext_vbt.report.inputs import Inputs
-from convnext_vbt.report.model import confidence_deciles
 from convnext_vbt.report.payload import Pool, figure_json
 from convnext_vbt.report.section import Content
 from convnext_vbt.report.sections import SECTIONS
-from convnext_vbt.report.series import View, line, trades
+from convnext_vbt.report.series import line, trades
 from convnext_vbt.storage import write_text
-from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import SweepResult
 
 SCRIPTS = ("numbers.js", "tables.js", "charts.js", "page.js")
@@ -78,63 +77,48 @@ def render(
     baselines: Comparison | None = None,
 ) -> str:
     """The page of `write_report` as text."""
-    grid = Grid.of(res.metrics)
-    fixed = None if selected is None else grid.find(selected)
-    if assessment is None:
-        risk = None if fixed is None else grid.cell(fixed)["risk"]
-        assessment = assess(res, preset=Preset(risk=risk))
-    pool = Pool()
-    view_of = functools.partial(
-        View.of,
-        res=res,
-        ranges=accounts.split_ranges([split.test for split in res.predictions.splits], res.window),
-        deciles=confidence_deciles(res),
+    preds = res.predictions
+    labels = None if preds.target is None else labels_for(res.bars, preds.target).values
+    evidence = gather(
+        res, selected=selected, labels=labels, assessment=assessment, baselines=baselines
     )
-    rows = embedded_rows(res, grid, [fixed or 0])
-    series, carried = _embed(rows, res, grid, view_of, assessment.trials, pool)
-    inputs = Inputs.of(
-        view_of(assessment.headline.selection.simulation),
-        assessment=assessment,
-        baselines=baselines,
-        grid=grid,
-        fixed=fixed,
-        table=cells.table(res, carried),
-        provenance=provenance,
-        caveats=caveats,
-    )
+    return render_evidence(evidence, title=title, provenance=provenance, caveats=caveats)
+
+
+def write_page(
+    evidence: Evidence,
+    path: Path,
+    *,
+    title: str,
+    provenance: Mapping[str, str],
+    caveats: Sequence[str],
+) -> None:
+    """The page of evidence that is there already; arguments as in `write_report`."""
+    write_text(path, render_evidence(evidence, title=title, provenance=provenance, caveats=caveats))
+
+
+def render_evidence(
+    evidence: Evidence,
+    *,
+    title: str | None = None,
+    provenance: Mapping[str, str],
+    caveats: Sequence[str] = (),
+) -> str:
+    """The page as text: what was computed, in words and pictures."""
+    res, pool = evidence.result, Pool()
+    inputs = Inputs(evidence=evidence, provenance=provenance, caveats=caveats)
+    series = [{"row": row, **_account(v, pool)} for row, v in evidence.cells.views.items()]
     title = title or f"Walk-forward backtest: {_symbols(res)}, {step_text(res.bars.step)}"
-    return _page(inputs, pool, series, title=title, note=embedded_note(res, rows))
-
-
-def _embed(
-    rows: list[int],
-    res: SweepResult,
-    grid: Grid,
-    view_of: Callable[[Simulation], View],
-    trials: Trials,
-    pool: Pool,
-) -> tuple[list[dict[str, Any]], dict[int, dict[str, float]]]:
-    """Series of the cells that are carried, and their figures that only those have.
-
-    One account at a time, since many of long histories do not fit in memory together.
-    """
-    series, carried = [], {}
-    for row in rows:
-        view = view_of(res.simulation(**grid.cell(row)))
-        series.append({"row": row, **_account(view, pool)})
-        carried[row] = cells.carried_figures(view.account, view.result, trials)
-    return series, carried
+    return _page(inputs, pool, series, title=title)
 
 
 def _account(view: View, pool: Pool) -> dict[str, Any]:
     """Everything of one account that the page shows."""
     own = _merged(section.series(view, pool) for section in SECTIONS)
-    return line(pool, view.result, view.account) | {"trades": trades(pool, view)} | own
+    return line(pool, view.lines) | {"trades": trades(pool, view)} | own
 
 
-def _page(
-    inputs: Inputs, pool: Pool, series: list[dict[str, Any]], *, title: str, note: str
-) -> str:
+def _page(inputs: Inputs, pool: Pool, series: list[dict[str, Any]], *, title: str) -> str:
     shown = [section for section in SECTIONS if section.shown(inputs)]
     contents = [section.content(inputs, pool) for section in shown]
     fragments = [
@@ -159,7 +143,7 @@ def _page(
         contents=[(section.anchor, section.title) for section in shown if section.title],
         levels=levels(inputs.grid),
         fixed_name=inputs.fixed_name,
-        embedded_note=note,
+        embedded_note=_embedded_note(inputs.evidence),
         signature=f"Written by convnext-vbt {__version__}.",
     )
 
@@ -182,47 +166,59 @@ def _merged(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _shared(inputs: Inputs, pool: Pool) -> dict[str, Any]:
     """What the scripts of all sections read: cells and their figures, accounts, time."""
-    res, grid, table, head = inputs.result, inputs.grid, inputs.table, inputs.headline
+    evidence, grid, table = inputs.evidence, inputs.grid, inputs.evidence.table
     named = [figure.name for figure in FIGURES if figure.name in table]
-    found = inputs.headline_figures
     return {
         "rows": len(grid),
         "levels": levels(grid),
         "positions": pool.add(grid.positions.ravel(), "i4"),
         "metrics": {
             name: pool.add(table[name].to_numpy(np.float64), "f8")
-            for name in (*named, *cells.RULE_COLUMNS)
+            for name in (*named, *RULE_COLUMNS)
         },
         "kinds": {figure.name: figure.kind for figure in FIGURES},
-        "carried": cells.CARRIED,
-        "fixed": inputs.fixed,
-        "start": inputs.start,
-        "headline": _account(head, pool)
-        | {
-            "symbols": inputs.simulation.columns.get_level_values("symbol").tolist(),
-            "cagr": found["cagr"],
-            "drawdown": found["max_drawdown"],
-        },
+        "carried": SINGLE,
+        "fixed": evidence.cells.fixed,
+        "start": evidence.cells.start,
+        "headline": _account(evidence.headline, pool)
+        | {"symbols": list(evidence.headline.symbols)}
+        | _growth_and_fall(evidence.headline_figures),
         "holds": [
-            line(pool, res, hold) | {"cagr": figures["cagr"], "drawdown": figures["max_drawdown"]}
-            for hold, figures in zip(inputs.holds, inputs.hold_figures, strict=True)
+            line(pool, one.lines) | _growth_and_fall(one.figures) for one in evidence.holdings
         ],
-        **_time(inputs, pool),
+        **_time(evidence, pool),
         "dark": layout.DARK,
         "muted": layout.MUTED,
     }
 
 
-def _time(inputs: Inputs, pool: Pool) -> dict[str, Any]:
+def _growth_and_fall(figures: Figures) -> dict[str, float]:
+    return {"cagr": figures["cagr"], "drawdown": figures["max_drawdown"]}
+
+
+def _time(evidence: Evidence, pool: Pool) -> dict[str, Any]:
     """The axes that all accounts share."""
-    seconds = np.asarray(inputs.result.window_bars.index.as_unit("s").asi8)
-    head = inputs.headline.account
-    days = accounts.daily(head.index, head.equity, head.init_cash).days
+    seconds = np.asarray(evidence.result.window_bars.index.as_unit("s").asi8)
     return {
-        "days": pool.add(days, "i4"),
+        "days": pool.add(evidence.days, "i4"),
         "first_bar": int(seconds[0]),
         "bars": pool.add(np.diff(seconds, prepend=seconds[0]), "i4"),
     }
+
+
+def _embedded_note(evidence: Evidence) -> str:
+    """What of the cells is in this file, in words."""
+    res, rows = evidence.result, list(evidence.cells.views)
+    if len(rows) == len(res.metrics):
+        return "Daily series, drawdowns and trades of every cell are in this file."
+    cells, carried = evidence.concerns.cells, int(res.whole_accounts[rows].sum())
+    num_symbols = len(res.bars.symbols)
+    apart = f" Of each of the {num_symbols} symbols alone, those of the first one shown."
+    return (
+        f"Key figures are here for all {cells:,} cells; daily series, drawdowns and trades for "
+        f"{carried:,} of them: the first one shown, the best by each metric, evenly spaced ones."
+        f"{apart if num_symbols > 1 else ''}"
+    )
 
 
 def _symbols(res: SweepResult) -> str:

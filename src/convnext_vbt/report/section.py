@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convnext_vbt.evidence.views import View
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
-from convnext_vbt.report.series import View
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

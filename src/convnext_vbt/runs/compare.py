@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from convnext_vbt.errors import ConfigError, FewTradesWarning, InputError
+from convnext_vbt.evidence.comparison import Contender, RunComparison, compare_runs
 from convnext_vbt.evidence.headline import deflated, headline_of
-from convnext_vbt.report.compare import Contender, RunComparison, compare_runs
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.directory import read_manifest, read_metrics
 from convnext_vbt.runs.run import open_run

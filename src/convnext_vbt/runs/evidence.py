@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from convnext_vbt.errors import FewTradesWarning
 from convnext_vbt.evidence.baselines import Comparison, compare
+from convnext_vbt.evidence.cells import look_into
+from convnext_vbt.evidence.gathering import Evidence, gather
 from convnext_vbt.evidence.headline import Headline, headline_of
 from convnext_vbt.evidence.ledger import (
     DataSet,
@@ -23,9 +26,10 @@ from convnext_vbt.evidence.ledger import (
     rule_entries,
     run_entry,
 )
-from convnext_vbt.evidence.nulls import Null
-from convnext_vbt.evidence.retraining import bootstrapped_bars_null, shuffled_labels_null
-from convnext_vbt.evidence.verdict import Assessment, assess
+from convnext_vbt.evidence.nulls import draw_nulls
+from convnext_vbt.evidence.nulls.null import Case, Null
+from convnext_vbt.evidence.verdict import assess
+from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.learning.settings import ModelConfig
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.directory import read_manifest, update_manifest
@@ -36,74 +40,43 @@ from convnext_vbt.trading.sweep import SweepResult
 _SHARED_BY_RULES = ("threshold", "hysteresis")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Evidence:
-    """All that speaks for a run or against it."""
-
-    assessment: Assessment
-    baselines: Comparison
-    retrained: dict[str, Null]
-    """By name; empty unless `evidence = "full"`."""
-    sharpe_by_seed: list[float]
-
-    def sentences(self) -> list[str]:
-        """What the single networks and the retrained nulls say, in words."""
-        said = []
-        if self.sharpe_by_seed:
-            each = ", ".join(f"{sharpe:.2f}" for sharpe in self.sharpe_by_seed)
-            said.append(
-                f"The {len(self.sharpe_by_seed)} networks of the ensemble would have had headline "
-                f"Sharpe ratios of {each} alone; together {self.assessment.headline.sharpe:.2f}."
-            )
-        for name, null in self.retrained.items():
-            said.append(
-                f"Trained again {len(null.draws)} times on {name.replace('_', ' ')}, the strategy "
-                f"did as well with p = {null.p_value:.2f} (median Sharpe {null.median_sharpe:.2f})."
-            )
-        return said
-
-    def to_dict(self) -> dict[str, Any]:
-        """The part of metrics.json that this is."""
-        rows = self.baselines.table.reset_index().to_dict("records")
-        nulls = {
-            name: {"p_value": null.p_value, "reason": null.reason, "draws": list(null.draws)}
-            for name, null in self.retrained.items()
-        }
-        facts: dict[str, Any] = plain(
-            {
-                "baselines": {"models": rows, "sentences": self.baselines.sentences},
-                "retrained_nulls": nulls,
-                "sharpe_by_seed": self.sharpe_by_seed,
-                "sentences": self.sentences(),
-            }
-        )
-        return self.assessment.to_dict() | facts
-
-
 def gather_evidence(
     directory: Path,
     config: Config,
     result: SweepResult,
     *,
+    selected: Mapping[str, Any],
     jobs: int | None = None,
     device: str = "auto",
 ) -> Evidence:
-    """Headline, verdict, baselines and nulls of a run; enters the ledger once for each run."""
-    head = headline_of(result, config.preset)
+    """Everything that is computed of a run's worth; enters the ledger once for each run.
+
+    `selected` is the strategy's own cell.
+    """
+    cells = look_into(result, selected)
+    head = headline_of(result, config.preset, cells=cells)
     trials = _frozen_trials(directory)
     if trials is None:
         trials = _enter(directory, config, result, head)
     full = config.evidence == "full"
-    return Evidence(
-        assessment=assess(result, head, trials=trials, preset=config.preset),
-        baselines=compare_baselines(directory, config, result, jobs=jobs),
+    return gather(
+        result,
+        labels=labels_for(result.bars, config.labels).values,
+        assessment=assess(result, head, trials=trials, preset=config.preset, cells=cells),
+        baselines=compare_baselines(directory, config, result, head, jobs=jobs),
+        cells=cells,
         retrained=retrain_nulls(config, result, head, jobs=jobs, device=device) if full else {},
         sharpe_by_seed=sharpe_by_seed(config, result),
     )
 
 
 def compare_baselines(
-    directory: Path, config: Config, result: SweepResult, *, jobs: int | None = None
+    directory: Path,
+    config: Config,
+    result: SweepResult,
+    head: Headline,
+    *,
+    jobs: int | None = None,
 ) -> Comparison:
     """The run against simpler models on its own splits, labels and portfolio code.
 
@@ -132,6 +105,7 @@ def compare_baselines(
     return compare(
         results,
         preset=config.preset,
+        known={model.kind: head},
         base=model.base if model.kind == "convnext" and model.base in results else None,
     )
 
@@ -146,21 +120,10 @@ def retrain_nulls(
 ) -> dict[str, Null]:
     """The nulls that train again, each draw a whole walk-forward; for `evidence = "full"`."""
     stages = run_stages(config, jobs=jobs, device=device)
-    return {
-        "shuffled_labels": shuffled_labels_null(
-            result.bars, stages, config.preset, observed=head.sharpe
-        ),
-        "bootstrapped_bars": bootstrapped_bars_null(
-            result.bars,
-            stages,
-            config.preset,
-            observed=head.sharpe,
-            block_bars=config.labels.horizon / 4,
-        ),
-    }
+    return draw_nulls(Case(result=result, headline=head, preset=config.preset, stages=stages))
 
 
-def sharpe_by_seed(config: Config, result: SweepResult) -> list[float]:
+def sharpe_by_seed(config: Config, result: SweepResult) -> tuple[float, ...]:
     """Headline Sharpe ratios of the ensemble's networks, each alone; empty for a single one."""
     sharpes = []
     for member in result.predictions.members:
@@ -168,7 +131,7 @@ def sharpe_by_seed(config: Config, result: SweepResult) -> list[float]:
             warnings.simplefilter("ignore", FewTradesWarning)
             alone = make_sweep(config, result.bars, member)
         sharpes.append(headline_of(alone, config.preset).sharpe)
-    return sharpes
+    return tuple(sharpes)
 
 
 def _enter(directory: Path, config: Config, result: SweepResult, head: Headline) -> Trials:

@@ -1,4 +1,4 @@
-"""What metrics.json says of a run, in JSON's own types."""
+"""What metrics.json says of a run, in JSON's own types: every figure, no series."""
 
 from __future__ import annotations
 
@@ -9,32 +9,53 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.evidence.scores import score_splits
-from convnext_vbt.learning.labels import labels_for
+from convnext_vbt.evidence.accounts import Drawdown
+from convnext_vbt.evidence.concerns import Concerns
+from convnext_vbt.evidence.gathering import CASH, Evidence
+from convnext_vbt.evidence.nulls import shown
+from convnext_vbt.evidence.nulls.null import Null, NullTest
+from convnext_vbt.evidence.nulls.random_sides import RANDOM_SIDES
 from convnext_vbt.runs.config import Config
 from convnext_vbt.storage import plain
 from convnext_vbt.trading.sweep import FEW_TRADES, SweepResult
 
 
-def summarize(config: Config, result: SweepResult) -> dict[str, Any]:
-    """The strategy's own cell, the best one in hindsight, scores and training by split."""
-    values = labels_for(result.bars, config.labels).values
-    first, last = (result.bars.index[i] for i in (result.window[0], result.window[1] - 1))
-    cell = strategy_cell(config, result)
-    fits = result.predictions.fits
-    accounts = result.account_metrics
+def summarize(evidence: Evidence, cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything; `cell` is the strategy's own, by its levels without the symbol."""
     summary: dict[str, Any] = plain(
-        {
-            "strategy_cell": {"cell": cell, "symbols": _by_symbol(result.metrics, cell)},
-            "best_cell_in_hindsight": _best_in_hindsight(accounts),
-            "cells": len(accounts),
-            "cells_under_30_trades": int((accounts["trades"] < FEW_TRADES).sum()),
-            "window": [str(first), str(last)],
-            "splits": score_splits(result.predictions, values).reset_index().to_dict("records"),
-            "fits": [asdict(fit) | {"learned": fit.learned} for fit in fits],
+        evidence.assessment.to_dict()
+        | _others(evidence)
+        | _sweep(evidence, cell)
+        | {
+            "key_figures": _key_figures(evidence),
+            "buy_and_hold": {one.symbol: one.figures for one in evidence.holdings},
+            "costs": [asdict(point) for point in evidence.costs],
+            "overfitting": _overfitting(evidence),
+            "deflation": _deflation(evidence),
+            "split_figures": _split_figures(evidence),
+            "months": _months(evidence),
+            "drawdowns": [
+                _drawdown(fall, evidence.result.window_bars.index)
+                for fall in evidence.headline.worst
+            ],
+            "model": _model(evidence),
+            "concerns": _concerns(evidence.concerns),
         }
     )
     return summary
+
+
+def sentences(evidence: Evidence) -> list[str]:
+    """What the single networks and the nulls beside the verdict's say, in words."""
+    said, head = [], evidence.assessment.headline
+    if evidence.sharpe_by_seed:
+        each = ", ".join(f"{sharpe:.2f}" for sharpe in evidence.sharpe_by_seed)
+        said.append(
+            f"The {len(evidence.sharpe_by_seed)} networks of the ensemble would have had headline "
+            f"Sharpe ratios of {each} alone; together {head.sharpe:.2f}."
+        )
+    others = (pair for pair in shown(evidence.nulls) if pair[0] is not RANDOM_SIDES)
+    return [*said, *(test.sentence(null) for test, null in others)]
 
 
 def strategy_cell(config: Config, result: SweepResult) -> dict[str, Any]:
@@ -52,6 +73,59 @@ def strategy_cell(config: Config, result: SweepResult) -> dict[str, Any]:
         # A level of the user's own rule, or a list without the default: its first value.
         cell[level] = wanted[level] if wanted.get(level) in values else values[0]
     return cell
+
+
+def _others(evidence: Evidence) -> dict[str, Any]:
+    """Other models, all nulls, single networks."""
+    baselines = evidence.baselines
+    retrained = [(test, null) for test, null in shown(evidence.nulls) if test.retrains]
+    return {
+        "baselines": None
+        if baselines is None
+        else {
+            "models": baselines.table.reset_index().to_dict("records"),
+            "sentences": baselines.sentences,
+        },
+        "nulls": {test.name: _null(test, null) for test, null in shown(evidence.nulls)},
+        "retrained_nulls": {
+            test.name: {"p_value": null.p_value, "reason": null.reason, "draws": list(null.draws)}
+            for test, null in retrained
+        },
+        "sharpe_by_seed": list(evidence.sharpe_by_seed),
+        "sentences": sentences(evidence),
+    }
+
+
+def _null(test: NullTest, null: Null) -> dict[str, Any]:
+    return {
+        "title": test.title,
+        "observed": null.observed,
+        "p_value": null.p_value,
+        "reason": null.reason,
+        "num_draws": len(null.draws),
+        "as_good": null.as_good,
+        "median_sharpe": null.median_sharpe,
+        "median_return": null.median_return,
+    }
+
+
+def _sweep(evidence: Evidence, cell: Mapping[str, Any]) -> dict[str, Any]:
+    """The strategy's own cell, the best one in hindsight, all that were looked into, training."""
+    result = evidence.result
+    accounts, fits = result.account_metrics, result.predictions.fits
+    first, last = (result.bars.index[i] for i in (result.window[0], result.window[1] - 1))
+    scores = evidence.split_scores
+    return {
+        "strategy_cell": {"cell": dict(cell), "symbols": _by_symbol(result.metrics, cell)},
+        "best_cell_in_hindsight": _best_in_hindsight(accounts),
+        "cells": len(accounts),
+        "cells_under_30_trades": evidence.concerns.thin_cells,
+        "cells_looked_into": _cells(evidence),
+        "plateaus": _plateaus(evidence),
+        "window": [str(first), str(last)],
+        "splits": [] if scores is None else scores.reset_index().to_dict("records"),
+        "fits": [asdict(fit) | {"learned": fit.learned} for fit in fits],
+    }
 
 
 def _by_symbol(metrics: pd.DataFrame, cell: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,3 +147,106 @@ def _best_in_hindsight(metrics: pd.DataFrame) -> dict[str, Any] | None:
         for level in map(str, metrics.index.names)
     }
     return {"cell": levels, "metrics": metrics.iloc[best].to_dict()}
+
+
+def _cells(evidence: Evidence) -> list[dict[str, Any]]:
+    rows = list(evidence.cells.views)
+    figures = evidence.table.iloc[rows].to_dict("records")
+    cells = (evidence.cells.grid.cell(row) for row in rows)
+    return [{"cell": cell, "metrics": found} for cell, found in zip(cells, figures, strict=True)]
+
+
+def _plateaus(evidence: Evidence) -> list[dict[str, Any]]:
+    grid = evidence.cells.grid
+    return [
+        {"score": one.score, "peak": grid.cell(one.peak) if one.peak >= 0 else None}
+        for one in evidence.plateaus.found
+    ]
+
+
+def _key_figures(evidence: Evidence) -> dict[str, Any]:
+    """The columns of the page's first table."""
+    cells = evidence.cells
+    symbol = cells.grid.positions[cells.start][cells.grid.names.index("symbol")]
+    return {
+        "headline": evidence.headline_figures,
+        "strategy_cell": evidence.table.iloc[cells.start].to_dict(),
+        "buy_and_hold": evidence.holdings[symbol].figures,
+        "cash": CASH,
+        "random_sides": evidence.random_figures,
+    }
+
+
+def _overfitting(evidence: Evidence) -> dict[str, Any]:
+    found = evidence.assessment.hindsight.overfitting
+    return {
+        "probability": found.probability,
+        "reason": found.reason,
+        "num_configurations": found.num_configurations,
+        "num_choices": len(found.logits),
+        "ranks": evidence.ranks.tolist(),
+    }
+
+
+def _deflation(evidence: Evidence) -> dict[str, Any]:
+    best = evidence.deflated_best
+    return {
+        "headline": asdict(evidence.deflated_headline),
+        "hindsight": None if best is None else asdict(best),
+    }
+
+
+def _split_figures(evidence: Evidence) -> list[dict[str, Any]]:
+    """The headline within each split."""
+    found, splits = evidence.headline.splits, evidence.result.predictions.splits
+    low, high = evidence.split_intervals.T
+    columns = {
+        "split": [split.number for split in splits],
+        "total_return": found.returns,
+        "max_drawdown": found.drawdowns,
+        "sharpe": found.sharpes,
+        "sharpe_low": low,
+        "sharpe_high": high,
+        "trades": found.trades,
+    }
+    rows: list[dict[str, Any]] = plain(pd.DataFrame(columns).to_dict("records"))
+    return rows
+
+
+def _months(evidence: Evidence) -> dict[str, float]:
+    """The headline's return of each calendar month."""
+    names = (f"{1970 + month // 12}-{month % 12 + 1:02d}" for month in evidence.months.tolist())
+    return dict(zip(names, evidence.headline.months.tolist(), strict=True))
+
+
+def _drawdown(fall: Drawdown, index: pd.DatetimeIndex) -> dict[str, Any]:
+    """Times of bars; no peak where the fall is from the start, no end where it goes on."""
+    when = {
+        name: None if bar < 0 else str(index[bar])
+        for name, bar in (("peak", fall.peak), ("trough", fall.trough), ("end", fall.end))
+    }
+    return when | {"depth": -fall.depth}
+
+
+def _model(evidence: Evidence) -> dict[str, Any] | None:
+    model, deciles, grid = evidence.model, evidence.cells.deciles, evidence.cells.grid
+    thresholds = grid.level("threshold") if "threshold" in grid.names else ()
+    facts: dict[str, Any] = {
+        "deciles": [] if deciles is None else deciles.table.to_dict("records"),
+        "thresholds": dict(zip(map(str, thresholds), evidence.threshold_ranges, strict=True)),
+    }
+    if model is None:
+        return facts
+    return facts | {
+        "overall": model.overall.to_dict("index"),
+        "confusion": model.confusion.to_dict("index"),
+        "classes": model.classes.to_dict("index"),
+        "reliability": {
+            name: table.to_dict("records") for name, table in model.reliability.items()
+        },
+    }
+
+
+def _concerns(found: Concerns) -> dict[str, Any]:
+    facts = asdict(found) | {"gaps": len(found.gaps), "spikes": len(found.spikes)}
+    return facts | {"missing_bars": int(found.gaps["missing"].sum())}

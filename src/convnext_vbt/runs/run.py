@@ -26,7 +26,7 @@ from convnext_vbt.learning.walkforward import SplitDone
 from convnext_vbt.learning.workers import available_cores
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
-from convnext_vbt.report.page import write_report
+from convnext_vbt.report.page import write_page
 from convnext_vbt.runs.bars import read_bars, read_report
 from convnext_vbt.runs.config import Config, load_config, parse_config
 from convnext_vbt.runs.directory import (
@@ -41,7 +41,7 @@ from convnext_vbt.runs.directory import (
     write_manifest,
 )
 from convnext_vbt.runs.evidence import gather_evidence
-from convnext_vbt.runs.metrics import strategy_cell, summarize
+from convnext_vbt.runs.metrics import sentences, strategy_cell, summarize
 from convnext_vbt.runs.strategy import make_sweep, prepare, walk
 from convnext_vbt.runs.user_code import code_sha256
 from convnext_vbt.storage import (
@@ -227,20 +227,19 @@ def _sweep_and_report(
         if table[column].dtype == object:  # thresholds may be numbers and quantiles
             table[column] = table[column].astype(str)
     write_with(directory / "sweep.parquet", lambda path: table.to_parquet(path, index=False))
-    orders = result.simulation(**selected).orders_frame()
+    evidence = gather_evidence(
+        directory, config, result, selected=selected, jobs=jobs, device=device
+    )
+    orders = evidence.cells.first.orders_frame()
     write_with(directory / "orders.parquet", lambda path: orders.to_parquet(path, index=False))
-    evidence = gather_evidence(directory, config, result, jobs=jobs, device=device)
-    metrics = evidence.to_dict() | summarize(config, result)
+    metrics = summarize(evidence, selected)
     write_json(directory / "metrics.json", metrics)
-    write_report(
-        result,
+    write_page(
+        evidence,
         directory / "report.html",
         title=config.name,
-        selected=selected,
         provenance=_provenance(config, bars),
-        assessment=evidence.assessment,
-        baselines=evidence.baselines,
-        caveats=evidence.sentences(),
+        caveats=sentences(evidence),
     )
     code = code_sha256(config.rule.file)
     update_manifest(

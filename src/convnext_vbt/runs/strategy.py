@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from convnext_vbt.errors import ConfigError
-from convnext_vbt.evidence.audit import NUM_RANDOM_BARS, audit
-from convnext_vbt.evidence.audit_report import AuditReport
+from convnext_vbt.evidence.audit.audit import NUM_RANDOM_BARS, audit
+from convnext_vbt.evidence.audit.report import AuditReport
 from convnext_vbt.evidence.stages import AuditStages, Stages
 from convnext_vbt.learning.features import Features, compute_features
 from convnext_vbt.learning.fitting import FittedSplit
@@ -41,7 +41,7 @@ def audit_strategy(
     num_random_bars: int = NUM_RANDOM_BARS,
     jobs: int | None = None,
 ) -> AuditReport:
-    """The causality audit of a strategy on these bars, on the CPU; see `evidence.audit.audit`.
+    """The causality audit of a strategy on these bars, on the CPU; see `evidence.audit`.
 
     `jobs` splits are trained side by side; default: the cores there are.
     """
@@ -57,6 +57,7 @@ def audit_strategy(
 def run_stages(config: Config, *, jobs: int | None = None, device: str = "auto") -> Stages:
     """The stages with training in one piece: all splits side by side."""
     return Stages(
+        horizon=config.labels.horizon,
         features=partial(make_features, config),
         labels=partial(labels_for, target=config.labels),
         splits=config.splits.split,

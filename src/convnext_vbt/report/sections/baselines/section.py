@@ -16,13 +16,14 @@ _BASELINE_FIGURES = ("total_return", "cagr", "max_drawdown", "sharpe")
 
 def content(inputs: Inputs, _: Pool) -> Content:
     """One table and what it says."""
-    return Content(context=baseline_context(inputs.baselines) if inputs.baselines else {})
+    found = inputs.evidence.baselines
+    return Content(context=baseline_context(found) if found else {})
 
 
 BASELINES = Section(
     name="baselines",
     content=content,
-    shown=lambda inputs: inputs.baselines is not None and len(inputs.baselines.table) > 0,
+    shown=lambda inputs: inputs.evidence.baselines is not None,
 )
 
 

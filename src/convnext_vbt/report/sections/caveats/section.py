@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
-
-from convnext_vbt.market.gaps import find_gaps
-from convnext_vbt.market.spikes import find_spikes
+from convnext_vbt.evidence.concerns import Concerns
 from convnext_vbt.report.formats import THIN_TRADES, format_number
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
 from convnext_vbt.report.section import Content, Section
-from convnext_vbt.trading.codes import GAP_STOP, OPEN, SHORT
-from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import SweepResult
 
 MANY_CAPPED = 0.05
@@ -21,7 +15,7 @@ MANY_CAPPED = 0.05
 def content(inputs: Inputs, _: Pool) -> Content:
     """The caller's own caveats, then the generated ones."""
     notes = generated(
-        inputs.result, inputs.simulation, "the headline",
+        inputs.evidence.concerns, inputs.result, "the headline",
         num_rules=inputs.assessment.trials.num_rules, simulated=inputs.simulated,
     )  # fmt: skip
     return Content(context={"caveats": [*inputs.caveats, *notes]})
@@ -31,49 +25,40 @@ CAVEATS = Section(name="caveats", title="Caveats", content=content)
 
 
 def generated(
-    res: SweepResult, simulation: Simulation, name: str, *, num_rules: int, simulated: bool
+    found: Concerns, res: SweepResult, name: str, *, num_rules: int, simulated: bool
 ) -> list[str]:
-    """The caveats of a run; `simulation` is the account called `name`."""
-    out = [
-        *_data(res, simulated),
-        *_spikes(res, simulation, name),
-        *_sweep(res, num_rules),
-        *_splits(res),
-        *_trades(res, simulation, name),
-    ]
+    """The caveats of a run; `found` is of its account that is called `name`."""
     config = res.config
-    out.append(
+    costs = (
         f"Costs are a model: {config.fees * 1e4:g} bp of fees and {config.slippage * 1e4:g} bp of "
         "slippage on every fill, whatever its size; no market impact, no latency, no outage."
     )
-    out += _carry(res, simulation)
-    out.append(
+    luck = (
         "One history is one sample. The interval, the random sides and the deflation above say "
         "how far luck goes on these bars; none of them knows of a market that changes."
     )
-    return out
+    return [
+        *_data(found, simulated),
+        *_spikes(found, name),
+        *_sweep(found, num_rules),
+        *_splits(found),
+        *_trades(found, res, name),
+        costs,
+        *_carry(found),
+        luck,
+    ]
 
 
-def _carry(res: SweepResult, simulation: Simulation) -> list[str]:
+def _carry(found: Concerns) -> list[str]:
     """What positions may owe that the bars know nothing of, symbol by symbol."""
-    funding, trades = res.bars.funding, simulation.trades
-    names = simulation.columns.get_level_values("symbol")
-    known = {
-        symbol
-        for n, symbol in enumerate(res.bars.symbols)
-        if funding is not None and np.isfinite(funding[:, n]).any()
-    }
     out = []
-    unpaid = [name for name in dict.fromkeys(names[trades["col"]]) if name not in known]
-    if known and unpaid:
+    if found.funded and found.unfunded:
         out.append(
-            f"Funding is not known of all that was traded: {', '.join(unpaid)} came without rates "
-            "and paid and received none."
+            f"Funding is not known of all that was traded: {', '.join(found.unfunded)} came "
+            "without rates and paid and received none."
         )
-    shorts = names[trades["col"][trades["direction"] == SHORT]]
-    borrowed = [name for name in dict.fromkeys(shorts) if name not in known]
-    if borrowed:
-        whose = f" of {', '.join(borrowed)}" if known else ""
+    if found.borrowed:
+        whose = f" of {', '.join(found.borrowed)}" if found.funded else ""
         out.append(
             f"Shorts{whose} pay no borrow cost or funding here. On a spot market they need "
             "borrowed coins; what that costs comes off the returns shown."
@@ -81,14 +66,14 @@ def _carry(res: SweepResult, simulation: Simulation) -> list[str]:
     return out
 
 
-def _data(res: SweepResult, simulated: bool) -> list[str]:
+def _data(found: Concerns, simulated: bool) -> list[str]:
     out = []
     if simulated:
         out.append(
             "The market is simulated, with an edge planted in it on purpose (none if edge=0). The "
             "result shows that the machinery works, not that any real market can be predicted."
         )
-    gaps = find_gaps(res.bars)
+    gaps = found.gaps
     if len(gaps):
         longest = gaps.iloc[int(gaps["missing"].to_numpy().argmax())]
         out.append(
@@ -99,19 +84,12 @@ def _data(res: SweepResult, simulated: bool) -> list[str]:
     return out
 
 
-def _spikes(res: SweepResult, simulation: Simulation, name: str) -> list[str]:
-    bars, trades = res.window_bars, simulation.trades
-    spikes = find_spikes(bars)
+def _spikes(found: Concerns, name: str) -> list[str]:
+    spikes, count = found.spikes, found.spiked_trades
     if not len(spikes):
         return []
     largest = spikes.iloc[0]
-    rows = bars.index.get_indexer(pd.DatetimeIndex(spikes["time"]))
-    spans = set(zip(spikes["symbol"], rows, strict=True))
-    symbols = simulation.columns.get_level_values("symbol")[trades["col"]]
-    ends = zip(symbols, trades["entry_idx"], trades["exit_idx"], strict=True)
-    touched = np.array([(s, a) in spans or (s, b) in spans for s, a, b in ends], dtype=bool)
-    count = int(touched.sum())
-    profit = format_number(float(trades["pnl"][touched].sum()), "money")
+    profit = format_number(found.spiked_profit, "money")
     what = (
         f"{count} trade(s) of {name} begin or end there, with a profit of {profit} together."
         if count
@@ -125,35 +103,32 @@ def _spikes(res: SweepResult, simulation: Simulation, name: str) -> list[str]:
     return [text]
 
 
-def _sweep(res: SweepResult, num_rules: int) -> list[str]:
-    trades = res.account_metrics["trades"].to_numpy()
-    thin = int((trades < THIN_TRADES).sum())
+def _sweep(found: Concerns, num_rules: int) -> list[str]:
+    thin, cells = found.thin_cells, found.cells
     out = []
     if thin:
-        empty = int((trades == 0).sum())
-        none = f", {empty} of them none at all" if empty else ""
+        none = f", {found.empty_cells} of them none at all" if found.empty_cells else ""
         out.append(
-            f"{thin:,} of {len(trades):,} cells have fewer than {THIN_TRADES} trades{none}. Their "
+            f"{thin:,} of {cells:,} cells have fewer than {THIN_TRADES} trades{none}. Their "
             "figures say little, however good they look."
-            if len(trades) > 1
+            if cells > 1
             else f"The one cell has fewer than {THIN_TRADES} trades. Its figures say little, "
             "however good they look."
         )
-    bust = int(res.account_metrics["bust"].sum())
-    if bust:
-        out.append(f"{bust:,} of {len(trades):,} cells lose the whole account.")
-    if len(trades) > 1:
+    if found.bust_cells:
+        out.append(f"{found.bust_cells:,} of {cells:,} cells lose the whole account.")
+    if cells > 1:
         tried = f"and {num_rules:,} distinct rules on this data so far"
         out.append(
-            f"{len(trades):,} cells were tried in this sweep, {tried}. The best of them is "
+            f"{cells:,} cells were tried in this sweep, {tried}. The best of them is "
             "known only in hindsight and flatters what to expect next time; the headline "
             "does not use it."
         )
     return out
 
 
-def _splits(res: SweepResult) -> list[str]:
-    failed = [str(fit.number + 1) for fit in res.predictions.fits if not fit.learned]
+def _splits(found: Concerns) -> list[str]:
+    failed = [str(number + 1) for number in found.failed_splits]
     if not failed:
         return []
     which = "Split " if len(failed) == 1 else "Splits "
@@ -164,19 +139,18 @@ def _splits(res: SweepResult) -> list[str]:
     return [text]
 
 
-def _trades(res: SweepResult, simulation: Simulation, name: str) -> list[str]:
-    trades = simulation.trades
+def _trades(found: Concerns, res: SweepResult, name: str) -> list[str]:
     out = []
-    if not len(trades):
+    if not found.trades:
         return [f"{name[0].upper()}{name[1:]} makes no trade, so there is nothing to judge."]
-    still_open = int((trades["status"] == OPEN).sum())
+    still_open = found.open_trades
     if still_open:
         are = "trade is" if still_open == 1 else "trades are"
         out.append(
             f"{still_open} {are} still open at the end of {name}, valued at the last close "
             "without the cost of leaving."
         )
-    capped = float(np.mean(trades["capped"]))
+    capped = found.capped_share
     if capped > MANY_CAPPED:
         cap = f"{res.config.max_leverage:g} × equity"
         if len(res.bars.symbols) > 1:
@@ -187,10 +161,9 @@ def _trades(res: SweepResult, simulation: Simulation, name: str) -> list[str]:
             f"{capped * 100:.0f} % of the trades of {name} hit the size cap of {cap} and so risk "
             "less than set: setting more risk there does not make them larger."
         )
-    gapped = int((trades["reason"] == GAP_STOP).sum())
-    if gapped:
+    if found.gap_stops:
         out.append(
-            f"{gapped} stops of {name} were gapped through and filled at a worse price than their "
-            "level: those trades lost more than the risk set."
+            f"{found.gap_stops} stops of {name} were gapped through and filled at a worse price "
+            "than their level: those trades lost more than the risk set."
         )
     return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from convnext_vbt.report.judgement import Costs
+from convnext_vbt.evidence.costs import CostPoint
 from convnext_vbt.report.layout import BLUE, GRID, MUTED, lay_out
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _HEIGHT = 290
 
 
-def cost_figure(costs: Sequence[Costs]) -> go.Figure:
+def cost_figure(costs: Sequence[CostPoint]) -> go.Figure:
     """Sharpe ratio and growth a year of the headline against the cost a side."""
     from plotly.subplots import make_subplots
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from convnext_vbt.report import judgement
+from convnext_vbt.evidence.costs import CostPoint
 from convnext_vbt.report.formats import FIGURE, format_number
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
@@ -18,12 +18,12 @@ _COST_FIGURES = ("cagr", "sharpe", "max_drawdown")
 
 def content(inputs: Inputs, _: Pool) -> Content:
     """One table and one chart."""
-    costs = judgement.costs(inputs.result, inputs.assessment.headline)
+    costs = inputs.evidence.costs
     return Content(
         context={
             "cost_labels": [FIGURE[name].label for name in _COST_FIGURES],
             "cost_rows": _cost_rows(costs),
-            "cost_text": _cost_text(inputs.result, inputs.headline_figures["break_even"]),
+            "cost_text": _cost_text(inputs.result, inputs.evidence.headline_figures["break_even"]),
         },
         figures={"costs": cost_figure(costs)},
     )
@@ -32,7 +32,7 @@ def content(inputs: Inputs, _: Pool) -> Content:
 COSTS = Section(name="costs", title="Costs", content=content)
 
 
-def _cost_rows(costs: Sequence[judgement.Costs]) -> list[list[str]]:
+def _cost_rows(costs: Sequence[CostPoint]) -> list[list[str]]:
     return [
         [
             f"{cost.multiple} ×",

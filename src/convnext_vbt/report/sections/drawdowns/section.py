@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from convnext_vbt.report import accounts
+from convnext_vbt.evidence.views import View
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
 from convnext_vbt.report.section import Content, Section
-from convnext_vbt.report.series import View
-
-NUM_DRAWDOWNS = 10
 
 
 def content(_: Inputs, __: Pool) -> Content:
@@ -20,7 +17,7 @@ def content(_: Inputs, __: Pool) -> Content:
 
 def series(view: View, pool: Pool) -> dict[str, Any]:
     """The worst drawdowns of an account, in bars of the window."""
-    worst = accounts.drawdowns(view.account.equity, view.account.init_cash)[:NUM_DRAWDOWNS]
+    worst = view.worst
     return {
         "drawdowns": {
             "peak": pool.add([fall.peak for fall in worst], "i4"),

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.evidence.window import Window
-from convnext_vbt.report import accounts
+from convnext_vbt.evidence.accounts import Daily
+from convnext_vbt.evidence.returns import Fan
 from convnext_vbt.report.layout import (
     BAND,
     BLUE,
     FAN_NARROW,
     FAN_WIDE,
-    FILL,
     GRID,
     INK,
     MUTED,
@@ -28,7 +27,6 @@ from convnext_vbt.report.layout import (
     bar_time,
     lay_out,
 )
-from convnext_vbt.report.returns import Fan
 from convnext_vbt.trading.sweep import SweepResult
 
 if TYPE_CHECKING:
@@ -55,32 +53,6 @@ MARKS = (
 )
 
 
-def plot_equity(res: SweepResult, **cell: object) -> go.Figure:
-    """Growth of 1 of one cell beside buy-and-hold at the same costs, underwater below.
-
-    `cell` names the cell by its levels, such as `threshold="q0.90", risk=0.01`; a level with
-    one value may be left out. Daily closes; the shaded bands are the test ranges of the splits.
-    """
-    simulation = res.simulation(**cell)
-    symbols = simulation.columns.get_level_values("symbol")
-    hold = accounts.Account.of(Window(res).buy_and_hold(symbols[0] if len(symbols) == 1 else None))
-    lines = [
-        Line(name="buy and hold", account=_daily(hold), colour=MUTED, width=1.4, dash="dot"),
-        Line(
-            name="strategy",
-            account=_daily(accounts.Account.of(simulation)),
-            colour=BLUE,
-            width=1.8,
-            fill=FILL,
-        ),
-    ]
-    return equity_figure(lines, bands=split_bands(res))
-
-
-def _daily(account: accounts.Account) -> accounts.Daily:
-    return accounts.daily(account.index, account.equity, account.init_cash)
-
-
 def split_bands(res: SweepResult) -> list[tuple[int, pd.Timestamp, pd.Timestamp]]:
     """Number, begin and end of each split's test range, cut to the simulated window."""
     start, stop = res.window
@@ -100,7 +72,7 @@ class Line:
     """One account of an equity figure."""
 
     name: str
-    account: accounts.Daily
+    account: Daily
     colour: str
     width: float
     dash: str = "solid"
@@ -114,7 +86,7 @@ def equity_figure(
     bands: list[tuple[int, pd.Timestamp, pd.Timestamp]],
     fan: Fan | None = None,
 ) -> go.Figure:
-    """The two panels of `plot_equity`; the last line lies on top, `fan` below all of them."""
+    """Growth above, underwater below; the last line lies on top, `fan` below all of them."""
     from plotly.subplots import make_subplots
 
     out = make_subplots(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convnext_vbt.report import accounts, layout, returns
+from convnext_vbt.evidence.returns import Fan
+from convnext_vbt.report import layout
 from convnext_vbt.report.formats import quote_currency
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
@@ -30,10 +31,9 @@ _NONE = np.zeros(0)
 
 def content(inputs: Inputs, pool: Pool) -> Content:
     """Three charts that the script fills; the fan is the headline's resampled histories."""
-    head = inputs.headline.account
-    fan = returns.bootstrap_fan(accounts.daily_returns(head))
-    num_days = len(accounts.daily_returns(head))
-    data = _prices(inputs, pool) | {"rolling_at": pool.add(returns.rolling_days(num_days), "i4")}
+    evidence = inputs.evidence
+    fan, index = evidence.fan, evidence.result.bars.index
+    data = _prices(inputs, pool) | {"rolling_at": pool.add(evidence.rolling_at, "i4")}
     if fan is not None:
         data["fan"] = {str(k): pool.add(growth, "f4") for k, growth in enumerate(fan.growth)}
     return Content(
@@ -41,7 +41,7 @@ def content(inputs: Inputs, pool: Pool) -> Content:
         frames={
             "equity": _equity(inputs, fan),
             "price": price_figure(
-                head.index[:0].to_numpy(), _NONE, {},
+                index[:0].to_numpy(), _NONE, {},
                 quote=quote_currency(inputs.result.bars.symbols),
             ),
             "rolling": rolling_figure(_NONE, {}),
@@ -59,15 +59,14 @@ def _prices(inputs: Inputs, pool: Pool) -> dict[str, Any]:
     symbols, bars = grid.values[grid.names.index("symbol")], res.window_bars
     every = max(1, -(-len(bars) * len(symbols) // MAX_PRICES))
     closes = [
-        hold.equity if name == TOTAL else bars.close[:, res.bars.symbols.index(name)]
-        for name, hold in zip(symbols, inputs.holds, strict=True)
+        hold.account.equity if name == TOTAL else bars.close[:, res.bars.symbols.index(name)]
+        for name, hold in zip(symbols, inputs.evidence.holdings, strict=True)
     ]
     return {"prices": [pool.add(close[::every], "f4") for close in closes], "price_every": every}
 
 
-def _equity(inputs: Inputs, fan: returns.Fan | None) -> go.Figure:
-    head = inputs.headline.account
-    day = accounts.daily(head.index, head.equity, head.init_cash)
+def _equity(inputs: Inputs, fan: Fan | None) -> go.Figure:
+    day = inputs.evidence.headline.lines.net
     lines = [
         Line(name="buy and hold", account=day, colour=layout.MUTED, width=1.3, dash="dot"),
         Line(name="selected cell", account=day, colour=layout.ORANGE, width=1.2),

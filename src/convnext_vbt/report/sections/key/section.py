@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from convnext_vbt.evidence.gathering import CASH
 from convnext_vbt.report.formats import FIGURES, figure_text, figure_texts, quote_currency
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
@@ -15,24 +16,28 @@ from convnext_vbt.report.series import GROSS_FIGURES
 
 def content(inputs: Inputs, _: Pool) -> Content:
     """The table; the script puts in the selected cell's column and gross figures."""
+    evidence = inputs.evidence
     columns = {
-        "headline": inputs.headline_figures,
-        "hold": inputs.hold_figures[_first_symbol(inputs)],
-        "random": inputs.random_figures,
+        "headline": evidence.headline_figures,
+        "hold": evidence.holdings[_first_symbol(inputs)].figures,
+        "random": evidence.random_figures,
     }
     return Content(
         context={
             "key_rows": key_rows(
-                inputs.table, start=inputs.start, fixed=inputs.fixed, columns=columns
+                evidence.table,
+                start=evidence.cells.start,
+                fixed=evidence.cells.fixed,
+                columns=columns,
             ),
             "start_name": inputs.start_name,
             "fixed_name": inputs.fixed_name,
-            "num_symbols": len(inputs.simulation.columns),
+            "num_symbols": len(evidence.headline.symbols),
             "quote": quote_currency(inputs.result.bars.symbols),
         },
         data={
             "gross_figures": GROSS_FIGURES,
-            "hold_figures": [figure_texts(found) for found in inputs.hold_figures],
+            "hold_figures": [figure_texts(one.figures) for one in evidence.holdings],
         },
     )
 
@@ -42,7 +47,7 @@ KEY = Section(name="key", title="Key figures", content=content)
 
 def _first_symbol(inputs: Inputs) -> int:
     grid = inputs.grid
-    return int(grid.positions[inputs.start][grid.names.index("symbol")])
+    return int(grid.positions[inputs.evidence.cells.start][grid.names.index("symbol")])
 
 
 def key_rows(
@@ -54,14 +59,10 @@ def key_rows(
 ) -> list[dict[str, str]]:
     """One row a key figure: headline, selected cell, the strategy file's, and `columns`.
 
-    `cells` is `cells.table`; `columns` has the figures of headline, hold and random by name.
+    `cells` is `sweep_table.table`; `columns` has the figures of headline, hold and random by name.
     """
     shown = {"selected": start} | ({} if fixed is None else {"fixed": fixed})
     own = {name: dict(cells.iloc[row].astype(float)) for name, row in shown.items()}
-    cash = dict.fromkeys(
-        ("total_return", "cagr", "log_growth", "volatility", "max_drawdown", "longest_drawdown",
-         "exposure", "turnover", "trades", "costs", "funding"), 0.0,
-    )  # fmt: skip
     head = columns["headline"]
     return [
         {
@@ -74,7 +75,7 @@ def key_rows(
                 for name, values in own.items()
             },
             "hold": figure_text(columns["hold"], figure),
-            "cash": figure_text(cash, figure),
+            "cash": figure_text(CASH, figure),
             "random": figure_text(columns["random"], figure),
         }
         for figure in FIGURES

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
-from convnext_vbt.evidence import scores
-from convnext_vbt.predictions import CLASSES, Predictions
-from convnext_vbt.report.confidence import Deciles, Outlines
+from convnext_vbt.evidence.confidence import Deciles, Outlines
+from convnext_vbt.predictions import CLASSES
 from convnext_vbt.report.layout import BLUE, CLASS_COLOURS, GRID, INK, MUTED, ORANGE, RED, lay_out
 
 if TYPE_CHECKING:
@@ -19,15 +19,15 @@ _DASHES = {"DOWN": "dash", "STAY": "dot", "UP": "solid"}
 _LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 
 
-def decile_figure(found: Deciles, *, cost: float) -> go.Figure:
+def decile_figure(found: Deciles) -> go.Figure:
     """Mean net forward return by decile of confidence, with the line where knowing nothing ends up.
 
-    `cost` is a round trip's share of the entry value: a decile that knows no direction lies at
-    -cost, one above 0 pays for its trades.
+    A decile that knows no direction lies at the costs of a round trip below 0, one above 0 pays for
+    its trades.
     """
     import plotly.graph_objects as go
 
-    table = found.table
+    table, cost = found.table, found.cost
     x, net = table["decile"].to_numpy(), table["net"].to_numpy(np.float64) * 1e4
     low, high = (table[name].to_numpy(np.float64) * 1e4 for name in ("low", "high"))
     out = go.Figure()
@@ -133,11 +133,11 @@ def log_loss_figure(labels: Sequence[str], own: np.ndarray, prior: np.ndarray) -
     )  # fmt: skip
 
 
-def plot_reliability(preds: Predictions, values: np.ndarray, *, bins: int = 10) -> go.Figure:
+def reliability_figure(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
     """How often each class came true against how probable it was said to be.
 
-    `values` is int8 (T, N), the labels, -1 where there is none. `bins` equal-mass bins a class,
-    with 95 % Wilson intervals; on the dotted diagonal the probabilities are honest.
+    `tables` are those of `scores.reliability` by class; on the dotted diagonal the probabilities
+    are honest.
     """
     from plotly.subplots import make_subplots
 
@@ -145,8 +145,7 @@ def plot_reliability(preds: Predictions, values: np.ndarray, *, bins: int = 10) 
         rows=1, cols=3, subplot_titles=CLASSES, shared_yaxes=True, horizontal_spacing=0.04
     )
     axes: dict[str, Any] = {}
-    for k, name in enumerate(CLASSES):
-        table = scores.reliability(preds, values, k, bins=bins)
+    for k, (name, table) in enumerate(tables.items()):
         mean, share = (table[c].to_numpy(np.float64) for c in ("mean_probability", "frequency"))
         low, high = (table[c].to_numpy(np.float64) for c in ("low", "high"))
         top = float(np.nanmax(np.concatenate([mean, high]), initial=0.0)) or 1.0

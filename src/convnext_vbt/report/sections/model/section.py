@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.evidence import scores
-from convnext_vbt.predictions import CLASSES, Predictions
-from convnext_vbt.report import confidence
+from convnext_vbt.evidence.confidence import Deciles, Outlines
+from convnext_vbt.evidence.gathering import Evidence
+from convnext_vbt.evidence.views import View
+from convnext_vbt.predictions import CLASSES
 from convnext_vbt.report.formats import format_number
 from convnext_vbt.report.inputs import Inputs
-from convnext_vbt.report.model import Model, round_trip_cost
 from convnext_vbt.report.payload import Pool
 from convnext_vbt.report.section import Content, Section
 from convnext_vbt.report.sections.model.figures import (
     decile_figure,
     log_loss_figure,
     outline_figure,
-    plot_reliability,
+    reliability_figure,
 )
-from convnext_vbt.report.series import View
-from convnext_vbt.trading.sweep import SweepResult
 
 _NO_TARGET = (
     "These predictions do not say what their probabilities speak of (no target), so they cannot be "
@@ -46,50 +45,48 @@ _SCORES = (
 
 def content(inputs: Inputs, _: Pool) -> Content:
     """Tables and charts; the script adds an account's trades and the selected threshold."""
-    res, found = inputs.result, inputs.deciles
+    res, evidence, found = inputs.result, inputs.evidence, inputs.evidence.cells.deciles
     figures = {}
     if found is not None:
-        figures["deciles"] = decile_figure(found, cost=round_trip_cost(res))
-    judged = _judged(res.predictions, inputs.model)
-    values = dict(zip(inputs.grid.names, inputs.grid.values, strict=True)).get("threshold", ())
+        figures["deciles"] = decile_figure(found)
+    judged = _judged(evidence)
     return Content(
         context={
             "no_model_reason": _NO_OUTCOME if res.predictions.target else _NO_TARGET,
             "decile_rows": _decile_rows(found),
-            "decile_text": _decile_text(res, found),
+            "decile_text": _decile_text(found),
             **judged.context,
         },
         figures=figures | dict(judged.figures),
         data={
             "deciles": [] if found is None else found.table["decile"].tolist(),
-            "thresholds": thresholds(res, values),
+            "thresholds": [span and list(span) for span in evidence.threshold_ranges],
         },
     )
 
 
-def _judged(preds: Predictions, model: Model | None) -> Content:
+def _judged(evidence: Evidence) -> Content:
     """What needs labels."""
-    if model is None:
+    model, scores = evidence.model, evidence.split_scores
+    if model is None or scores is None:
         return Content(context={"confusion": None})
-    outlines = confidence.outlines(preds, model.values)
     figures = {
-        "reliability": plot_reliability(preds, model.values),
-        "outlines": outline_figure(outlines),
+        "reliability": reliability_figure(model.reliability),
+        "outlines": outline_figure(model.outlines),
     }
-    if len(preds.splits) > 1:
+    if len(evidence.result.predictions.splits) > 1:
         figures["logloss"] = log_loss_figure(
-            [str(number + 1) for number in model.scores.index],
-            model.scores["log_loss"].to_numpy(np.float64),
-            model.scores["prior_log_loss"].to_numpy(np.float64),
+            [str(number + 1) for number in scores.index],
+            scores["log_loss"].to_numpy(np.float64),
+            scores["prior_log_loss"].to_numpy(np.float64),
         )
-    counts = scores.confusion(preds, model.values)
     return Content(
         context={
-            "confusion": _confusion(counts),
-            "class_rows": _class_rows(counts),
-            "score_rows": _score_rows(scores.overall(preds, model.values)),
-            "reliability_rows": _reliability_rows(preds, model.values),
-            "outline_rows": [row for each in outlines for row in _outline_rows(each)],
+            "confusion": _confusion(model.confusion),
+            "class_rows": _class_rows(model.classes),
+            "score_rows": _score_rows(model.overall),
+            "reliability_rows": _reliability_rows(model.reliability),
+            "outline_rows": [row for each in model.outlines for row in _outline_rows(each)],
             "has_log_loss": "logloss" in figures,
         },
         figures=figures,
@@ -98,22 +95,17 @@ def _judged(preds: Predictions, model: Model | None) -> Content:
 
 def series(view: View, pool: Pool) -> dict[str, Any]:
     """Mean net return and number of an account's trades in each decile of confidence."""
-    if view.deciles is None:
+    if view.decile_returns is None or view.decile_trades is None:
         return {"deciles": None}
-    res = view.result
-    mean, count = confidence.trades_by_decile(
-        view.account, res.predictions, view.deciles, start=res.window[0], symbols=view.symbols
-    )
-    return {"deciles": {"net": pool.add(mean, "f4"), "count": pool.add(count, "i4")}}
+    return {
+        "deciles": {
+            "net": pool.add(view.decile_returns, "f4"),
+            "count": pool.add(view.decile_trades, "i4"),
+        }
+    }
 
 
 MODEL = Section(name="model", title="Model", content=content, series=series)
-
-
-def thresholds(res: SweepResult, values: tuple[Any, ...]) -> list[list[float] | None]:
-    """Of each swept threshold: the lowest and highest probability that it stood for."""
-    spans = [confidence.threshold_range(res.predictions, value) for value in values]
-    return [None if span is None else list(span) for span in spans]
 
 
 def _confusion(table: pd.DataFrame) -> dict[str, object]:
@@ -133,11 +125,10 @@ def _confusion(table: pd.DataFrame) -> dict[str, object]:
     return {"classes": CLASSES, "rows": rows, "total": f"{int(counts.sum()):,}"}
 
 
-def _reliability_rows(preds: Predictions, values: np.ndarray) -> list[list[str]]:
+def _reliability_rows(tables: Mapping[str, pd.DataFrame]) -> list[list[str]]:
     """The reliability bins of all classes as text."""
     out = []
-    for k, name in enumerate(CLASSES):
-        table = scores.reliability(preds, values, k)
+    for name, table in tables.items():
         numbers = table[["mean_probability", "frequency", "low", "high"]].to_numpy(np.float64)
         counts = table["count"].to_numpy(np.int64)
         for row, count in zip(numbers.tolist(), counts.tolist(), strict=True):
@@ -146,14 +137,10 @@ def _reliability_rows(preds: Predictions, values: np.ndarray) -> list[list[str]]
 
 
 def _class_rows(table: pd.DataFrame) -> list[list[str]]:
-    counts = table.to_numpy(np.float64)
-    rows = []
-    for k, name in enumerate(CLASSES):
-        said, true, both = counts[:, k].sum(), counts[k].sum(), counts[k, k]
-        precision, recall = (both / n if n else math.nan for n in (said, true))
-        f1 = 2 * both / (said + true) if said + true else math.nan
-        rows.append([name, *(format_number(v, "probability") for v in (precision, recall, f1))])
-    return rows
+    return [
+        [str(name), *(format_number(float(value), "probability") for value in row)]
+        for name, row in zip(table.index, table.to_numpy(np.float64), strict=True)
+    ]
 
 
 def _score_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -166,7 +153,7 @@ def _score_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _decile_rows(found: confidence.Deciles | None) -> list[list[str]]:
+def _decile_rows(found: Deciles | None) -> list[list[str]]:
     if found is None:
         return []
     return [
@@ -189,7 +176,7 @@ def _span(low: float, high: float) -> str:
     return f"{ends[0]} to {ends[1]}"
 
 
-def _decile_text(res: SweepResult, found: confidence.Deciles | None) -> str:
+def _decile_text(found: Deciles | None) -> str:
     if found is None:
         return "Not available: no predicted bar leans to a side and has an outcome."
     table = found.table
@@ -201,12 +188,10 @@ def _decile_text(res: SweepResult, found: confidence.Deciles | None) -> str:
         said = f"The mean is above zero in {_ranges(paying)}, but nowhere the whole interval."
     else:
         said = "No decile pays for its costs."
-    target = res.predictions.target
-    horizon = target.horizon if target else res.brackets.max_holding
     return (
-        f"Every predicted bar as if traded in its direction for {horizon} bars, without stops. "
-        "A model that knows nothing lies on the dashed line; where the points do not rise to the "
-        f"right, its confidence is worth nothing. {said}"
+        f"Every predicted bar as if traded in its direction for {found.horizon} bars, without "
+        "stops. A model that knows nothing lies on the dashed line; where the points do not rise "
+        f"to the right, its confidence is worth nothing. {said}"
     )
 
 
@@ -223,7 +208,7 @@ def _ranges(numbers: list[int]) -> str:
     return f"decile{'s' * (len(numbers) > 1)} {joined}"
 
 
-def _outline_rows(each: confidence.Outlines) -> list[list[str]]:
+def _outline_rows(each: Outlines) -> list[list[str]]:
     return [
         [f"P({each.name})", f"{low:.3f}", f"{high:.3f}", *(f"{count:,}" for count in counts)]
         for low, high, counts in zip(

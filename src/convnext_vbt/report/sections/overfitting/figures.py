@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convnext_vbt.evidence.nulls import Null
-from convnext_vbt.report.charts import histogram_figure
+from convnext_vbt.evidence.nulls.null import Null
+from convnext_vbt.report.charts import histogram, histogram_figure
 from convnext_vbt.report.layout import BLUE, GRID, INK, MUTED, lay_out
-from convnext_vbt.report.returns import histogram
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -1,4 +1,4 @@
-"""Luck and choice in hindsight: random sides, PBO, ranks, deflation, Hansen's test."""
+"""Luck and choice in hindsight: nulls, PBO, ranks, deflation, Hansen's test."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ import math
 
 import numpy as np
 
-from convnext_vbt.evidence.hindsight import Hindsight, compared_returns
-from convnext_vbt.evidence.nulls import Null
-from convnext_vbt.evidence.overfitting import BacktestOverfitting, rank_transfer
-from convnext_vbt.evidence.verdict import Assessment
-from convnext_vbt.report import judgement
+from convnext_vbt.evidence.gathering import Evidence
+from convnext_vbt.evidence.hindsight import Hindsight
+from convnext_vbt.evidence.nulls import shown
+from convnext_vbt.evidence.nulls.null import Null, NullTest
+from convnext_vbt.evidence.overfitting import BacktestOverfitting
+from convnext_vbt.report.charts import histogram
 from convnext_vbt.report.formats import format_number
+from convnext_vbt.report.grid import cell_name
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
-from convnext_vbt.report.returns import histogram
 from convnext_vbt.report.section import Content, Section
 from convnext_vbt.report.sections.overfitting.figures import logit_figure, null_figure, rank_figure
 
 
 def content(inputs: Inputs, _: Pool) -> Content:
-    """Texts, tables and up to three charts."""
-    res, assessment = inputs.result, inputs.assessment
-    best, null = assessment.hindsight, assessment.random_sides
-    best_name = inputs.grid.name(inputs.grid.find(best.cell)) if best.cell else ""
-    found = judgement.backtest_overfitting(res)
-    ranks = rank_transfer(compared_returns(res)) if len(found.logits) else np.zeros((0, 2))
-    figures = {}
-    if len(null.draws):
-        figures["random"] = null_figure(null)
+    """Texts, tables and charts: one of each null, and of the choice in hindsight."""
+    evidence, best = inputs.evidence, inputs.assessment.hindsight
+    best_name = cell_name(inputs.grid, inputs.grid.find(best.cell)) if best.cell else ""
+    found, ranks = best.overfitting, evidence.ranks
+    nulls = list(shown(evidence.nulls))
+    figures = {test.name: null_figure(null) for test, null in nulls if len(null.draws)}
     if len(found.logits):
         figures["logits"] = logit_figure(found.logits)
     if len(ranks):
         figures["ranks"] = rank_figure(ranks)
     return Content(
         context={
-            "random_text": _random_text(null),
-            "random_rows": _bins(null.draws),
-            "deflations": _deflation_rows(assessment, best_name),
+            "nulls": [
+                {"test": test, "text": _null_text(test, null), "rows": _bins(null.draws)}
+                for test, null in nulls
+            ],
+            "deflations": _deflation_rows(evidence, best_name),
             "deflation_text": _deflation_text(best, best_name),
             "pbo": format_number(found.probability, "percent"),
             "pbo_text": _pbo_text(found),
@@ -52,31 +52,34 @@ def content(inputs: Inputs, _: Pool) -> Content:
 OVERFITTING = Section(name="overfitting", title="Overfitting", content=content)
 
 
-def _random_text(null: Null) -> str:
+def _null_text(test: NullTest, null: Null) -> str:
     if null.reason:
         return f"Not available: {null.reason}."
-    as_good = int((~(null.draws < null.observed)).sum())
     return (
-        f"{len(null.draws):,} accounts took the strategy’s positions at the same times and sizes, "
-        f"each side by coin: {as_good:,} of them had a Sharpe ratio at least as high as its "
-        f"{format_number(null.observed, 'ratio')} (p = {null.p_value:.3f}, half of them below "
-        f"{format_number(null.median_sharpe, 'ratio')}). If many do, the network does not know "
-        "the direction."
+        f"{len(null.draws):,} {test.draws}: {null.as_good:,} of them had a Sharpe ratio at least "
+        f"as high as its {format_number(null.observed, 'ratio')} (p = {null.p_value:.3f}, half of "
+        f"them below {format_number(null.median_sharpe, 'ratio')}). {test.meaning}"
     )
 
 
-def _deflation_rows(assessment: Assessment, best_name: str) -> list[list[str]]:
+def _deflation_rows(evidence: Evidence, best_name: str) -> list[list[str]]:
+    rows = [
+        ("Headline: nested selection", "N = strategies tried, V = 1/T", evidence.deflated_headline),
+    ]
+    if evidence.deflated_best is not None:
+        note = f"{best_name}; N = rules tried, V = theirs"
+        rows.append(("Best cell in hindsight", note, evidence.deflated_best))
     return [
         [
-            row.name,
-            row.note,
-            format_number(row.sharpe, "ratio"),
-            f"{row.num_trials:,}",
-            f"{row.variance:.3g}" if math.isfinite(row.variance) else "n/a",
-            format_number(row.expected, "ratio"),
-            format_number(row.dsr, "probability"),
+            name,
+            note,
+            format_number(one.sharpe, "ratio"),
+            f"{one.num_trials:,}",
+            f"{one.variance:.3g}" if math.isfinite(one.variance) else "n/a",
+            format_number(one.expected, "ratio"),
+            format_number(one.dsr, "probability"),
         ]
-        for row in judgement.deflations(assessment, best_name)
+        for name, note, one in rows
     ]
 
 

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.evidence.accounts import SplitFigures
 from convnext_vbt.evidence.baselines import NAMES
 from convnext_vbt.evidence.headline import Headline
+from convnext_vbt.evidence.views import View
 from convnext_vbt.predictions import Predictions, Split, SplitFit
-from convnext_vbt.report import accounts, returns
 from convnext_vbt.report.formats import ABSENT, format_interval, format_number, level_text
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool, Ref
 from convnext_vbt.report.section import Content, Section
 from convnext_vbt.report.sections.per_split.figures import split_figure
-from convnext_vbt.report.series import View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,36 +83,30 @@ COVERAGE = Column(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SplitFigures:
-    """The headline's figures of each split, (S,) each; `intervals` of its Sharpe ratios (S, 2)."""
-
-    returns: np.ndarray
-    drawdowns: np.ndarray
-    """Fractions <= 0."""
-    trades: np.ndarray
-    sharpes: np.ndarray
-    intervals: np.ndarray
-
-
 def content(inputs: Inputs, _: Pool) -> Content:
     """Two tables and a chart to which the script adds the selected cell."""
-    preds, model, baselines = inputs.result.predictions, inputs.model, inputs.baselines
-    found = _split_figures(inputs)
+    evidence, preds = inputs.evidence, inputs.result.predictions
+    found, intervals = evidence.headline.splits, evidence.split_intervals
+    baselines = evidence.baselines
     base = NAMES.get(baselines.base or "", "") if baselines else ""
     figures = {}
     if preds.splits:
-        figures["split_sharpes"] = split_figure(inputs.split_labels, found.sharpes, found.intervals)
+        figures["split_sharpes"] = split_figure(inputs.split_labels, found.sharpes, intervals)
     return Content(
         context={
             "has_splits": bool(preds.splits),
-            "failed_splits": any(not fit.learned for fit in preds.fits),
+            "failed_splits": bool(evidence.concerns.failed_splits),
             "split_columns": SPLIT_COLUMNS,
             "split_rows": split_rows(
-                preds, choices=choices(inputs.assessment.headline), headline=found
+                preds,
+                choices=choices(inputs.assessment.headline),
+                headline=found,
+                intervals=intervals,
             ),
             "score_columns": score_columns(preds),
-            "split_scores": score_rows(preds, model.scores if model else None, base=base),
+            "split_scores": score_rows(
+                preds, evidence.split_scores if evidence.model else None, base=base
+            ),
         },
         figures=figures,
         data={"split_labels": inputs.split_labels},
@@ -121,36 +115,17 @@ def content(inputs: Inputs, _: Pool) -> Content:
 
 def series(view: View, pool: Pool) -> dict[str, dict[str, Ref]]:
     """Return, drawdown, trades and Sharpe ratio of an account within each split."""
-    account, year = view.account, view.result.bars.days_per_year
-    gains, depths, counts = accounts.split_figures(
-        account.equity, account.trades["entry_idx"], view.ranges, account.init_cash
-    )
     return {
         "splits": {
-            "return": pool.add(gains, "f4"),
-            "drawdown": pool.add(-depths, "f4"),
-            "trades": pool.add(counts, "f4"),
-            "sharpe": pool.add(returns.split_sharpes(account, view.ranges, year), "f4"),
+            "return": pool.add(view.splits.returns, "f4"),
+            "drawdown": pool.add(view.splits.drawdowns, "f4"),
+            "trades": pool.add(view.splits.trades, "f4"),
+            "sharpe": pool.add(view.splits.sharpes, "f4"),
         }
     }
 
 
 PER_SPLIT = Section(name="per_split", title="Per split", content=content, series=series)
-
-
-def _split_figures(inputs: Inputs) -> SplitFigures:
-    view = inputs.headline
-    account, year = view.account, view.result.bars.days_per_year
-    gains, depths, counts = accounts.split_figures(
-        account.equity, account.trades["entry_idx"], view.ranges, account.init_cash
-    )
-    return SplitFigures(
-        returns=gains,
-        drawdowns=-depths,
-        trades=counts,
-        sharpes=returns.split_sharpes(account, view.ranges, year),
-        intervals=inputs.split_intervals,
-    )
 
 
 def choices(head: Headline) -> dict[int, tuple[str, str]]:
@@ -174,9 +149,16 @@ def score_columns(preds: Predictions) -> tuple[Column, ...]:
 
 
 def split_rows(
-    preds: Predictions, *, choices: Mapping[int, tuple[str, str]], headline: SplitFigures
+    preds: Predictions,
+    *,
+    choices: Mapping[int, tuple[str, str]],
+    headline: SplitFigures,
+    intervals: np.ndarray,
 ) -> list[list[Cell]]:
-    """What each split came to; `choices` is the rule of each and why."""
+    """What each split came to; `choices` is the rule of each and why.
+
+    `intervals` are those of its Sharpe ratios, (S, 2).
+    """
     rows = []
     for k, split in enumerate(preds.splits):
         gain = float(headline.returns[k])
@@ -190,7 +172,7 @@ def split_rows(
                 Cell(text=format_number(headline.drawdowns[k], "percent")),
                 Cell(
                     text=format_number(headline.sharpes[k], "ratio"),
-                    note=format_interval(*headline.intervals[k].tolist()),
+                    note=format_interval(*intervals[k].tolist()),
                 ),
                 Cell(text=format_number(headline.trades[k], "count")),
                 *(

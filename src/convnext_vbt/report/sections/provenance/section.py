@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from convnext_vbt.evidence.ledger import Trials
+from convnext_vbt.evidence.gathering import Evidence
 from convnext_vbt.market.bars import step_text
-from convnext_vbt.market.gaps import find_gaps
 from convnext_vbt.predictions import Split, Target
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
@@ -36,7 +35,7 @@ def content(inputs: Inputs, _: Pool) -> Content:
     """Facts that every reader needs, and more behind a summary."""
     return Content(
         context={
-            "facts": facts(inputs.result, inputs.assessment.trials),
+            "facts": facts(inputs.evidence),
             "more_facts": more_facts(inputs.result, inputs.provenance),
             "start_name": inputs.start_name,
         }
@@ -46,10 +45,10 @@ def content(inputs: Inputs, _: Pool) -> Content:
 PROVENANCE = Section(name="provenance", content=content, in_header=True)
 
 
-def facts(res: SweepResult, trials: Trials) -> list[Fact]:
+def facts(evidence: Evidence) -> list[Fact]:
     """What every reader has to know: which data, which window, which costs, how it is filled."""
+    res, gaps, trials = evidence.result, evidence.concerns.gaps, evidence.assessment.trials
     bars, config, (start, stop) = res.bars, res.config, res.window
-    gaps = find_gaps(bars)
     missing = int(gaps["missing"].sum())
     return [
         Fact(
@@ -85,7 +84,7 @@ def facts(res: SweepResult, trials: Trials) -> list[Fact]:
         _label(res.predictions.target),
         Fact(
             label="Tried on this data",
-            value=f"{_count(len(res.account_metrics), 'cell', 'cells')} here",
+            value=f"{_count(evidence.concerns.cells, 'cell', 'cells')} here",
             note=f"{_count(trials.num_runs, 'strategy', 'strategies')} and "
             f"{_count(trials.num_rules, 'rule', 'rules')} so far",
             help="The best of many tries looks good by luck alone. Cells that differ in risk "

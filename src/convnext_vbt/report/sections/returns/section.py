@@ -6,20 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from convnext_vbt.report import returns
-from convnext_vbt.report.charts import histogram_figure
+from convnext_vbt.evidence.views import View
+from convnext_vbt.report.charts import histogram, histogram_figure
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool, Ref
 from convnext_vbt.report.section import Content, Section
 from convnext_vbt.report.sections.returns.figures import excursion_figure, monthly_figure
-from convnext_vbt.report.series import View
 
 _NONE = np.zeros(0)
 
 
 def content(inputs: Inputs, pool: Pool) -> Content:
     """Four charts that the script fills with the account in view."""
-    months = returns.months_of(inputs.result.window_bars.index)
+    months = inputs.evidence.months
     counts, edges = np.zeros(1, dtype=np.int64), np.array([0.0, 1.0])
     return Content(
         frames={
@@ -36,10 +35,10 @@ def content(inputs: Inputs, pool: Pool) -> Content:
 
 def series(view: View, pool: Pool) -> dict[str, Any]:
     """Monthly returns of an account and histograms of its trades."""
-    trades = view.account.trades
+    trades = view.trades
     held = (trades["exit_idx"] - trades["entry_idx"]).astype(np.float64)
     return {
-        "monthly": pool.add(returns.monthly_returns(view.account), "f4"),
+        "monthly": pool.add(view.months, "f4"),
         "histograms": {
             "return": _histogram(trades["return"], pool, whole=False),
             "held": _histogram(held, pool, whole=True),
@@ -51,5 +50,5 @@ RETURNS = Section(name="returns", title="Returns", content=content, series=serie
 
 
 def _histogram(values: np.ndarray, pool: Pool, *, whole: bool) -> dict[str, Ref]:
-    counts, edges = returns.histogram(values, whole=whole)
+    counts, edges = histogram(values, whole=whole)
     return {"counts": pool.add(counts, "i4"), "edges": pool.add(edges, "f8")}

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError
+from convnext_vbt.evidence.cells import Grid
 from convnext_vbt.report.formats import FIGURE, THIN_TRADES, Figure, level_label, level_text
-from convnext_vbt.report.grid import heatmap_axes
 from convnext_vbt.report.layout import BLUE, DIVERGING, GRID, INK, MUTED, SKY, lay_out
 from convnext_vbt.trading.sweep import SweepResult
 
@@ -36,7 +36,8 @@ def plot_heatmap(res: SweepResult, metric: str = "cagr", **levels: object) -> go
         raise InputError(
             f"metric must be one of {', '.join(map(str, res.metrics))}, got {metric!r}"
         )
-    across, up = heatmap_axes(res.metrics)
+    grid = Grid.of(res.metrics)
+    across, up = grid.across, grid.up
     table = res.metrics
     for name in map(str, table.index.names):
         if name in (across, up):

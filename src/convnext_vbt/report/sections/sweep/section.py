@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.report import cells
+from convnext_vbt.evidence.cells import Grid
+from convnext_vbt.evidence.sweep_table import Plateau
 from convnext_vbt.report.formats import (
     FIGURE,
     HEATMAP_FIGURES,
@@ -16,7 +17,7 @@ from convnext_vbt.report.formats import (
     level_label,
     level_text,
 )
-from convnext_vbt.report.grid import Grid, heatmap_axes
+from convnext_vbt.report.grid import cell_name
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.layout import DIVERGING
 from convnext_vbt.report.payload import Pool
@@ -24,12 +25,14 @@ from convnext_vbt.report.section import Content, Section
 from convnext_vbt.report.sections.sweep.figures import frontier_figure, plot_heatmap, rule_figure
 from convnext_vbt.trading.sweep import TOTAL
 
+SPIKE = 0.7
+"""Under this plateau score the best cell stands alone."""
+
 
 def content(inputs: Inputs, pool: Pool) -> Content:
     """Three charts that the script fills and a plateau score for each heatmap."""
     grid = inputs.grid
-    across, up = heatmap_axes(inputs.result.metrics)
-    values = grid.values[grid.names.index(across)]
+    across, values = grid.across, grid.level(grid.across)
     frames = {"heatmap": plot_heatmap(inputs.result), "frontier": frontier_figure([])}
     if len(values) > 1:
         ticks = [level_text(across, value) for value in values]
@@ -44,7 +47,7 @@ def content(inputs: Inputs, pool: Pool) -> Content:
             "across_label": level_label(across),
         },
         frames=frames,
-        data=_plateaus(inputs, pool, across, up) | {"heatmap": _heatmap(across, up)},
+        data=_plateaus(inputs, pool) | {"heatmap": _heatmap(across, grid.up)},
     )
 
 
@@ -65,31 +68,28 @@ def _heatmap(across: str, up: str) -> dict[str, Any]:
     }
 
 
-def _plateaus(inputs: Inputs, pool: Pool, across: str, up: str) -> dict[str, Any]:
-    grid, table = inputs.grid, inputs.table
-    number, found = cells.plateaus(
-        table, grid.positions, grid.names.index(across), grid.names.index(up)
-    )
+def _plateaus(inputs: Inputs, pool: Pool) -> dict[str, Any]:
+    grid, evidence = inputs.grid, inputs.evidence
     return {
-        "plateau": pool.add(number, "i4"),
-        "plateaus": [plateau_text(grid, table, plateau) for plateau in found],
+        "plateau": pool.add(evidence.plateaus.number, "i4"),
+        "plateaus": [plateau_text(grid, evidence.table, one) for one in evidence.plateaus.found],
     }
 
 
-def plateau_text(grid: Grid, table: pd.DataFrame, plateau: cells.Plateau) -> str:
+def plateau_text(grid: Grid, table: pd.DataFrame, plateau: Plateau) -> str:
     """The plateau score of one heatmap in words."""
     if plateau.peak < 0:
         return f"No plateau score: no cell here has {THIN_TRADES} trades and a Sharpe ratio."
     ratio = format_number(float(table["sharpe"].iloc[plateau.peak]), "ratio")
-    peak = f"the highest Sharpe ratio in hindsight is {ratio}, at {grid.name(plateau.peak)}"
+    peak = f"the highest Sharpe ratio in hindsight is {ratio}, at {cell_name(grid, plateau.peak)}"
     if not np.isfinite(plateau.score):
         why = "there is no cell around it" if len(grid) == 1 else "that is not above 0"
         return f"No plateau score: {peak}; {why}."
-    kind = "a spike" if plateau.score < cells.SPIKE else "a plateau"
+    kind = "a spike" if plateau.score < SPIKE else "a plateau"
     score = format_number(plateau.score, "ratio")
     return (
         f"Plateau score {score}, {kind}: {peak}, and the median of the cells around it is "
-        f"{score} times that. Under {cells.SPIKE:g} counts as a spike."
+        f"{score} times that. Under {SPIKE:g} counts as a spike."
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from convnext_vbt.evidence.by_symbol import figures_by_symbol
+import pandas as pd
+
 from convnext_vbt.report.formats import Kind, format_number
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
 from convnext_vbt.report.section import Content, Section
-from convnext_vbt.trading.simulation import Simulation
 
 _COLUMNS: dict[str, tuple[str, Kind]] = {
     "profit": ("Profit", "money"),
@@ -23,7 +23,8 @@ _COLUMNS: dict[str, tuple[str, Kind]] = {
 
 def content(inputs: Inputs, _: Pool) -> Content:
     """One table."""
-    heads, rows = symbol_table(inputs.simulation)
+    table = inputs.evidence.by_symbol
+    heads, rows = ([], []) if table is None else symbol_table(table)
     return Content(context={"symbol_columns": heads, "symbol_rows": rows})
 
 
@@ -31,13 +32,12 @@ SYMBOLS = Section(
     name="symbols",
     title="Symbols",
     content=content,
-    shown=lambda inputs: len(inputs.simulation.columns) > 1,
+    shown=lambda inputs: inputs.evidence.by_symbol is not None,
 )
 
 
-def symbol_table(simulation: Simulation) -> tuple[list[str], list[list[str]]]:
+def symbol_table(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Head and rows, one a symbol and a last one of all."""
-    table = figures_by_symbol(simulation)
     shown = [name for name in _COLUMNS if name in table]
     rows = [
         [str(symbol), *(format_number(float(row[name]), _COLUMNS[name][1]) for name in shown)]

@@ -162,7 +162,7 @@ def tiles(inputs: Inputs) -> list[Tile]:
         Tile(
             question=cost,
             label="Break-even cost",
-            value=format_number(inputs.headline_figures["break_even"], "basis_points"),
+            value=format_number(inputs.evidence.headline_figures["break_even"], "basis_points"),
             note=f"a side; charged: {charged:g} bp",
             help="Cost a side at which the same trades earn nothing; negative when they lose even "
             "for free.",

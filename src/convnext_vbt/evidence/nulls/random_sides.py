@@ -1,23 +1,21 @@
-"""What luck alone would have earned: the headline again, with what it claims to know destroyed.
+"""Random sides: the headline's positions at the same times, the side of each by coin.
 
-Each null trades through the portfolio code of the headline itself and is compared by the Sharpe
-ratio of daily returns. p = (1 + draws at least as good) / (1 + draws), Phipson and Smyth (2010).
-Dimensions: T bars of the window, N symbols, M draws, C columns of one chunk, D UTC days.
+Every draw trades through the portfolio code of the headline itself.
+Dimensions: T bars of the window, N symbols, M draws, K positions, C columns of one chunk, D UTC
+days.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
-from convnext_vbt.evidence.selection import Preset, Selection, nested_selection
+from convnext_vbt.evidence.measures import returns_between
+from convnext_vbt.evidence.nulls.null import NUM_DRAWS, Case, Null, NullTest, compare, undefined
+from convnext_vbt.evidence.selection import Selection
 from convnext_vbt.evidence.stats import sharpe_ratio
-from convnext_vbt.evidence.window import Window, daily_returns, money_returns
+from convnext_vbt.evidence.window import Window
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.codes import (
     BUST,
@@ -32,55 +30,12 @@ from convnext_vbt.trading.codes import (
     TAKE_PROFIT,
 )
 from convnext_vbt.trading.inputs import kernel_inputs, kernel_terms
-from convnext_vbt.trading.signals import LEVELS, Signals
 from convnext_vbt.trading.sweep import SweepResult
 
-NUM_DRAWS = 1_000
 CHUNK_CELLS = 4_000_000
 """Bars x accounts walked at once: 36 MB of codes and sizes."""
 INSIDE = (STOP, GAP_STOP, TAKE_PROFIT, BUST, DELISTED)
 """Exits that are not at an open."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Null:
-    """An observed Sharpe ratio among those of the null, all annual."""
-
-    observed: float
-    draws: np.ndarray = field(repr=False)
-    """Sharpe ratios, float64 (M,); NaN for a draw that never traded."""
-    total_returns: np.ndarray = field(repr=False)
-    """Net returns of the same draws over the window, (M,)."""
-    p_value: float
-    """Share of draws at least as good, +1 correction; NaN where there is nothing to compare."""
-    reason: str = ""
-    """Why the p-value is undefined; empty where it is defined."""
-
-    @property
-    def median_sharpe(self) -> float:
-        """Of the draws: for random sides that is the baseline that trades as often, by coin."""
-        return _median(self.draws)
-
-    @property
-    def median_return(self) -> float:
-        """Median net return of the draws."""
-        return _median(self.total_returns)
-
-
-def compare(
-    observed: float, draws: np.ndarray, total_returns: np.ndarray, reason: str = ""
-) -> Null:
-    """The null of these draws. A draw without a Sharpe ratio counts as one that did as well."""
-    if not reason and not math.isfinite(observed):
-        reason = "the strategy has no Sharpe ratio"
-    as_good = int((~(draws < observed)).sum())
-    return Null(
-        observed=observed,
-        draws=draws,
-        total_returns=total_returns,
-        p_value=math.nan if reason else (1 + as_good) / (1 + len(draws)),
-        reason=reason,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -121,42 +76,11 @@ def random_sides_null(
     observed, _ = accounts.walk(positions.is_long[None, :])
     sharpe = float(sharpe_ratio(observed[0], year))
     if not ((shares > 0) & (shares < 1)).any():
-        nothing = np.zeros(0)
         reason = "all positions are on one side" if len(positions.row) else "there is no position"
-        return compare(sharpe, nothing, nothing, reason)
+        return undefined(sharpe, reason)
     uniform = np.random.default_rng(seed).random((draws, len(positions.row)))
     returns, growth = accounts.walk(uniform < shares[positions.column])
     return compare(sharpe, np.asarray(sharpe_ratio(returns.T, year)), growth - 1.0)
-
-
-def circular_shift_null(
-    res: SweepResult,
-    selection: Selection,
-    *,
-    initial: Hashable | None = None,
-    risk: float | None = None,
-    draws: int = 99,
-    seed: int = 0,
-) -> Null:
-    """The whole sweep with its signals rotated in time within each test range, selected anew.
-
-    A rule's row depends on that bar's probabilities alone, so that rotating the rows of its
-    signals is rotating the predictions. Each split and symbol has an offset of its own, at least
-    two horizons from where it started either way round; rows without a prediction or a bracket
-    stay out of it, and a range of fewer than four horizons stays as it is. Timing of volatility is
-    destroyed with that of direction, so this null can reject where only the former is known.
-    """
-    observed = daily_returns(selection.simulation)
-    year = res.bars.days_per_year
-    rng = np.random.default_rng(seed)
-    sharpes, growths = np.empty(draws), np.empty(draws)
-    for m in range(draws):
-        shifted = replace(res, rules=_rotated(res, rng))
-        account = nested_selection(shifted, Preset(initial=initial, risk=risk)).simulation
-        returns = daily_returns(account)
-        sharpes[m] = sharpe_ratio(returns, year)
-        growths[m] = np.prod(1.0 + returns)
-    return compare(float(sharpe_ratio(observed, year)), sharpes, growths - 1.0)
 
 
 class _SideAccounts:
@@ -185,7 +109,7 @@ class _SideAccounts:
             for start in range(0, len(is_long_MK), chunk)
         ]
         money = np.concatenate(pieces)
-        return money_returns(money.T).T, money[:, -1] / money[:, 0]
+        return returns_between(money.T).T, money[:, -1] / money[:, 0]
 
     def _walk_chunk(self, is_long_MK: np.ndarray, sizes_CT: np.ndarray) -> np.ndarray:
         """Money before the first day and at the end of each, (M, 1 + D)."""
@@ -252,33 +176,21 @@ def _long_shares(positions: _Positions) -> np.ndarray:
     return np.where(count > 0, longs / np.maximum(count, 1), np.nan)
 
 
-def _rotated(res: SweepResult, rng: np.random.Generator) -> Signals:
-    """All signals with their rows rotated within each split and symbol."""
-    signals = res.signals
-    symbols = pd.Index(res.bars.symbols).get_indexer(signals.symbols)
-    order = _rotation(res, rng)[:, symbols]
-    arrays: dict[str, Any] = {
-        name: np.take_along_axis(getattr(signals, name), order, axis=0)
-        for name in (*LEVELS, "size")
-    }
-    return replace(signals, **arrays)
+def _draw(case: Case) -> Null:
+    return random_sides_null(
+        case.result,
+        case.headline.selection,
+        risk=case.headline.risk,
+        draws=case.num_draws,
+        seed=case.preset.seed,
+    )
 
 
-def _rotation(res: SweepResult, rng: np.random.Generator) -> np.ndarray:
-    """The row that each row's signals come from, int64 (all bars, N)."""
-    preds = res.predictions
-    horizon = preds.target.horizon if preds.target else res.brackets.max_holding or 1
-    usable = np.isfinite(res.brackets.stop_long) & np.isfinite(res.brackets.stop_short)
-    source = np.tile(np.arange(len(preds.index))[:, None], (1, len(preds.symbols)))
-    for n in range(len(preds.symbols)):
-        for number in np.unique(preds.split[preds.split[:, n] >= 0, n]):
-            rows = np.flatnonzero((preds.split[:, n] == number) & usable[:, n])
-            if len(rows) >= 4 * horizon:
-                offset = rng.integers(2 * horizon, len(rows) - 2 * horizon + 1)
-                source[rows, n] = np.roll(rows, offset)
-    return source
-
-
-def _median(values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else math.nan
+RANDOM_SIDES = NullTest(
+    name="random_sides",
+    title="random sides",
+    question="Does it know the direction?",
+    draws="accounts took the strategy’s positions at the same times and sizes, each side by coin",
+    meaning="If many do, the network does not know the direction.",
+    draw=_draw,
+)

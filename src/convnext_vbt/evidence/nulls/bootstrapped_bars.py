@@ -1,51 +1,22 @@
-"""Nulls that train again: on labels without meaning, and on bars without memory.
+"""Bootstrapped bars: the whole strategy on bars that know little of each other.
 
 Dimensions: T bars, N symbols.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError
-from convnext_vbt.evidence.nulls import Null, compare
-from convnext_vbt.evidence.selection import USUAL, Preset, nested_selection
+from convnext_vbt.evidence.nulls.null import Case, Null, NullTest
+from convnext_vbt.evidence.nulls.retraining import NUM_DRAWS, retrained
+from convnext_vbt.evidence.selection import USUAL, Preset
 from convnext_vbt.evidence.stages import Stages
-from convnext_vbt.evidence.stats import sharpe_ratio
-from convnext_vbt.evidence.window import daily_returns
 from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.trading.sweep import SweepResult
-
-NUM_DRAWS = 9
-"""Each draw is a whole walk-forward; with 9 the smallest p-value is 0.1."""
-
-
-def shuffled_labels_null(
-    bars: Bars,
-    stages: Stages,
-    preset: Preset = USUAL,
-    *,
-    observed: float,
-    draws: int = NUM_DRAWS,
-) -> Null:
-    """Train every split anew on labels that are permuted in time within each symbol.
-
-    Class frequencies, bars and everything after the training stay as they are. A high Sharpe ratio
-    here means that it does not come from what was learned. `observed` is the headline's, annual.
-    """
-    features, labels = stages.features(bars), stages.labels(bars)
-    splits = stages.splits(labels)
-
-    def draw(rng: np.random.Generator) -> SweepResult:
-        preds = stages.predict(bars, features, shuffled_labels(labels, rng), splits)
-        return stages.sweep(bars, preds)
-
-    return _retrained(draw, preset, observed, draws)
 
 
 def bootstrapped_bars_null(
@@ -70,16 +41,7 @@ def bootstrapped_bars_null(
         preds = stages.predict(drawn, stages.features(drawn), labels, stages.splits(labels))
         return stages.sweep(drawn, preds)
 
-    return _retrained(draw, preset, observed, draws)
-
-
-def shuffled_labels(labels: Any, rng: np.random.Generator) -> Any:
-    """The labels with each symbol's known values in random order; -1 stays where it is."""
-    values = labels.values.copy()
-    for column in values.T:
-        known = column >= 0
-        column[known] = rng.permutation(column[known])
-    return replace(labels, values=values)
+    return retrained(draw, preset, observed, draws)
 
 
 def bootstrapped_bars(bars: Bars, block_bars: float, rng: np.random.Generator) -> Bars:
@@ -109,16 +71,23 @@ def bootstrapped_bars(bars: Bars, block_bars: float, rng: np.random.Generator) -
     return replace(bars, volume=bars.volume[rows], funding=funding, **prices)
 
 
-def _retrained(
-    draw: Callable[[np.random.Generator], SweepResult],
-    preset: Preset,
-    observed: float,
-    draws: int,
-) -> Null:
-    sharpes, growths = np.empty(draws), np.empty(draws)
-    for m, child in enumerate(np.random.SeedSequence(preset.seed).spawn(draws)):
-        res = draw(np.random.default_rng(child))
-        returns = daily_returns(nested_selection(res, preset).simulation)
-        sharpes[m] = sharpe_ratio(returns, res.bars.days_per_year)
-        growths[m] = np.prod(1.0 + returns)
-    return compare(observed, sharpes, growths - 1.0)
+def _draw(case: Case) -> Null:
+    assert case.stages is not None
+    return bootstrapped_bars_null(
+        case.result.bars,
+        case.stages,
+        case.preset,
+        observed=case.headline.sharpe,
+        block_bars=case.stages.horizon / 4,
+    )
+
+
+BOOTSTRAPPED_BARS = NullTest(
+    name="bootstrapped_bars",
+    title="bootstrapped bars",
+    question="Does it take more than short stretches of bars?",
+    draws="walk-forwards ran on bars drawn in short blocks from these",
+    meaning="If many do, the ratio does not come from what longer stretches of bars tell.",
+    draw=_draw,
+    retrains=True,
+)

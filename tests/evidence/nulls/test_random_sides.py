@@ -5,23 +5,16 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from convnext_vbt.evidence import nulls
+from convnext_vbt.evidence.accounts import daily_returns
 from convnext_vbt.evidence.headline import headline
-from convnext_vbt.evidence.nulls import (
-    _rotated,
-    _rotation,
-    _SideAccounts,
-    circular_shift_null,
-    compare,
-    random_sides_null,
-)
+from convnext_vbt.evidence.nulls import random_sides
+from convnext_vbt.evidence.nulls.null import compare
+from convnext_vbt.evidence.nulls.random_sides import _SideAccounts, random_sides_null
 from convnext_vbt.evidence.selection import Preset, nested_selection
-from convnext_vbt.evidence.stats import sharpe_ratio
-from convnext_vbt.evidence.window import daily_returns
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.trading import codes
-from tests.evidence.markets import FIRST_TEST, TARGET, make_bars, make_predictions, make_sweep
+from tests.evidence.markets import FIRST_TEST, make_bars, make_predictions, make_sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 
@@ -79,7 +72,7 @@ def test_on_the_observed_sides_it_is_the_headlines_own_account(terms, symbols):
     (returns,), (growth,) = accounts.walk(accounts.positions.is_long[None, :])
     equity = selection.simulation.equity[-1].sum()
     assert growth == pytest.approx(equity / 10_000, rel=1e-12)
-    np.testing.assert_allclose(returns, daily_returns(selection.simulation), rtol=0, atol=1e-13)
+    np.testing.assert_allclose(returns, daily_returns(selection.account), rtol=0, atol=1e-13)
 
 
 def plain_growth(result, selection, is_long):
@@ -161,7 +154,7 @@ def test_draws_follow_the_seed_and_not_the_chunks(bars, monkeypatch):
     result = make_sweep(bars, make_predictions(bars))
     selection = nested_selection(result)
     first = random_sides_null(result, selection, draws=60, seed=1)
-    monkeypatch.setattr(nulls, "CHUNK_CELLS", 7 * result.window[1])
+    monkeypatch.setattr(random_sides, "CHUNK_CELLS", 7 * result.window[1])
     again = random_sides_null(result, selection, draws=60, seed=1)
     np.testing.assert_array_equal(first.draws, again.draws)
     np.testing.assert_array_equal(first.total_returns, again.total_returns)
@@ -189,7 +182,7 @@ def test_each_symbol_keeps_its_own_share_of_longs():
     result = make_sweep(pair, replace(preds, proba=proba))
     selection = nested_selection(result)
     trades = selection.simulation.trades
-    shares = nulls._long_shares(_SideAccounts(result, selection, None).positions)
+    shares = random_sides._long_shares(_SideAccounts(result, selection, None).positions)
     first = trades[trades["col"] == 0]
     assert shares.tolist() == [np.mean(first["direction"] == 0), 1.0]
     found = random_sides_null(result, selection, draws=50, seed=4)
@@ -221,77 +214,6 @@ def test_the_p_value_counts_the_observed_result_and_what_is_undefined():
     undefined = compare(math.nan, np.array([0.0, 1.0, 2.0, 3.0]), none)
     assert math.isnan(undefined.p_value)
     assert undefined.reason == "the strategy has no Sharpe ratio"
-
-
-def test_rotation_stays_within_split_and_symbol_and_at_least_two_horizons_away():
-    market = holes(make_bars(symbols=2))
-    preds = without_missing(make_predictions(make_bars(symbols=2), splits=5), market)
-    result = make_sweep(market, preds)
-    rng = np.random.default_rng(0)
-    offsets = set()
-    for _ in range(200):
-        source = _rotation(result, rng)
-        for n in range(2):
-            outside = preds.split[:, n] < 0
-            assert (source[outside, n] == np.flatnonzero(outside)).all()
-            for k in range(5):
-                rows = np.flatnonzero(preds.split[:, n] == k)
-                where = np.searchsorted(rows, source[rows, n])
-                assert (rows[where] == source[rows, n]).all()
-                offset = (np.arange(len(rows)) - where) % len(rows)
-                assert len(set(offset)) == 1
-                assert 2 * TARGET.horizon <= offset[0] <= len(rows) - 2 * TARGET.horizon
-                offsets.add((k, n, int(offset[0])))
-    ends = [offset for _, _, offset in offsets]
-    assert min(ends) == 2 * TARGET.horizon  # both ends are drawn
-    assert len({offset for _, _, offset in offsets}) > 300
-
-
-def test_a_range_under_four_horizons_is_not_rotated(bars):
-    preds = make_predictions(bars, splits=53)  # 47 or 48 bars each
-    result = make_sweep(bars, preds)
-    source = _rotation(result, np.random.default_rng(0))[:, 0]
-    lengths = [stop - start for start, stop in (split.test for split in preds.splits)]
-    assert set(lengths) == {47, 48}
-    for (start, stop), length in zip((s.test for s in preds.splits), lengths, strict=True):
-        moved = (source[start:stop] != np.arange(start, stop)).any()
-        assert moved == (length >= 4 * TARGET.horizon)
-
-
-def test_no_signal_is_rotated_to_where_no_stop_is_known(bars):
-    preds = make_predictions(bars)
-    proba, split = np.array(preds.proba), np.array(preds.split)
-    early = split[:, 0] < 0
-    proba[early], split[early] = (0.0, 1.0, 0.0), 0
-    result = make_sweep(bars, replace(preds, proba=proba, split=split))
-    unknown = np.isnan(result.brackets.stop_long[:, 0])
-    assert unknown[early].sum() > 10
-    source = _rotation(result, np.random.default_rng(0))[:, 0]
-    np.testing.assert_array_equal(source[unknown], np.flatnonzero(unknown))
-    circular_shift_null(result, nested_selection(result), draws=5)
-
-
-def test_rotating_signals_is_rotating_predictions(bars):
-    preds = make_predictions(bars)
-    result = make_sweep(bars, preds)
-    rotated = _rotated(result, np.random.default_rng(4))
-    source = _rotation(result, np.random.default_rng(4))[:, 0]
-    moved = make_sweep(bars, replace(preds, proba=preds.proba[source])).signals
-    for name in ("entries", "exits", "short_entries", "short_exits", "size"):
-        np.testing.assert_array_equal(getattr(rotated, name), getattr(moved, name))
-    assert (rotated.entries != result.signals.entries).any()
-
-
-def test_circular_shifts_select_anew_and_find_no_skill(bars):
-    clever = make_sweep(bars, make_predictions(bars, skill=6.0))
-    selection = nested_selection(clever, Preset(initial="q0.30"))
-    found = circular_shift_null(clever, selection, initial="q0.30", draws=39, seed=2)
-    assert found.p_value == 1 / 40
-    rng = np.random.default_rng(2)
-    shifted = replace(clever, rules=_rotated(clever, rng))
-    account = nested_selection(shifted, Preset(initial="q0.30")).simulation
-    assert found.draws[0] == sharpe_ratio(daily_returns(account), 365)
-    assert found.total_returns[0] == pytest.approx(account.equity[-1, 0] / 10_000 - 1)
 
 
 @pytest.mark.slow

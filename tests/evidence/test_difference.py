@@ -4,10 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from convnext_vbt.evidence.compare import sharpe_difference
+from convnext_vbt.evidence.accounts import daily_returns
+from convnext_vbt.evidence.difference import sharpe_difference
 from convnext_vbt.evidence.headline import headline
 from convnext_vbt.evidence.stats import sharpe_confidence_interval, sharpe_ratio
-from convnext_vbt.evidence.window import daily_returns
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
@@ -19,7 +19,7 @@ def bars():
 
 
 def account(bars, **arguments):
-    return headline(make_sweep(bars, make_predictions(bars, **arguments))).selection.simulation
+    return headline(make_sweep(bars, make_predictions(bars, **arguments))).selection.account
 
 
 def test_skill_against_none_is_an_interval_above_zero(bars):
@@ -40,7 +40,7 @@ def test_what_two_strategies_share_cancels_out(bars):
     """Nearly the same account: the pair differs far less than either is uncertain."""
     preds = make_predictions(bars)
     one, two = (
-        headline(make_sweep(bars, preds, threshold=["q0.60"], fees=fees)).selection.simulation
+        headline(make_sweep(bars, preds, threshold=["q0.60"], fees=fees)).selection.account
         for fees in (0.0, 0.0001)
     )
     found = sharpe_difference(one, two, days_per_year=365)
@@ -59,11 +59,5 @@ def test_only_common_days_are_compared(bars):
 
 def test_a_strategy_that_never_trades_has_no_difference(bars):
     idle = headline(make_sweep(bars, make_predictions(bars), threshold=[0.999999]))
-    found = sharpe_difference(account(bars), idle.selection.simulation, days_per_year=365)
+    found = sharpe_difference(account(bars), idle.selection.account, days_per_year=365)
     assert np.isnan([found.sharpe, found.low, found.high]).all()
-
-
-def test_confidence_lies_between_zero_and_one(bars):
-    one = account(bars)
-    with pytest.raises(ValueError, match="confidence must lie between 0 and 1, got 90"):
-        sharpe_difference(one, one, days_per_year=365, confidence=90)

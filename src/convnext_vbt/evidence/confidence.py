@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError
+from convnext_vbt.evidence.accounts import Account
+from convnext_vbt.evidence.returns import symbol_numbers
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import CLASSES, DOWN, UP, Predictions
-from convnext_vbt.report.accounts import Account
 from convnext_vbt.trading.rules import parse_threshold
+from convnext_vbt.trading.sweep import SweepResult
 
 NUM_DECILES = 10
 NUM_BINS = 24
@@ -50,6 +52,10 @@ def forward_returns(bars: Bars, horizon: int) -> np.ndarray:
 class Deciles:
     """Bars by confidence, and what following it for one horizon earned on average."""
 
+    horizon: int
+    """Bars that each one was held."""
+    cost: float
+    """Of a round trip, a share of the entry value."""
     inner: np.ndarray
     """The confidences between two deciles, rising."""
     table: pd.DataFrame
@@ -63,6 +69,21 @@ class Deciles:
         """The row of `table` in which each confidence lies."""
         number = np.searchsorted(self.inner, values, side="right")
         return np.searchsorted(self.table["decile"].to_numpy() - 1, number)
+
+
+def round_trip_cost(res: SweepResult) -> float:
+    """Fees and slippage of both sides, as a share of the entry value."""
+    return 2.0 * (res.config.fees + res.config.slippage)
+
+
+def deciles_of(res: SweepResult) -> Deciles | None:
+    """Forward returns by confidence; None where no horizon is known or no bar counts."""
+    target = res.predictions.target
+    horizon = target.horizon if target else res.brackets.max_holding
+    if horizon is None:
+        return None
+    found = deciles(res.predictions, res.bars, horizon=horizon, cost=round_trip_cost(res))
+    return found if len(found) else None
 
 
 def deciles(preds: Predictions, bars: Bars, *, horizon: int, cost: float) -> Deciles:
@@ -94,7 +115,7 @@ def deciles(preds: Predictions, bars: Bars, *, horizon: int, cost: float) -> Dec
             }
         )  # fmt: skip
     names = ["decile", "from", "to", "bars", "gross", "net", "low", "high"]
-    return Deciles(inner=inner, table=pd.DataFrame(rows, columns=names))
+    return Deciles(horizon=horizon, cost=cost, inner=inner, table=pd.DataFrame(rows, columns=names))
 
 
 def _half_width(values: np.ndarray, blocks: np.ndarray) -> float:
@@ -107,15 +128,15 @@ def _half_width(values: np.ndarray, blocks: np.ndarray) -> float:
 
 
 def trades_by_decile(
-    account: Account, preds: Predictions, found: Deciles, *, start: int, symbols: np.ndarray
+    account: Account, res: SweepResult, found: Deciles
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean net return and number of an account's trades in each decile of `found`.
 
-    `start` is the window's first bar, `symbols` the column of `preds` of each trade's own column.
     A trade belongs to the confidence of the bar before its entry.
     """
-    trades = account.trades
-    sure = confidence(preds)[trades["entry_idx"] - 1 + start, symbols[trades["col"]]]
+    trades, symbols = account.trades, symbol_numbers(account, res.bars)
+    signal = trades["entry_idx"] - 1 + res.window[0]
+    sure = confidence(res.predictions)[signal, symbols[trades["col"]]]
     known = np.isfinite(sure)
     row = found.of(sure[known])
     row = np.minimum(row, max(len(found) - 1, 0))

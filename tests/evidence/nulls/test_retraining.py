@@ -3,12 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from convnext_vbt.evidence.retraining import (
-    bootstrapped_bars,
-    bootstrapped_bars_null,
-    shuffled_labels,
-    shuffled_labels_null,
-)
+from convnext_vbt.evidence.nulls.bootstrapped_bars import bootstrapped_bars, bootstrapped_bars_null
+from convnext_vbt.evidence.nulls.shuffled_labels import shuffled_labels, shuffled_labels_null
 from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.stages import Stages
 from convnext_vbt.learning.labels import labels_for
@@ -60,6 +56,7 @@ def predict(bars, feature, labels, splits):
 
 
 STAGES = Stages(
+    horizon=TARGET.horizon,
     features=momentum,
     labels=lambda bars: labels_for(bars, TARGET),
     splits=lambda labels: WalkForward(train=900, test=300).split(labels),

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy.stats import kurtosis, norm, skew
 
-from convnext_vbt.evidence import stats
+from convnext_vbt.evidence import stats, sweep_table
+from convnext_vbt.evidence.cells import Grid, look_into
 from convnext_vbt.evidence.ledger import Trials
-from convnext_vbt.report import accounts, cells
 from tests.report.markets import RISKS, THRESHOLDS, make_bars, make_sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
@@ -17,7 +17,8 @@ def test_psr_and_dsr_of_a_cell_by_the_formula():
     res = make_sweep()
     simulation = res.simulation(threshold="q0.80", risk=0.02)
     trials = Trials(num_runs=3, num_rules=20, variance=0.002)
-    found = cells.carried_figures(accounts.Account.of(simulation), res, trials)
+    view = look_into(res).view({"threshold": "q0.80", "risk": 0.02})
+    found = sweep_table.single_figures(view, trials)
 
     equity = pd.Series(simulation.equity[:, 0], index=simulation.index)
     day = equity.groupby(equity.index.normalize()).last()
@@ -36,7 +37,7 @@ def test_psr_and_dsr_of_a_cell_by_the_formula():
 
 def test_rule_sharpes_are_those_of_the_smallest_risk():
     res = make_sweep(stop_multiple=[1.0, 2.0])
-    found = cells.rule_sharpes(res).set_axis(res.metrics.index).droplevel("symbol")
+    found = sweep_table.rule_sharpes(res).set_axis(res.metrics.index).droplevel("symbol")
     own = res.metrics["sharpe"].droplevel("symbol")
     for name in THRESHOLDS:
         returns = res.daily_returns[name].iloc[:, 0].to_numpy()
@@ -49,8 +50,8 @@ def test_rule_sharpes_are_those_of_the_smallest_risk():
 
 
 def test_too_many_rules_get_no_interval(monkeypatch):
-    monkeypatch.setattr(cells, "MAX_INTERVALS", 3)
-    found = cells.rule_sharpes(make_sweep())
+    monkeypatch.setattr(sweep_table, "MAX_INTERVALS", 3)
+    found = sweep_table.rule_sharpes(make_sweep())
     assert found["rule_sharpe"].notna().all()
     assert found["sharpe_low"].isna().all()
 
@@ -60,34 +61,31 @@ def grid_of(sharpe, trades=None):
     up, across = np.indices(sharpe.shape)
     trades = np.full(sharpe.shape, 100) if trades is None else np.array(trades)
     table = pd.DataFrame({"sharpe": sharpe.ravel(), "trades": trades.ravel()})
-    return table, np.column_stack([across.ravel(), up.ravel()])
+    values = tuple(range(sharpe.shape[1])), tuple(range(sharpe.shape[0]))
+    places = np.column_stack([across.ravel(), up.ravel()])
+    return table, Grid(names=("threshold", "risk"), values=values, positions=places)
 
 
 def test_a_plateau_is_the_median_around_the_peak_over_the_peak():
-    _, (found,) = cells.plateaus(*grid_of([[1.0, 2, 3, 0], [0, 4, 1, 9], [2, 2, 2, 9]]), 0, 1)
+    (found,) = sweep_table.plateaus(*grid_of([[1.0, 2, 3, 0], [0, 4, 1, 9], [2, 2, 2, 9]])).found
     assert (found.peak, found.score) == (7, 2 / 9)  # around it 3, 0, 1, 2 and 9
-    _, (thin,) = cells.plateaus(*grid_of([[1.0, 2, 1.5]], trades=[[100, 100, 100]]), 0, 1)
+    (thin,) = sweep_table.plateaus(*grid_of([[1.0, 2, 1.5]], trades=[[100, 100, 100]])).found
     assert (thin.peak, thin.score) == (1, 1.25 / 2)
 
 
 def test_a_thin_or_losing_peak_has_no_plateau():
     table, places = grid_of([[9.0, 2, np.nan]], trades=[[10, 50, 0]])
-    _, (found,) = cells.plateaus(table, places, 0, 1)
+    (found,) = sweep_table.plateaus(table, places).found
     assert (found.peak, found.score) == (1, 4.5 / 2)  # no trade counts as nothing earned
     for sharpe, trades, peak in (([[-1.0, -2.0]], None, 0), ([[1.0, 2.0]], [[5, 5]], -1)):
-        _, (found,) = cells.plateaus(*grid_of(sharpe, trades), 0, 1)
+        (found,) = sweep_table.plateaus(*grid_of(sharpe, trades)).found
         assert found.peak == peak
         assert math.isnan(found.score)
 
 
 def test_every_heatmap_has_a_plateau_of_its_own():
     res = make_sweep(bars=make_bars("A/USDT", "B/USDT", bars=1_500), stop_multiple=[1.0, 2.0])
-    names = list(res.metrics.index.names)
-    places = np.column_stack(
-        [pd.factorize(res.metrics.index.get_level_values(n))[0] for n in names]
-    )
-    number, found = cells.plateaus(
-        res.metrics, places, names.index("threshold"), names.index("risk")
-    )
+    made = sweep_table.plateaus(res.metrics, Grid.of(res.metrics))
+    number, found = made.number, made.found
     assert len(found) == 6  # the account's and each symbol's
     assert np.bincount(number).tolist() == [12] * 6

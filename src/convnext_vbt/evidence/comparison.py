@@ -6,7 +6,6 @@ Dimensions: T bars of a run's window, D UTC days.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,12 +13,20 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError
-from convnext_vbt.evidence import stats
-from convnext_vbt.evidence.compare import Difference, difference_sentence, returns_difference
-from convnext_vbt.evidence.headline import CONFIDENCE, Headline
+from convnext_vbt.evidence.accounts import (
+    RULES_ONLY,
+    Account,
+    Daily,
+    Figures,
+    daily,
+    daily_returns,
+    key_figures,
+)
+from convnext_vbt.evidence.difference import Difference, difference_sentence, returns_difference
+from convnext_vbt.evidence.headline import Headline
+from convnext_vbt.evidence.measures import sharpe_interval
 from convnext_vbt.evidence.window import Window
 from convnext_vbt.market.bars import FIELDS, Bars, step_text
-from convnext_vbt.report import accounts
 from convnext_vbt.trading.sweep import SweepResult
 
 MANY_RUNS = 3
@@ -44,11 +51,13 @@ class Contender:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Row:
-    """One run within the common window; figures as `accounts.figures` names them."""
+    """One run within the common window; figures as `accounts.key_figures` names them."""
 
     name: str
-    figures: dict[str, float]
-    account: accounts.Account
+    figures: Figures
+    account: Account
+    days: Daily
+    """The account by day."""
     difference: Difference | None = None
     """Its annual Sharpe ratio less the first run's; None for the first and for buy-and-hold."""
 
@@ -111,7 +120,7 @@ def compare_runs(contenders: Sequence[Contender]) -> RunComparison:
         )
         raise InputError(f"the runs have no out-of-sample day in common: {spans}")
     unequal = (*_other_data(contenders), *_other_costs(contenders))
-    rows = [_row(one.name, one, accounts.Account.of(one.headline.selection.simulation), first, stop)
+    rows = [_row(one.name, one, one.headline.selection.account, first, stop)
             for one in contenders]  # fmt: skip
     base = _by_day(rows[0].account)
     year = contenders[0].result.bars.days_per_year
@@ -120,7 +129,6 @@ def compare_runs(contenders: Sequence[Contender]) -> RunComparison:
             _by_day(row.account),
             base,
             days_per_year=year,
-            confidence=CONFIDENCE,
             seed=contenders[0].seed,
         )
         rows[k] = replace(row, difference=difference)
@@ -141,63 +149,35 @@ def different_settings(settings: Sequence[Mapping[str, str]]) -> tuple[str, ...]
     return tuple(key for key in keys if len({one.get(key) for one in settings}) > 1)
 
 
-def _row(
-    name: str, one: Contender, whole: accounts.Account, first: pd.Timestamp, stop: pd.Timestamp
-) -> Row:
+def _row(name: str, one: Contender, whole: Account, first: pd.Timestamp, stop: pd.Timestamp) -> Row:
     window, config = one.result.window_bars, one.result.config
     start, end = (int(window.index.searchsorted(when)) for when in (first, stop))
-    account = cut(whole, start, end)
+    account = whole.cut(start, end)
     if not account.init_cash > 0:
         raise InputError(
             f"{name} had lost its whole account before {first:%Y-%m-%d}, where the common "
             "out-of-sample window begins; leave it out"
         )
-    found = accounts.figures(account, window.rows(start, end), slippage=config.slippage)
-    year = math.sqrt(one.result.bars.days_per_year)
-    low, high = stats.sharpe_confidence_interval(
-        accounts.daily_returns(account), CONFIDENCE, seed=one.seed
-    )
+    found = key_figures(account, window.rows(start, end), slippage=config.slippage)
+    year = one.result.bars.days_per_year
+    low, high = sharpe_interval(daily_returns(account), year, seed=one.seed)
     return Row(
         name=name,
-        figures=found | {"sharpe_low": low * year, "sharpe_high": high * year},
+        figures=found | {"sharpe_low": low, "sharpe_high": high},
         account=account,
+        days=daily(account),
     )
 
 
-def cut(account: accounts.Account, start: int, stop: int) -> accounts.Account:
-    """The bars [start, stop) of an account, which begins with the equity at the close before.
-
-    Orders filled and trades entered there are its own; a position that was carried in is in the
-    equity only.
-    """
-    orders, trades = account.orders, account.trades
-    orders = orders[(orders["idx"] >= start) & (orders["idx"] < stop)].copy()
-    trades = trades[(trades["entry_idx"] >= start) & (trades["entry_idx"] < stop)].copy()
-    orders["idx"] -= start
-    for name in ("entry_idx", "exit_idx"):
-        trades[name] -= start
-    return replace(
-        account,
-        index=account.index[start:stop],
-        equity=account.equity[start:stop],
-        held=account.held[start:stop],
-        orders=orders,
-        trades=trades,
-        init_cash=account.init_cash if start == 0 else float(account.equity[start - 1]),
-    )
-
-
-def _by_day(account: accounts.Account) -> pd.Series:
-    days = accounts.daily(account.index, account.equity, account.init_cash).days
-    return pd.Series(accounts.daily_returns(account), days)
+def _by_day(account: Account) -> pd.Series:
+    return pd.Series(daily_returns(account), daily(account).days)
 
 
 def _hold(one: Contender, first: pd.Timestamp, stop: pd.Timestamp) -> Row:
     """Bought at the start of the first run's own window; measured in the common one."""
-    account = accounts.Account.of(Window(one.result).buy_and_hold())
+    account = Account.of(Window(one.result).buy_and_hold())
     row = _row("buy and hold", replace(one, seed=0), account, first, stop)
-    rules_only = ("break_even", "capped_share", "gap_stops")
-    return replace(row, figures={k: v for k, v in row.figures.items() if k not in rules_only})
+    return replace(row, figures={k: v for k, v in row.figures.items() if k not in RULES_ONLY})
 
 
 def _other_data(contenders: Sequence[Contender]) -> list[str]:

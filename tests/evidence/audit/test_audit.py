@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from convnext_vbt.evidence.audit import audit
-from convnext_vbt.evidence.garbage import garbage_after
+from convnext_vbt.evidence.audit.audit import audit
+from convnext_vbt.evidence.audit.garbage import garbage_after
 from convnext_vbt.evidence.selection import nested_selection
 from convnext_vbt.evidence.stages import AuditStages
 from convnext_vbt.learning.labels import labels_for

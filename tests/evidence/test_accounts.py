@@ -4,32 +4,49 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convnext_vbt.report import accounts
+from convnext_vbt.evidence import accounts, measures
 from convnext_vbt.trading.brackets import fixed_brackets
 from convnext_vbt.trading.inputs import SimulationConfig
+from convnext_vbt.trading.records import ORDER_DTYPE, TRADE_DTYPE
 from convnext_vbt.trading.signals import Signals
-from convnext_vbt.trading.simulation import simulate_signals
+from convnext_vbt.trading.simulation import Simulation, simulate_signals
 from tests.report.markets import make_bars, make_sweep
 
 HOURS = pd.date_range("2024-01-01 22:00", periods=6, freq="h", tz="UTC")
 EQUITY = np.array([110.0, 99.0, 104.5, 121.0, 60.5, 90.0])
 
 
+def account_of(equity, entries=()):
+    """An account at these hourly closes with an initial cash of 100."""
+    trades = np.zeros(len(entries), TRADE_DTYPE)
+    trades["entry_idx"] = entries
+    return accounts.Account(
+        index=pd.date_range(HOURS[0], periods=len(equity), freq="h"),
+        symbols=("A",),
+        equity=np.asarray(equity, dtype=np.float64),
+        held=np.zeros(len(equity), dtype=bool),
+        orders=np.zeros(0, ORDER_DTYPE),
+        trades=trades,
+        init_cash=100.0,
+        funding=None,
+    )
+
+
 def test_daily_keeps_the_last_close_and_the_deepest_bar_of_each_utc_day():
-    day = accounts.daily(HOURS, EQUITY, 100.0)
+    day = accounts.daily(account_of(EQUITY))
     assert day.days.tolist() == [19723, 19724]  # 2024-01-01 and -02
     assert day.growth.tolist() == [0.99, 0.9]
     np.testing.assert_allclose(day.underwater, [-0.1, -0.5])
 
 
 def test_the_initial_cash_is_a_peak_too():
-    assert accounts.underwater(np.array([80.0, 90.0]), 100.0).tolist() == pytest.approx(
+    assert measures.underwater(np.array([80.0, 90.0]), 100.0).tolist() == pytest.approx(
         [-0.2, -0.1]
     )
 
 
 def test_drawdowns_by_hand():
-    falls = accounts.drawdowns(EQUITY, 100.0)
+    falls = accounts.drawdowns(account_of(EQUITY))
     assert [(f.peak, f.trough, f.end) for f in falls] == [(3, 4, -1), (0, 1, 3)]
     assert [f.depth for f in falls] == pytest.approx([0.5, 0.1])
     assert accounts.longest_drawdown_days(falls, HOURS) == pytest.approx(3 / 24)
@@ -40,7 +57,7 @@ def test_drawdowns_by_hand():
 @given(st.lists(st.floats(1.0, 200.0), min_size=1, max_size=60))
 def test_drawdowns_cover_exactly_the_bars_below_a_peak(values):
     equity = np.array(values)
-    falls = accounts.drawdowns(equity, 100.0)
+    falls = accounts.drawdowns(account_of(equity))
     below = pd.Series([100.0, *values])
     below = (below < below.cummax()).to_numpy()[1:]
     covered = np.zeros(len(equity), dtype=int)
@@ -48,17 +65,18 @@ def test_drawdowns_cover_exactly_the_bars_below_a_peak(values):
         covered[fall.peak + 1 : fall.end if fall.end >= 0 else None] += 1
     np.testing.assert_array_equal(covered, below.astype(int))
     deepest = max((fall.depth for fall in falls), default=0.0)
-    assert deepest == pytest.approx(-accounts.underwater(equity, 100.0).min(), abs=1e-15)
+    assert deepest == pytest.approx(-measures.max_drawdown(equity, 100.0), abs=1e-15)
 
 
 def test_splits_chain_to_the_whole_return():
     ranges = accounts.split_ranges([(5, 8), (8, 11), (20, 30)], (5, 11))
     assert ranges == [(0, 3), (3, 6), (15, 6)]
-    returns, depths, counts = accounts.split_figures(EQUITY, np.array([1, 2, 5]), ranges, 100.0)
-    assert (1 + returns[0]) * (1 + returns[1]) == pytest.approx(0.9)
-    assert np.isnan(returns[2])
-    assert depths[:2] == pytest.approx([0.1, 0.5])
-    assert counts[:2].tolist() == [2, 1]
+    found = accounts.split_figures(account_of(EQUITY, [1, 2, 5]), ranges, 365)
+    assert (1 + found.returns[0]) * (1 + found.returns[1]) == pytest.approx(0.9)
+    assert found.drawdowns[:2] == pytest.approx([-0.1, -0.5])
+    assert found.trades[:2].tolist() == [2, 1]
+    for values in (found.returns, found.drawdowns, found.trades, found.sharpes):
+        assert np.isnan(values[2])
 
 
 @pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
@@ -67,7 +85,7 @@ def test_an_accounts_figures_are_those_of_the_sweep():
     for cell in res.metrics.index:
         names = dict(zip(res.metrics.index.names, cell, strict=True))
         account = accounts.Account.of(res.simulation(**names))
-        found = accounts.figures(account, res.window_bars, slippage=res.config.slippage)
+        found = accounts.key_figures(account, res.window_bars, slippage=res.config.slippage)
         for name, value in res.metrics.loc[cell].drop("bust").items():
             assert found[name] == pytest.approx(float(value), rel=1e-9, nan_ok=True), name
 
@@ -99,9 +117,30 @@ def test_profits_of_several_symbols_add_up():
     bars = make_bars("A/USDT", "B/USDT", bars=1_500)
     simulation = make_sweep(bars=bars, threshold=0.5, risk=0.01).simulation()
     both = accounts.Account.of(simulation)
-    one, two = (accounts.Account.of(simulation, column) for column in range(2))
+    one, two = (accounts.Account.of(simulation.alone(column)) for column in range(2))
     np.testing.assert_allclose(both.equity, one.equity + two.equity - 10_000)
     assert both.init_cash == one.init_cash == 10_000
     assert len(both.trades) == len(one.trades) + len(two.trades)
     assert (np.diff(both.trades["entry_idx"]) >= 0).all()
-    assert [set(account.trades["col"]) for account in (one, two)] == [{0}, {1}]
+    assert [set(account.trades["col"]) for account in (one, two)] == [{0}, {0}]
+
+
+def test_daily_returns_of_a_worked_account():
+    equity = np.array([[50.0, 50.0], [60.0, 50.0], [55.0, 55.0], [0.0, 0.0], [0.0, 0.0]])
+    times = ["2024-01-01 22:00", "2024-01-01 23:00", "2024-01-02", "2024-01-04", "2024-01-05"]
+    simulation = Simulation(
+        index=pd.DatetimeIndex(times, tz="UTC"),
+        columns=pd.MultiIndex.from_product([["A", "B"]], names=["symbol"]),
+        orders=np.zeros(0, ORDER_DTYPE),
+        trades=np.zeros(0, TRADE_DTYPE),
+        equity=equity,
+        position=np.zeros((5, 2)),
+        value=equity,
+        account=np.arange(2),
+        funding=None,
+        init_cash=50.0,
+    )
+    account = accounts.Account.of(simulation)
+    np.testing.assert_allclose(accounts.daily_returns(account), [0.1, 0.0, -1.0, 0.0])
+    np.testing.assert_allclose(accounts.daily_returns(account, 1), [0.0])
+    assert accounts.daily_returns(account, 0).shape == (0,)

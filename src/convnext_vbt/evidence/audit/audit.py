@@ -18,11 +18,9 @@ import joblib
 import numpy as np
 
 from convnext_vbt.errors import InputError
-from convnext_vbt.evidence.audit_report import AuditReport, Check, Cut, LateStart
-from convnext_vbt.evidence.garbage import garbage_after
-from convnext_vbt.evidence.selection import USUAL, Preset
-from convnext_vbt.evidence.stages import AuditStages
-from convnext_vbt.evidence.trace import (
+from convnext_vbt.evidence.audit.garbage import garbage_after
+from convnext_vbt.evidence.audit.report import AuditReport, Check, Cut, LateStart
+from convnext_vbt.evidence.audit.trace import (
     AFTER_TRAINING,
     BEFORE_TRAINING,
     Difference,
@@ -34,6 +32,8 @@ from convnext_vbt.evidence.trace import (
     feature_values,
     ranges_of,
 )
+from convnext_vbt.evidence.selection import USUAL, Preset
+from convnext_vbt.evidence.stages import AuditStages
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Range, Split
 

@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from convnext_vbt.evidence.compare import sharpe_difference
+from convnext_vbt.evidence.comparison import Contender, compare_runs, different_settings
+from convnext_vbt.evidence.difference import sharpe_difference
 from convnext_vbt.evidence.headline import headline
-from convnext_vbt.report.compare import Contender, compare_runs, different_settings
 from convnext_vbt.report.compare_page import comparison_equity, render_comparison
 from convnext_vbt.trading.sweep import sweep
 from tests.report.markets import THRESHOLDS, make_bars, make_predictions, make_sweep

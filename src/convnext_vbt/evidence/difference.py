@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.errors import InputError
+from convnext_vbt.evidence.accounts import Account, daily, daily_returns
+from convnext_vbt.evidence.measures import CONFIDENCE
 from convnext_vbt.evidence.stats import FEWEST_PERIODS, bootstrap_sharpes, sharpe_ratio
-from convnext_vbt.evidence.window import daily_returns
-from convnext_vbt.trading.simulation import Simulation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +25,10 @@ class Difference:
 
 
 def sharpe_difference(
-    first: Simulation,
-    second: Simulation,
+    first: Account,
+    second: Account,
     *,
     days_per_year: int,
-    confidence: float = 0.90,
     seed: int = 0,
 ) -> Difference:
     """`returns_difference` of the daily returns of two accounts, each over its whole length."""
@@ -38,7 +36,6 @@ def sharpe_difference(
         _by_day(first),
         _by_day(second),
         days_per_year=days_per_year,
-        confidence=confidence,
         seed=seed,
     )
 
@@ -48,17 +45,14 @@ def returns_difference(
     second: pd.Series,
     *,
     days_per_year: int,
-    confidence: float = 0.90,
     seed: int = 0,
 ) -> Difference:
     """Paired stationary bootstrap of two series of UTC-day returns on their common days.
 
-    Both are drawn on the same days, so what moves the whole market cancels out. Percentile
+    Both are drawn on the same days, so what moves the whole market cancels out. 90 % percentile
     interval, 2,000 draws, the mean block that of `stats.sharpe_confidence_interval`. NaN where
     either Sharpe ratio is undefined, and an interval of NaN where one is in some draw.
     """
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence must lie between 0 and 1, got {confidence:g}")
     pair = pd.concat([first, second], axis=1, join="inner").to_numpy()
     year = math.sqrt(days_per_year)
     found = _difference(pair) * year
@@ -67,7 +61,7 @@ def returns_difference(
         sharpes = bootstrap_sharpes(pair, seed=seed)
         draws = (sharpes[:, 0] - sharpes[:, 1]) * year
         if np.isfinite(draws).all():
-            low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+            low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Difference(sharpe=found, low=float(low), high=float(high), num_days=len(pair))
 
 
@@ -97,5 +91,5 @@ def _difference(returns_D2: np.ndarray) -> float:
     return float(first - second)
 
 
-def _by_day(simulation: Simulation) -> pd.Series:
-    return pd.Series(daily_returns(simulation), simulation.index.normalize().unique())
+def _by_day(account: Account) -> pd.Series:
+    return pd.Series(daily_returns(account), daily(account).days)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.evidence.trace import Difference
+from convnext_vbt.evidence.audit.trace import Difference
 
 WARMUP_TOLERANCE = 1e-5
 

@@ -1,0 +1,1 @@
+"""The causality audit: the future is replaced by garbage, and nothing before it may change."""

@@ -1,0 +1,95 @@
+"""What a run's own data and trades call to be careful with, in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.evidence import measures
+from convnext_vbt.evidence.accounts import Account
+from convnext_vbt.market.gaps import find_gaps
+from convnext_vbt.market.spikes import find_spikes
+from convnext_vbt.trading.sweep import FEW_TRADES, SweepResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Concerns:
+    """Of a sweep, its bars and one account of it."""
+
+    gaps: pd.DataFrame
+    """`find_gaps` of all bars."""
+    spikes: pd.DataFrame
+    """`find_spikes` of the window's bars."""
+    spiked_trades: int
+    """Trades that begin or end in a spike."""
+    spiked_profit: float
+    cells: int
+    thin_cells: int
+    """Cells with fewer than 30 trades."""
+    empty_cells: int
+    """Those of them without any."""
+    bust_cells: int
+    """Cells that lose the whole account."""
+    failed_splits: tuple[int, ...]
+    """Numbers of the splits that did not learn."""
+    trades: int
+    open_trades: int
+    """Trades valued at the last close."""
+    capped_share: float
+    gap_stops: int
+    funded: bool
+    """Whether the bars of any symbol have funding rates."""
+    unfunded: tuple[str, ...]
+    """Traded symbols without funding rates."""
+    borrowed: tuple[str, ...]
+    """Those of them that were sold short."""
+
+
+def concerns(res: SweepResult, account: Account) -> Concerns:
+    """What to be careful with in a sweep and in this account of its window."""
+    trades, cells = account.trades, res.account_metrics
+    count = cells["trades"].to_numpy()
+    spikes = find_spikes(res.window_bars)
+    touched = _in_spikes(res, account, spikes)
+    funding, names = res.bars.funding, np.array(account.symbols)
+    known = {
+        symbol
+        for n, symbol in enumerate(res.bars.symbols)
+        if funding is not None and np.isfinite(funding[:, n]).any()
+    }
+    by_column = trades[np.argsort(trades["col"], kind="stable")]
+
+    def without_rates(some: np.ndarray) -> tuple[str, ...]:
+        traded = dict.fromkeys(names[some["col"]].tolist())
+        return tuple(name for name in traded if name not in known)
+
+    return Concerns(
+        gaps=find_gaps(res.bars),
+        spikes=spikes,
+        spiked_trades=int(touched.sum()),
+        spiked_profit=float(trades["pnl"][touched].sum()),
+        cells=len(count),
+        thin_cells=int((count < FEW_TRADES).sum()),
+        empty_cells=int((count == 0).sum()),
+        bust_cells=int(cells["bust"].sum()),
+        failed_splits=tuple(fit.number for fit in res.predictions.fits if not fit.learned),
+        trades=len(trades),
+        open_trades=int((~measures.is_closed(trades)).sum()),
+        capped_share=measures.capped_share(trades),
+        gap_stops=measures.gap_stops(trades),
+        funded=bool(known),
+        unfunded=without_rates(by_column),
+        borrowed=without_rates(by_column[measures.is_short(by_column)]),
+    )
+
+
+def _in_spikes(res: SweepResult, account: Account, spikes: pd.DataFrame) -> np.ndarray:
+    """Which trades begin or end in a spike, bool (K,)."""
+    trades = account.trades
+    rows = res.window_bars.index.get_indexer(pd.DatetimeIndex(spikes["time"]))
+    there = set(zip(spikes["symbol"], rows.tolist(), strict=True))
+    names = (account.symbols[column] for column in trades["col"].tolist())
+    ends = zip(names, trades["entry_idx"].tolist(), trades["exit_idx"].tolist(), strict=True)
+    return np.array([(s, a) in there or (s, b) in there for s, a, b in ends], dtype=bool)

@@ -1,0 +1,252 @@
+"""All that speaks for a strategy or against it, computed once and read wherever it is told.
+
+Dimensions: P cells, S splits, N symbols.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.evidence import stats
+from convnext_vbt.evidence.accounts import (
+    RULES_ONLY,
+    Account,
+    Figures,
+    daily,
+    daily_returns,
+    key_figures,
+    split_intervals,
+)
+from convnext_vbt.evidence.baselines import Comparison
+from convnext_vbt.evidence.by_symbol import figures_by_symbol
+from convnext_vbt.evidence.cells import Cells, look_into
+from convnext_vbt.evidence.concerns import Concerns, concerns
+from convnext_vbt.evidence.confidence import threshold_range
+from convnext_vbt.evidence.costs import CostPoint, cost_points
+from convnext_vbt.evidence.hindsight import compared_returns
+from convnext_vbt.evidence.measures import growth_rate, log_growth, sharpe_interval
+from convnext_vbt.evidence.model import ModelScores
+from convnext_vbt.evidence.nulls.null import Null
+from convnext_vbt.evidence.overfitting import rank_transfer
+from convnext_vbt.evidence.returns import Fan, bootstrap_fan, months_of, rolling_days
+from convnext_vbt.evidence.scores import score_splits
+from convnext_vbt.evidence.selection import Preset
+from convnext_vbt.evidence.sweep_table import Plateaus, plateaus, table
+from convnext_vbt.evidence.verdict import Assessment, assess
+from convnext_vbt.evidence.views import Lines, View
+from convnext_vbt.evidence.window import Window
+from convnext_vbt.trading.sweep import TOTAL, SweepResult
+
+CASH = dict.fromkeys(
+    ("total_return", "cagr", "log_growth", "volatility", "max_drawdown", "longest_drawdown",
+     "exposure", "turnover", "trades", "costs", "funding"), 0.0,
+)  # fmt: skip
+"""Key figures of money that is left alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Holding:
+    """A symbol bought with all cash and held; of `TOTAL`, all symbols."""
+
+    symbol: str
+    account: Account
+    lines: Lines
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deflation:
+    """What a Sharpe ratio had to beat, as one of many."""
+
+    sharpe: float
+    """Annual, as `expected` is."""
+    num_trials: int
+    variance: float
+    """Of the trials' Sharpe ratios per day."""
+    expected: float
+    """SR0: what the best of that many without skill reaches."""
+    dsr: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """Everything that is computed of a sweep's worth; `gather` makes it."""
+
+    result: SweepResult
+    assessment: Assessment
+    nulls: dict[str, Null]
+    """By name: the assessment's, and those that train again where they were drawn."""
+    baselines: Comparison | None
+    sharpe_by_seed: tuple[float, ...]
+    """Headline Sharpe ratios of an ensemble's networks, each alone."""
+    cells: Cells
+    table: pd.DataFrame
+    """`sweep_table.table`: every figure of every cell."""
+    plateaus: Plateaus
+    days: np.ndarray
+    """UTC days that have a bar of the window, from 1970-01-01."""
+    rolling_at: np.ndarray
+    """Of those the ones at which rolling figures are taken."""
+    months: np.ndarray
+    """Calendar months that have a bar of the window, from 1970-01."""
+    headline: View
+    headline_figures: Figures
+    split_intervals: np.ndarray
+    """float64 (S, 2): 90 % interval of the headline's Sharpe ratio within each split."""
+    fan: Fan | None
+    by_symbol: pd.DataFrame | None
+    """`figures_by_symbol` of the headline; None of one symbol."""
+    random_figures: Figures
+    """What is known of the median draw of random sides."""
+    holdings: tuple[Holding, ...]
+    """In the order of the sweep's level "symbol"."""
+    costs: tuple[CostPoint, ...]
+    ranks: np.ndarray
+    """`overfitting.rank_transfer`; (0, 2) where there is no PBO."""
+    deflated_headline: Deflation
+    deflated_best: Deflation | None
+    """None where no cell has enough trades."""
+    split_scores: pd.DataFrame | None
+    """`scores.score_splits`; None without labels."""
+    model: ModelScores | None
+    """None without labels, or where no predicted bar has one."""
+    threshold_ranges: list[tuple[float, float] | None]
+    """Of each swept threshold: the lowest and the highest probability that it stood for."""
+    concerns: Concerns
+
+
+def gather(
+    res: SweepResult,
+    *,
+    selected: Mapping[str, Any] | None = None,
+    labels: np.ndarray | None = None,
+    assessment: Assessment | None = None,
+    baselines: Comparison | None = None,
+    cells: Cells | None = None,
+    retrained: Mapping[str, Null] | None = None,
+    sharpe_by_seed: tuple[float, ...] = (),
+) -> Evidence:
+    """Compute everything that is not given.
+
+    `selected` is the strategy's own cell, fixed beforehand; levels that are left out take their
+    first value. `cells` are those that were looked into already, `selected` among them. `labels`
+    are what came true, int8 (T, N), -1 where nothing did; None where nobody knows. `assessment`
+    None makes it of this sweep alone (no earlier tries count) at the strategy's own risk.
+    `retrained` are nulls that train again, by name.
+
+    Raises `InputError` when `selected` is not a cell of the sweep.
+    """
+    if cells is None:
+        cells = look_into(res, selected)
+    if assessment is None:
+        risk = None if cells.fixed is None else cells.grid.cell(cells.fixed)["risk"]
+        assessment = assess(res, preset=Preset(risk=risk), cells=cells)
+    head, best = assessment.headline, assessment.hindsight
+    account = head.selection.account
+    days = daily(account).days
+    rows = table(res, cells, assessment.trials)
+    overfitting = best.overfitting
+    return Evidence(
+        result=res,
+        assessment=assessment,
+        nulls=assessment.nulls | dict(retrained or {}),
+        baselines=baselines,
+        sharpe_by_seed=sharpe_by_seed,
+        cells=cells,
+        table=rows,
+        plateaus=plateaus(rows, cells.grid),
+        days=days,
+        rolling_at=rolling_days(len(days)),
+        months=months_of(account.index),
+        headline=View.of(account, res, ranges=cells.ranges, deciles=cells.deciles),
+        headline_figures=_headline_figures(res, assessment),
+        split_intervals=split_intervals(account, cells.ranges, res.bars.days_per_year),
+        fan=bootstrap_fan(daily_returns(account)),
+        by_symbol=figures_by_symbol(head.selection.simulation)
+        if len(account.symbols) > 1
+        else None,
+        random_figures=_random_figures(res, assessment),
+        holdings=_holdings(res, cells, assessment),
+        costs=cost_points(res, head, {1: account, 2: assessment.doubled_costs}),
+        ranks=rank_transfer(compared_returns(res)) if len(overfitting.logits) else np.zeros((0, 2)),
+        deflated_headline=_deflation(head.sharpe, head.num_trials, head.variance, head.dsr, res),
+        deflated_best=_deflation(best.sharpe, best.num_trials, best.variance, best.dsr, res)
+        if best.cell
+        else None,
+        split_scores=None if labels is None else score_splits(res.predictions, labels),
+        model=None if labels is None else ModelScores.of(res.predictions, labels),
+        threshold_ranges=[
+            threshold_range(res.predictions, value)
+            for value in (cells.grid.level("threshold") if "threshold" in cells.grid.names else ())
+        ],
+        concerns=concerns(res, account),
+    )
+
+
+def _headline_figures(res: SweepResult, assessment: Assessment) -> Figures:
+    """Every key figure of the nested selection's account, all symbols' money together."""
+    head = assessment.headline
+    found = key_figures(head.selection.account, res.window_bars, slippage=res.config.slippage)
+    return found | {
+        "sharpe_low": head.sharpe_low,
+        "sharpe_high": head.sharpe_high,
+        "dsr": head.dsr,
+    }
+
+
+def hold_figures(res: SweepResult, account: Account) -> Figures:
+    """Every key figure of buying and holding; nothing was tried there, so there is no DSR."""
+    low, high = sharpe_interval(daily_returns(account), res.bars.days_per_year)
+    found = key_figures(account, res.window_bars, slippage=res.config.slippage)
+    for name in RULES_ONLY:
+        del found[name]
+    return found | {"sharpe_low": low, "sharpe_high": high}
+
+
+def _random_figures(res: SweepResult, assessment: Assessment) -> Figures:
+    null = assessment.random_sides
+    total = {"total_return": null.median_return, "sharpe": null.median_sharpe}
+    growth = 1.0 + null.median_return
+    if not growth > 0:
+        return total
+    start, stop = res.window
+    cagr = growth_rate(growth, (stop - start) / res.bars.bars_per_year)
+    return total | {"cagr": cagr, "log_growth": log_growth(cagr)}
+
+
+def _holdings(res: SweepResult, cells: Cells, assessment: Assessment) -> tuple[Holding, ...]:
+    window, names = Window(res), cells.grid.level("symbol")
+    out = []
+    for name in map(str, names):
+        if name == TOTAL or len(names) == 1:
+            account = assessment.buy_and_hold
+        else:
+            account = Account.of(window.buy_and_hold(name))
+        out.append(
+            Holding(
+                symbol=name,
+                account=account,
+                lines=Lines.of(account, res),
+                figures=hold_figures(res, account),
+            )
+        )
+    return tuple(out)
+
+
+def _deflation(
+    sharpe: float, num_trials: int, variance: float, dsr: float, res: SweepResult
+) -> Deflation:
+    expected = float(stats.expected_maximum_sharpe(num_trials, variance))
+    return Deflation(
+        sharpe=sharpe,
+        num_trials=num_trials,
+        variance=variance,
+        expected=expected * math.sqrt(res.bars.days_per_year),
+        dsr=dsr,
+    )
