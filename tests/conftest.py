@@ -20,6 +20,7 @@ FIRST = [
     "tests/market/test_download.py",
     "tests/evidence/test_audit.py",
     "tests/test_robust.py",
+    "tests/test_system.py",
     "tests/report/test_page.py",
     "tests/report/test_evidence_section.py",
     "tests/test_package.py",

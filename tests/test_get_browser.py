@@ -13,7 +13,6 @@ from tests.processes import ROOT
 
 FILES = ("test_browser.py", "test_accessibility.py", "test_compare_browser.py")
 EVERYWHERE = [place for place in browser.PLACES if Path(place).exists()]
-SLOW = pytest.mark.slow
 nowhere_else = pytest.mark.skipif(bool(EVERYWHERE), reason="a browser that cannot be hidden")
 
 
@@ -44,8 +43,9 @@ def python(env, *args):
     )
 
 
+@pytest.mark.slow
 @nowhere_else
-@pytest.mark.parametrize("workers", [["-p", "no:xdist"], pytest.param(["-n", "2"], marks=SLOW)])
+@pytest.mark.parametrize("workers", [["-p", "no:xdist"], ["-n", "2"]])
 def test_without_a_browser_its_tests_are_skipped_in_one_line(bare, workers):
     files = [f"tests/report/{name}" for name in FILES]
     done = python(bare, "-m", "pytest", "-q", *workers, *files)
@@ -56,7 +56,7 @@ def test_without_a_browser_its_tests_are_skipped_in_one_line(bare, workers):
     assert "error" not in done.stdout
 
 
-@SLOW
+@pytest.mark.slow
 @nowhere_else
 def test_what_cannot_be_got_is_one_line_and_no_failure(bare):
     done = python(bare, "-m", "tests.get_browser")

@@ -43,9 +43,10 @@ def done(home):
 
 
 def test_a_run_writes_its_directory_and_nothing_else(home, done):
-    assert {path.name for path in done.directory.iterdir()} == FILES
+    assert {path.name for path in done.directory.iterdir()} == FILES | {".lock"}
     names = sorted(path.name for path in (home / "reports").iterdir())
-    assert names == sorted([done.directory.name, "ledger.jsonl"])
+    assert names == sorted([done.directory.name, "ledger.jsonl", ".ledger.jsonl.lock"])
+    assert (done.directory / ".lock").stat().st_size == 0
     assert done.directory.name == f"tiny-{done.config.id8}"
     manifest = json.loads((done.directory / "manifest.json").read_text())
     assert manifest["finished"] is True
