@@ -77,3 +77,14 @@ def test_a_report_that_is_gone_is_not_linked(runs, tmp_path):
     assert all(way.endswith("/report.html") for way in ways)
     gone = linked(found, [first, tmp_path], tmp_path / "page.html")
     assert [bool(one.report) for one in gone.contenders] == [True, False]
+
+
+def test_a_report_on_another_drive_is_linked_by_its_whole_name(runs, tmp_path, monkeypatch):
+    def relpath(path, start):
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    folders = [made.directory for made in runs]
+    found = compare_directories(folders)
+    monkeypatch.setattr("os.path.relpath", relpath)
+    ways = [one.report for one in linked(found, folders, tmp_path / "page.html").contenders]
+    assert ways == [(folder / "report.html").as_uri() for folder in folders]

@@ -61,9 +61,16 @@ def linked(found: RunComparison, directories: Sequence[str | Path], page: Path) 
     contenders = []
     for one, directory in zip(found.contenders, directories, strict=True):
         report = Path(directory).resolve() / "report.html"
-        way = Path(os.path.relpath(report, base)).as_posix() if report.is_file() else ""
-        contenders.append(replace(one, report=way and f"./{urllib.parse.quote(way)}"))
+        way = _way(report, base) if report.is_file() else ""
+        contenders.append(replace(one, report=way))
     return replace(found, contenders=tuple(contenders))
+
+
+def _way(report: Path, base: Path) -> str:
+    try:
+        return f"./{urllib.parse.quote(Path(os.path.relpath(report, base)).as_posix())}"
+    except ValueError:  # on another drive of Windows
+        return report.as_uri()
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
