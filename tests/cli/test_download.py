@@ -10,7 +10,7 @@ import time
 import pandas as pd
 import pytest
 
-from convnext_vbt.market.cache import Shelf
+from convnext_vbt.market.cache import BarStore
 from convnext_vbt.market.download import download_bars
 from convnext_vbt.market.sources import load_bars
 from tests.cli.test_commands import call
@@ -34,24 +34,24 @@ def start_download(*args):
     return start("download", "binance", *PAIR, *args)
 
 
-def wait_for_parts(process, shelf, count):
+def wait_for_parts(process, store, count):
     deadline = time.monotonic() + 60
-    while len(list(shelf.folder.glob("*.parquet"))) < count:
+    while len(list(store.folder.glob("*.parquet"))) < count:
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
 @pytest.fixture
-def shelf(exchange):
-    return Shelf(exchange="binance", symbol=PAIR[0], timeframe=PAIR[1], root=exchange.cache)
+def store(exchange):
+    return BarStore(exchange="binance", symbol=PAIR[0], timeframe=PAIR[1], root=exchange.cache)
 
 
-def assert_complete(exchange, shelf):
-    pd.testing.assert_frame_equal(pd.concat(shelf.parts()), exchange.finished(), check_freq=False)
+def assert_complete(exchange, store):
+    pd.testing.assert_frame_equal(pd.concat(store.parts()), exchange.finished(), check_freq=False)
 
 
-def test_it_prints_bars_span_holes_and_folder(exchange, shelf):
+def test_it_prints_bars_span_holes_and_folder(exchange, store):
     for hour in (30, 31, 200):
         del exchange.bars[START + hour * HOUR]
     result = call("download", "binance", *PAIR)
@@ -61,7 +61,7 @@ def test_it_prints_bars_span_holes_and_folder(exchange, shelf):
         f"binance BTC/USDT 1h: 247 new bars · 247 stored, {span} UTC · 2 holes (3 bars)",
         "  hole 2024-01-02 06:00 to 2024-01-02 07:00 (2 bars)",
         "  hole 2024-01-09 08:00 to 2024-01-09 08:00 (1 bar)",
-        f"folder: {shelf.folder}",
+        f"folder: {store.folder}",
         f"use it: convnext-vbt run STRATEGY.toml --set data.source={SOURCE}",
     ]
     assert re.findall(r"^ *(\d+) %  ([\d,]+) new, up to 2024-", result.stderr, re.MULTILINE) == [
@@ -115,20 +115,20 @@ def test_errors_are_one_line_with_the_right_exit_code(exchange, args, code, mess
     assert message in result.stderr
 
 
-def test_network_and_cache_faults_exit_with_3(exchange, shelf):
+def test_network_and_cache_faults_exit_with_3(exchange, store):
     exchange.faults.append("451")
     result = call("download", "binance", *PAIR)
     assert result.exit_code == 3
     assert "What is stored stays; the same command goes on from there." in result.stderr
     call("download", "binance", *PAIR)
-    path = sorted(shelf.folder.glob("*.parquet"))[1]
+    path = sorted(store.folder.glob("*.parquet"))[1]
     path.write_bytes(b"")
     result = call("download", "binance", *PAIR)
     assert result.exit_code == 3
     assert f"{path} is damaged" in result.stderr
     path.unlink()  # as told
     assert call("download", "binance", *PAIR).exit_code == 0
-    assert_complete(exchange, shelf)
+    assert_complete(exchange, store)
 
 
 def test_without_ccxt_it_says_what_to_install():
@@ -146,10 +146,10 @@ def test_without_ccxt_it_says_what_to_install():
 @pytest.mark.parametrize(
     "sign", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
 )
-def test_a_stopped_download_goes_on(exchange, shelf, sign):
+def test_a_stopped_download_goes_on(exchange, store, sign):
     exchange.page = 5
     process = start_download()
-    wait_for_parts(process, shelf, 3)
+    wait_for_parts(process, store, 3)
     process.send_signal(sign)
     _, stderr = process.communicate(timeout=60)
     if sign == signal.SIGINT:
@@ -157,28 +157,28 @@ def test_a_stopped_download_goes_on(exchange, shelf, sign):
         assert "What is stored stays; the same command goes on from there." in stderr
     else:
         assert process.returncode == -signal.SIGKILL
-    kept = shelf.bars()
+    kept = store.bars()
     assert 10 < len(kept) < 250
     exchange.page, exchange.asked = 100, []
     done = download_bars(client(), *PAIR)
     assert exchange.asked[0][1] == kept.index[-1].value // 10**6
     assert done.added == 250 - len(kept)
-    assert_complete(exchange, shelf)
+    assert_complete(exchange, store)
 
 
 @pytest.mark.slow
-def test_two_downloads_at_once_share_the_work(exchange, shelf):
+def test_two_downloads_at_once_share_the_work(exchange, store):
     exchange.page = 25
     process = start_download("-q")
-    wait_for_parts(process, shelf, 1)
+    wait_for_parts(process, store, 1)
     told = []
-    done = download_bars(client(), *PAIR, tell=told.append)
+    done = download_bars(client(), *PAIR, notify=told.append)
     stdout, _ = process.communicate(timeout=60)
     assert told == [f"another download of {SOURCE} is running; waiting"]
     assert process.returncode == 0
     assert "250 new bars · 250 stored" in stdout
     assert (done.added, done.bars) == (0, 250)
-    assert_complete(exchange, shelf)
+    assert_complete(exchange, store)
 
 
 def test_a_run_names_the_command_when_nothing_is_stored(exchange, tmp_path):

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from convnext_vbt.errors import CacheError
 from convnext_vbt.market.bars import FIELDS
-from convnext_vbt.market.cache import Shelf, cache_root, cached_bars, timeframe_step
+from convnext_vbt.market.cache import BarStore, cache_root, cached_bars, timeframe_step
 from convnext_vbt.market.simulated import simulated_bars
 
 SOURCE = "ccxt:binance:BTC/USDT:1h"
 
 
 @pytest.fixture
-def shelf(tmp_path):
+def store(tmp_path):
     """Three parts of ten bars, with nothing between the second and the third for five hours."""
-    made = Shelf(exchange="binance", symbol="BTC/USDT", timeframe="1h", root=tmp_path)
+    made = BarStore(exchange="binance", symbol="BTC/USDT", timeframe="1h", root=tmp_path)
     made.folder.mkdir(parents=True)
     frame = hourly()
     for start in (0, 10, 25):
@@ -33,8 +33,8 @@ def hourly():
     return pd.DataFrame({field: getattr(bars, field)[:, 0] for field in FIELDS}, index=bars.index)
 
 
-def test_parts_are_joined_and_come_back_bit_for_bit(shelf):
-    bars = cached_bars(SOURCE, shelf.root)
+def test_parts_are_joined_and_come_back_bit_for_bit(store):
+    bars = cached_bars(SOURCE, store.root)
     expected = hourly().iloc[[*range(20), *range(25, 35)]]
     assert bars.symbols == ("BTC/USDT",)
     assert bars.index.equals(expected.index)
@@ -42,8 +42,8 @@ def test_parts_are_joined_and_come_back_bit_for_bit(shelf):
         np.testing.assert_array_equal(getattr(bars, field)[:, 0], expected[field])
 
 
-def test_a_part_is_named_after_its_first_bar(shelf):
-    names = sorted(str(path.relative_to(shelf.root)) for path in shelf.folder.iterdir())
+def test_a_part_is_named_after_its_first_bar(store):
+    names = sorted(str(path.relative_to(store.root)) for path in store.folder.iterdir())
     assert names == [
         "binance/BTC%2FUSDT/1h/2022-01-01T000000Z.parquet",
         "binance/BTC%2FUSDT/1h/2022-01-01T100000Z.parquet",
@@ -51,8 +51,8 @@ def test_a_part_is_named_after_its_first_bar(shelf):
     ]
 
 
-def damage(shelf, kind):
-    first, second, _ = sorted(shelf.folder.iterdir())
+def damage(store, kind):
+    first, second, _ = sorted(store.folder.iterdir())
     if kind == "cut":
         second.write_bytes(second.read_bytes()[:-100])
     elif kind == "flipped":
@@ -65,9 +65,9 @@ def damage(shelf, kind):
         second.write_text("not a part")
     elif kind == "overlapping":
         first.unlink()
-        shelf.append(hourly().iloc[0:12])
+        store.append(hourly().iloc[0:12])
     elif kind == "of another pair":
-        other = Shelf(exchange="binance", symbol="ETH/USDT", timeframe="1h", root=shelf.root)
+        other = BarStore(exchange="binance", symbol="ETH/USDT", timeframe="1h", root=store.root)
         other.folder.mkdir(parents=True)
         shutil.copy(other.append(hourly().iloc[10:20]), second)
 
@@ -83,28 +83,28 @@ def damage(shelf, kind):
         ("of another pair", "holds ccxt:binance:ETH/USDT:1h"),
     ],
 )
-def test_a_part_that_cannot_be_trusted_is_named_with_the_remedy(shelf, kind, fault):
-    damage(shelf, kind)
+def test_a_part_that_cannot_be_trusted_is_named_with_the_remedy(store, kind, fault):
+    damage(store, kind)
     with pytest.raises(
         CacheError, match=rf"2022-01-01T1.0000Z.parquet {fault}.*; delete it and"
     ) as told:
-        shelf.bars()
+        store.bars()
     assert "run convnext-vbt download binance BTC/USDT 1h" in str(told.value)
 
 
-def test_nothing_stored_says_how_to_download(tmp_path, shelf):
+def test_nothing_stored_says_how_to_download(tmp_path, store):
     with pytest.raises(CacheError, match=r"no bars of ccxt:kraken:BTC/EUR:1h are stored in .*them"):
         cached_bars("ccxt:kraken:BTC/EUR:1h", tmp_path)
     with pytest.raises(CacheError, match=r"are stored in .* \(only 1h\); download them first"):
         cached_bars("ccxt:binance:BTC/USDT:1d", tmp_path)
 
 
-def test_impossible_bars_are_refused_as_the_exchange_sent_them(shelf):
+def test_impossible_bars_are_refused_as_the_exchange_sent_them(store):
     frame = hourly().iloc[40:42].copy()
     frame.iloc[1, 2] = 0.0
-    shelf.append(frame)
+    store.append(frame)
     with pytest.raises(CacheError, match=r"as binance sent it: BTC/USDT, row 31 .* a price must"):
-        shelf.bars()
+        store.bars()
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_no_name_leads_out_of_the_cache_or_into_another_folder(names):
     made = []
     for exchange, symbol in (names[:2], names[2:]):
         with contextlib.suppress(ValueError):
-            shelf = Shelf(exchange=exchange, symbol=symbol, timeframe="1h", root=root)
-            made.append((exchange, symbol, shelf.folder))
+            store = BarStore(exchange=exchange, symbol=symbol, timeframe="1h", root=root)
+            made.append((exchange, symbol, store.folder))
     for _, _, folder in made:
         assert os.path.normpath(folder) == str(folder)
         assert (folder.parent.parent.parent, len(folder.parts)) == (root, 5)
@@ -143,18 +143,18 @@ def test_no_name_leads_out_of_the_cache_or_into_another_folder(names):
 
 @pytest.mark.parametrize("symbol", ["../../etc", "..", "/etc/passwd", "a\\b", "~", "C:", "<b>"])
 def test_hostile_symbols_stay_inside(tmp_path, symbol):
-    made = Shelf(exchange="binance", symbol=symbol, timeframe="1h", root=tmp_path)
+    made = BarStore(exchange="binance", symbol=symbol, timeframe="1h", root=tmp_path)
     made.folder.mkdir(parents=True)
     made.append(hourly())
     assert [path.name for path in tmp_path.iterdir()] == ["binance"]
     assert cached_bars(f"ccxt:binance:{symbol}:1h", tmp_path).symbols == (symbol,)
 
 
-def test_leftovers_of_a_killed_writer_are_removed(shelf):
-    leftover = shelf.folder / ".2022-01-05T000000Z.parquet.1-2.tmp"
+def test_leftovers_of_a_killed_writer_are_removed(store):
+    leftover = store.folder / ".2022-01-05T000000Z.parquet.1-2.tmp"
     leftover.write_text("half a part")
-    assert len(shelf.parts()) == 3
-    with shelf.lock(lambda: None):
+    assert len(store.parts()) == 3
+    with store.lock(lambda: None):
         assert not leftover.exists()
 
 
@@ -168,10 +168,10 @@ def test_the_folder_is_the_one_given_or_the_environments_or_the_users_own(tmp_pa
     monkeypatch.setenv("CONVNEXT_VBT_CACHE", "~/bars of mine")
     assert cache_root() == tmp_path / "bars of mine"
     assert cache_root("here") == Path("here")
-    shelf = Shelf(exchange="binance", symbol="BTC/USDT", timeframe="1h", root=cache_root())
-    assert shelf.command == "convnext-vbt download binance BTC/USDT 1h"
-    assert shelf.usage == f"convnext-vbt run STRATEGY.toml --set data.source={SOURCE}"
-    other = Shelf(exchange="binance", symbol="BTC/USDT", timeframe="1h", root=Path("my bars"))
+    store = BarStore(exchange="binance", symbol="BTC/USDT", timeframe="1h", root=cache_root())
+    assert store.command == "convnext-vbt download binance BTC/USDT 1h"
+    assert store.usage == f"convnext-vbt run STRATEGY.toml --set data.source={SOURCE}"
+    other = BarStore(exchange="binance", symbol="BTC/USDT", timeframe="1h", root=Path("my bars"))
     assert other.command.endswith(" --cache 'my bars'")
     assert other.usage.startswith("CONVNEXT_VBT_CACHE='my bars' convnext-vbt run")
 

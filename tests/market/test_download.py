@@ -35,7 +35,7 @@ def download(**options):
 
 
 def stored(done):
-    return pd.concat(done.shelf.parts())
+    return pd.concat(done.store.parts())
 
 
 def assert_complete(exchange, done):
@@ -44,7 +44,7 @@ def assert_complete(exchange, done):
 
 
 def files(done):
-    return {path.name: path.read_bytes() for path in done.shelf.folder.glob("*.parquet")}
+    return {path.name: path.read_bytes() for path in done.store.folder.glob("*.parquet")}
 
 
 def at(hours):
@@ -86,14 +86,14 @@ def test_the_next_call_goes_on_after_the_last_bar_and_changes_no_file(exchange):
 def test_a_failure_that_passes_is_waited_out(exchange, fault):
     told = []
     exchange.faults.extend([None, fault, fault])
-    assert_complete(exchange, download(tell=told.append))
+    assert_complete(exchange, download(notify=told.append))
     assert [line.partition("; try ")[2][:6] for line in told] == ["2 of 3", "3 of 3"]
 
 
 def test_a_stall_is_cut_short_and_asked_again(exchange):
     told = []
     exchange.faults.extend([None, "stall"])
-    done = download_bars(client(timeout=200), *PAIR, retry=QUICK, tell=told.append)
+    done = download_bars(client(timeout=200), *PAIR, retry=QUICK, notify=told.append)
     assert_complete(exchange, done)
     assert "RequestTimeout" in told[0]
 
@@ -101,7 +101,7 @@ def test_a_stall_is_cut_short_and_asked_again(exchange):
 def test_the_wait_that_the_exchange_asks_for_is_kept(exchange):
     told = []
     exchange.faults.append("429/1")
-    assert_complete(exchange, download(tell=told.append))
+    assert_complete(exchange, download(notify=told.append))
     assert told[0].endswith("; try 2 of 3 in 1 s")
     exchange.faults.append("418/7200")
     exchange.now += 2 * HOUR
@@ -115,7 +115,7 @@ def test_waits_grow_with_jitter_from_the_seed(exchange):
         exchange.faults.extend(["503"] * 4)
         retry = Retry(tries=4, first_wait=0.05, seed=seed)
         with pytest.raises(DownloadError, match=r"HTTP 503.*given up after 4 tries"):
-            download_bars(client(), *PAIR, retry=retry, tell=told.append)
+            download_bars(client(), *PAIR, retry=retry, notify=told.append)
         return [float(line.split()[-2]) for line in told]
 
     first = waits(1)

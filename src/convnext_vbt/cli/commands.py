@@ -122,10 +122,10 @@ def download(
         from convnext_vbt.cli.terminal import print_download
         from convnext_vbt.market.download import download_bars
 
-        with downloading(quiet=quiet) as (progress, tell):
+        with downloading(quiet=quiet) as (progress, notify):
             done = download_bars(
                 exchange, symbol, timeframe,
-                since=since, until=until, cache=cache, progress=progress, tell=tell,
+                since=since, until=until, cache=cache, progress=progress, notify=notify,
             )  # fmt: skip
         for revision in done.revised:
             typer.echo(f"warning: {revision.text}", err=True)

@@ -26,7 +26,7 @@ JUDGING = "all splits predicted: sweeping, judging, writing the report ..."
 
 @dataclass(slots=True)
 class Watcher:
-    """What a run tells: `done` is called for each finished split, `folder` is its `watch`."""
+    """What a run reports: `done` is called for each finished split, `folder` is its `watch`."""
 
     done: Callable[[SplitDone], None] | None = None
     folder: Path | None = None
@@ -94,7 +94,7 @@ class Display:
         self.cached += event.cached
 
     def look(self) -> list[SplitStep]:
-        """The splits in training, as their files tell."""
+        """The splits in training, as their files say."""
         from convnext_vbt.learning.watching import steps_in, total_in
 
         if not self.total:
@@ -153,28 +153,28 @@ def downloading(
 
     console = Console(stderr=True, highlight=False)
 
-    def tell(text: str) -> None:
+    def notify(text: str) -> None:
         console.print(text, soft_wrap=True, markup=False)
 
     if not console.is_terminal or console.is_dumb_terminal:
-        told = -1
+        shown = -1
 
         def line(page: Page) -> None:  # a minute's bars come in thousands of pages
-            nonlocal told
-            if int(100 * page.share) > told:
-                told = int(100 * page.share)
-                tell(f"{told:3d} %  {page.text}")
+            nonlocal shown
+            if int(100 * page.share) > shown:
+                shown = int(100 * page.share)
+                notify(f"{shown:3d} %  {page.text}")
 
-        yield line, tell
+        yield line, notify
         return
     columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("asking for the markets ...", total=1)
-        yield lambda page: bar.update(task, completed=page.share, description=page.text), tell
+        yield lambda page: bar.update(task, completed=page.share, description=page.text), notify
 
 
 def clock_text(seconds: float | None) -> str:
-    """Time left as 0:40, 12:05 or 3:07:00; "-:--" when there is nothing to tell it by."""
+    """Time left as 0:40, 12:05 or 3:07:00; "-:--" when nothing is known yet."""
     if seconds is None:
         return "-:--"
     minutes, rest = divmod(round(seconds), 60)

@@ -240,10 +240,10 @@ def print_table(out: Console, header: Sequence[str], rows: Sequence[Sequence[str
 
 def print_download(done: Download) -> None:
     """What a download did: bars, their span, holes, the folder, and how to use them."""
-    out, shelf = console(), done.shelf
+    out, store = console(), done.store
     say(
         out,
-        f"{shelf.exchange} {shelf.symbol} {shelf.timeframe}: {_count(done.added, 'new bar')} · "
+        f"{store.exchange} {store.symbol} {store.timeframe}: {_count(done.added, 'new bar')} · "
         f"{done.bars:,} stored, {done.first:%Y-%m-%d %H:%M} to {done.last:%Y-%m-%d %H:%M} UTC · "
         f"{_count(len(done.holes), 'hole')} "
         f"({_count(sum(hole.missing for hole in done.holes), 'bar')})",
@@ -254,8 +254,8 @@ def print_download(done: Download) -> None:
         say(out, f"  and {len(done.holes) - HOLES_SHOWN} that are not longer; --json has them all")
     for note in done.notes:
         say(out, note)
-    say(out, f"folder: {shelf.folder}")
-    say(out, f"use it: {shelf.usage}")
+    say(out, f"folder: {store.folder}")
+    say(out, f"use it: {store.usage}")
 
 
 def _count(number: int, noun: str) -> str:

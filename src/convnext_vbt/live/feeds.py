@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from convnext_vbt.errors import ConfigError, DownloadError, MissingPackageError
-from convnext_vbt.market.cache import Shelf, shelf_of
+from convnext_vbt.market.cache import BarStore, store_of
 from convnext_vbt.market.download import MINUTE, Download, download_bars
 from convnext_vbt.market.exchange import open_exchange
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Feeds:
     """The exchanges that sources come from; other sources are no business of theirs."""
 
-    shelves: tuple[Shelf, ...]
+    stores: tuple[BarStore, ...]
     notify: Callable[[str], None]
     """Hears what was fetched, each wait, and why a fetch failed."""
     _exchanges: dict[str, ccxt.Exchange] = field(default_factory=dict)
@@ -32,19 +32,19 @@ class Feeds:
         refused by their time. A source of which nothing is stored is left to the reader, who
         says how to download it. Raises `ValueError` for a name that the exchange does not have.
         """
-        answered = [self._fetched(shelf) for shelf in self.shelves if _is_begun(shelf)]
+        answered = [self._fetched(store) for store in self.stores if _is_begun(store)]
         return all(answered)
 
-    def _fetched(self, shelf: Shelf) -> bool:
+    def _fetched(self, store: BarStore) -> bool:
         try:
-            if shelf.exchange not in self._exchanges:
-                self._exchanges[shelf.exchange] = open_exchange(shelf.exchange)
-            exchange = self._exchanges[shelf.exchange]
-            done = download_bars(exchange, shelf.symbol, shelf.timeframe, tell=self.notify)
+            if store.exchange not in self._exchanges:
+                self._exchanges[store.exchange] = open_exchange(store.exchange)
+            exchange = self._exchanges[store.exchange]
+            done = download_bars(exchange, store.symbol, store.timeframe, notify=self.notify)
         except MissingPackageError as error:
-            raise ConfigError(f"{shelf.source}: {error}, or replay with --as-of") from error
+            raise ConfigError(f"{store.source}: {error}, or replay with --as-of") from error
         except (DownloadError, OSError) as error:
-            self.notify(f"{shelf.source} could not be fetched: {error}")
+            self.notify(f"{store.source} could not be fetched: {error}")
             return False
         for line in _told(done):
             self.notify(line)
@@ -53,16 +53,16 @@ class Feeds:
 
 def open_feeds(sources: Sequence[str], notify: Callable[[str], None]) -> Feeds:
     """The feeds of the `ccxt:` sources among these."""
-    shelves = tuple(shelf_of(one) for one in sources if one.startswith("ccxt:"))
-    return Feeds(shelves=shelves, notify=notify)
+    stores = tuple(store_of(one) for one in sources if one.startswith("ccxt:"))
+    return Feeds(stores=stores, notify=notify)
 
 
-def _is_begun(shelf: Shelf) -> bool:
-    return any(shelf.folder.glob("*.parquet"))
+def _is_begun(store: BarStore) -> bool:
+    return any(store.folder.glob("*.parquet"))
 
 
 def _told(done: Download) -> list[str]:
     bars = "bar" if done.added == 1 else "bars"
-    fetched = f"fetched {done.added:,} new {bars} of {done.shelf.source}"
+    fetched = f"fetched {done.added:,} new {bars} of {done.store.source}"
     new = [f"{fetched}, up to {done.last:{MINUTE}} UTC"] if done.added else []
     return [*new, *(revision.text for revision in done.revised)]

@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
+class BarStore:
     """Where the bars of one exchange, symbol and timeframe stand.
 
     Frames are indexed by UTC open time and have the five columns of `FIELDS`, float64.
@@ -187,10 +187,10 @@ def cached_bars(source: str, folder: str | Path | None = None) -> Bars:
 
     Raises `ValueError` for a text of another form and `CacheError` when nothing is stored.
     """
-    return shelf_of(source, folder).bars()
+    return store_of(source, folder).bars()
 
 
-def shelf_of(source: str, folder: str | Path | None = None) -> Shelf:
+def store_of(source: str, folder: str | Path | None = None) -> BarStore:
     """Where the bars of `ccxt:EXCHANGE:SYMBOL:TIMEFRAME` stand; `ValueError` for another form."""
     _, _, rest = source.partition(":")
     exchange, _, rest = rest.partition(":")
@@ -200,7 +200,7 @@ def shelf_of(source: str, folder: str | Path | None = None) -> Shelf:
             f"source {source!r} is not ccxt:EXCHANGE:SYMBOL:TIMEFRAME; write e.g. {EXAMPLE}"
         )
     root = cache_root(folder)
-    return Shelf(exchange=exchange, symbol=symbol, timeframe=timeframe, root=root)
+    return BarStore(exchange=exchange, symbol=symbol, timeframe=timeframe, root=root)
 
 
 def _safe(name: str) -> str:

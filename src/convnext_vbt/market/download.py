@@ -19,7 +19,7 @@ import pandas as pd
 
 from convnext_vbt.errors import DownloadError, InputError
 from convnext_vbt.market.bars import FIELDS
-from convnext_vbt.market.cache import Shelf, cache_root
+from convnext_vbt.market.cache import BarStore, cache_root
 from convnext_vbt.market.exchange import RETRY, Feed, Retry
 from convnext_vbt.market.gaps import regular_gaps
 
@@ -33,7 +33,7 @@ BEGINNING = pd.Timestamp("2010-01-01", tz="UTC")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """A stored bar that the exchange now tells otherwise. The cache keeps what it had."""
+    """A stored bar that the exchange now gives another value for. The cache keeps what it had."""
 
     time: pd.Timestamp
     changes: str
@@ -69,7 +69,7 @@ class Hole:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What is told after each page is stored."""
+    """What is reported after each page is stored."""
 
     first: pd.Timestamp
     last: pd.Timestamp
@@ -88,7 +88,7 @@ class Page:
 class Download:
     """What a download did, and what is stored now."""
 
-    shelf: Shelf
+    store: BarStore
     added: int
     bars: int
     first: pd.Timestamp
@@ -104,7 +104,7 @@ class Download:
     @property
     def notes(self) -> list[str]:
         """What the user might not expect of the two ends."""
-        none = f"{self.shelf.exchange} gives no bars"
+        none = f"{self.store.exchange} gives no bars"
         notes = []
         if self.starts_late:
             notes.append(f"{none} before {self.first:{MINUTE}}")
@@ -116,8 +116,8 @@ class Download:
     def to_dict(self) -> dict[str, Any]:
         """The same for machines; times in ISO 8601."""
         return {
-            "source": self.shelf.source,
-            "folder": str(self.shelf.folder),
+            "source": self.store.source,
+            "folder": str(self.store.folder),
             "added": self.added,
             "bars": self.bars,
             "first": self.first.isoformat(),
@@ -146,14 +146,14 @@ def download_bars(
     retry: Retry = RETRY,
     clock: Callable[[], float] = time.time,
     progress: Callable[[Page], None] | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> Download:
     """Store the finished bars of [since, until) that are not stored yet; they become a source.
 
     `exchange` is a ccxt name, or a ccxt exchange built by the caller. Times are bar open times,
     UTC without a zone. Without `since` the first call begins with the exchange's first bar; stored
     bars are always continued, so that no hole arises. `clock` gives epoch seconds where the
-    exchange tells no time; `tell` is given one line whenever there is a wait.
+    exchange gives no time; `notify` is given one line whenever there is a wait.
 
     Raises `ValueError` for an unknown exchange, symbol, timeframe or time, `DownloadError` when
     the exchange does not answer or its answers cannot be used, `CacheError` for damaged files.
@@ -165,15 +165,15 @@ def download_bars(
     begin, end = _time(since, "since"), _time(until, "until")
     if begin is not None and end is not None and begin >= end:
         raise InputError(f"since = {since} must lie before until = {until}")
-    feed = Feed(exchange, symbol, timeframe, retry=retry, tell=tell)
-    shelf = Shelf(
+    feed = Feed(exchange, symbol, timeframe, retry=retry, notify=notify)
+    store = BarStore(
         exchange=feed.exchange.id, symbol=symbol, timeframe=timeframe, root=cache_root(cache)
     )
-    with shelf.lock(lambda: tell(f"another download of {shelf.source} is running; waiting")):
+    with store.lock(lambda: notify(f"another download of {store.source} is running; waiting")):
         stop = feed.now(clock) - feed.step + pd.Timedelta(milliseconds=1)  # finished bars
         stop = stop if end is None else min(stop, end)
-        parts = shelf.parts()
-        work = _Work(feed=feed, shelf=shelf, progress=progress, parts=list(parts))
+        parts = store.parts()
+        work = _Work(feed=feed, store=store, progress=progress, parts=list(parts))
         for stretch in _stretches(parts, begin, stop, feed.step):
             work.fetch(stretch)
         return _result(work, begin, stop)
@@ -212,7 +212,7 @@ class _Work:
     """One call's progress through its stretches."""
 
     feed: Feed
-    shelf: Shelf
+    store: BarStore
     progress: Callable[[Page], None] | None
     parts: list[pd.DataFrame]
     """All that is stored, in any order."""
@@ -236,7 +236,7 @@ class _Work:
             fresh = fresh[fresh.index < stretch.stop]
             if fresh.empty:
                 return
-            self.shelf.append(fresh)
+            self.store.append(fresh)
             self.parts.append(fresh)
             self.added += len(fresh)
             known, start = fresh, fresh.index[-1] + self.feed.step
@@ -271,20 +271,20 @@ class _Work:
             )
 
     def _compare(self, known: pd.DataFrame, page: pd.DataFrame) -> None:
-        """Note the known bars that the page tells otherwise."""
+        """Note the known bars that the page gives another value for."""
         both = known.index.intersection(page.index)
         old, new = (frame.loc[both, list(FIELDS)].to_numpy() for frame in (known, page))
-        told = {revision.time for revision in self.revised}
+        known_times = {revision.time for revision in self.revised}
         for row in (old != new).any(axis=1).nonzero()[0]:
             when = both[int(row)]
-            if when in told:
+            if when in known_times:
                 continue
             pairs = zip(FIELDS, old[row], new[row], strict=True)
             changes = ", ".join(f"{name} {a:.12g} -> {b:.12g}" for name, a, b in pairs if a != b)
-            path = self.shelf.path(known.index[0])
+            path = self.store.path(known.index[0])
             remedy = (
                 f"To take the new one, delete {path} and run "
-                f"{self.shelf.command} --since {known.index[0]:%Y-%m-%dT%H:%M}"
+                f"{self.store.command} --since {known.index[0]:%Y-%m-%dT%H:%M}"
             )
             self.revised.append(Revision(time=when, changes=changes, path=path, remedy=remedy))
 
@@ -326,16 +326,16 @@ def _joined(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
 
 
 def _result(work: _Work, begin: pd.Timestamp | None, stop: pd.Timestamp) -> Download:
-    shelf, step = work.shelf, work.feed.step
+    store, step = work.store, work.feed.step
     if not work.parts:
         since = f" from {begin:{MINUTE}}" if begin is not None else ""
         raise DownloadError(
-            f"{shelf.exchange} has no finished bars of {shelf.symbol} {shelf.timeframe}{since} "
+            f"{store.exchange} has no finished bars of {store.symbol} {store.timeframe}{since} "
             f"to {stop:{MINUTE}} UTC"
         )
     index = pd.concat(work.parts).index.sort_values()
     return Download(
-        shelf=shelf,
+        store=store,
         added=work.added,
         bars=len(index),
         first=index[0],

@@ -60,13 +60,13 @@ class Feed:
         timeframe: str,
         *,
         retry: Retry = RETRY,
-        tell: Callable[[str], None] = lambda _: None,
+        notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.exchange = open_exchange(exchange) if isinstance(exchange, str) else exchange
         self.symbol = symbol
         self.timeframe = timeframe
         self.retry = retry
-        self.tell = tell
+        self.notify = notify
         self._random = random.Random(retry.seed)
         _check_timeframe(self.exchange, timeframe)
         self.step = timeframe_step(timeframe)
@@ -79,7 +79,7 @@ class Feed:
         return min(self.limit or SMALL_PAGE, SMALL_PAGE) * self.step
 
     def now(self, clock: Callable[[], float]) -> pd.Timestamp:
-        """The exchange's time, or `clock`'s (epoch seconds) where the exchange tells none."""
+        """The exchange's time, or `clock`'s (epoch seconds) where the exchange gives none."""
         if self.exchange.has.get("fetchTime") is True:
             return pd.Timestamp(int(self.ask(self.exchange.fetch_time)), unit="ms", tz="UTC")
         return pd.Timestamp(clock(), unit="s", tz="UTC")
@@ -128,7 +128,7 @@ class Feed:
                 f"{what}; it asks to be left alone for {asked:,.0f} seconds, run again after that"
             ) from failure
         seconds = max(asked, min(seconds, self.retry.longest_wait))
-        self.tell(f"{what}; try {number + 1} of {self.retry.tries} in {seconds:.3g} s")
+        self.notify(f"{what}; try {number + 1} of {self.retry.tries} in {seconds:.3g} s")
         time.sleep(seconds)
 
     def _table(self, rows: list[list[Any]]) -> pd.DataFrame:
