@@ -36,7 +36,7 @@ for bars in (one, panel, one.rows(100, 1700), panel.rows(100, 1700)):
 
 found = {}
 for package in (learning, market, trading):
-    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         for name, value in vars(importlib.import_module(module.name)).items():
             if isinstance(value, Dispatcher):
                 found[value.py_func.__module__ + "." + value.__name__] = len(value.signatures)

@@ -79,7 +79,7 @@ def true_range_mean(high: np.ndarray, low: np.ndarray, close: np.ndarray) -> np.
 
 
 def day_sum(values: np.ndarray) -> np.ndarray:
-    """Sum of each value and the 23 before it; 0 where there are fewer."""
+    """Sum of each value and the 23 before it; before the 24th it is arbitrary but finite."""
     values = values.view()
     values.flags.writeable = False  # as the bars' own columns are: the kernel compiles once
     fours, sums = np.empty_like(values), np.empty_like(values)
@@ -89,7 +89,7 @@ def day_sum(values: np.ndarray) -> np.ndarray:
 
 
 def week_sum(day_sums: np.ndarray) -> np.ndarray:
-    """Sum of each value and the 167 before it, given the days' sums; 0 where there are fewer."""
+    """The same of a week, from the days' sums; before the 168th it is arbitrary but finite."""
     sums = np.empty_like(day_sums)
     sums[: WEEK - DAY] = 0.0
     week_sum_nb(day_sums, sums)

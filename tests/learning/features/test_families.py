@@ -1,15 +1,28 @@
+import ast
+import importlib
+import inspect
+import os
+import pkgutil
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import talib
+from numba.core.dispatcher import Dispatcher
 
-from convnext_vbt.learning import indicators
-from convnext_vbt.learning.features import ALL_FEATURES, compute_features
+import convnext_vbt
+from convnext_vbt.learning import features
+from convnext_vbt.learning.features import ALL_FEATURES, compute_features, families
+from convnext_vbt.learning.features.series import WEEK
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.volatility import ewma_volatility
 from tests.learning.markets import random_frame
 
-FRAME = random_frame(num_bars=3_000, seed=11)  # more than a block
+FRAME = random_frame(num_bars=3_000, seed=11)
 OPEN, HIGH, LOW, CLOSE, VOLUME = (
     np.ascontiguousarray(FRAME[name]) for name in ("open", "high", "low", "close", "volume")
 )
@@ -32,57 +45,81 @@ def atr(ours):
     return np.exp(ours["log_natr_14"].astype(np.float64)) / 100 * CLOSE
 
 
+def modules():
+    """Every module of the features."""
+    found = pkgutil.walk_packages(features.__path__, features.__name__ + ".")
+    return [importlib.import_module(module.name) for module in found]
+
+
 def test_compiled_and_plain_kernels_agree(ours, monkeypatch):
-    kernels = {name: x for name, x in vars(indicators).items() if hasattr(x, "py_func")}
-    assert {"features_nb", "decayed_nb", "_log", "_log_32", "_of_4"} < kernels.keys()
-    for name, kernel in kernels.items():
-        monkeypatch.setattr(indicators, name, kernel.py_func)
-
-    def put(source, i, target, row, j):
-        target[row, j : j + indicators.PIECE] = source[i : i + indicators.PIECE]
-
-    monkeypatch.setattr(indicators, "put", put)
-    monkeypatch.setattr(indicators, "fetch", lambda values, i: None)
-    monkeypatch.setattr(indicators, "finish", lambda: None)
-    plain = by_name(FRAME[: indicators.BLOCK + 300])
+    names = []
+    for module in modules():
+        for name, kernel in list(vars(module).items()):
+            if isinstance(kernel, Dispatcher):
+                names.append(name)
+                monkeypatch.setattr(module, name, kernel.py_func)
+    assert {"recursive_mean_nb", "day_sum_nb", "averages_nb", "moments_nb"} < set(names)
+    plain = by_name(FRAME[:1_300])
     for name in ALL_FEATURES:
         compiled = ours[name][: len(plain[name])]
         np.testing.assert_allclose(compiled, plain[name], rtol=1e-6, atol=3e-7, err_msg=name)
 
 
-def test_the_logarithm_is_numpys():
-    rng = np.random.default_rng(0)
-    values = np.r_[np.exp(rng.uniform(-700, 700, 500)), np.exp(rng.normal(size=500) * 1e-3), 1.0]
-    ours = [indicators._log(x, 1.0) for x in values]
-    np.testing.assert_allclose(ours, np.log(values), rtol=2e-15)
+def test_a_kernel_calls_only_kernels_and_reads_only_constants_of_its_own_file():
+    """numba's cache does not see a change in another file."""
+    for module in modules():
+        for kernel in vars(module).values():
+            if isinstance(kernel, Dispatcher) and kernel.py_func.__module__ == module.__name__:
+                used = set(inspect.getclosurevars(kernel.py_func).globals)
+                assert used <= {"np"} | own_names(module), (module.__name__, used)
 
 
-def test_the_logarithm_of_a_quotient_is_that_of_numbers_of_any_size():
-    rng = np.random.default_rng(0)
-    wholes = np.exp(rng.uniform(-300, 300, 1_000))
-    logs = np.r_[rng.uniform(-300, 300, 500), rng.normal(size=500)]
-    ours = [indicators._log(w * np.exp(x), w) for w, x in zip(wholes, logs, strict=True)]
-    np.testing.assert_allclose(ours, logs, rtol=1e-14, atol=1e-15)
-    assert {indicators._log(x, x) for x in wholes} == {0.0}
-    close = 1.0 + 2.0 ** -np.arange(20, 50)  # no digit is lost where they are nearly equal
-    ours = [indicators._log(3.0 * x, 3.0) for x in close]
-    np.testing.assert_allclose(ours, np.log1p(close - 1.0), rtol=1e-15)
+def own_names(module):
+    """What a module defines at its top rather than imports."""
+    tree = ast.parse(inspect.getsource(module)).body
+    targets = [t for node in tree if isinstance(node, ast.Assign) for t in node.targets]
+    names = {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+    return names | {node.name for node in tree if isinstance(node, ast.FunctionDef)}
 
 
-def test_the_short_logarithm_is_numpys_to_seven_digits():
-    rng = np.random.default_rng(0)
-    values = np.exp(np.r_[rng.uniform(-80, 80, 500), rng.normal(size=500)]).astype(np.float32)
-    ours = [indicators._log_32(x) for x in values]
-    np.testing.assert_allclose(ours, np.log(values.astype(np.float64)), rtol=1.2e-7, atol=1.2e-7)
+def test_every_file_of_a_family_is_in_the_order_once():
+    files = {path.stem for path in Path(families.__path__[0]).glob("[!_]*.py")}
+    named = [family.compute.__module__.rpartition(".")[2] for family in families.FAMILIES]
+    assert sorted(named) == sorted(files)
 
 
-def test_sine_and_cosine_are_numpys():
-    halves = np.random.default_rng(0).uniform(-np.pi / 2, np.pi / 2, 1_000).astype(np.float32)
-    sine, cosine = np.empty((2, 1_000), dtype=np.float32)
-    indicators.turns_nb(halves, sine, cosine)
-    angles = 2 * halves.astype(np.float64) + np.pi
-    np.testing.assert_allclose(sine, np.sin(angles), rtol=0, atol=3e-7)
-    np.testing.assert_allclose(cosine, np.cos(angles), rtol=0, atol=3e-7)
+NEW_FAMILY = """
+from convnext_vbt.learning.features.family import Family
+from convnext_vbt.learning.features.series import change
+
+FAMILY = Family(warmups={"double_step": 2}, compute=lambda bars: [change(bars.close, 2)])
+"""
+
+
+def test_a_family_is_added_by_a_file_and_the_line_that_names_it(tmp_path):
+    source = Path(convnext_vbt.__file__).parent
+    copied = shutil.copytree(
+        source, tmp_path / source.name, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    folder = copied / "learning/features/families"
+    (folder / "double.py").write_text(NEW_FAMILY)
+    order = (folder / "__init__.py").read_text()
+    order = order.replace("import (", "import (\n    double,", 1)
+    (folder / "__init__.py").write_text(
+        order.replace("(\n    returns.F", "(double.FAMILY, returns.F")
+    )
+    program = (
+        "import convnext_vbt as cv; from convnext_vbt.learning.features import ALL_FEATURES; "
+        "bars = cv.load_bars('simulated:seed=0,bars=100'); print(ALL_FEATURES[0]); "
+        "made = cv.compute_features(bars, names=['double_step']); "
+        "print(made.warmup, (made.values[2:, 0, 0] == (bars.close[2:] - bars.close[:-2])[:, 0]"
+        ".astype('float32')).all())"
+    )
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    printed = subprocess.run(
+        [sys.executable, "-c", program], env=env, check=True, capture_output=True, text=True
+    ).stdout
+    assert printed.split() == ["double_step", "2", "True"]
 
 
 def test_windows_forget_a_shock_completely():
@@ -95,7 +132,7 @@ def test_windows_forget_a_shock_completely():
     }  # fmt: skip
     features = by_name(frame, tuple(middle))
     for name, value in middle.items():
-        assert (features[name][300 + indicators.LOOKBACK :] == value).all(), name
+        assert (features[name][300 + WEEK :] == value).all(), name
     assert features["volume_zscore_24"][300] > 4
 
 

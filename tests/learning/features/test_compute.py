@@ -7,9 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.pandas_features import pandas_features
-from convnext_vbt.learning.features import ALL_FEATURES, Features, _room, compute_features
-from convnext_vbt.learning.indicators import BLOCK
-from convnext_vbt.learning.streaming import PIECE
+from convnext_vbt.learning.features import ALL_FEATURES, Features, compute, compute_features
 from convnext_vbt.market.bars import Bars
 from tests.learning.markets import garbage_after, random_bars, random_frame, random_panel
 
@@ -43,7 +41,7 @@ def test_about_thirty_features_with_one_warm_up():
 
 @pytest.mark.parametrize("name", ALL_FEATURES)
 def test_each_feature_alone_equals_pandas_from_its_own_warm_up_on(name):
-    frame = random_frame(num_bars=BLOCK + 600, seed=2)
+    frame = random_frame(num_bars=1_600, seed=2)
     features = compute_features(Bars.from_frame(frame), names=[name])
     expected = pandas_features(frame)[name].to_numpy()
     assert np.isnan(features.values[: features.warmup]).all()
@@ -66,9 +64,9 @@ def test_a_symbol_with_gaps_is_walked_over_its_present_bars():
         assert np.isnan(features.values[~present, n]).all()
 
 
-@pytest.mark.parametrize("first", [10 * PIECE, 10 * PIECE + 13])  # in place, and put there later
-def test_a_symbol_that_starts_late_and_ends_early_is_walked_alone(first):
-    frame, other = (random_frame(num_bars=2 * BLOCK + 400, seed=seed) for seed in (4, 5))
+def test_a_symbol_that_starts_late_and_ends_early_is_walked_alone():
+    first = 333
+    frame, other = (random_frame(num_bars=2_400, seed=seed) for seed in (4, 5))
     features = compute_features(Bars.from_frames({"A": frame, "B": other[first:-70]}))
     alone = compute_features(Bars.from_frame(other[first:-70]))
     np.testing.assert_array_equal(features.values[first:-70, 1], alone.values[:, 0])
@@ -77,13 +75,23 @@ def test_a_symbol_that_starts_late_and_ends_early_is_walked_alone(first):
     assert np.isfinite(features.values[features.warmup :, 0]).all()
 
 
-@pytest.mark.parametrize(("num_bars", "start"), [(70, 4 * PIECE), (700_001, 2 * 2**20)])
-def test_rows_are_whole_pieces_and_large_results_begin_at_a_large_page(num_bars, start):
-    room = _room(1, 3, num_bars)
-    assert room.shape == (1, 3, -(-num_bars // PIECE) * PIECE)
-    assert room.ctypes.data % start == 0
-    last = room.base.ctypes.data + room.base.nbytes
-    assert last >= -(-(room.ctypes.data + room.nbytes) // start) * start
+def test_each_feature_of_a_symbol_lies_in_one_row_of_memory():
+    values = compute_features(random_panel(num_bars=1_500, num_symbols=2, seed=4)).values
+    assert values.transpose(1, 2, 0).flags.c_contiguous
+
+
+@pytest.mark.parametrize("num_bars", [5_000, 5_001, compute.MEMORY + 2_000, compute.MEMORY + 2_001])
+def test_a_history_worked_in_chunks_is_that_worked_at_once(num_bars, monkeypatch):
+    panel = random_panel(num_bars=num_bars, num_symbols=2, seed=12, missing=0.01)
+    whole = compute_features(panel)
+    monkeypatch.setattr(compute, "CHUNK", 1_000)
+    chunks = compute_features(panel)
+    assert len(panel) > compute.MEMORY + 1_000  # more than one
+    np.testing.assert_allclose(chunks.values, whole.values, rtol=2e-7, atol=2e-7)
+    without_memory = [whole.names.index(name) for name in OF_WINDOWS]
+    np.testing.assert_array_equal(
+        chunks.values[:, :, without_memory], whole.values[:, :, without_memory]
+    )
 
 
 def test_the_order_asked_for_is_the_order_given():
@@ -116,6 +124,15 @@ def test_bars_after_t_leave_features_up_to_t_bit_identical(quick, t, seed):
     assert np.isfinite(before.values[t]).any()
 
 
+def test_chunks_are_causal_too(monkeypatch):
+    monkeypatch.setattr(compute, "CHUNK", 500)
+    panel = random_panel(num_bars=compute.MEMORY + 1_100, num_symbols=2, seed=3)
+    before = compute_features(panel).values
+    for t in (compute.MEMORY + 400, compute.MEMORY + 499, compute.MEMORY + 700):
+        after = compute_features(garbage_after(panel, t, t)).values
+        assert before[: t + 1].tobytes() == after[: t + 1].tobytes()
+
+
 def test_the_slowest_features_are_causal_too():
     panel = random_panel(num_bars=1_500, num_symbols=2, seed=9)
     before = compute_features(panel).values
@@ -146,8 +163,8 @@ def test_a_later_start_of_history_is_forgotten_after_the_warm_up(start):
 
 
 @pytest.mark.parametrize("start", [1, 7, 16, 1_000])
-def test_where_the_kernels_blocks_start_does_not_matter(start):
-    bars = random_bars(num_bars=2 * BLOCK + 500, seed=12)
+def test_what_is_of_a_window_does_not_depend_on_where_the_history_starts(start):
+    bars = random_bars(num_bars=2_500, seed=12)
     whole = compute_features(bars, names=OF_WINDOWS)
     later = compute_features(bars.rows(start, len(bars) - start), names=OF_WINDOWS)
     np.testing.assert_array_equal(
