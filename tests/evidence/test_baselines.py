@@ -12,6 +12,9 @@ from tests.evidence.markets import make_bars, make_predictions, make_sweep
 pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 
 
+NAMES = {"convnext": "the network", "logistic": "logistic regression"}
+
+
 @pytest.fixture(scope="module")
 def results():
     bars = make_bars()
@@ -42,7 +45,7 @@ def test_each_is_held_against_the_first_on_the_same_days(results):
 
 def test_a_baseline_that_did_better_is_called_so(results):
     row = compare(results).table.loc["logistic"]
-    said = compare(results).sentences
+    said = compare(results, names=NAMES).sentences
     assert len(said) == 2
     assert said[0] == (
         f"Logistic regression did better than the network by {row['difference']:.2f} of Sharpe "
@@ -50,7 +53,7 @@ def test_a_baseline_that_did_better_is_called_so(results):
     )
     assert said[1].startswith("Mine did better than the network by")
     turned = {"logistic": results["logistic"], "convnext": results["convnext"]}
-    assert compare(turned).sentences == said[:1]
+    assert compare(turned, names=NAMES).sentences == said[:1]
     assert compare(turned).table.loc["convnext", "difference"] == pytest.approx(-row["difference"])
 
 
@@ -94,7 +97,7 @@ def test_a_baseline_that_did_better_is_called_so(results):
 def test_sentences(difference, sentence):
     sharpe, low, high = difference
     found = Difference(sharpe=sharpe, low=low, high=high, num_days=9)
-    assert _sentence("boosting", "convnext", found) == sentence
+    assert _sentence("gradient boosting", "the network", found) == sentence
 
 
 @pytest.mark.parametrize(
@@ -130,14 +133,15 @@ def test_sentences(difference, sentence):
 def test_what_the_network_adds_to_its_base(difference, sentence):
     sharpe, low, high = difference
     found = Difference(sharpe=sharpe, low=low, high=high, num_days=9)
-    assert _addition("logistic", "convnext", found) == sentence
+    assert _addition("logistic regression", "the network", found) == sentence
 
 
 def test_only_the_base_is_what_something_is_added_to(results):
-    found = compare(results, base="logistic")
+    found = compare(results, base="logistic", names=NAMES)
     assert found.base == "logistic"
     assert "logistic regression that it stands on" in found.sentences[0]
-    assert found.sentences[1] == compare(results).sentences[1]
+    assert found.sentences[1] == compare(results, names=NAMES).sentences[1]
+    assert found.names == NAMES | {"mine": "mine"}
 
 
 def test_what_cannot_be_compared_is_refused(results):

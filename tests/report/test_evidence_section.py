@@ -23,6 +23,7 @@ from tests.report.markets import FIXED, Page, make_bars, make_sweep, quick_rende
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
 TRIALS = Trials(num_runs=5, num_rules=40, variance=0.003)
+NAMES = {"convnext": "the network", "logistic": "logistic regression"}
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +238,8 @@ def test_a_panel_is_one_account():
 
 def test_baselines_stand_beside_the_network(small, page):
     other = make_sweep(bars=small.bars, threshold=["q0.50", "q0.60"], risk=0.01)
-    found = compare({"convnext": small, "logistic": other}, preset=Preset(risk=0.01))
+    results = {"convnext": small, "logistic": other}
+    found = compare(results, preset=Preset(risk=0.01), names=NAMES)
     text = quick_render(small, baselines=found)
     assert html.escape(found.sentences[0].replace(" -", " −")) in text
     table = text[text.index("Table of baselines") :].partition("</table>")[0]
@@ -253,16 +255,13 @@ def test_a_network_that_added_nothing_is_said_to_be_its_base_alone(small):
     made = small.predictions
     fits = tuple(replace(fit, epochs=0 if fit.number == 1 else 7) for fit in made.fits)
     idle = replace(small, predictions=replace(made, fits=fits))
-    on_base = compare(
-        {"convnext": idle, "logistic": small}, base="logistic", preset=Preset(risk=0.01)
-    )
+    results, preset = {"convnext": idle, "logistic": small}, Preset(risk=0.01)
+    on_base = compare(results, base="logistic", preset=preset, names=NAMES)
     text = quick_render(idle, baselines=on_base)
     assert text.count("<td>0: logistic regression alone") == 1
     assert "The network stands on logistic regression: its probabilities start" in text
     assert "adds nothing to the logistic regression that it stands on" in text
-    apart = quick_render(
-        idle, baselines=compare({"convnext": idle, "logistic": small}, preset=Preset(risk=0.01))
-    )
+    apart = quick_render(idle, baselines=compare(results, preset=preset, names=NAMES))
     assert "alone" not in apart[apart.index("Scores of each split") :].partition("</table>")[0]
     assert "stands on" not in apart
 

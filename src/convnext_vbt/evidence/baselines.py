@@ -19,14 +19,6 @@ from convnext_vbt.evidence.headline import Headline, headline_of
 from convnext_vbt.evidence.selection import USUAL, Preset
 from convnext_vbt.trading.sweep import SweepResult
 
-NAMES = {
-    "convnext": "the network",
-    "logistic": "logistic regression",
-    "boosting": "gradient boosting",
-    "majority": "the class prior",
-}
-"""How sentences call the kinds of `model.kind`; other names stand as they are."""
-
 FIGURES = ("total_return", "cagr", "max_drawdown", "sharpe", "sharpe_low", "sharpe_high", "trades")
 
 
@@ -40,6 +32,8 @@ class Comparison:
     number of UTC days. The first row's differences are NaN."""
     sentences: tuple[str, ...]
     """What that says, a sentence for each strategy but the first."""
+    names: Mapping[str, str]
+    """How sentences call each strategy."""
     base: str | None = None
     """The strategy that the first one stands on: what it differs by is what the first one adds."""
 
@@ -50,19 +44,21 @@ def compare(
     preset: Preset = USUAL,
     base: str | None = None,
     known: Mapping[str, Headline] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Compare the headlines of sweeps by name, all traded by one `preset`.
 
     All must have been traded over the same bars and test ranges. `base` is the name of the one
     that the first stands on, as a network on logistic regression. Differences are those of
     `difference.sharpe_difference`: both strategies drawn on the same days. `known` are headlines by
-    `preset` that are there already.
+    `preset` that are there already; `names` say how sentences call a strategy, if not as it is.
 
     Raises `ValueError` for fewer than two sweeps and for sweeps of different ranges.
     """
     _check(results)
     there = known or {}
     heads = {name: there.get(name) or headline_of(res, preset) for name, res in results.items()}
+    called = {name: name for name in results} | dict(names or {})
     first, *others = heads
     rows = {first: _row(heads[first], None)}
     sentences = []
@@ -75,9 +71,9 @@ def compare(
         )
         rows[name] = _row(heads[name], difference)
         sentence = _addition if name == base else _sentence
-        sentences.append(sentence(name, first, difference))
+        sentences.append(sentence(called[name], called[first], difference))
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
-    return Comparison(table=table, sentences=tuple(sentences), base=base)
+    return Comparison(table=table, sentences=tuple(sentences), names=called, base=base)
 
 
 def _row(head: Headline, difference: Difference | None) -> dict[str, float]:
@@ -93,15 +89,14 @@ def _row(head: Headline, difference: Difference | None) -> dict[str, float]:
 
 
 def _sentence(name: str, first: str, difference: Difference) -> str:
-    text = difference_sentence(NAMES.get(name, name), NAMES.get(first, first), difference)
+    text = difference_sentence(name, first, difference)
     return text[:1].upper() + text[1:]
 
 
-def _addition(base: str, first: str, difference: Difference) -> str:
+def _addition(part: str, whole: str, difference: Difference) -> str:
     """What the first strategy adds to the one that it stands on; `difference` is base less it."""
     if math.isnan(difference.sharpe):
-        return _sentence(base, first, difference)
-    whole, part = NAMES.get(first, first), NAMES.get(base, base)
+        return _sentence(part, whole, difference)
     if difference.sharpe == 0.0:
         text = (
             f"{whole} adds nothing to the {part} that it stands on: the Sharpe ratio is the same."

@@ -30,6 +30,7 @@ from convnext_vbt.evidence.nulls import draw_nulls
 from convnext_vbt.evidence.nulls.null import Case, Null
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.learning.labels import labels_for
+from convnext_vbt.learning.models import kind_of
 from convnext_vbt.learning.settings import ModelConfig
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.directory import read_manifest, update_manifest
@@ -107,6 +108,7 @@ def compare_baselines(
         preset=config.preset,
         known={model.kind: head},
         base=model.base if model.kind == "convnext" and model.base in results else None,
+        names={kind: kind_of(kind).name for kind in results},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from convnext_vbt.evidence.baselines import NAMES, Comparison
+from convnext_vbt.evidence.baselines import Comparison
 from convnext_vbt.report.formats import FIGURE, format_interval, format_number
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
@@ -38,7 +38,7 @@ def baseline_context(baselines: Comparison) -> dict[str, Any]:
         known = math.isfinite(given["difference"])
         rows.append(
             [
-                NAMES.get(name, name),
+                baselines.names[name],
                 *(
                     format_number(given[key], FIGURE[key].kind, trades=trades)
                     for key in _BASELINE_FIGURES
@@ -54,5 +54,5 @@ def baseline_context(baselines: Comparison) -> dict[str, Any]:
     return {
         "baseline_rows": rows,
         "baseline_sentences": baselines.sentences,
-        "baseline_base": NAMES.get(baselines.base or "", ""),
+        "baseline_base": baselines.names[baselines.base] if baselines.base else "",
     }

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.evidence.accounts import SplitFigures
-from convnext_vbt.evidence.baselines import NAMES
 from convnext_vbt.evidence.headline import Headline
 from convnext_vbt.evidence.views import View
 from convnext_vbt.predictions import Predictions, Split, SplitFit
@@ -88,7 +87,7 @@ def content(inputs: Inputs, _: Pool) -> Content:
     evidence, preds = inputs.evidence, inputs.result.predictions
     found, intervals = evidence.headline.splits, evidence.split_intervals
     baselines = evidence.baselines
-    base = NAMES.get(baselines.base or "", "") if baselines else ""
+    base = baselines.names[baselines.base] if baselines and baselines.base else ""
     figures = {}
     if preds.splits:
         figures["split_sharpes"] = split_figure(inputs.split_labels, found.sharpes, intervals)
