@@ -8,6 +8,7 @@ import pytest
 
 import convnext_vbt as cv
 from convnext_vbt.errors import ConfigError, DataError, UserCodeError
+from convnext_vbt.evidence.nulls import NULLS
 from convnext_vbt.learning import walkforward
 from convnext_vbt.runs import run as pipeline
 from convnext_vbt.runs.bars import read_bars
@@ -342,4 +343,7 @@ def test_full_evidence_trains_the_nulls_and_boosting_too(tmp_path, monkeypatch):
     said = done.metrics["sentences"]
     assert said[0].startswith("The 2 networks of the ensemble would have had headline Sharpe")
     page = done.report.read_text().replace("−", "-")
-    assert all(sentence in page for sentence in said)
+    assert said[0] in page
+    assert list(done.metrics["nulls"]) == [test.name for test in NULLS]
+    assert all(f"<h3>{test.question}</h3>" in page for test in NULLS)
+    assert len(said) == 1 + len(done.metrics["retrained_nulls"])

@@ -69,6 +69,11 @@ class Grid:
         """The level that a heatmap has up."""
         return "risk"
 
+    @property
+    def thresholds(self) -> tuple[Any, ...]:
+        """The swept thresholds; none of a user's rule without such a level."""
+        return self.level("threshold") if "threshold" in self.names else ()
+
     def level(self, name: str) -> tuple[Any, ...]:
         """The values of a level."""
         return self.values[self.names.index(name)]

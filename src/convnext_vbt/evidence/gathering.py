@@ -29,14 +29,15 @@ from convnext_vbt.evidence.cells import Cells, look_into
 from convnext_vbt.evidence.concerns import Concerns, concerns
 from convnext_vbt.evidence.confidence import threshold_range
 from convnext_vbt.evidence.costs import CostPoint, cost_points
-from convnext_vbt.evidence.hindsight import compared_returns
+from convnext_vbt.evidence.headline import Headline
+from convnext_vbt.evidence.hindsight import Hindsight, compared_returns
 from convnext_vbt.evidence.measures import growth_rate, log_growth, sharpe_interval
 from convnext_vbt.evidence.model import ModelScores
 from convnext_vbt.evidence.nulls.null import Null
 from convnext_vbt.evidence.overfitting import rank_transfer
 from convnext_vbt.evidence.returns import Fan, bootstrap_fan, months_of, rolling_days
 from convnext_vbt.evidence.scores import score_splits
-from convnext_vbt.evidence.selection import Preset
+from convnext_vbt.evidence.selection import Preset, Selection
 from convnext_vbt.evidence.sweep_table import Plateaus, plateaus, table
 from convnext_vbt.evidence.verdict import Assessment, assess
 from convnext_vbt.evidence.views import Lines, View
@@ -147,11 +148,10 @@ def gather(
     if assessment is None:
         risk = None if cells.fixed is None else cells.grid.cell(cells.fixed)["risk"]
         assessment = assess(res, preset=Preset(risk=risk), cells=cells)
-    head, best = assessment.headline, assessment.hindsight
+    head, preds, year = assessment.headline, res.predictions, res.bars.days_per_year
     account = head.selection.account
     days = daily(account).days
-    rows = table(res, cells, assessment.trials)
-    overfitting = best.overfitting
+    figures = table(res, cells, assessment.trials)
     return Evidence(
         result=res,
         assessment=assessment,
@@ -159,32 +159,25 @@ def gather(
         baselines=baselines,
         sharpe_by_seed=sharpe_by_seed,
         cells=cells,
-        table=rows,
-        plateaus=plateaus(rows, cells.grid),
+        table=figures,
+        plateaus=plateaus(figures, cells.grid),
         days=days,
         rolling_at=rolling_days(len(days)),
         months=months_of(account.index),
         headline=View.of(account, res, ranges=cells.ranges, deciles=cells.deciles),
         headline_figures=_headline_figures(res, assessment),
-        split_intervals=split_intervals(account, cells.ranges, res.bars.days_per_year),
+        split_intervals=split_intervals(account, cells.ranges, year),
         fan=bootstrap_fan(daily_returns(account)),
-        by_symbol=figures_by_symbol(head.selection.simulation)
-        if len(account.symbols) > 1
-        else None,
+        by_symbol=_by_symbol(head.selection),
         random_figures=_random_figures(res, assessment),
         holdings=_holdings(res, cells, assessment),
         costs=cost_points(res, head, {1: account, 2: assessment.doubled_costs}),
-        ranks=rank_transfer(compared_returns(res)) if len(overfitting.logits) else np.zeros((0, 2)),
-        deflated_headline=_deflation(head.sharpe, head.num_trials, head.variance, head.dsr, res),
-        deflated_best=_deflation(best.sharpe, best.num_trials, best.variance, best.dsr, res)
-        if best.cell
-        else None,
-        split_scores=None if labels is None else score_splits(res.predictions, labels),
-        model=None if labels is None else ModelScores.of(res.predictions, labels),
-        threshold_ranges=[
-            threshold_range(res.predictions, value)
-            for value in (cells.grid.level("threshold") if "threshold" in cells.grid.names else ())
-        ],
+        ranks=_ranks(res, assessment.hindsight),
+        deflated_headline=_deflation(head, head.variance, year),
+        deflated_best=_deflated_best(assessment.hindsight, year),
+        split_scores=None if labels is None else score_splits(preds, labels),
+        model=None if labels is None else ModelScores.of(preds, labels),
+        threshold_ranges=[threshold_range(preds, one) for one in cells.grid.thresholds],
         concerns=concerns(res, account),
     )
 
@@ -239,14 +232,27 @@ def _holdings(res: SweepResult, cells: Cells, assessment: Assessment) -> tuple[H
     return tuple(out)
 
 
-def _deflation(
-    sharpe: float, num_trials: int, variance: float, dsr: float, res: SweepResult
-) -> Deflation:
-    expected = float(stats.expected_maximum_sharpe(num_trials, variance))
+def _by_symbol(selection: Selection) -> pd.DataFrame | None:
+    several = len(selection.account.symbols) > 1
+    return figures_by_symbol(selection.simulation) if several else None
+
+
+def _ranks(res: SweepResult, best: Hindsight) -> np.ndarray:
+    if not len(best.overfitting.logits):
+        return np.zeros((0, 2))
+    return rank_transfer(compared_returns(res))
+
+
+def _deflated_best(best: Hindsight, days_per_year: int) -> Deflation | None:
+    return _deflation(best, best.variance, days_per_year) if best.cell else None
+
+
+def _deflation(of: Headline | Hindsight, variance: float, days_per_year: int) -> Deflation:
+    expected = float(stats.expected_maximum_sharpe(of.num_trials, variance))
     return Deflation(
-        sharpe=sharpe,
-        num_trials=num_trials,
+        sharpe=of.sharpe,
+        num_trials=of.num_trials,
         variance=variance,
-        expected=expected * math.sqrt(res.bars.days_per_year),
-        dsr=dsr,
+        expected=expected * math.sqrt(days_per_year),
+        dsr=of.dsr,
     )

@@ -136,7 +136,7 @@ def _page(inputs: Inputs, pool: Pool, series: list[dict[str, Any]], *, title: st
         data=data,
         pool=markup(pool.text()),
         title=title,
-        subtitle=_subtitle(inputs.result),
+        subtitle=_subtitle(inputs.evidence),
         simulated=inputs.simulated,
         header=[text for section, text in fragments if section.in_header],
         sections=[text for section, text in fragments if not section.in_header],
@@ -226,11 +226,12 @@ def _symbols(res: SweepResult) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{len(names)} symbols"
 
 
-def _subtitle(res: SweepResult) -> str:
+def _subtitle(evidence: Evidence) -> str:
+    res = evidence.result
     start, stop = res.window
     index = res.bars.index[start:stop]
     splits = len(res.predictions.splits)
     count = f" · {splits} walk-forward split{'s' * (splits != 1)}" if splits else ""
-    number = len(res.account_metrics)
+    number = evidence.concerns.cells
     cells = f"{number:,} cell{'s' * (number != 1)}"
     return f"Out of sample from {format_day(index[0])} to {format_day(index[-1])}{count} · {cells}"

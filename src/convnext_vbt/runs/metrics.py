@@ -45,17 +45,22 @@ def summarize(evidence: Evidence, cell: Mapping[str, Any]) -> dict[str, Any]:
     return summary
 
 
-def sentences(evidence: Evidence) -> list[str]:
-    """What the single networks and the nulls beside the verdict's say, in words."""
-    said, head = [], evidence.assessment.headline
-    if evidence.sharpe_by_seed:
-        each = ", ".join(f"{sharpe:.2f}" for sharpe in evidence.sharpe_by_seed)
-        said.append(
-            f"The {len(evidence.sharpe_by_seed)} networks of the ensemble would have had headline "
-            f"Sharpe ratios of {each} alone; together {head.sharpe:.2f}."
-        )
+def network_sentences(evidence: Evidence) -> list[str]:
+    """What an ensemble's networks would have earned alone, in words; nothing of a single one."""
+    if not evidence.sharpe_by_seed:
+        return []
+    each = ", ".join(f"{sharpe:.2f}" for sharpe in evidence.sharpe_by_seed)
+    text = (
+        f"The {len(evidence.sharpe_by_seed)} networks of the ensemble would have had headline "
+        f"Sharpe ratios of {each} alone; together {evidence.assessment.headline.sharpe:.2f}."
+    )
+    return [text]
+
+
+def _null_sentences(evidence: Evidence) -> list[str]:
+    """What the nulls beside the verdict's say, in words."""
     others = (pair for pair in shown(evidence.nulls) if pair[0] is not RANDOM_SIDES)
-    return [*said, *(test.sentence(null) for test, null in others)]
+    return [test.sentence(null) for test, null in others]
 
 
 def strategy_cell(config: Config, result: SweepResult) -> dict[str, Any]:
@@ -92,7 +97,7 @@ def _others(evidence: Evidence) -> dict[str, Any]:
             for test, null in retrained
         },
         "sharpe_by_seed": list(evidence.sharpe_by_seed),
-        "sentences": sentences(evidence),
+        "sentences": [*network_sentences(evidence), *_null_sentences(evidence)],
     }
 
 
@@ -229,11 +234,12 @@ def _drawdown(fall: Drawdown, index: pd.DatetimeIndex) -> dict[str, Any]:
 
 
 def _model(evidence: Evidence) -> dict[str, Any] | None:
-    model, deciles, grid = evidence.model, evidence.cells.deciles, evidence.cells.grid
-    thresholds = grid.level("threshold") if "threshold" in grid.names else ()
+    model, deciles = evidence.model, evidence.cells.deciles
     facts: dict[str, Any] = {
         "deciles": [] if deciles is None else deciles.table.to_dict("records"),
-        "thresholds": dict(zip(map(str, thresholds), evidence.threshold_ranges, strict=True)),
+        "thresholds": dict(
+            zip(map(str, evidence.cells.grid.thresholds), evidence.threshold_ranges, strict=True)
+        ),
     }
     if model is None:
         return facts

@@ -41,7 +41,7 @@ from convnext_vbt.runs.directory import (
     write_manifest,
 )
 from convnext_vbt.runs.evidence import gather_evidence
-from convnext_vbt.runs.metrics import sentences, strategy_cell, summarize
+from convnext_vbt.runs.metrics import network_sentences, strategy_cell, summarize
 from convnext_vbt.runs.strategy import make_sweep, prepare, walk
 from convnext_vbt.runs.user_code import code_sha256
 from convnext_vbt.storage import (
@@ -239,7 +239,7 @@ def _sweep_and_report(
         directory / "report.html",
         title=config.name,
         provenance=_provenance(config, bars),
-        caveats=sentences(evidence),
+        caveats=network_sentences(evidence),
     )
     code = code_sha256(config.rule.file)
     update_manifest(
