@@ -92,8 +92,8 @@ def test_unequal_terms_are_named(whole, later):
     costly = contender("costly", make_sweep(risk=0.01, fees=0.001))
     (text,) = compare_runs([whole, costly]).unequal
     assert text == (
-        "costs: whole paid 5 bp of fees and 2 bp of slippage a side, costly 10 bp of fees and "
-        "2 bp of slippage a side"
+        "costs: whole paid 5 bp of fees and 2 bp of slippage per side, costly 10 bp of fees and "
+        "2 bp of slippage per side"
     )
     bars = make_bars("ETH/USDT")
     found = compare_runs([whole, contender("ether", make_sweep(bars=bars, risk=0.01))])
@@ -104,7 +104,7 @@ def test_unequal_terms_are_named(whole, later):
     close[2_000] = np.sqrt(bars.high[2_000] * bars.low[2_000])
     restated = contender("restated", make_sweep(bars=replace(bars, close=close), risk=0.01))
     (text,) = compare_runs([whole, restated]).unequal
-    assert "the bars of restated are not those of whole" in text
+    assert "whole and restated have different bars over their common dates" in text
     page = render_comparison(compare_runs([whole, restated]))
     assert "These runs are not on equal terms" in page
     assert "These runs are not on equal terms" not in render_comparison(

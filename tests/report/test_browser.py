@@ -87,21 +87,21 @@ class Visit:
         self.context.close()
 
 
-DESK = {"width": 1400, "height": 900}
+WIDE = {"width": 1400, "height": 900}
 START = {**FIXED, "stop_multiple": 1.0, "view": "headline", "scale": "linear", "costs": "net"}
 
 
 @pytest.fixture(scope="module")
 def opened(browser, address):
-    """The page on a desk: drawing it takes seconds, so that one serves many tests."""
-    with Visit(browser, address, viewport=DESK) as visit:
+    """The page on a wide screen: drawing it takes seconds, so that one serves many tests."""
+    with Visit(browser, address, viewport=WIDE) as visit:
         assert visit.requests == [address]
         assert visit.complaints == []
         yield visit
 
 
 @pytest.fixture
-def desk(opened):
+def wide(opened):
     """The same page with everything chosen as it was when it was opened."""
     opened.page.evaluate(
         """start => new Promise(done => {
@@ -127,83 +127,83 @@ def expected(res, name, **cell):
     return formats.format_number(float(metrics[name]), kind, trades=float(metrics["trades"]))
 
 
-def test_it_draws_without_a_request_or_a_complaint(res, desk):
-    assert desk.page.locator(".chart.js-plotly-plot").count() >= 17
-    blank = desk.page.locator(".chart.blank").evaluate_all("nodes => nodes.map(n => n.id)")
+def test_it_draws_without_a_request_or_a_complaint(res, wide):
+    assert wide.page.locator(".chart.js-plotly-plot").count() >= 17
+    blank = wide.page.locator(".chart.blank").evaluate_all("nodes => nodes.map(n => n.id)")
     assert blank == ["chart-rolling"]  # 62 days
-    assert desk.page.locator("#chart-heatmap .heatmaplayer image").count() == 1
+    assert wide.page.locator("#chart-heatmap .heatmaplayer image").count() == 1
     for name in formats.FIGURE:
         if name in res.metrics:
-            assert desk.figure(name) == expected(res, name, **FIXED)
-            assert desk.figure(name) == desk.page.text_content(f'[data-figure="{name}"] .fixed')
-    head = desk.last("headline: growth")
-    assert formats.format_number(head - 1, "percent") == desk.page.text_content(
+            assert wide.figure(name) == expected(res, name, **FIXED)
+            assert wide.figure(name) == wide.page.text_content(f'[data-figure="{name}"] .fixed')
+    head = wide.last("headline: growth")
+    assert formats.format_number(head - 1, "percent") == wide.page.text_content(
         '[data-figure="total_return"] .headline'
     )
-    rules = desk.page.evaluate(
+    rules = wide.page.evaluate(
         "document.getElementById('chart-rules').data.map(trace => trace.y.length)"
     )
     assert rules == [4] * 4
-    desk.page.click("#heatmap-details summary")
-    desk.page.wait_for_selector("#heatmap-table tbody tr")
-    assert desk.page.locator("#heatmap-table tbody tr").count() == 3
-    desk.page.click("#equity-details summary")
-    desk.page.wait_for_selector("#equity-table tbody tr")
-    assert desk.page.locator("#equity-table tbody tr").count() >= 2
-    desk.page.emulate_media(color_scheme="dark")
-    desk.until(
+    wide.page.click("#heatmap-details summary")
+    wide.page.wait_for_selector("#heatmap-table tbody tr")
+    assert wide.page.locator("#heatmap-table tbody tr").count() == 3
+    wide.page.click("#equity-details summary")
+    wide.page.wait_for_selector("#equity-table tbody tr")
+    assert wide.page.locator("#equity-table tbody tr").count() >= 2
+    wide.page.emulate_media(color_scheme="dark")
+    wide.until(
         "getComputedStyle(document.querySelector('#chart-equity .legendtext')).fill"
         " === 'rgb(221, 227, 234)'"
     )
-    assert desk.requests == []
+    assert wide.requests == []
 
 
-def test_a_click_on_the_heatmap_selects_and_the_address_remembers(res, desk):
+def test_a_click_on_the_heatmap_selects_and_the_address_remembers(res, wide):
     cell = {"threshold": "q0.70", "risk": 0.02, "stop_multiple": 1.0}
-    plot = desk.page.locator("#chart-heatmap .nsewdrag").first
+    plot = wide.page.locator("#chart-heatmap .nsewdrag").first
     plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
-    desk.page.mouse.click(box["x"] + box["width"] / 8, box["y"] + box["height"] / 6)
-    desk.until("location.hash.includes('q0.70')")
-    desk.ready()
-    assert desk.figure("total_return") == expected(res, "total_return", **cell)
-    assert "hindsight" in desk.page.text_content("#selected-note")
-    drawn = desk.last("selected cell: growth")
+    wide.page.mouse.click(box["x"] + box["width"] / 8, box["y"] + box["height"] / 6)
+    wide.until("location.hash.includes('q0.70')")
+    wide.ready()
+    assert wide.figure("total_return") == expected(res, "total_return", **cell)
+    assert "hindsight" in wide.page.text_content("#selected-note")
+    drawn = wide.last("selected cell: growth")
     total = res.metrics.iloc[Grid.of(res.metrics).find(cell)]["total_return"]
     assert drawn == pytest.approx(1 + total, abs=5.1e-5)
     trades = res.simulation(**cell, symbol="BTC/USDT").trades
-    worst = desk.page.text_content("#trade-rows tr:first-child td:nth-child(11)")
+    worst = wide.page.text_content("#trade-rows tr:first-child td:nth-child(11)")
     assert worst == f"{trades['pnl'].min():,.2f}".replace("-", "−")
 
-    desk.page.reload()
-    desk.ready()
-    assert desk.figure("total_return") == expected(res, "total_return", **cell)
-    desk.page.select_option('[data-level="stop_multiple"]', "2.0")
-    assert desk.figure("trades") == expected(res, "trades", **cell | {"stop_multiple": 2.0})
-    desk.page.click("#reset")
-    assert desk.figure("cagr") == expected(res, "cagr", **FIXED)
+    wide.page.reload()
+    wide.ready()
+    assert wide.figure("total_return") == expected(res, "total_return", **cell)
+    wide.page.select_option('[data-level="stop_multiple"]', "2.0")
+    assert wide.figure("trades") == expected(res, "trades", **cell | {"stop_multiple": 2.0})
+    wide.page.click("#reset")
+    assert wide.figure("cagr") == expected(res, "cagr", **FIXED)
     typed = {**FIXED, "threshold": "q0.80", "stop_multiple": 1.0}
-    desk.page.evaluate("typed => { location.hash = typed; }", urlencode(typed))
-    desk.until("document.querySelector('[data-level=\"threshold\"]').value === 'q0.80'")
-    desk.ready()
-    assert desk.figure("cagr") == expected(res, "cagr", **typed)
+    wide.page.evaluate("typed => { location.hash = typed; }", urlencode(typed))
+    wide.until("document.querySelector('[data-level=\"threshold\"]').value === 'q0.80'")
+    wide.ready()
+    assert wide.figure("cagr") == expected(res, "cagr", **typed)
 
 
-def test_the_csv_holds_every_trade_of_the_account_in_view(res, desk):
+def test_the_csv_holds_every_trade_of_the_account_in_view(res, wide):
     head = assess(res, preset=Preset(risk=0.01), draws=1).headline.selection.simulation.trades
     cell = res.simulation(**FIXED, stop_multiple=1.0, symbol="BTC/USDT").trades
-    assert desk.page.text_content("#trade-count") == str(len(head))
+    assert wide.page.text_content("#trade-count") == str(len(head))
     for view, trades in (("headline", head), ("cell", cell)):
-        desk.page.locator("#trades .view").select_option(view)
-        with desk.page.expect_download() as download:
-            desk.page.click("#csv")
+        wide.page.locator("#trades .view").select_option(view)
+        with wide.page.expect_download() as download:
+            wide.page.click("#csv")
         rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
         assert len(rows) == len(trades)
         assert {row["symbol"] for row in rows} == {"BTC/USDT"}
         profit = sum(float(row["profit"]) for row in rows)
         assert profit == pytest.approx(trades["pnl"].sum(), abs=0.005 * len(trades))
         assert [float(row["entry_price"]) for row in rows] == trades["entry_price"].tolist()
-    assert "view=cell" in desk.page.evaluate("location.hash")
+    assert "view=cell" in wide.page.evaluate("location.hash")
 
 
 def test_a_phone_scrolls_in_one_direction_only(browser, address):
@@ -236,9 +236,13 @@ def test_a_day_with_one_trade(browser, tmp_path):
     with Visit(browser, write_report(res, tmp_path / "day.html").as_uri()) as visit:
         total = format_number(res.metrics["total_return"].iloc[0], "percent")
         said = visit.page.text_content("#verdict .sentence").replace("\u00a0", " ")
-        assert f"earned {total} in 1 day after costs (too few days for a Sharpe ratio)" in said
-        assert "in 1 trade that risks 1 % of the account." in said
-        assert "a year" not in visit.page.text_content("#verdict .tiles dt")
+        assert (
+            said
+            == "Thresholds were chosen walk-forward. Each trade risks up to 1 % of the account."
+        )
+        first = visit.page.text_content("#verdict .tiles dl >> nth=0")
+        assert f"Net return{total}in 1 day, too few for a CAGR" in "".join(first.split("  "))
+        assert "CAGR, net" not in first
         assert "too few days" in visit.page.text_content("#chart-rolling")
         assert visit.page.locator("#chart-equity .scatterlayer .point").count() == 6
         assert "Nothing to draw" not in visit.page.text_content("#equity .chart >> nth=0")
@@ -305,59 +309,59 @@ def test_both_formatters_write_the_same_text(browser):
     page.close()
 
 
-def test_tables_sort_by_click_and_by_key(desk):
+def test_tables_sort_by_click_and_by_key(wide):
     head = "#trades thead th:nth-child(11)"
 
     def profits():
-        texts = desk.page.locator("#trade-rows td:nth-child(11)").all_text_contents()
+        texts = wide.page.locator("#trade-rows td:nth-child(11)").all_text_contents()
         return [float(text.replace("−", "-").replace(",", "")) for text in texts]
 
-    table = desk.page.locator("#trades .scroll")
+    table = wide.page.locator("#trades .scroll")
     assert table.evaluate("node => node.scrollWidth <= node.clientWidth")  # no column cut off
     worst_first = profits()
     assert worst_first == sorted(worst_first)
-    desk.page.click(head + " button")
-    assert desk.page.get_attribute(head, "aria-sort") == "descending"
+    wide.page.click(head + " button")
+    assert wide.page.get_attribute(head, "aria-sort") == "descending"
     assert profits() == worst_first[::-1]
-    desk.page.focus(head + " button")
-    desk.page.keyboard.press("Enter")
-    assert desk.page.get_attribute(head, "aria-sort") == "ascending"
+    wide.page.focus(head + " button")
+    wide.page.keyboard.press("Enter")
+    assert wide.page.get_attribute(head, "aria-sort") == "ascending"
     assert profits() == worst_first
-    desk.page.select_option("#trade-order", "last")  # another table is in no order
-    assert desk.page.get_attribute(head, "aria-sort") == "none"
+    wide.page.select_option("#trade-order", "last")  # another table is in no order
+    assert wide.page.get_attribute(head, "aria-sort") == "none"
 
 
-def test_gross_gives_the_costs_back(res, desk):
-    desk.page.select_option("#costs-in", "gross")
-    desk.ready()
-    assert "costs=gross" in desk.page.evaluate("location.hash")
-    assert desk.page.is_visible("#gross-note")
+def test_gross_gives_the_costs_back(res, wide):
+    wide.page.select_option("#costs-in", "gross")
+    wide.ready()
+    assert "costs=gross" in wide.page.evaluate("location.hash")
+    assert wide.page.is_visible("#gross-note")
     cell = res.simulation(**FIXED, stop_multiple=1.0, symbol="BTC/USDT")
     side = 1 - 2 * cell.orders["side"]
     raw = cell.orders["price"] / (1 + side * 0.0002)
     slipped = cell.orders["size"] * abs(cell.orders["price"] - raw)
     total = (cell.equity[-1, 0] + (cell.orders["fees"] + slipped).sum()) / 10_000 - 1
-    assert desk.figure("total_return") == formats.format_number(total, "percent")
-    assert desk.figure("psr") == "–"
-    assert desk.last("selected cell: growth") == pytest.approx(1 + total, abs=5.1e-5)
-    desk.page.select_option("#costs-in", "net")
-    assert desk.figure("cagr") == expected(res, "cagr", **FIXED)
+    assert wide.figure("total_return") == formats.format_number(total, "percent")
+    assert wide.figure("psr") == "–"
+    assert wide.last("selected cell: growth") == pytest.approx(1 + total, abs=5.1e-5)
+    wide.page.select_option("#costs-in", "net")
+    assert wide.figure("cagr") == expected(res, "cagr", **FIXED)
 
 
-def test_a_selection_changes_every_chart_that_follows_it(desk):
+def test_a_selection_changes_every_chart_that_follows_it(wide):
     follows = ("monthly", "trade_returns", "holding", "excursions", "price", "deciles", "equity",
                "split_sharpes", "outlines", "heatmap", "frontier")  # fmt: skip
     shot = (
         "names => names.map(n => JSON.stringify([document.getElementById('chart-' + n).data,"
         " document.getElementById('chart-' + n).layout.shapes]))"
     )
-    before = desk.page.evaluate(shot, list(follows))
-    desk.page.select_option('[data-level="threshold"]', "q0.70")
-    desk.ready()
-    after = desk.page.evaluate(shot, list(follows))
+    before = wide.page.evaluate(shot, list(follows))
+    wide.page.select_option('[data-level="threshold"]', "q0.70")
+    wide.ready()
+    after = wide.page.evaluate(shot, list(follows))
     same = [n for n, a, b in zip(follows, before, after, strict=True) if a == b]
     assert same == []
-    assert "q0.70" in desk.page.text_content("#returns .whose")
+    assert "q0.70" in wide.page.text_content("#returns .whose")
 
 
 @pytest.mark.slow

@@ -83,7 +83,7 @@ def test_the_verdict_comes_before_everything_else(res, assessment, page):
     for value in (
         format_number(head.total_return, "percent"), format_number(head.sharpe, "ratio"),
         format_number(head.max_drawdown, "percent"), f"{head.trades:,}",
-        f"p = {assessment.random_sides.p_value:.3f}", "N = 5 strategies",
+        f"p = {assessment.random_sides.p_value:.3f}", "5 strategies tried",
     ):  # fmt: skip
         assert value in section, value
 
@@ -210,8 +210,8 @@ def test_the_histogram_counts_every_draw(page, assessment):
 def test_the_best_cell_is_called_what_it_is(page, assessment):
     text = words(page.text)
     assert "Best cell in hindsight" in text
-    assert "Nobody could have traded it" in text
-    assert "not the headline" in text
+    assert "It could not have been traded" in text
+    assert "the headline does not use it" in text
 
 
 def test_one_side_only_says_why_there_is_no_null():
@@ -245,25 +245,29 @@ def test_baselines_stand_beside_the_network(small, page):
     table = text[text.index("Table of baselines") :].partition("</table>")[0]
     row = found.table.loc["logistic"]
     assert "logistic regression" in table
-    for name, kind in (("cagr", "percent"), ("sharpe", "ratio"), ("difference", "ratio")):
+    for name, kind in (("cagr", "percent"), ("sharpe", "ratio")):
         assert f"<td>{format_number(row[name], kind)}</td>" in table
-    assert f"<td>{format_interval(row['difference_low'], row['difference_high'])}</td>" in table
+    # On the page it is the network minus the other.
+    assert f"<td>{format_number(-row['difference'], 'ratio')}</td>" in table
+    interval = format_interval(-row["difference_high"], -row["difference_low"])
+    assert f"<td>{interval}</td>" in table
+    assert "Base rates are one constant" not in text
     assert 'id="baselines"' not in page.text
 
 
-def test_a_network_that_added_nothing_is_said_to_be_its_base_alone(small):
+def test_a_network_that_added_nothing_is_marked(small):
     made = small.predictions
     fits = tuple(replace(fit, epochs=0 if fit.number == 1 else 7) for fit in made.fits)
     idle = replace(small, predictions=replace(made, fits=fits))
     results, preset = {"convnext": idle, "logistic": small}, Preset(risk=0.01)
     on_base = compare(results, base="logistic", preset=preset, names=NAMES)
     text = quick_render(idle, baselines=on_base)
-    assert text.count("<td>0: logistic regression alone") == 1
-    assert "The network stands on logistic regression: its probabilities start" in text
+    assert text.count("<td>0: network added nothing") == 1
+    assert "The network starts from the probabilities of logistic regression" in text
     assert "adds nothing to the logistic regression that it stands on" in text
     apart = quick_render(idle, baselines=compare(results, preset=preset, names=NAMES))
-    assert "alone" not in apart[apart.index("Scores of each split") :].partition("</table>")[0]
-    assert "stands on" not in apart
+    assert "network added nothing" not in apart
+    assert "The network starts from" not in apart
 
 
 def test_coverage_is_shown_where_there_are_conformal_sets(small, page):

@@ -46,26 +46,26 @@ def spiked(t):
     res = make_sweep(bars=replace(bars, high=high))
     simulation = res.simulation(**FIXED)
     notes = caveats_of(res, simulation, "the cell", num_rules=1, simulated=False)
-    return [note for note in notes if "beyond their neighbours" in note], simulation.trades
+    return [note for note in notes if "reversed at once" in note], simulation.trades
 
 
-def test_spikes_and_the_trades_that_met_them_are_told(res):
+def test_spikes_and_the_trades_that_met_them_are_named(res):
     trades = res.simulation(**FIXED).trades
     assert not [
         n
         for n in caveats_of(res, res.simulation(**FIXED), "x", num_rules=1, simulated=False)
-        if "neighbours" in n
+        if "reversed at once" in n
     ]
     long = trades[(trades["direction"] == 0) & (trades["exit_idx"] > trades["entry_idx"] + 2)][-1]
     (note,), made = spiked(long["entry_idx"] + 1)
     (met,) = made[made["exit_idx"] == long["entry_idx"] + 1]
     profit = f"{met['pnl']:,.2f}" if met["pnl"] < 100 else f"{met['pnl']:,.0f}"
-    assert note.startswith("1 bar(s) go far beyond their neighbours and straight back, the largest")
-    assert note.endswith(
-        f"1 trade(s) of the cell begin or end there, with a profit of {profit} together."
+    assert note.startswith(
+        "1 price spike that reversed at once (bad ticks or crashes), the largest"
     )
+    assert note.endswith(f"1 trade of the cell entered or left there, total profit {profit}.")
     (flat,), _ = spiked(int(trades["exit_idx"].max()) + 20)
-    assert flat.endswith("crashes. No trade of the cell begins or ends there.")
+    assert flat.endswith("UTC. No trade of the cell entered or left there.")
 
 
 def ledger(res, cell):

@@ -28,7 +28,7 @@ def with_rates(rates: tuple[float, float] | None) -> SweepResult:
 
 def carry(res: SweepResult, **cell) -> list[str]:
     notes = caveats_of(res, res.simulation(**cell), "the cell", num_rules=1, simulated=False)
-    return [note for note in notes if "borrow" in note or "Funding" in note]
+    return [note for note in notes if "borrow" in note or "unding" in note]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_of_a_large_panel_each_symbol_has_series_in_the_first_cell_alone(
     assert len(rows) == 12 + 2
     text = render(res, provenance={}, assessment=assessment)
     assert "for 12 of them" in text
-    assert "Of each of the 2 symbols alone, those of the first one shown." in text
+    assert "For each of the 2 symbols alone: those of the first one shown." in text
     monkeypatch.setattr(cells, "MAX_BYTES", 0)
     fewest = cells.chosen_rows(res, grid, [4])
     assert {3, 4, 5} < set(fewest) < set(rows)
@@ -87,13 +87,13 @@ def test_funding_is_a_line_beside_the_costs(res, assessment, page):
     assert 'data-figure="funding"' not in quick_render(without)
 
 
-def test_who_pays_nothing_for_a_position_is_told_symbol_by_symbol(res):
+def test_who_pays_nothing_for_a_position_is_named_symbol_by_symbol(res):
     assert carry(res, threshold="q0.90", risk=0.01) == []
     (neither,) = carry(with_rates(None), threshold="q0.90", risk=0.01)
     assert neither.startswith("Shorts pay no borrow cost or funding here.")
     mixed = with_rates((2e-4, np.nan))
     unknown, shorts = carry(mixed, threshold="q0.90", risk=0.01)
-    assert "not known of all that was traded: B/USDT came without rates" in unknown
+    assert "No funding rates for B/USDT: none was paid or received there." in unknown
     assert shorts.startswith("Shorts of B/USDT pay no borrow cost")
     assert carry(mixed, threshold="q0.90", risk=0.01, symbol="A/USDT") == []
 

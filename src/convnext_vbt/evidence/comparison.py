@@ -84,17 +84,17 @@ class RunComparison:
     def sentences(self) -> tuple[str, ...]:
         """What the differences say, a sentence for each run but the first."""
         first = self.rows[0].name
-        said = [
+        found = [
             difference_sentence(row.name, first, row.difference)
             for row in self.rows
             if row.difference is not None
         ]
         if len(self.rows) >= MANY_RUNS:
-            said.append(
-                f"The best of {len(self.rows)} runs is known in hindsight only and flatters what "
-                "to expect; the deflated Sharpe ratio of each run counts those tried before it."
+            found.append(
+                f"The best of {len(self.rows)} runs is a choice in hindsight; each run's deflated "
+                "Sharpe ratio counts those tried before it."
             )
-        return tuple(said)
+        return tuple(found)
 
 
 def compare_runs(contenders: Sequence[Contender]) -> RunComparison:
@@ -190,8 +190,7 @@ def _other_data(contenders: Sequence[Contender]) -> list[str]:
             out.append(f"data: {base.name} traded {_what(bars)}, {one.name} {_what(mine)}")
         elif not _same_bars(bars, mine):
             out.append(
-                f"data: the bars of {one.name} are not those of {base.name} over the time that "
-                "both cover"
+                f"data: {base.name} and {one.name} have different bars over their common dates"
             )
     return out
 
@@ -220,4 +219,4 @@ def _other_costs(contenders: Sequence[Contender]) -> list[str]:
 
 def _costs(one: Contender) -> str:
     config = one.result.config
-    return f"{config.fees * 1e4:g} bp of fees and {config.slippage * 1e4:g} bp of slippage a side"
+    return f"{config.fees * 1e4:g} bp of fees and {config.slippage * 1e4:g} bp of slippage per side"

@@ -124,7 +124,7 @@ def comparison_equity(found: RunComparison) -> go.Figure:
 
 
 def difference_figure(found: RunComparison) -> go.Figure:
-    """Sharpe ratio of each run less the first one's, with the paired 90 % interval."""
+    """Sharpe ratio of each run minus the first one's, with the paired 90 % CI."""
     import plotly.graph_objects as go
 
     rows = [row for row in found.rows if row.difference is not None][::-1]
@@ -140,7 +140,7 @@ def difference_figure(found: RunComparison) -> go.Figure:
         error_x={"type": "data", "symmetric": False, "array": high - centre,
                  "arrayminus": centre - low, "thickness": 1.6, "width": 5},
         customdata=np.column_stack([low, high]),
-        hovertemplate="%{y}<br>%{x:.2f} (90 %: %{customdata[0]:.2f} to %{customdata[1]:.2f})"
+        hovertemplate="%{y}<br>%{x:.2f} (90 % CI %{customdata[0]:.2f} to %{customdata[1]:.2f})"
         "<extra></extra>",
     )  # fmt: skip
     out.add_vline(x=0, line={"color": layout.INK, "width": 1})

@@ -97,13 +97,13 @@ def plot_rolling_sharpe(res: SweepResult, **cell: object) -> go.Figure:
 
 
 def plot_thresholds(res: SweepResult, **levels: object) -> go.Figure:
-    """Sharpe ratio of each rule with its 90 % interval, number of trades below.
+    """Sharpe ratio of each rule with its 90 % CI, number of trades below.
 
     At the smallest risk; `levels` fixes further swept levels by name, one that is left out is
     shown at its first value.
 
     >>> [trace.name for trace in cv.plot_thresholds(res).data]
-    ['low', '90 % interval', 'Sharpe ratio', 'trades']
+    ['low', '90 % CI', 'Sharpe ratio', 'trades']
     """
     across = Grid.of(res.metrics).across
     fixed = {name: levels.get(name) for name in map(str, res.metrics.index.names)} | levels
@@ -131,11 +131,11 @@ def plot_thresholds(res: SweepResult, **levels: object) -> go.Figure:
 
 
 def plot_reliability(preds: Predictions, labels: Bars | np.ndarray, *, bins: int = 10) -> go.Figure:
-    """How often each class came true against how probable it was said to be.
+    """Observed frequency of each class against its predicted probability.
 
     `labels` is the bars, from which the predictions' own labels are made, or int8 (T, N) with -1
     where there is none. `bins` equal-mass bins a class with 95 % Wilson intervals; on the dotted
-    diagonal the probabilities are honest.
+    diagonal the probabilities are calibrated.
 
     >>> [note.text for note in cv.plot_reliability(preds, bars).layout.annotations]
     ['DOWN', 'STAY', 'UP']
@@ -146,7 +146,7 @@ def plot_reliability(preds: Predictions, labels: Bars | np.ndarray, *, bins: int
 
 
 def plot_confidence(preds: Predictions, labels: Bars | np.ndarray) -> go.Figure:
-    """How P(DOWN) and P(UP) were distributed over the bars of each class that came true.
+    """How P(DOWN) and P(UP) were distributed over the bars of each actual class.
 
     `labels` as in `plot_reliability`. The further apart the outlines, the more the model knows.
 
@@ -158,7 +158,7 @@ def plot_confidence(preds: Predictions, labels: Bars | np.ndarray) -> go.Figure:
 
 
 def plot_deciles(res: SweepResult) -> go.Figure:
-    """Net forward return by confidence decile, with its interval and the cost line.
+    """Net forward return by confidence decile, with its 90 % CI and the cost line.
 
     Raises `ValueError` where no horizon is known or no predicted bar has an outcome.
 

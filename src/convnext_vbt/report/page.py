@@ -177,7 +177,7 @@ def _shared(inputs: Inputs, pool: Pool) -> dict[str, Any]:
             for name in (*named, *RULE_COLUMNS)
         },
         "kinds": {figure.name: figure.kind for figure in FIGURES},
-        "carried": SINGLE,
+        "account_figures": SINGLE,
         "fixed": evidence.cells.fixed,
         "start": evidence.cells.start,
         "headline": _account(evidence.headline, pool)
@@ -213,7 +213,7 @@ def _embedded_note(evidence: Evidence) -> str:
         return "Daily series, drawdowns and trades of every cell are in this file."
     cells, carried = evidence.concerns.cells, int(res.whole_accounts[rows].sum())
     num_symbols = len(res.bars.symbols)
-    apart = f" Of each of the {num_symbols} symbols alone, those of the first one shown."
+    apart = f" For each of the {num_symbols} symbols alone: those of the first one shown."
     return (
         f"Key figures are here for all {cells:,} cells; daily series, drawdowns and trades for "
         f"{carried:,} of them: the first one shown, the best by each metric, evenly spaced ones."

@@ -1,4 +1,4 @@
-"""What the page carries: JSON for the structure, one compressed pool for the arrays.
+"""The page's data: JSON for the structure, one compressed pool for the arrays.
 
 Each distinct array is stored once, so that cells which differ in risk alone share the times and
 prices of their trades.

@@ -1,4 +1,4 @@
-"""What a section of the page is: its words, its charts and what it carries for the script.
+"""What a section of the page is: its words, its charts and what it embeds for the script.
 
 A section `NAME` is a folder of `sections/`: `section.py`, which makes a `Section`, its template
 `section.html.j2` and, where something follows the selection, its script `section.js`.
@@ -56,7 +56,7 @@ class Section:
     """Whether it stands above the table of contents and the controls."""
     shown: Callable[[Inputs], bool] = _always
     series: Callable[[View, Pool], Mapping[str, Any]] = _nothing
-    """What it carries of the headline's account and of every embedded cell's."""
+    """What it embeds of the headline's account and of every embedded cell's."""
 
     @property
     def anchor(self) -> str:

@@ -1,4 +1,4 @@
-"""One account as the page carries it: what the browser needs to draw any selected cell.
+"""One account as the page embeds it: what the browser needs to draw any selected cell.
 
 Dimensions: D UTC days, K trades.
 """

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
+
 from convnext_vbt.evidence.baselines import Comparison
-from convnext_vbt.report.formats import FIGURE, format_interval, format_number
+from convnext_vbt.report.formats import ABSENT, FIGURE, format_interval, format_number
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
 from convnext_vbt.report.section import Content, Section
 
-_BASELINE_FIGURES = ("total_return", "cagr", "max_drawdown", "sharpe")
+_FIGURES = ("total_return", "cagr", "max_drawdown", "sharpe")
 
 
 def content(inputs: Inputs, _: Pool) -> Content:
@@ -29,30 +32,28 @@ BASELINES = Section(
 
 def baseline_context(baselines: Comparison) -> dict[str, Any]:
     """The comparison with other models as text."""
-    rows = []
-    for name, row in zip(
-        map(str, baselines.table.index), baselines.table.to_dict("records"), strict=True
-    ):
-        given = {str(key): float(value) for key, value in row.items()}
-        trades = given["trades"]
-        known = math.isfinite(given["difference"])
-        rows.append(
-            [
-                baselines.names[name],
-                *(
-                    format_number(given[key], FIGURE[key].kind, trades=trades)
-                    for key in _BASELINE_FIGURES
-                ),
-                format_interval(given["sharpe_low"], given["sharpe_high"]),
-                f"{trades:,.0f}",
-                format_number(given["difference"], "ratio") if known else "–",
-                format_interval(given["difference_low"], given["difference_high"])
-                if known
-                else "–",
-            ]
-        )
+    rows, names = baselines.table.astype(np.float64).to_dict("index"), baselines.names
     return {
-        "baseline_rows": rows,
+        "baseline_rows": [_row(names[str(name)], figures) for name, figures in rows.items()],
         "baseline_sentences": baselines.sentences,
-        "baseline_base": baselines.names[baselines.base] if baselines.base else "",
+        "baseline_base": names[baselines.base] if baselines.base else "",
+        "has_base_rates": "majority" in rows,
     }
+
+
+def _row(name: str, figures: Mapping[Hashable, float]) -> list[str]:
+    """The difference is the first model's Sharpe ratio less this one's."""
+    trades = figures["trades"]
+    difference = ABSENT, ABSENT
+    if math.isfinite(figures["difference"]):
+        difference = (
+            format_number(-figures["difference"], "ratio"),
+            format_interval(-figures["difference_high"], -figures["difference_low"]),
+        )
+    return [
+        name,
+        *(format_number(figures[key], FIGURE[key].kind, trades=trades) for key in _FIGURES),
+        format_interval(figures["sharpe_low"], figures["sharpe_high"]),
+        f"{trades:,.0f}",
+        *difference,
+    ]

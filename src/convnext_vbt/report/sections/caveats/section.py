@@ -1,4 +1,4 @@
-"""Warnings that a run's own data call for, in plain words."""
+"""Warnings that a run's own data call for."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def generated(
     config = res.config
     costs = (
         f"Costs are a model: {config.fees * 1e4:g} bp of fees and {config.slippage * 1e4:g} bp of "
-        "slippage on every fill, whatever its size; no market impact, no latency, no outage."
+        "slippage on every fill, whatever its size; no market impact, latency or outages."
     )
     luck = (
-        "One history is one sample. The interval, the random sides and the deflation above say "
-        "how far luck goes on these bars; none of them knows of a market that changes."
+        "One history is one sample. CIs, random sides and deflation measure chance on these bars, "
+        "not a market that changes."
     )
     return [
         *_data(found, simulated),
@@ -53,15 +53,13 @@ def _carry(found: Concerns) -> list[str]:
     """What positions may owe that the bars know nothing of, symbol by symbol."""
     out = []
     if found.funded and found.unfunded:
-        out.append(
-            f"Funding is not known of all that was traded: {', '.join(found.unfunded)} came "
-            "without rates and paid and received none."
-        )
+        names = ", ".join(found.unfunded)
+        out.append(f"No funding rates for {names}: none was paid or received there.")
     if found.borrowed:
         whose = f" of {', '.join(found.borrowed)}" if found.funded else ""
         out.append(
             f"Shorts{whose} pay no borrow cost or funding here. On a spot market they need "
-            "borrowed coins; what that costs comes off the returns shown."
+            "borrowed coins, whose cost comes off these returns."
         )
     return out
 
@@ -70,16 +68,17 @@ def _data(found: Concerns, simulated: bool) -> list[str]:
     out = []
     if simulated:
         out.append(
-            "The market is simulated, with an edge planted in it on purpose (none if edge=0). The "
-            "result shows that the machinery works, not that any real market can be predicted."
+            "The market is simulated, with a planted edge (none if edge=0). The result shows that "
+            "the software works, not that a real market can be predicted."
         )
     gaps = found.gaps
     if len(gaps):
         longest = gaps.iloc[int(gaps["missing"].to_numpy().argmax())]
         out.append(
-            f"The data have {len(gaps)} gap(s), {int(gaps['missing'].sum()):,} bar(s) in all, the "
-            f"longest {int(longest['missing']):,} from {longest['start']:%Y-%m-%d %H:%M} UTC. "
-            "Nothing was filled in; a stop cannot act in a gap."
+            f"{_count(len(gaps), 'gap')} in the data, {_count(int(gaps['missing'].sum()), 'bar')} "
+            f"missing, the longest {int(longest['missing']):,} from "
+            f"{longest['start']:%Y-%m-%d %H:%M} UTC. Nothing was filled in; a stop cannot act in a "
+            "gap."
         )
     return out
 
@@ -91,14 +90,14 @@ def _spikes(found: Concerns, name: str) -> list[str]:
     largest = spikes.iloc[0]
     profit = format_number(found.spiked_profit, "money")
     what = (
-        f"{count} trade(s) of {name} begin or end there, with a profit of {profit} together."
+        f"{_count(count, 'trade')} of {name} entered or left there, total profit {profit}."
         if count
-        else f"No trade of {name} begins or ends there."
+        else f"No trade of {name} entered or left there."
     )
     size = format_number(largest["move"], "percent")
     text = (
-        f"{len(spikes)} bar(s) go far beyond their neighbours and straight back, the largest by "
-        f"{size} at {largest['time']:%Y-%m-%d %H:%M} UTC: bad ticks or crashes. {what}"
+        f"{_count(len(spikes), 'price spike')} that reversed at once (bad ticks or crashes), the "
+        f"largest {size} at {largest['time']:%Y-%m-%d %H:%M} UTC. {what}"
     )
     return [text]
 
@@ -107,22 +106,19 @@ def _sweep(found: Concerns, num_rules: int) -> list[str]:
     thin, cells = found.thin_cells, found.cells
     out = []
     if thin:
-        none = f", {found.empty_cells} of them none at all" if found.empty_cells else ""
+        none = f", {found.empty_cells} of them none" if found.empty_cells else ""
         out.append(
             f"{thin:,} of {cells:,} cells have fewer than {THIN_TRADES} trades{none}. Their "
-            "figures say little, however good they look."
+            "figures say little."
             if cells > 1
-            else f"The one cell has fewer than {THIN_TRADES} trades. Its figures say little, "
-            "however good they look."
+            else f"The one cell has fewer than {THIN_TRADES} trades. Its figures say little."
         )
     if found.bust_cells:
         out.append(f"{found.bust_cells:,} of {cells:,} cells lose the whole account.")
     if cells > 1:
-        tried = f"and {num_rules:,} distinct rules on this data so far"
         out.append(
-            f"{cells:,} cells were tried in this sweep, {tried}. The best of them is "
-            "known only in hindsight and flatters what to expect next time; the headline "
-            "does not use it."
+            f"{cells:,} cells in this sweep, {num_rules:,} distinct rules on this data so "
+            "far. The best of them is a choice in hindsight; the headline does not use it."
         )
     return out
 
@@ -133,8 +129,8 @@ def _splits(found: Concerns) -> list[str]:
         return []
     which = "Split " if len(failed) == 1 else "Splits "
     text = (
-        f"{which}{', '.join(failed)} did not learn: on validation the network was never better "
-        "than the class frequencies of its training range. Trades taken there rest on noise."
+        f"{which}{', '.join(failed)} did not learn: the network never beat the base rates on "
+        "validation, so trades there rest on noise."
     )
     return [text]
 
@@ -148,7 +144,7 @@ def _trades(found: Concerns, res: SweepResult, name: str) -> list[str]:
         are = "trade is" if still_open == 1 else "trades are"
         out.append(
             f"{still_open} {are} still open at the end of {name}, valued at the last close "
-            "without the cost of leaving."
+            "before exit costs."
         )
     capped = found.capped_share
     if capped > MANY_CAPPED:
@@ -158,12 +154,16 @@ def _trades(found: Concerns, res: SweepResult, name: str) -> list[str]:
                 f" or of {res.config.max_open_risk * 100:g} % of open risk, all symbols together,"
             )
         out.append(
-            f"{capped * 100:.0f} % of the trades of {name} hit the size cap of {cap} and so risk "
-            "less than set: setting more risk there does not make them larger."
+            f"{capped * 100:.0f} % of the trades of {name} hit the size cap of {cap} and risk "
+            "less than set; more risk does not make them larger."
         )
     if found.gap_stops:
         out.append(
-            f"{found.gap_stops} stops of {name} were gapped through and filled at a worse price "
-            "than their level: those trades lost more than the risk set."
+            f"{_count(found.gap_stops, 'stop')} of {name} gapped through, filled at a worse price "
+            "than the level: those trades lost more than the risk set."
         )
     return out
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -1,4 +1,4 @@
-"""Sharpe ratio and growth against costs."""
+"""Sharpe ratio and CAGR against costs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _HEIGHT = 290
 
 
 def cost_figure(costs: Sequence[CostPoint]) -> go.Figure:
-    """Sharpe ratio and growth a year of the headline against the cost a side."""
+    """Sharpe ratio and CAGR of the headline against the cost per side."""
     from plotly.subplots import make_subplots
 
     out = make_subplots(rows=1, cols=2, horizontal_spacing=0.12)
     x = [cost.basis_points for cost in costs]
-    shown = (("sharpe", "Sharpe ratio, annual", 1, ""), ("cagr", "growth a year, %", 100, " %"))
+    shown = (("sharpe", "Sharpe ratio, annual", 1, ""), ("cagr", "CAGR, %", 100, " %"))
     for col, (name, _, scale, unit) in enumerate(shown, start=1):
         out.add_scatter(
             x=x,
@@ -29,7 +29,7 @@ def cost_figure(costs: Sequence[CostPoint]) -> go.Figure:
             mode="lines+markers",
             line={"color": BLUE, "width": 1.8},
             marker={"size": 8},
-            hovertemplate="%{x:g} bp a side (%{customdata} ×)<br>"
+            hovertemplate="%{x:g} bp per side (%{customdata} ×)<br>"
             f"%{{y:.2f}}{unit}<extra></extra>",
             row=1,
             col=col,
@@ -37,7 +37,7 @@ def cost_figure(costs: Sequence[CostPoint]) -> go.Figure:
     left, right = ({"title": {"text": label, "standoff": 4}} for _, label, _, _ in shown)
     return lay_out(
         out, _HEIGHT,
-        every_x={"title": {"text": "cost a side, bp", "standoff": 6}, "gridcolor": GRID,
+        every_x={"title": {"text": "cost per side, bp", "standoff": 6}, "gridcolor": GRID,
                  "zeroline": False, "fixedrange": True, "tickvals": sorted(set(x))},
         every_y={"gridcolor": GRID, "zeroline": True, "zerolinecolor": MUTED, "fixedrange": True},
         yaxis=left,

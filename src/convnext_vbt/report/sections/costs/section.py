@@ -45,12 +45,9 @@ def _cost_rows(costs: Sequence[CostPoint]) -> list[list[str]]:
 
 def _cost_text(res: SweepResult, break_even: float) -> str:
     charged = (res.config.fees + res.config.slippage) * 1e4
-    lead = (
-        "The headline’s own signals, traded again at other costs. Fees and slippage together are "
-        f"{charged:g} bp of every fill"
-    )
+    lead = f"The headline’s signals traded at other costs. Charged per side: {charged:g} bp"
     if not math.isfinite(break_even):
         return f"{lead}; it never traded."
     if break_even <= 0:
-        return f"{lead}; its trades lose even without any."
-    return f"{lead}; its trades earn nothing at {format_number(break_even, 'basis_points')}."
+        return f"{lead}; the trades lose before costs."
+    return f"{lead}; break-even: {format_number(break_even, 'basis_points')}."

@@ -123,18 +123,18 @@ def equity_figure(
         every_x={"type": "date", "gridcolor": GRID, "zeroline": False},
         every_y={"gridcolor": GRID, "zeroline": False, "fixedrange": True},
         yaxis={"title": {"text": "growth of 1"}},
-        yaxis2={"title": {"text": "below peak, %"}, "rangemode": "tozero"},
+        yaxis2={"title": {"text": "drawdown, %"}, "rangemode": "tozero"},
         hovermode="x unified",
         legend={"orientation": "h", "y": 1.06, "yanchor": "bottom", "x": 0},
     )
 
 
 def _add_fan(out: go.Figure, days: np.ndarray, fan: Fan) -> None:
-    """Two bands, 90 % and 50 % of the resampled histories."""
+    """Two bands, 90 % and 50 % of the bootstrap paths."""
     edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
     for low, high, name, colour in (
-        (0, 4, "90 % of resampled histories", FAN_WIDE),
-        (1, 3, "50 % of them", FAN_NARROW),
+        (0, 4, "90 % of bootstrap paths", FAN_WIDE),
+        (1, 3, "50 %", FAN_NARROW),
     ):
         out.add_scatter(
             x=days, y=fan.growth[low], meta=f"fan {low}", showlegend=False, row=1, col=1, **edge

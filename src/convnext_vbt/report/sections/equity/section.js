@@ -35,7 +35,7 @@ section(({
   const monthEnds = () => Array.from(days.keys()).filter((k) => k + 1 === days.length || day(days[k]).slice(0, 7) !== day(days[k + 1]).slice(0, 7));
   function equityTable() {
     const each = [data.headline, chosen(), hold()].map((account) => account && [array(account[state.costs].growth), array(account[state.costs].underwater)]);
-    tableOf("equity", ["Month’s last day, UTC", "Headline, growth of 1", "Below peak that day", "Selected cell", "Below peak that day", "Buy and hold", "Below peak that day"],
+    tableOf("equity", ["Month end, UTC", "Headline, growth of 1", "Drawdown that day", "Selected cell", "Drawdown that day", "Buy and hold", "Drawdown that day"],
       monthEnds().map((k) => [day(days[k]), ...each.flatMap((own) => (own ? [fixed(own[0][k], 4), number(own[1][k], "percent")] : ["–", "–"]))]));
   }
   const closeOf = new Map();
@@ -99,8 +99,8 @@ section(({
     for (const kind of ["long", "short", "won", "lost"])
       marks[kind].marker = { ...frames.price.data.find((trace) => trace.meta === kind).marker, size };
     const every = data.price_every > 1 ? ` One close in ${data.price_every} is in this file.` : "";
-    const basket = "buying all symbols in equal shares; choose a symbol to see its trades.";
-    const count = symbol === "total" ? basket : !series ? "The trades of this cell are not in this file." : drawn < inside ? `The ${fixed(drawn, 0)} largest of ${fixed(inside, 0)} trades in view are drawn; zoom in for the others.` : `${fixed(inside, 0)} trade${inside === 1 ? "" : "s"} in view; drag to zoom, double-click to come back.`;
+    const basket = "all symbols in equal shares; choose a symbol to see its trades.";
+    const count = symbol === "total" ? basket : !series ? "The trades of this cell are not in this file." : drawn < inside ? `The ${fixed(drawn, 0)} largest of ${fixed(inside, 0)} trades in view are drawn; zoom in for the others.` : `${fixed(inside, 0)} trade${inside === 1 ? "" : "s"} in view; drag to zoom, double-click to reset.`;
     el("price-note").textContent = (levels[level.symbol].values.length > 1 ? symbol + ": " : "") + count + every;
     return { ...filled(frames.price, marks, { xaxis: timeAxis(frames.price.layout.xaxis) }), zoomed };
   }
@@ -111,7 +111,7 @@ section(({
   }
   function rollingTable() {
     const each = [data.headline, chosen(), hold()].map((account) => account && array(account.rolling));
-    tableOf("rolling", ["Last 90 days up to", "Headline", "Selected cell", "Buy and hold"],
+    tableOf("rolling", ["90 days to", "Headline", "Selected cell", "Buy and hold"],
       Array.from(rollingAt.keys()).map((k) => [day(days[rollingAt[k]]), ...each.map((own) => (own ? number(own[k], "ratio") : "–"))]));
   }
   function notEmbedded() {
@@ -119,9 +119,9 @@ section(({
     missing.hidden = Boolean(chosen());
     if (!missing.hidden) {
       const like = cellRows();
-      const carried = like.filter((row) => embedded.has(row)).length;
+      const count = like.filter((row) => embedded.has(row)).length;
       missing.firstElementChild.textContent =
-        `The daily series, drawdowns and trades of ${nameOf(state.at)} are not in this file: ${carried} of ${like.length} ${like.length < data.rows ? "such " : ""}cells have them.`;
+        `The daily series, drawdowns and trades of ${nameOf(state.at)} are not in this file: ${count} of ${like.length} ${like.length < data.rows ? "such " : ""}cells have them.`;
     }
   }
   function nearest() {

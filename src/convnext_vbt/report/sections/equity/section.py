@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 MAX_PRICES = 130_000
-"""Closes carried over all symbols together; of more, every k-th one."""
+"""Closes embedded over all symbols together; of more, every k-th one."""
 _NONE = np.zeros(0)
 
 
 def content(inputs: Inputs, pool: Pool) -> Content:
-    """Three charts that the script fills; the fan is the headline's resampled histories."""
+    """Three charts that the script fills; the fan is a bootstrap of the headline's days."""
     evidence = inputs.evidence
     fan, index = evidence.fan, evidence.result.bars.index
     data = _prices(inputs, pool) | {"rolling_at": pool.add(evidence.rolling_at, "i4")}

@@ -10,7 +10,7 @@ section(({ data, array, level, metrics, embedded, state, selected, chosen, hold,
     const series = embedded.get(row);
     const k = data.gross_figures.indexOf(name);
     if (state.costs === "gross" && FREE.includes(name)) return "–";
-    if (!series && (data.carried.includes(name) || (state.costs === "gross" && k >= 0))) return "not embedded";
+    if (!series && (data.account_figures.includes(name) || (state.costs === "gross" && k >= 0))) return "not embedded";
     if (name === "sharpe_interval") return span(metrics.sharpe_low[row], metrics.sharpe_high[row]);
     const value = state.costs === "gross" && k >= 0 ? array(series.gross.figures)[k] : metrics[name][row];
     return number(value, data.kinds[name], metrics.trades[row]);
@@ -34,7 +34,7 @@ section(({ data, array, level, metrics, embedded, state, selected, chosen, hold,
     const same = row === data.fixed;
     el("after-costs").textContent = gross ? "gross: before costs" : "after costs";
     el("selected-name").textContent = nameOf(state.at);
-    el("selected-note").textContent = same ? "same as the strategy file’s" : "exploratory, chosen in hindsight";
+    el("selected-note").textContent = same ? "same as the strategy file" : "exploratory, chosen in hindsight";
     if (el("reset")) el("reset").hidden = same;
   }
   shown(drawKey, "costs");

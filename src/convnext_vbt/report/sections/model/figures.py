@@ -1,4 +1,4 @@
-"""Figures of the model: what confidence earned, how it was spread, what it lost to the prior."""
+"""Figures of the model: returns by confidence, probabilities by class, log-loss."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 
 
 def decile_figure(found: Deciles) -> go.Figure:
-    """Mean net forward return by decile of confidence, with the line where knowing nothing ends up.
+    """Mean net forward return by decile of confidence, with the line of no skill.
 
     A decile that knows no direction lies at the costs of a round trip below 0, one above 0 pays for
     its trades.
@@ -32,7 +32,7 @@ def decile_figure(found: Deciles) -> go.Figure:
     low, high = (table[name].to_numpy(np.float64) * 1e4 for name in ("low", "high"))
     out = go.Figure()
     out.add_scatter(
-        x=x, y=net, name="all bars, with a 90 % interval", meta="bars", mode="markers",
+        x=x, y=net, name="all bars, 90 % CI", meta="bars", mode="markers",
         marker={"color": BLUE, "size": 9},
         error_y={"type": "data", "symmetric": False, "array": high - net,
                  "arrayminus": net - low, "thickness": 1.6, "width": 4, "color": BLUE},
@@ -53,12 +53,12 @@ def decile_figure(found: Deciles) -> go.Figure:
     )  # fmt: skip
     out.add_annotation(
         x=1, xref="paper", xanchor="right", y=-cost * 1e4, yanchor="top", showarrow=False,
-        text=f"knows nothing: −{cost * 1e4:g} bp of costs", font={"size": 11, "color": RED},
+        text=f"no skill: −{cost * 1e4:g} bp of costs", font={"size": 11, "color": RED},
     )  # fmt: skip
     return lay_out(
         out, 350,
         dragmode=False,
-        xaxis={"title": {"text": "decile of confidence, 10 the surest", "standoff": 6},
+        xaxis={"title": {"text": "decile of confidence, 10 the highest", "standoff": 6},
                "tickvals": list(range(1, 11)), "range": [0.4, 10.6], "showgrid": False,
                "zeroline": False, "fixedrange": True},
         yaxis={"title": {"text": "mean net return, bp"}, "gridcolor": GRID, "zeroline": False,
@@ -81,11 +81,11 @@ def outline_figure(found: Sequence[Outlines]) -> go.Figure:
             total = each.counts[k].sum()
             share = each.counts[k] / total * 100 if total else np.zeros(len(each.counts[k]))
             out.add_scatter(
-                x=each.edges, y=np.append(share, share[-1:]), name=f"came true: {name}",
+                x=each.edges, y=np.append(share, share[-1:]), name=f"actual: {name}",
                 mode="lines", showlegend=col == 1,
                 line={"shape": "hv", "color": CLASS_COLOURS[name], "width": 2,
                       "dash": _DASHES[name]},
-                hovertemplate=f"{name} came true: %{{y:.1f}} % of its bars<extra></extra>",
+                hovertemplate=f"actual {name}: %{{y:.1f}} % of its bars<extra></extra>",
                 row=1, col=col,
             )  # fmt: skip
         title = {"text": f"predicted P({each.name})", "standoff": 6}
@@ -104,20 +104,20 @@ def outline_figure(found: Sequence[Outlines]) -> go.Figure:
 
 
 def log_loss_figure(labels: Sequence[str], own: np.ndarray, prior: np.ndarray) -> go.Figure:
-    """Log-loss of each split beside that of the class frequencies known before it."""
+    """Log-loss of each split beside that of the base rates."""
     import plotly.graph_objects as go
 
     at = np.arange(len(labels))
     out = go.Figure()
     for name, values, colour, symbol in (
-        ("class frequencies", prior, MUTED, "line-ew"),
+        ("base rates", prior, MUTED, "line-ew"),
         ("model", own, BLUE, "circle"),
     ):
         out.add_scatter(
             x=at, y=values, name=name, mode="markers",
             marker={"color": colour, "symbol": symbol, "size": 9 if name == "model" else 15,
                     "line": {"width": 0 if name == "model" else 2.5, "color": colour}},
-            hovertemplate=f"{name}: %{{y:.4f}} nats a bar<extra></extra>",
+            hovertemplate=f"{name}: %{{y:.4f}} nats per bar<extra></extra>",
         )  # fmt: skip
     every = max(1, -(-len(labels) // 25))
     return lay_out(
@@ -127,17 +127,17 @@ def log_loss_figure(labels: Sequence[str], own: np.ndarray, prior: np.ndarray) -
         xaxis={"title": {"text": "split", "standoff": 6}, "tickvals": at[::every].tolist(),
                "ticktext": list(labels)[::every], "range": [-0.6, len(labels) - 0.4],
                "showgrid": False, "zeroline": False, "fixedrange": True},
-        yaxis={"title": {"text": "log-loss, nats a bar"}, "gridcolor": GRID, "zeroline": False,
+        yaxis={"title": {"text": "log-loss, nats per bar"}, "gridcolor": GRID, "zeroline": False,
                "fixedrange": True, "tickformat": ".3f"},
         legend=_LEGEND,
     )  # fmt: skip
 
 
 def reliability_figure(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
-    """How often each class came true against how probable it was said to be.
+    """Observed frequency of each class against its predicted probability.
 
     `tables` are those of `scores.reliability` by class; on the dotted diagonal the probabilities
-    are honest.
+    are calibrated.
     """
     from plotly.subplots import make_subplots
 
@@ -176,7 +176,7 @@ def reliability_figure(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
             },
             customdata=np.column_stack([table["count"].to_numpy(np.float64), low, high]),
             hovertemplate=(
-                f"said {name} %{{x:.3f}}<br>came true %{{y:.3f}} "
+                f"predicted {name} %{{x:.3f}}<br>observed %{{y:.3f}} "
                 "(%{customdata[1]:.3f} to %{customdata[2]:.3f})<br>"
                 "%{customdata[0]:,.0f} bars<extra></extra>"
             ),

@@ -8,7 +8,7 @@ section(({ data, array, frames, level, state, viewed, draw }) => {
       const own = Array.from(net.keys()).filter((k) => count[k] > 0);
       parts.trades = {
         x: own.map((k) => data.deciles[k]), y: own.map((k) => net[k] * 1e4),
-        hovertext: own.map((k) => `${number(net[k], "basis_points")} net a trade, ${fixed(count[k], 0)} trade${count[k] === 1 ? "" : "s"}`),
+        hovertext: own.map((k) => `${number(net[k], "basis_points")} net per trade, ${fixed(count[k], 0)} trade${count[k] === 1 ? "" : "s"}`),
       };
     }
     return filled(frames.deciles, parts);
@@ -22,7 +22,7 @@ section(({ data, array, frames, level, state, viewed, draw }) => {
       type: "line", xref: x, yref: x === "x" ? "y domain" : "y2 domain", x0: v, x1: v, y0: 0, y1: 1, line,
     })));
     el("threshold-note").textContent = range
-      ? `Dashed: the selected cell enters from ${range[0] === range[1] ? fixed(range[0], 3) : `${fixed(range[0], 3)} to ${fixed(range[1], 3)}, depending on the split`}.`
+      ? `Dashed: entry threshold of the selected cell, ${range[0] === range[1] ? fixed(range[0], 3) : `${fixed(range[0], 3)} to ${fixed(range[1], 3)} depending on the split`}.`
       : "";
     return { data: base.data, layout: { ...base.layout, shapes } };
   }

@@ -1,4 +1,4 @@
-"""The model itself: its confidence against returns, its probabilities against what came true."""
+"""The model itself: its confidence against returns, its probabilities against what happened."""
 
 from __future__ import annotations
 
@@ -24,22 +24,19 @@ from convnext_vbt.report.sections.model.figures import (
     reliability_figure,
 )
 
-_NO_TARGET = (
-    "These predictions do not say what their probabilities speak of (no target), so they cannot be "
-    "compared with what came true."
-)
-_NO_OUTCOME = "Not one predicted bar has a known outcome, so the model cannot be judged."
+_NO_TARGET = "These predictions have no target, so they cannot be compared with outcomes."
+_NO_OUTCOME = "No predicted bar has a known outcome, so the model cannot be judged."
 _SCORES = (
     ("accuracy", "Accuracy", "Share of bars whose most probable class came true."),
     ("balanced_accuracy", "Balanced accuracy",
-     "Mean over the classes of the share that was found; always saying the same class gets 1 / 3."),
+     "Mean recall of the three classes; always predicting one class gets 1 / 3."),
     ("mcc", "Matthews correlation (MCC)",
-     "Correlation of said and true class: 0 is chance, 1 is perfect."),
-    ("log_loss", "Log-loss, nats a bar",
-     "How surprised the probabilities were by what came true; lower is better."),
+     "Correlation of predicted and actual class: 0 is chance, 1 is perfect."),
+    ("log_loss", "Log-loss, nats per bar",
+     "Mean negative log probability of the actual class; lower is better."),
     ("brier", "Brier score", "Mean squared error of the probabilities, 0 to 2; lower is better."),
     ("ece", "Calibration error (ECE)",
-     "How far probabilities and frequencies lie apart, on average."),
+     "Mean gap between probability and observed frequency."),
 )  # fmt: skip
 
 
@@ -147,7 +144,9 @@ def _score_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for name, label, about in _SCORES:
         digits = 4 if name in ("log_loss", "brier") else 3
-        values = [float(table[name].loc[row]) for row in ("model", "majority", "prior")]
+        # Their class is scored as "majority", their probabilities as "prior": never both.
+        known = table[name].loc[["majority", "prior"]].dropna()
+        values = [float(table[name].loc["model"]), float(known.iloc[0]) if len(known) else math.nan]
         texts = [f"{v:.{digits}f}".replace("-", "−") if math.isfinite(v) else "–" for v in values]
         rows.append({"label": label, "help": about, "texts": texts})
     return rows
@@ -183,15 +182,14 @@ def _decile_text(found: Deciles | None) -> str:
     sure = table["decile"][table["low"] > 0].tolist()
     paying = table["decile"][table["net"] > 0].tolist()
     if sure:
-        said = f"The whole interval lies above zero in {_ranges(sure)}."
+        said = f"Net return above zero in {_ranges(sure)} (90 % CI)."
     elif paying:
-        said = f"The mean is above zero in {_ranges(paying)}, but nowhere the whole interval."
+        said = f"Net return above zero in {_ranges(paying)}, but every 90 % CI contains zero."
     else:
-        said = "No decile pays for its costs."
+        said = "No decile covers its costs."
     return (
-        f"Every predicted bar as if traded in its direction for {found.horizon} bars, without "
-        "stops. A model that knows nothing lies on the dashed line; where the points do not rise "
-        f"to the right, its confidence is worth nothing. {said}"
+        f"Each predicted bar traded in its direction for {found.horizon} bars, without stops. No "
+        f"skill is the dashed line; useful confidence rises to the right. {said}"
     )
 
 

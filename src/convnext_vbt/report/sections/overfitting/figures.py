@@ -31,7 +31,7 @@ def logit_figure(logits: np.ndarray) -> go.Figure:
     counts, edges = histogram(logits)
     title = "logit of the rank out of sample"
     return _line(
-        histogram_figure(counts, edges, what="choices", title=title), 0.0, "the middle of the field"
+        histogram_figure(counts, edges, what="combinations", title=title), 0.0, "median rank"
     )
 
 
@@ -43,15 +43,18 @@ def rank_figure(ranks_N2: np.ndarray) -> go.Figure:
     ends = [1.0, float(len(inside))]
     middle = (len(inside) + 1) / 2
     out = go.Figure()
-    for y, name, dash in ((ends, "ranks last", "dot"), ([middle] * 2, "ranks are luck", "dash")):
+    for y, name, dash in (
+        (ends, "ranks persist", "dot"),
+        ([middle] * 2, "ranks are chance", "dash"),
+    ):
         out.add_scatter(
             x=ends, y=y, name=name, mode="lines", hoverinfo="skip",
             line={"color": MUTED, "width": 1.2, "dash": dash},
         )  # fmt: skip
     out.add_scatter(
-        x=inside, y=outside, name="these rules", mode="lines+markers",
+        x=inside, y=outside, name="rules", mode="lines+markers",
         line={"color": BLUE, "width": 1.8}, marker={"size": 7},
-        hovertemplate="rank %{x:.0f} in sample, %{y:.1f} on average out of it<extra></extra>",
+        hovertemplate="rank %{x:.0f} in sample, mean %{y:.1f} out of sample<extra></extra>",
     )  # fmt: skip
     axis = {"gridcolor": GRID, "zeroline": False, "fixedrange": True, "autorange": "reversed"}
     return lay_out(

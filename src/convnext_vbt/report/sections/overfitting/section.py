@@ -56,9 +56,9 @@ def _null_text(test: NullTest, null: Null) -> str:
     if null.reason:
         return f"Not available: {null.reason}."
     return (
-        f"{len(null.draws):,} {test.draws}: {null.as_good:,} of them had a Sharpe ratio at least "
-        f"as high as its {format_number(null.observed, 'ratio')} (p = {null.p_value:.3f}, half of "
-        f"them below {format_number(null.median_sharpe, 'ratio')}). {test.meaning}"
+        f"{len(null.draws):,} {test.draws}: {null.as_good:,} reached the strategy’s Sharpe "
+        f"ratio of {format_number(null.observed, 'ratio')} (p = {null.p_value:.3f}, median "
+        f"{format_number(null.median_sharpe, 'ratio')}). {test.meaning}"
     )
 
 
@@ -85,36 +85,32 @@ def _deflation_rows(evidence: Evidence, best_name: str) -> list[list[str]]:
 
 def _deflation_text(best: Hindsight, name: str) -> str:
     if not best.cell:
-        return "No cell has 30 trades, so none is named the best in hindsight."
+        return "No cell has 30 trades, so there is no best cell in hindsight."
     return (
-        f"The best cell in hindsight is {name}: Sharpe ratio "
-        f"{format_number(best.sharpe, 'ratio')}, {format_number(best.total_return, 'percent')} in "
-        f"{best.trades:,} trades. Nobody could have traded it, since it is known only now. The "
-        "best of as many tries without any skill is expected to reach the ratio of column SR0; "
-        "the deflated Sharpe ratio is the probability of being truly above 0 after allowing for "
-        "that."
+        f"Best cell in hindsight: {name}, Sharpe ratio {format_number(best.sharpe, 'ratio')}, "
+        f"total return {format_number(best.total_return, 'percent')}, {best.trades:,} trades. It "
+        "could not have been traded: which cell is best is known only afterwards."
     )
 
 
 def _pbo_text(found: BacktestOverfitting) -> str:
     if found.reason:
-        return f"Not available: {found.reason} (rules with fewer than 30 trades are left out)."
+        return f"{found.reason} (rules with fewer than 30 trades are left out)."
     return (
-        f"The days were divided into two halves in {len(found.logits):,} ways. In "
-        f"{format_number(found.probability, 'percent')} of them the rule with the best Sharpe "
-        f"ratio on one half was in the worse half of all {found.num_configurations} on the other: "
-        "at 50 % the choice is worth nothing."
+        f"Over {len(found.logits):,} ways to split the days in half: how often the rule with the "
+        "best Sharpe ratio on one half ranks in the worse half of all "
+        f"{found.num_configurations} on the other. 50 % is chance; a low PBO says that ranks "
+        "persist, not that any rule is profitable. It does not judge the headline."
     )
 
 
 def _spa_text(best: Hindsight) -> str:
     if not math.isfinite(best.spa):
-        return "Hansen’s test of the best rule against cash is not available."
+        return "Hansen’s SPA test: not available."
     p = "p < 0.001" if best.spa < 0.0005 else f"p = {best.spa:.3f}"
-    return (
-        f"Hansen’s test of superior predictive ability: {p} for “none of these "
-        f"{best.num_compared} rules beats cash”."
-    )
+    many = best.num_compared > 1
+    rules = f"none of these {best.num_compared} rules beats" if many else "this rule does not beat"
+    return f"Hansen’s SPA test of “{rules} cash”: {p}."
 
 
 def _bins(values: np.ndarray) -> list[list[str]]:

@@ -19,14 +19,14 @@ def split_figure(
     interval_S2: np.ndarray,
     cell: np.ndarray | None = None,
 ) -> go.Figure:
-    """Annual Sharpe ratio of each split with its 90 % interval, and the selected cell's."""
+    """Annual Sharpe ratio of each split with its 90 % CI, and the selected cell's."""
     import plotly.graph_objects as go
 
     at = np.arange(len(labels))
     low, high = interval_S2.T
     out = go.Figure()
     out.add_scatter(
-        x=at, y=sharpe, name="headline, with its 90 % interval", meta="headline", mode="markers",
+        x=at, y=sharpe, name="headline, 90 % CI", meta="headline", mode="markers",
         marker={"color": BLUE, "size": 9},
         error_y={"type": "data", "symmetric": False, "array": high - sharpe,
                  "arrayminus": sharpe - low, "thickness": 1.6, "width": 4, "color": BLUE},

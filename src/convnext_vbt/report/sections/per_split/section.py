@@ -48,37 +48,36 @@ SPLIT_COLUMNS = (
     Column(label="Test from", text=True),
     Column(label="to", text=True),
     Column(label="Rule chosen", text=True,
-           help="By nested selection: the best one over the earlier test ranges, or the initial "
-                "one. Hover over it for the reason."),
-    Column(label="Headline return", help="Of the account that follows the chosen rules."),
-    Column(label="Headline drawdown", help="Maximum drawdown within the split."),
+           help="Nested selection: the best rule over the earlier test ranges, else the initial "
+                "one. Hover for the reason."),
+    Column(label="Headline return", help="Of the account that trades the chosen rules."),
+    Column(label="Headline drawdown", help="Max drawdown within the split."),
     Column(label="Headline Sharpe",
-           help="Annualised, with its 90 % interval: wide, since a split is short; n/a where "
-                "too few days have a return."),
+           help="Annualised, with its 90 % CI; n/a where too few days have a return."),
     Column(label="Headline trades", help="Trades entered in the split."),
-    Column(label="Cell’s return", help="Of the selected cell, the same rule throughout."),
-    Column(label="Cell’s drawdown", help="Maximum drawdown within the split."),
-    Column(label="Cell’s Sharpe", help="Annualised."),
-    Column(label="Cell’s trades", help="Trades entered in the split."),
+    Column(label="Cell return", help="Of the selected cell, the same rule throughout."),
+    Column(label="Cell drawdown", help="Max drawdown within the split."),
+    Column(label="Cell Sharpe", help="Annualised."),
+    Column(label="Cell trades", help="Trades entered in the split."),
 )  # fmt: skip
 
 SCORE_COLUMNS = (
     Column(label="Split"),
-    Column(label="AUC up", help="Chance that P(UP) ranks a bar that went UP first; 0.5 is a coin."),
+    Column(label="AUC up",
+           help="Probability that a bar that went UP has the higher P(UP); 0.5 is chance."),
     Column(label="AUC down", help="The same for DOWN."),
-    Column(label="Log-loss / prior’s",
-           help="How surprised the probabilities were, in nats, and how surprised the training "
-                "range’s class frequencies: the first should be the lower one."),
+    Column(label="Log-loss / base rates",
+           help="Of the model and of the training range’s class frequencies, in nats; the first "
+                "should be lower."),
     Column(label="Accuracy", help="Share of bars whose most probable class came true."),
-    Column(label="ECE", help="Expected calibration error: probabilities against frequencies."),
-    Column(label="Steps", help="Training steps up to the weights that were kept; 0 means that "
-           "the network added nothing on the validation range."),
+    Column(label="ECE", help="Expected calibration error: mean gap of probability and frequency."),
+    Column(label="Steps", help="Training steps up to the weights kept, by validation loss."),
 )  # fmt: skip
 
 COVERAGE = Column(
     label="Coverage / set",
-    help="Share of bars whose outcome is in the conformal set meant to hold 90 % of them, and how "
-    "many of the three classes the set has on average.",
+    help="Share of bars whose outcome is in the 90 % conformal set, and the mean number of classes "
+    "in the set.",
 )
 
 
@@ -86,8 +85,7 @@ def content(inputs: Inputs, _: Pool) -> Content:
     """Two tables and a chart to which the script adds the selected cell."""
     evidence, preds = inputs.evidence, inputs.result.predictions
     found, intervals = evidence.headline.splits, evidence.split_intervals
-    baselines = evidence.baselines
-    base = baselines.names[baselines.base] if baselines and baselines.base else ""
+    with_base = evidence.baselines is not None and evidence.baselines.base is not None
     figures = {}
     if preds.splits:
         figures["split_sharpes"] = split_figure(inputs.split_labels, found.sharpes, intervals)
@@ -104,7 +102,7 @@ def content(inputs: Inputs, _: Pool) -> Content:
             ),
             "score_columns": score_columns(preds),
             "split_scores": score_rows(
-                preds, evidence.split_scores if evidence.model else None, base=base
+                preds, evidence.split_scores if evidence.model else None, with_base=with_base
             ),
         },
         figures=figures,
@@ -137,7 +135,7 @@ def choices(head: Headline) -> dict[int, tuple[str, str]]:
         why = str(row["reason"])
         if math.isfinite(row["sharpe"]):
             sharpe = format_number(row["sharpe"], "ratio")
-            why += f"; Sharpe ratio {sharpe} in {row['trades']:,} trades before"
+            why += f"; Sharpe ratio {sharpe} over {row['trades']:,} earlier trades"
         out[int(number)] = (rule, why)
     return out
 
@@ -184,11 +182,11 @@ def split_rows(
 
 
 def score_rows(
-    preds: Predictions, table: pd.DataFrame | None, *, base: str = ""
+    preds: Predictions, table: pd.DataFrame | None, *, with_base: bool
 ) -> list[list[Cell]]:
     """The scores of each split; `table` is `score_splits`, or None without labels.
 
-    `base` is the model that the network stands on, named where it was left alone.
+    `with_base` is whether the network adds to another model's probabilities.
     """
     fits = {fit.number: fit for fit in preds.fits}
     rows = []
@@ -202,7 +200,7 @@ def score_rows(
             _losses(score),
             _score(score, "accuracy", 3),
             _score(score, "ece", 3),
-            _steps(fits.get(split.number), base),
+            _steps(fits.get(split.number), with_base),
         ]
         if preds.nonconformity is not None:
             share, size = _score(score, "coverage_90", 3), _score(score, "set_size_90", 1)
@@ -211,11 +209,10 @@ def score_rows(
     return rows
 
 
-def _steps(fit: SplitFit | None, base: str) -> Cell:
+def _steps(fit: SplitFit | None, with_base: bool) -> Cell:
     if fit is None:
         return Cell(text=ABSENT)
-    alone = base if fit.epochs == 0 else ""
-    text = f"0: {alone} alone" if alone else f"{fit.epochs:,}"
+    text = "0: network added nothing" if with_base and fit.epochs == 0 else f"{fit.epochs:,}"
     return Cell(text=text, tag="" if fit.learned else "did not learn")
 
 

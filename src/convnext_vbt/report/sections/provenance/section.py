@@ -64,7 +64,7 @@ def facts(evidence: Evidence) -> list[Fact]:
             help="Missing bars are reported, never filled in.",
         ),
         Fact(
-            label="Judged out of sample",
+            label="Out of sample",
             value=f"{stop - start:,} bars",
             note=_span(bars.index[start:stop]),
             help="From the first bar with a prediction to the last one.",
@@ -76,19 +76,19 @@ def facts(evidence: Evidence) -> list[Fact]:
             help="Stops and take-profits fill inside a bar at their level, gaps at the open.",
         ),
         Fact(
-            label="Costs, each side",
+            label="Costs per side",
             value=f"{(config.fees + config.slippage) * 1e4:g} bp",
             note=f"fees {config.fees * 1e4:g} bp, slippage {config.slippage * 1e4:g} bp",
             help="1 bp is 0.01 % of the traded value.",
         ),
         _label(res.predictions.target),
         Fact(
-            label="Tried on this data",
+            label="Trials on this data",
             value=f"{_count(evidence.concerns.cells, 'cell', 'cells')} here",
             note=f"{_count(trials.num_runs, 'strategy', 'strategies')} and "
             f"{_count(trials.num_rules, 'rule', 'rules')} so far",
-            help="The best of many tries looks good by luck alone. Cells that differ in risk "
-            "alone are one rule; the ledger of earlier runs counts too, if there is one.",
+            help="The best of many trials looks good by chance. Cells that differ in risk alone "
+            "are one rule; earlier runs in the ledger count too.",
         ),
     ]
 
@@ -104,7 +104,7 @@ def more_facts(res: SweepResult, provenance: Mapping[str, str]) -> list[Fact]:
         Fact(
             label="Receptive field",
             value="unknown" if receptive is None else f"{receptive:,} bars",
-            help="Bars that one prediction looks back on, beside the features' own memory.",
+            help="Bars of history in one prediction, beside the features' own lookback.",
         ),
         _stops(res),
         Fact(label="Initial cash", value=f"{config.init_cash:,.0f}"),
@@ -130,9 +130,7 @@ def _stops(res: SweepResult) -> Fact:
         target = "the label’s barrier" if config.stop is None else "none"
     held = res.brackets.max_holding
     limit = "no time limit" if held is None else f"{held} bars at most"
-    return Fact(
-        label="Exits beside signals", value=f"stop: {stop}", note=f"take-profit: {target}; {limit}"
-    )
+    return Fact(label="Other exits", value=f"stop: {stop}", note=f"take-profit: {target}; {limit}")
 
 
 def versions() -> str:
@@ -151,7 +149,7 @@ def _span(index: pd.DatetimeIndex) -> str:
 
 
 def _label(target: Target | None) -> Fact:
-    about = "What UP and DOWN mean; σ is the volatility a bar known at the signal."
+    about = "What UP and DOWN mean; σ is the volatility per bar known at the signal."
     if target is None:
         return Fact(label="Label", value="unknown", note="the probabilities came without a target")
     width = f"+{target.up:g} / −{target.down:g} σ√{target.horizon}"
@@ -179,4 +177,4 @@ def _purge_text(splits: tuple[Split, ...]) -> str:
     if not bars:
         return "none"
     low, high = min(bars), max(bars)
-    return f"{low} bars at every boundary" if low == high else f"{low} to {high} bars a boundary"
+    return f"{low} bars at every boundary" if low == high else f"{low} to {high} bars per boundary"

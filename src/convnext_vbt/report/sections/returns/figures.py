@@ -62,9 +62,9 @@ def excursion_figure(adverse: np.ndarray, favourable: np.ndarray, returns: np.nd
                 name="won" if won else "lost", showlegend=col == 1,
                 marker={"symbol": symbol, "color": colour, "size": 5, "opacity": 0.7,
                         "line": {"width": 1.2 * (not won), "color": colour}},
-                hovertemplate="%{x:.2f} % at its worst, %{y:.2f} % in the end<extra></extra>"
+                hovertemplate="MAE %{x:.2f} %, net return %{y:.2f} %<extra></extra>"
                 if col == 1
-                else "%{x:.2f} % at its best, %{y:.2f} % in the end<extra></extra>",
+                else "MFE %{x:.2f} %, net return %{y:.2f} %<extra></extra>",
                 row=1, col=col,
             )  # fmt: skip
     axis = {"gridcolor": GRID, "zeroline": True, "zerolinecolor": MUTED, "fixedrange": True}
@@ -72,8 +72,8 @@ def excursion_figure(adverse: np.ndarray, favourable: np.ndarray, returns: np.nd
         out, 320,
         every_x=axis,
         every_y=axis,
-        xaxis={"title": {"text": "at its worst (MAE), %", "standoff": 6}},
-        xaxis2={"title": {"text": "at its best (MFE), %", "standoff": 6}},
+        xaxis={"title": {"text": "MAE, %", "standoff": 6}},
+        xaxis2={"title": {"text": "MFE, %", "standoff": 6}},
         yaxis={"title": {"text": "net return, %"}},
         dragmode=False,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},

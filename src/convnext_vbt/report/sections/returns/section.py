@@ -25,7 +25,7 @@ def content(inputs: Inputs, pool: Pool) -> Content:
             "monthly": monthly_figure(months, np.zeros(len(months))),
             "excursions": excursion_figure(_NONE, _NONE, _NONE),
             "trade_returns": histogram_figure(
-                counts, edges, what="trades", title="net return of a trade, %"
+                counts, edges, what="trades", title="net return per trade, %"
             ),
             "holding": histogram_figure(counts, edges, what="trades", title="bars held", digits=0),
         },

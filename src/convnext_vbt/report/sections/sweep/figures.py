@@ -152,7 +152,7 @@ def rule_figure(title: str, ticks: Sequence[str]) -> go.Figure:
     edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
     out.add_scatter(name="low", row=1, col=1, **edge)
     out.add_scatter(
-        name="90 % interval", fill="tonexty", fillcolor="rgba(86,180,233,0.25)", row=1, col=1,
+        name="90 % CI", fill="tonexty", fillcolor="rgba(86,180,233,0.25)", row=1, col=1,
         **edge,
     )  # fmt: skip
     out.add_scatter(
@@ -179,7 +179,7 @@ def rule_figure(title: str, ticks: Sequence[str]) -> go.Figure:
 
 
 def frontier_figure(points: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Growth a year against maximum drawdown, a point a cell.
+    """CAGR against max drawdown, one point per cell.
 
     A point has drawdown and cagr (fractions), name, and whether it is thin (under 30 trades).
     """
@@ -215,10 +215,10 @@ def frontier_figure(points: Sequence[Mapping[str, Any]]) -> go.Figure:
         out, 360,
         dragmode=False,
         hovermode="closest",
-        xaxis={"title": {"text": "maximum drawdown, %", "standoff": 6}, "gridcolor": GRID,
+        xaxis={"title": {"text": "max drawdown, %", "standoff": 6}, "gridcolor": GRID,
                "zeroline": True, "zerolinecolor": MUTED, "rangemode": "tozero",
                "fixedrange": True},
-        yaxis={"title": {"text": "growth a year, %"}, "gridcolor": GRID, "zeroline": True,
+        yaxis={"title": {"text": "CAGR, %"}, "gridcolor": GRID, "zeroline": True,
                "zerolinecolor": MUTED, "fixedrange": True},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )  # fmt: skip

@@ -1,4 +1,4 @@
-// Heatmap, rules and growth against drawdown; a click selects.
+// Heatmap, rules and CAGR against drawdown; a click selects.
 section(({
   data, array, frames, levels, level, at, rowOf, metrics, state, selected, hold, nameOf, cellRows,
   draw, shown, table, choice, select,
@@ -82,7 +82,7 @@ section(({
     const rows = beside();
     const [low, high, ratio, count] = ["sharpe_low", "sharpe_high", "rule_sharpe", "trades"].map((n) => rows.map((row) => metrics[n][row]));
     const hover = rows.map((row, x) =>
-      `${escape(ticks(across)[x])}<br>Sharpe ratio ${number(ratio[x], "ratio")}<br>90 %: ${span(low[x], high[x])}`);
+      `${escape(ticks(across)[x])}<br>Sharpe ratio ${number(ratio[x], "ratio")}<br>90 % CI ${span(low[x], high[x])}`);
     const ys = [low, high, ratio, count];
     const traces = base.data.map((trace, i) => ({ ...trace, x: rows.map((_, x) => x), y: ys[i], hovertext: i === 2 ? hover : undefined }));
     const here = state.at[level[across]];
@@ -90,11 +90,11 @@ section(({
     return { data: traces, layout: { ...base.layout, shapes: [line] } };
   }
   const rulesTable = () =>
-    tableOf("rules", [levels[level[across]].label, "Sharpe ratio", "90 % interval", "Trades"], beside().map((row, x) => [
+    tableOf("rules", [levels[level[across]].label, "Sharpe ratio", "90 % CI", "Trades"], beside().map((row, x) => [
       ticks(across)[x], number(metrics.rule_sharpe[row], "ratio"), span(metrics.sharpe_low[row], metrics.sharpe_high[row]), number(metrics.trades[row], "count"),
     ]));
   const hoverOf = (name, drawdown, cagr, trades) =>
-    `${escape(name)}<br>growth ${number(cagr, "percent")} a year<br>drawdown ${number(drawdown, "percent")}` + (trades === undefined ? "" : `<br>${number(trades, "count")} trades`);
+    `${escape(name)}<br>CAGR ${number(cagr, "percent")}<br>max drawdown ${number(drawdown, "percent")}` + (trades === undefined ? "" : `<br>${number(trades, "count")} trades`);
   function frontier() {
     const rows = cellRows();
     const points = (own) => ({
@@ -110,7 +110,7 @@ section(({
     return { ...filled(frames.frontier, parts), clicked: (event) => event.points[0].customdata !== undefined && select(at(event.points[0].customdata)) };
   }
   const frontierTable = () =>
-    tableOf("frontier", ["Cell", "Growth a year", "Maximum drawdown", "Sharpe ratio", "Trades"], cellRows().map((row) => [
+    tableOf("frontier", ["Cell", "CAGR", "Max drawdown", "Sharpe ratio", "Trades"], cellRows().map((row) => [
       nameOf(at(row)), number(metrics.cagr[row], "percent"), number(metrics.max_drawdown[row], "percent"), number(metrics.sharpe[row], "ratio", metrics.trades[row]), number(metrics.trades[row], "count"),
     ]));
   choice("metric", "metric", data.heatmap.metrics.map((m) => m.name));

@@ -1,4 +1,4 @@
-"""The sweep: heatmap, Sharpe ratio of each rule, growth against drawdown."""
+"""The sweep: heatmap, Sharpe ratio of each rule, CAGR against max drawdown."""
 
 from __future__ import annotations
 
@@ -81,15 +81,16 @@ def plateau_text(grid: Grid, table: pd.DataFrame, plateau: Plateau) -> str:
     if plateau.peak < 0:
         return f"No plateau score: no cell here has {THIN_TRADES} trades and a Sharpe ratio."
     ratio = format_number(float(table["sharpe"].iloc[plateau.peak]), "ratio")
-    peak = f"the highest Sharpe ratio in hindsight is {ratio}, at {cell_name(grid, plateau.peak)}"
+    best = cell_name(grid, plateau.peak)
+    peak = f"the best cell in hindsight, {best}, has a Sharpe ratio of {ratio}"
     if not np.isfinite(plateau.score):
-        why = "there is no cell around it" if len(grid) == 1 else "that is not above 0"
-        return f"No plateau score: {peak}; {why}."
+        why = "without a neighbour" if len(grid) == 1 else "not above 0"
+        return f"No plateau score: {peak}, {why}."
     kind = "a spike" if plateau.score < SPIKE else "a plateau"
     score = format_number(plateau.score, "ratio")
     return (
-        f"Plateau score {score}, {kind}: {peak}, and the median of the cells around it is "
-        f"{score} times that. Under {SPIKE:g} counts as a spike."
+        f"Plateau score {score}, {kind}: {peak}, its neighbours a median of {score} times that. "
+        f"Under {SPIKE:g} is a spike."
     )
 
 
@@ -102,9 +103,9 @@ def sweep_lead(grid: Grid) -> str:
     ]
     num_symbols = len(set(grid.values[grid.names.index("symbol")]) - {TOTAL})
     shared = f", {num_symbols} symbols on one account" if num_symbols > 1 else ""
-    return (
-        f"{' × '.join(sizes) or 'One cell'}, each an account of its own on the same bars{shared}."
-    )
+    if not sizes:
+        return f"One cell{shared}."
+    return f"{' × '.join(sizes)}, each an account of its own on the same bars{shared}."
 
 
 def _plural(name: str, count: int) -> str:

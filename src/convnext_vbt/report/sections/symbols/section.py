@@ -1,4 +1,4 @@
-"""What each symbol brought to the headline's account."""
+"""Each symbol's part in the headline's account."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from convnext_vbt.report.section import Content, Section
 
 _COLUMNS: dict[str, tuple[str, Kind]] = {
     "profit": ("Profit", "money"),
-    "total_return": ("Of the initial cash", "percent"),
+    "total_return": ("Return on initial cash", "percent"),
     "max_drawdown": ("Max drawdown", "percent"),
     "trades": ("Trades", "count"),
     "win_rate": ("Win rate", "percent"),
