@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from convnext_vbt.evidence.baselines import FIGURES, _addition, _sentence, compare
-from convnext_vbt.evidence.difference import Difference, sharpe_difference
+from convnext_vbt.evidence.baselines import FIGURES, compare
+from convnext_vbt.evidence.difference import Difference, difference_sentence, sharpe_difference
 from convnext_vbt.evidence.headline import headline
 from convnext_vbt.evidence.selection import Preset
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
@@ -12,7 +12,7 @@ from tests.evidence.markets import make_bars, make_predictions, make_sweep
 pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 
 
-NAMES = {"convnext": "the network", "logistic": "logistic regression"}
+NAMES = {"convnext": "network", "logistic": "logistic regression"}
 
 
 @pytest.fixture(scope="module")
@@ -48,98 +48,43 @@ def test_a_baseline_that_did_better_is_called_so(results):
     said = compare(results, names=NAMES).sentences
     assert len(said) == 2
     assert said[0] == (
-        f"Logistic regression did better than the network by {row['difference']:.2f} of Sharpe "
-        f"(90 % interval {row['difference_low']:.2f} to {row['difference_high']:.2f})."
+        f"Network minus logistic regression: Sharpe {-row['difference']:.2f} "
+        f"(90 % CI {-row['difference_high']:.2f} to {-row['difference_low']:.2f}). "
+        "Logistic regression did better."
     )
-    assert said[1].startswith("Mine did better than the network by")
+    assert said[1].startswith("Network minus mine: Sharpe -")
     turned = {"logistic": results["logistic"], "convnext": results["convnext"]}
-    assert compare(turned, names=NAMES).sentences == said[:1]
+    (back,) = compare(turned, names=NAMES).sentences
+    assert back.startswith(f"Logistic regression minus network: Sharpe {row['difference']:.2f} ")
+    assert back.endswith("Logistic regression did better.")
     assert compare(turned).table.loc["convnext", "difference"] == pytest.approx(-row["difference"])
 
 
 @pytest.mark.parametrize(
     ("difference", "sentence"),
     [
-        (
-            (0.5, 0.1, 0.9),
-            (
-                "Gradient boosting did better than the network by 0.50 of Sharpe "
-                "(90 % interval 0.10 to 0.90)."
-            ),
-        ),
-        (
-            (-0.5, -0.9, -0.1),
-            (
-                "The network did better than gradient boosting by 0.50 of Sharpe "
-                "(90 % interval 0.10 to 0.90)."
-            ),
-        ),
-        (
-            (-0.5, -1.2, 0.3),
-            (
-                "The network did better than gradient boosting by 0.50 of Sharpe "
-                "(90 % interval -0.30 to 1.20), which may be chance: the interval holds zero."
-            ),
-        ),
-        (
-            (0.5, math.nan, math.nan),
-            (
-                "Gradient boosting did better than the network by 0.50 of Sharpe; there are too "
-                "few days for an interval."
-            ),
-        ),
-        (
-            (math.nan, math.nan, math.nan),
-            "Gradient boosting and the network cannot be compared: one of them never traded.",
-        ),
+        ((0.5, 0.1, 0.9), ": Sharpe 0.50 (90 % CI 0.10 to 0.90). Gradient boosting did better."),
+        ((-0.5, -0.9, -0.1), ": Sharpe -0.50 (90 % CI -0.90 to -0.10). Network did better."),
+        ((-0.5, -1.2, 0.3), ": Sharpe -0.50 (90 % CI -1.20 to 0.30). No measurable difference."),
+        ((0.5, math.nan, math.nan), ": Sharpe 0.50, too few days for an interval."),
+        ((0.0, 0.0, 0.0), ": Sharpe 0.00, no difference."),
+        ((math.nan, math.nan, math.nan), ": no Sharpe ratio, one of them never traded."),
     ],
 )
 def test_sentences(difference, sentence):
     sharpe, low, high = difference
     found = Difference(sharpe=sharpe, low=low, high=high, num_days=9)
-    assert _sentence("gradient boosting", "the network", found) == sentence
-
-
-@pytest.mark.parametrize(
-    ("difference", "sentence"),
-    [
-        (
-            (-0.5, -1.2, 0.3),
-            (
-                "The network adds to the logistic regression that it stands on 0.50 of Sharpe "
-                "(90 % interval -0.30 to 1.20), which may be chance: the interval holds zero."
-            ),
-        ),
-        (
-            (0.5, 0.1, 0.9),
-            (
-                "The network costs the logistic regression that it stands on 0.50 of Sharpe "
-                "(90 % interval 0.10 to 0.90)."
-            ),
-        ),
-        (
-            (0.0, 0.0, 0.0),
-            (
-                "The network adds nothing to the logistic regression that it stands on: the "
-                "Sharpe ratio is the same."
-            ),
-        ),
-        (
-            (math.nan, math.nan, math.nan),
-            "Logistic regression and the network cannot be compared: one of them never traded.",
-        ),
-    ],
-)
-def test_what_the_network_adds_to_its_base(difference, sentence):
-    sharpe, low, high = difference
-    found = Difference(sharpe=sharpe, low=low, high=high, num_days=9)
-    assert _addition("logistic regression", "the network", found) == sentence
+    text = difference_sentence("gradient boosting", "network", found)
+    assert text == f"Gradient boosting minus network{sentence}"
+    back = difference_sentence("network", "gradient boosting", found.reversed())
+    assert back.startswith("Network minus gradient boosting")
+    assert back[-10:] == text[-10:]  # the same one did better
 
 
 def test_only_the_base_is_what_something_is_added_to(results):
     found = compare(results, base="logistic", names=NAMES)
     assert found.base == "logistic"
-    assert "logistic regression that it stands on" in found.sentences[0]
+    assert found.sentences[0].startswith("Network minus logistic regression alone: Sharpe ")
     assert found.sentences[1] == compare(results, names=NAMES).sentences[1]
     assert found.names == NAMES | {"mine": "mine"}
 

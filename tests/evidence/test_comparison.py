@@ -150,5 +150,5 @@ def test_growth_at_month_ends_is_that_of_the_account(whole, other):
 def test_a_run_without_a_trade_is_no_reason_to_fail(whole):
     idle = contender("idle", make_sweep(threshold=[0.999999], risk=0.01))
     found = compare_runs([whole, idle])
-    assert "idle and whole cannot be compared: one of them never traded." in found.sentences
+    assert "Idle minus whole: no Sharpe ratio, one of them never traded." in found.sentences
     assert "n/a (0 trades)" in render_comparison(found)

@@ -35,9 +35,9 @@ GOOD = Facts(
 EDGES = [
     # field, meets its condition, just does not, words of the reason
     ("dsr", 0.95, 0.9499, "Deflated Sharpe ratio"),
-    ("sharpe_low", 0.001, 0.0, "Lower end"),
+    ("sharpe_low", 0.001, 0.0, "lower end"),
     ("sharpe", 0.7001, 0.7, "buy-and-hold"),
-    ("null_p", 0.0499, 0.05, "Random sides"),
+    ("null_p", 0.0499, 0.05, "random sides"),
     ("splits_positive", 6, 5, "splits"),
     ("trades", 100, 99, "trades"),
     ("doubled_costs_sharpe", 0.001, 0.0, "doubled costs"),
@@ -48,12 +48,12 @@ def test_a_pass_names_all_seven_conditions():
     found = judge(GOOD)
     assert found.word == "PASS"
     assert [reason.text for reason in found.reasons] == [
-        "Deflated Sharpe ratio 0.97 (3 strategies tried on this data), needs at least 0.95: met",
-        "Lower end of the 90 % interval of the Sharpe ratio 0.80, needs more than 0: met",
-        "Sharpe ratio 2.00, needs more than the 0.70 of buy-and-hold on the same days: met",
-        "Random sides at the same times do as well with p = 0.004, needs p < 0.05: met",
-        "8 of 10 splits that traded gained, needs at least 60 %: met",
-        "250 trades, needs at least 100: met",
+        "Deflated Sharpe ratio 0.97 (3 strategies tried on this data), needs 0.95: met",
+        "Sharpe ratio, lower end of the 90 % CI: 0.80, needs more than 0: met",
+        "Sharpe ratio 2.00 against 0.70 for buy-and-hold, needs the higher one: met",
+        "Against random sides at the same times: p = 0.004, needs p < 0.05: met",
+        "8 of 10 splits with trades gained, needs 60 %: met",
+        "250 trades, needs 100: met",
         "Sharpe ratio at doubled costs 1.10, needs more than 0: met",
     ]
     assert all(reason.ok for reason in found.reasons)
@@ -77,14 +77,14 @@ def test_each_condition_stands_between_a_strategy_and_a_pass(name, meets, misses
             "sharpe_high",
             -0.001,
             0.0,
-            "Upper end of the 90 % interval of the Sharpe ratio -0.001, below 0: enough to fail",
+            "Sharpe ratio, upper end of the 90 % CI: -0.001, below 0: enough to fail",
         ),
         ("total_return", 0.0, 0.0001, "Net return 0.0 %, not above 0: enough to fail"),
         (
             "null_p",
             0.501,
             0.5,
-            "Random sides at the same times do as well with p = 0.501, above 0.5: enough to fail",
+            "Against random sides at the same times: p = 0.501, above 0.5: enough to fail",
         ),
     ],
 )
@@ -93,24 +93,25 @@ def test_one_sign_of_no_edge_is_enough_to_fail(name, fails, does_not, text):
     assert found.word == "FAIL"
     assert found.reasons[0].text == text
     assert not found.reasons[0].ok
-    assert len(found.reasons) == 8
+    assert len({reason.subject for reason in found.reasons}) == len(found.reasons)
+    assert len(found.reasons) == (8 if name == "total_return" else 7)
     assert judge(replace(GOOD, **{name: does_not})).word != "FAIL"
 
 
 def test_all_signs_of_no_edge_are_named():
     found = judge(replace(GOOD, sharpe_high=-1.0, total_return=-0.123, null_p=0.8))
     assert [reason.text[:10] for reason in found.reasons[:3]] == [
-        "Upper end ", "Net return", "Random sid",
+        "Sharpe rat", "Net return", "Against ra",
     ]  # fmt: skip
     assert "Net return -12.3 %" in found.reasons[1].text
-    assert len(found.reasons) == 10
+    assert len(found.reasons) == 8
 
 
 @pytest.mark.parametrize("worse", [{}, {"total_return": -0.5, "sharpe_high": -1.0, "null_p": 0.9}])
 def test_below_a_hundred_trades_nothing_is_conclusive(worse):
     found = judge(replace(GOOD, trades=99, **worse))
     assert found.word == "INCONCLUSIVE"
-    assert "99 trades, needs at least 100: not met" in [reason.text for reason in found.reasons]
+    assert "99 trades, needs 100: not met" in [reason.text for reason in found.reasons]
 
 
 @pytest.mark.parametrize(
@@ -121,10 +122,10 @@ def test_below_a_hundred_trades_nothing_is_conclusive(worse):
         ({"sharpe": math.nan}, "No Sharpe ratio to compare with buy-and-hold"),
         (
             {"null_p": math.nan, "null_reason": "all positions are on one side"},
-            "Random sides at the same times could not be drawn, since all positions are on one",
+            "No p-value against random sides at the same times, since all positions are on one",
         ),
         ({"splits_traded": 0, "splits_positive": 0}, "No split traded, needs a gain"),
-        ({"doubled_costs_sharpe": math.nan}, "No Sharpe ratio at doubled costs; needs"),
+        ({"doubled_costs_sharpe": math.nan}, "No Sharpe ratio at doubled costs, needs"),
     ],
 )
 def test_what_is_undefined_is_said_in_words(changes, words):
@@ -144,7 +145,7 @@ def test_what_is_undefined_neither_passes_nor_fails(name):
     assert found.word == ("PASS" if name == "sharpe_high" else "INCONCLUSIVE")
     if name != "sharpe_high":
         (missed,) = (reason for reason in found.reasons if not reason.ok)
-        assert ("could not be drawn" if name == "null_p" else "No ") in missed.text
+        assert "No " in missed.text
 
 
 def test_no_split_traded_is_not_sixty_percent():
@@ -157,7 +158,7 @@ def test_rounding_never_contradicts_the_judgement():
     text = judge(replace(GOOD, dsr=0.94996, sharpe=0.70001)).reasons
     assert "ratio 0.94996 (" in text[0].text
     assert "1 strategy tried" in judge(replace(GOOD, num_trials=1)).reasons[0].text
-    assert "Sharpe ratio 0.70001, needs more than the 0.70000 of" in text[2].text
+    assert "Sharpe ratio 0.70001 against 0.70000 for" in text[2].text
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from tests.report.markets import FIXED, Page, make_bars, make_sweep, quick_rende
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
 TRIALS = Trials(num_runs=5, num_rules=40, variance=0.003)
-NAMES = {"convnext": "the network", "logistic": "logistic regression"}
+NAMES = {"convnext": "network", "logistic": "logistic regression"}
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +264,7 @@ def test_a_network_that_added_nothing_is_marked(small):
     text = quick_render(idle, baselines=on_base)
     assert text.count("<td>0: network added nothing") == 1
     assert "The network starts from the probabilities of logistic regression" in text
-    assert "adds nothing to the logistic regression that it stands on" in text
+    assert "Network minus logistic regression alone: Sharpe 0.00, no difference." in text
     apart = quick_render(idle, baselines=compare(results, preset=preset, names=NAMES))
     assert "network added nothing" not in apart
     assert "The network starts from" not in apart

@@ -1,4 +1,4 @@
-"""The network and its baselines side by side: what each earned, and who did better."""
+"""The network and its baselines side by side: what each earned, and how they differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pandas as pd
 from convnext_vbt.errors import InputError
 from convnext_vbt.evidence.difference import (
     Difference,
-    amount_sentence,
     difference_sentence,
     sharpe_difference,
 )
@@ -35,7 +34,7 @@ class Comparison:
     names: Mapping[str, str]
     """How sentences call each strategy."""
     base: str | None = None
-    """The strategy that the first one stands on: what it differs by is what the first one adds."""
+    """The strategy whose probabilities the first one starts from, if any."""
 
 
 def compare(
@@ -49,7 +48,7 @@ def compare(
     """Compare the headlines of sweeps by name, all traded by one `preset`.
 
     All must have been traded over the same bars and test ranges. `base` is the name of the one
-    that the first stands on, as a network on logistic regression. Differences are those of
+    that the first starts from, as a network from logistic regression. Differences are those of
     `difference.sharpe_difference`: both strategies drawn on the same days. `known` are headlines by
     `preset` that are there already; `names` say how sentences call a strategy, if not as it is.
 
@@ -70,8 +69,8 @@ def compare(
             seed=preset.seed,
         )
         rows[name] = _row(heads[name], difference)
-        sentence = _addition if name == base else _sentence
-        sentences.append(sentence(called[name], called[first], difference))
+        other = f"{called[name]} alone" if name == base else called[name]
+        sentences.append(difference_sentence(called[first], other, difference.reversed()))
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
     return Comparison(table=table, sentences=tuple(sentences), names=called, base=base)
 
@@ -86,26 +85,6 @@ def _row(head: Headline, difference: Difference | None) -> dict[str, float]:
             "difference_high": difference.high,
         }
     return row | {"days": head.num_days}
-
-
-def _sentence(name: str, first: str, difference: Difference) -> str:
-    text = difference_sentence(name, first, difference)
-    return text[:1].upper() + text[1:]
-
-
-def _addition(part: str, whole: str, difference: Difference) -> str:
-    """What the first strategy adds to the one that it stands on; `difference` is base less it."""
-    if math.isnan(difference.sharpe):
-        return _sentence(part, whole, difference)
-    if difference.sharpe == 0.0:
-        text = (
-            f"{whole} adds nothing to the {part} that it stands on: the Sharpe ratio is the same."
-        )
-    elif difference.sharpe < 0:
-        text = amount_sentence(f"{whole} adds to the {part} that it stands on", difference)
-    else:
-        text = amount_sentence(f"{whole} costs the {part} that it stands on", difference)
-    return text[:1].upper() + text[1:]
 
 
 def _check(results: Mapping[str, SweepResult]) -> None:

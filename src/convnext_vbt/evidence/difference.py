@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,10 @@ class Difference:
     high: float
     num_days: int
     """UTC days that both accounts have."""
+
+    def reversed(self) -> Difference:
+        """The second less the first."""
+        return replace(self, sharpe=0.0 - self.sharpe, low=-self.high, high=-self.low)
 
 
 def sharpe_difference(
@@ -65,25 +69,25 @@ def returns_difference(
     return Difference(sharpe=found, low=float(low), high=float(high), num_days=len(pair))
 
 
-def difference_sentence(other: str, base: str, difference: Difference) -> str:
-    """What a difference (`other` less `base`) says, a sentence that opens with either name."""
+def difference_sentence(first: str, second: str, difference: Difference) -> str:
+    """What a difference, of `first` minus `second`, says in words."""
+    opening = f"{_capital(first)} minus {second}"
     if math.isnan(difference.sharpe):
-        return f"{other} and {base} cannot be compared: one of them never traded."
+        return f"{opening}: no Sharpe ratio, one of them never traded."
+    text = f"{opening}: Sharpe {difference.sharpe:.2f}"
     if difference.sharpe == 0.0:
-        return f"{other} and {base} have the same Sharpe ratio."
-    better, worse = (other, base) if difference.sharpe > 0 else (base, other)
-    return amount_sentence(f"{better} did better than {worse} by", difference)
+        return f"{text}, no difference."
+    if math.isnan(difference.low):
+        return f"{text}, too few days for an interval."
+    text = f"{text} (90 % CI {difference.low:.2f} to {difference.high:.2f})"
+    if difference.low <= 0 <= difference.high:
+        return f"{text}. No measurable difference."
+    better = first if difference.sharpe > 0 else second
+    return f"{text}. {_capital(better)} did better."
 
 
-def amount_sentence(opening: str, difference: Difference) -> str:
-    """`opening`, how much the larger Sharpe ratio is above the smaller, and how sure that is."""
-    sign = math.copysign(1.0, difference.sharpe)
-    low, high = sorted((sign * difference.low, sign * difference.high))
-    text = f"{opening} {abs(difference.sharpe):.2f} of Sharpe"
-    if math.isnan(low):
-        return f"{text}; there are too few days for an interval."
-    text = f"{text} (90 % interval {low:.2f} to {high:.2f})"
-    return f"{text}, which may be chance: the interval holds zero." if low <= 0 else f"{text}."
+def _capital(name: str) -> str:
+    return name[:1].upper() + name[1:]
 
 
 def _difference(returns_D2: np.ndarray) -> float:

@@ -60,6 +60,8 @@ class Facts:
 class Reason:
     """One condition and whether it speaks for the strategy."""
 
+    subject: str
+    """The figure that it is about: a key of `Facts`."""
     ok: bool
     text: str
 
@@ -75,6 +77,8 @@ class Verdict:
 def judge(facts: Facts) -> Verdict:
     """PASS when every condition holds; FAIL on one sign of no edge; else INCONCLUSIVE.
 
+    A figure that fails is a reason once: its sign of failure stands for its condition.
+
     Below 100 trades it is INCONCLUSIVE whatever the figures. What is undefined (NaN) meets no
     condition and is no sign of failure either.
     """
@@ -82,7 +86,9 @@ def judge(facts: Facts) -> Verdict:
     if facts.trades < FEWEST_TRADES:
         return Verdict(word="INCONCLUSIVE", reasons=conditions)
     if failures:
-        return Verdict(word="FAIL", reasons=failures + conditions)
+        failed = {reason.subject for reason in failures}
+        rest = tuple(reason for reason in conditions if reason.subject not in failed)
+        return Verdict(word="FAIL", reasons=failures + rest)
     met = all(reason.ok for reason in conditions)
     return Verdict(word="PASS" if met else "INCONCLUSIVE", reasons=conditions)
 
@@ -97,46 +103,50 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
     doubled = _number(facts.doubled_costs_sharpe, 0.0)
     return (
         _condition(
+            "dsr",
             facts.dsr >= LEAST_DSR,
-            f"Deflated Sharpe ratio {dsr} ({tried} tried on this data), needs at least {LEAST_DSR}"
+            f"Deflated Sharpe ratio {dsr} ({tried} tried on this data), needs {LEAST_DSR}"
             if math.isfinite(facts.dsr)
-            else f"No deflated Sharpe ratio, since returns hardly vary; needs at least {LEAST_DSR}",
+            else f"No deflated Sharpe ratio, since returns hardly vary; needs {LEAST_DSR}",
         ),
         _condition(
+            "sharpe_low",
             facts.sharpe_low > 0,
-            f"Lower end of the 90 % interval of the Sharpe ratio {low}, needs more than 0"
+            f"Sharpe ratio, lower end of the 90 % CI: {low}, needs more than 0"
             if math.isfinite(facts.sharpe_low)
             else "No interval of the Sharpe ratio, since too few days have a return; needs its "
             "lower end above 0",
         ),
         _condition(
+            "sharpe",
             facts.sharpe > facts.buy_and_hold_sharpe,
-            f"Sharpe ratio {own}, needs more than the {holding} of buy-and-hold on the same days"
+            f"Sharpe ratio {own} against {holding} for buy-and-hold, needs the higher one"
             if math.isfinite(facts.sharpe) and math.isfinite(facts.buy_and_hold_sharpe)
-            else "No Sharpe ratio to compare with buy-and-hold on the same days; needs the higher "
-            "one",
+            else "No Sharpe ratio to compare with buy-and-hold, needs the higher one",
         ),
         _condition(
+            "null_p",
             facts.null_p < MOST_NULL_P,
             f"{_random_sides(facts, MOST_NULL_P)}, needs p < {MOST_NULL_P}",
         ),
         _condition(
+            "splits_positive",
             traded > 0 and 100 * positive >= LEAST_POSITIVE_PERCENT * traded,
-            f"{positive} of {traded} splits that traded gained, needs at least "
-            f"{LEAST_POSITIVE_PERCENT} %"
+            f"{positive} of {traded} splits with trades gained, needs {LEAST_POSITIVE_PERCENT} %"
             if traded
-            else f"No split traded, needs a gain in at least {LEAST_POSITIVE_PERCENT} % of those "
-            "that do",
+            else f"No split traded, needs a gain in {LEAST_POSITIVE_PERCENT} % of those that do",
         ),
         _condition(
+            "trades",
             facts.trades >= FEWEST_TRADES,
-            f"{facts.trades} trade{'s' * (facts.trades != 1)}, needs at least {FEWEST_TRADES}",
+            f"{facts.trades} trade{'s' * (facts.trades != 1)}, needs {FEWEST_TRADES}",
         ),
         _condition(
+            "doubled_costs_sharpe",
             facts.doubled_costs_sharpe > 0,
             f"Sharpe ratio at doubled costs {doubled}, needs more than 0"
             if math.isfinite(facts.doubled_costs_sharpe)
-            else "No Sharpe ratio at doubled costs; needs more than 0",
+            else "No Sharpe ratio at doubled costs, needs more than 0",
         ),
     )
 
@@ -145,28 +155,38 @@ def _failures(facts: Facts) -> tuple[Reason, ...]:
     high = _number(facts.sharpe_high, 0.0)
     signs = (
         (
+            "sharpe_low",
             facts.sharpe_high < 0,
-            f"Upper end of the 90 % interval of the Sharpe ratio {high}, below 0",
+            f"Sharpe ratio, upper end of the 90 % CI: {high}, below 0",
         ),
-        (facts.total_return <= 0, f"Net return {100 * facts.total_return:.1f} %, not above 0"),
         (
+            "total_return",
+            facts.total_return <= 0,
+            f"Net return {100 * facts.total_return:.1f} %, not above 0",
+        ),
+        (
+            "null_p",
             facts.null_p > HOPELESS_NULL_P,
             f"{_random_sides(facts, HOPELESS_NULL_P)}, above {HOPELESS_NULL_P}",
         ),
     )
-    return tuple(Reason(ok=False, text=f"{text}: enough to fail") for there, text in signs if there)
+    return tuple(
+        Reason(subject=subject, ok=False, text=f"{text}: enough to fail")
+        for subject, there, text in signs
+        if there
+    )
 
 
-def _condition(ok: bool, text: str) -> Reason:
-    return Reason(ok=bool(ok), text=f"{text}: {'met' if ok else 'not met'}")
+def _condition(subject: str, ok: bool, text: str) -> Reason:
+    return Reason(subject=subject, ok=bool(ok), text=f"{text}: {'met' if ok else 'not met'}")
 
 
 def _random_sides(facts: Facts, bound: float) -> str:
     if not math.isfinite(facts.null_p):
         why = f", since {facts.null_reason}" if facts.null_reason else ""
-        return f"Random sides at the same times could not be drawn{why}"
+        return f"No p-value against random sides at the same times{why}"
     p = _number(facts.null_p, bound, digits=3)
-    return f"Random sides at the same times do as well with p = {p}"
+    return f"Against random sides at the same times: p = {p}"
 
 
 def _number(value: float, bound: float, digits: int = 2) -> str:

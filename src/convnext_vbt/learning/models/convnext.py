@@ -169,7 +169,7 @@ def _restore(
 
 
 CONVNEXT = ModelKind(
-    name="the network",
+    name="network",
     fit=_fit,
     restore=_restore,
     receptive_field=_receptive_field,

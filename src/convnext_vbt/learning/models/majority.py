@@ -21,4 +21,4 @@ def _fit(task: FitTask) -> Learned:
     return Learned(predictor=frequencies, epochs=0)
 
 
-MAJORITY = ModelKind(name="the class prior", fit=_fit, restore=restore_linear, tempered=False)
+MAJORITY = ModelKind(name="base rates", fit=_fit, restore=restore_linear, tempered=False)
