@@ -107,7 +107,7 @@ class NullTest:
             return f"No p-value on {self.title}: {null.reason}."
         how = "Trained again" if self.retrains else "Traded again"
         return (
-            f"{how} {len(null.draws)} times on {self.title}, the strategy did as well with "
+            f"{how} {len(null.draws):,} times on {self.title}, the strategy did as well with "
             f"p = {null.p_value:.2f} (median Sharpe {null.median_sharpe:.2f})."
         )
 
