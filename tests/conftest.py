@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 FIRST = [
     "tests/trading/test_simulation.py",  # compiles most kernels of one half where none are cached,
-    "tests/learning/test_features.py",  # and this one those of the other
+    "tests/learning/features/test_compute.py",  # and this one those of the other
     "tests/trading/test_sweep.py",
     "tests/learning/test_walkforward.py",
     "tests/runs/test_run.py",

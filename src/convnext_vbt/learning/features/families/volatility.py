@@ -39,7 +39,9 @@ def volatility(bars: SymbolBars) -> np.ndarray:
     ratios = np.empty((len(pairs), len(moves)), dtype=np.float32)  # seven digits do for a log
     for row, (part, parts, whole, wholes) in zip(ratios, pairs, strict=True):
         ratio_of_means_nb(part, 1.0 / parts, whole, 1.0 / wholes, FLOOR**2, row)
-    return np.float32(0.5) * np.log(ratios)
+    np.log(ratios, out=ratios)
+    ratios *= 0.5
+    return ratios
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
