@@ -14,16 +14,15 @@ from .markets import random_bars, random_signals
 NUM_RULES, NUM_RISKS = 3, kernel.LANES + 6
 
 
-def walked(inputs, column_P, terms_P3, terms, kept=(0,)):
+def walked(inputs, account_P, points_P3, terms, kept=(0,)):
     """States of all cells, and the daily returns of those that are `kept`."""
-    days_RD = np.empty((len(kept), int(inputs.day_end.sum())))
-    day_row_P = np.full(len(column_P), -1)
+    market, columns = inputs
+    days = np.empty((len(kept), 1, int(market.day_end.sum())))
+    day_row_P = np.full(len(account_P), -1)
     day_row_P[list(kept)] = np.arange(len(kept))
-    accounts = kernel.walk_cells_nb(
-        inputs.prices, inputs.funding, inputs.day_end, inputs.codes, inputs.sizes, inputs.brackets,
-        inputs.symbols, column_P, terms_P3, day_row_P, terms, days_RD,
-    )  # fmt: skip
-    return accounts[:, : kernel.WANTED], days_RD  # the order at hand is no outcome
+    cells = kernel.Cells(account_P, points_P3, day_row_P)
+    states = kernel.walk_cells_nb(market, columns, cells, terms, days)
+    return states[:, : kernel.WANTED], days[:, 0]  # the order at hand is no outcome
 
 
 @pytest.mark.parametrize("size_type", ["risk", "notional", "value"])

@@ -78,10 +78,8 @@ def kernel_fills(
         for kind in ("stop", "take_profit")
     )
     fills = np.full((num, 1, len(kernel.FILL_FIELDS)), np.nan)
-    kernel.enter_shared_nb(
-        states, fills, 0, book.price, book.price, sides.astype(np.float64), shares, stops, targets,
-        config.risk, terms,
-    )  # fmt: skip
+    entries = kernel.Entries(sides.astype(np.float64), book.price, shares, stops, targets)
+    kernel.enter_shared_nb(states, fills, 0, entries, book.price, config.risk, terms)
     return fills[:, 0]
 
 

@@ -15,6 +15,7 @@ from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import Brackets
 from convnext_vbt.trading.inputs import account_columns, check_stops, day_ends, kernel_inputs
 from convnext_vbt.trading.signals import Rules
+from convnext_vbt.trading.walk import walk_accounts
 
 CHUNK_BYTES = 2**24
 """Signals that are in memory at a time; how many rules are walked at once changes no result."""
@@ -72,7 +73,7 @@ def walk_grid(
         part = slice(first, first + step)
         own = accounts[part]
         chunk = rules.take(own[own >= 0])
-        made = _walk(bars, chunk, brackets, walked, at_base, terms, days[part])
+        made, days[part] = _walk(bars, chunk, brackets, walked, at_base, terms)
         states[part] = made[:, : len(points)]
     return Cells(rows=rows, is_there=is_there, states=states, days=days)
 
@@ -84,34 +85,17 @@ def _walk(
     points_Q3: np.ndarray,
     at_base: int,
     terms: kernel.Terms,
-    days_ARD: np.ndarray,
-) -> np.ndarray:
-    """States of these accounts, (A, Q, R, S); their daily returns go into `days_ARD`."""
-    inputs = kernel_inputs(bars, rules, brackets)
-    check_stops(bars, inputs, terms)
-    num_accounts, num_rows, num_days = days_ARD.shape
-    num_points = len(points_Q3)
+) -> tuple[np.ndarray, np.ndarray]:
+    """States of these accounts, (A, Q, R, S), and their daily returns, (A, R, D)."""
+    market, columns = kernel_inputs(bars, rules, brackets)
+    check_stops(bars, market, columns, terms)
+    num_accounts, num_points = len(columns.accounts), len(points_Q3)
     account_P = np.repeat(np.arange(num_accounts), num_points)
-    terms_P3 = np.tile(points_Q3, (num_accounts, 1))
     keeps_P = np.tile(np.arange(num_points) == at_base, num_accounts)
-    day_row_P = np.where(keeps_P, account_P, -1)
-    states: np.ndarray
-    if len(bars.symbols) > 1:
-        states = kernel.walk_shared_cells_nb(
-            inputs.prices, inputs.funding, inputs.final, inputs.day_end, inputs.codes,
-            inputs.sizes, inputs.brackets, inputs.symbols, inputs.account_columns, account_P,
-            terms_P3, day_row_P, terms, days_ARD,
-        )  # fmt: skip
-    else:
-        # Cells that differ in their risk alone are walked together, so they go side by side, in
-        # front the one whose daily returns are kept.
-        together = np.lexsort((~keeps_P, terms_P3[:, 2], terms_P3[:, 1], account_P))
-        found = kernel.walk_cells_nb(
-            inputs.prices, inputs.funding, inputs.day_end, inputs.codes, inputs.sizes,
-            inputs.brackets, inputs.symbols, account_P[together], terms_P3[together],
-            day_row_P[together], terms, days_ARD.reshape(num_accounts, num_days),
-        )  # fmt: skip
-        states = np.empty_like(found)
-        states[together] = found
-    shape = num_accounts, num_points, num_rows, kernel.NUM_STATE
-    return states.reshape(shape)
+    cells = kernel.Cells(
+        account=account_P,
+        points=np.tile(points_Q3, (num_accounts, 1)),
+        day_row=np.where(keeps_P, account_P, -1),
+    )
+    states, days = walk_accounts(market, columns, cells, terms)
+    return states.reshape(num_accounts, num_points, *states.shape[1:]), days

@@ -61,38 +61,11 @@ class SimulationConfig:
 TRADING_DEFAULTS = SimulationConfig()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class KernelInputs:
-    """The arrays of `trading.kernel`: time runs last, so that one account reads straight on."""
-
-    prices: np.ndarray
-    """float64 (N, 4, T): open, high, low, close."""
-    day_end: np.ndarray
-    """bool (T,): the last bar of its UTC day."""
-    codes: np.ndarray
-    """uint8 (C, T): the row's signals without conflicts, as bits."""
-    sizes: np.ndarray
-    """float64 (C, T)."""
-    brackets: np.ndarray
-    """float64 (N, 4, T): stop long, stop short, take-profit long, take-profit short."""
-    symbols: np.ndarray
-    """int64 (C,): the column's symbol."""
-    funding: np.ndarray
-    """float64 (N, T): the rate at each bar's open, 0 where none is due; (N, 0) without funding."""
-    final: np.ndarray
-    """int64 (N,): each symbol's last bar."""
-    account: np.ndarray
-    """int64 (C,): the column's account."""
-    account_columns: np.ndarray
-    """int64 (A, K): the columns of each account, then -1 where it has fewer."""
-
-
-def kernel_inputs(bars: Bars, rules: Rules, brackets: Brackets) -> KernelInputs:
+def kernel_inputs(
+    bars: Bars, rules: Rules, brackets: Brackets
+) -> tuple[kernel.Market, kernel.Columns]:
     """Everything that the kernel reads, transposed. A row without a bar says nothing."""
-    symbols = _symbol_positions(bars, rules)
-    columns = account_columns(bars, rules)
-    account = np.empty(len(symbols), dtype=np.int64)
-    account[columns[columns >= 0]] = np.nonzero(columns >= 0)[0]
+    symbol = pd.Index(bars.symbols).get_indexer(rules.symbols).astype(np.int64)
     codes, sizes = rules.packed()
     prices = (bars.open.T, bars.high.T, bars.low.T, bars.close.T)
     distances = (
@@ -101,20 +74,22 @@ def kernel_inputs(bars: Bars, rules: Rules, brackets: Brackets) -> KernelInputs:
         brackets.take_profit_long.T,
         brackets.take_profit_short.T,
     )
-    return KernelInputs(
+    market = kernel.Market(
         prices=np.ascontiguousarray(np.stack(prices, axis=1)),
-        day_end=day_ends(bars),
-        codes=codes if bars.present.all() else codes * bars.present.T[symbols],
-        sizes=sizes,
         brackets=np.ascontiguousarray(np.stack(distances, axis=1)),
-        symbols=symbols,
         funding=np.zeros((len(bars.symbols), 0))
         if bars.funding is None
         else np.ascontiguousarray(np.nan_to_num(bars.funding.T)),
+        day_end=day_ends(bars),
         final=len(bars) - 1 - bars.present[::-1].argmax(axis=0),
-        account=account,
-        account_columns=columns,
     )
+    columns = kernel.Columns(
+        codes=codes if bars.present.all() else codes * bars.present.T[symbol],
+        sizes=sizes,
+        symbol=symbol,
+        accounts=account_columns(bars, rules),
+    )
+    return market, columns
 
 
 def kernel_terms(config: SimulationConfig, brackets: Brackets, size_type: SizeType) -> kernel.Terms:
@@ -148,16 +123,18 @@ def check_inputs(bars: Bars, rules: Rules, brackets: Brackets, size_type: SizeTy
         )
 
 
-def check_stops(bars: Bars, inputs: KernelInputs, terms: kernel.Terms) -> None:
+def check_stops(
+    bars: Bars, market: kernel.Market, columns: kernel.Columns, terms: kernel.Terms
+) -> None:
     """Raise `ValueError` when sizing by risk meets an entry without a stop."""
     if terms.sizing != kernel.BY_RISK:
         return
     found = np.zeros(len(bars), dtype=np.int64)
     for side, bit in enumerate((ENTER_LONG, ENTER_SHORT)):
-        for n, stops in enumerate(inputs.brackets[:, side]):
-            columns, rows = np.flatnonzero(inputs.symbols == n), np.flatnonzero(np.isnan(stops))
-            where = np.ix_(columns, rows)
-            enters = (inputs.codes[where] & bit != 0) & (inputs.sizes[where] > 0)
+        for n, stops in enumerate(market.brackets[:, side]):
+            own, rows = np.flatnonzero(columns.symbol == n), np.flatnonzero(np.isnan(stops))
+            where = np.ix_(own, rows)
+            enters = (columns.codes[where] & bit != 0) & (columns.sizes[where] > 0)
             found[rows] += enters.sum(axis=0)
     if found.any():
         row = int((found > 0).argmax())
@@ -190,7 +167,3 @@ def day_ends(bars: Bars) -> np.ndarray:
     """Whether a row is the last one of its UTC day, bool (T,)."""
     days = bars.index.normalize().asi8
     return np.append(days[1:] != days[:-1], True)
-
-
-def _symbol_positions(bars: Bars, rules: Rules) -> np.ndarray:
-    return pd.Index(bars.symbols).get_indexer(rules.symbols).astype(np.int64)

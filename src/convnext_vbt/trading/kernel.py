@@ -79,6 +79,11 @@ ROUNDING = 1e-12
 DUST = 1e-6
 """A share of equity below which what a cap leaves of an entry is not placed."""
 
+CACHED = {"cache": True, "error_model": "numpy"}
+INNER = CACHED | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INLINED = INNER | {"forceinline": True, "_nrt": False}
+"""What a walk does in every bar: a call would count the references of all its arrays."""
+
 FILL_FIELDS = ("idx", "size", "price", "fees", "side", "reason", "pnl", "capped", "funding")
 """One order as the kernel writes it; an entry and the exit that follows it make a trade."""
 
@@ -97,46 +102,117 @@ class Terms(NamedTuple):
     """Of a shared account sized by risk."""
 
 
-class Log(NamedTuple):
-    """Where accounts are written down; lengths of 0 for what is not wanted."""
+class Market(NamedTuple):
+    """What all accounts trade on; time runs last, so that one account reads straight on."""
 
-    fills: np.ndarray
-    """float64 (L, O, F), `FILL_FIELDS`."""
-    equity: np.ndarray
-    """float64 (T,), of the first account."""
-    position: np.ndarray
-    """float64 (T,), of the first account."""
+    prices: np.ndarray
+    """float64 (N, 4, T): open, high, low, close."""
+    brackets: np.ndarray
+    """float64 (N, 4, T): stop long, stop short, take-profit long, take-profit short."""
     funding: np.ndarray
-    """float64 (T,): funding paid at the bar's open by the first account."""
-    days: np.ndarray
-    """float64 (1, D): returns of the first account from one UTC day's last close to the next."""
+    """float64 (N, T): the rate at each bar's open, 0 where none is due; (N, 0) without funding."""
+    day_end: np.ndarray
+    """bool (T,): the last bar of its UTC day."""
+    final: np.ndarray
+    """int64 (N,): each symbol's last bar."""
 
 
-class SharedLog(NamedTuple):
-    """Where a shared account is written down; lengths of 0 for what is not wanted."""
+class Columns(NamedTuple):
+    """What is signalled, and which columns are one account."""
+
+    codes: np.ndarray
+    """uint8 (C, T): the row's signals without conflicts, as bits."""
+    sizes: np.ndarray
+    """float64 (C, T)."""
+    symbol: np.ndarray
+    """int64 (C,)."""
+    accounts: np.ndarray
+    """int64 (A, K): the columns of each account, then -1 where it has fewer."""
+
+
+class Cells(NamedTuple):
+    """Which account is walked at which risk and bracket multiples."""
+
+    account: np.ndarray
+    """int64 (P,)."""
+    points: np.ndarray
+    """float64 (P, 3): risk, stop multiple, take-profit multiple."""
+    day_row: np.ndarray
+    """int64 (P,): the row of daily returns that the cell fills, -1 for none."""
+
+
+class Entry(NamedTuple):
+    """An entry at one open."""
+
+    side: float
+    """1 long, -1 short, 0 none."""
+    raw: float
+    """The open."""
+    share: float
+    """Of the full stake."""
+    stop: float
+    target: float
+
+
+class Entries(NamedTuple):
+    """What each column of a shared account enters at one open: fields of `Entry`, (K,)."""
+
+    side: np.ndarray
+    raw: np.ndarray
+    share: np.ndarray
+    stop: np.ndarray
+    target: np.ndarray
+
+
+class Log(NamedTuple):
+    """Where an account is written down; T, O or D of 0 for what is not wanted."""
 
     fills: np.ndarray
-    """float64 (K, O, F)."""
+    """float64 (K, O, F), `FILL_FIELDS`; or (L, O, F) of accounts that are walked together."""
     equity: np.ndarray
-    """float64 (T,)."""
+    """float64 (T,); here and below of the first account."""
     value: np.ndarray
     """float64 (K, T): the initial cash and the column's own profit."""
     position: np.ndarray
     """float64 (K, T)."""
     funding: np.ndarray
-    """float64 (K, T)."""
+    """float64 (K, T): funding paid at the bar's open."""
     days: np.ndarray
-    """float64 (1 + K, D): of the account, then of each column's value."""
+    """float64 (1 + K, D), or (1, D) of one symbol: returns of the account, then of each column's
+    value, from one UTC day's last close to the next."""
 
 
-@njit(cache=True, error_model="numpy")
+class Book(NamedTuple):
+    """A shared account at work on its K columns."""
+
+    states: np.ndarray
+    """float64 (1 + K, S): the account's, then each column's."""
+    own: np.ndarray
+    """The columns' states."""
+    column: np.ndarray
+    symbol: np.ndarray
+    held: np.ndarray
+    """int64 (K,): bars since the entry, or since the clock restarted."""
+    mark: np.ndarray
+    """float64 (K,): the last price there was."""
+    value: np.ndarray
+    """float64 (1 + K,): equity of the account, then each column's value."""
+    last_value: np.ndarray
+    """float64 (K,): at the close before."""
+    peak: np.ndarray
+    """float64 (K,): of the column's value."""
+    entries: Entries
+    """Of this open; `raw` is NaN where there is no bar."""
+
+
+@njit(**INNER)
 def loss_at_stop_nb(side: float, stop: float, fees: float, slippage: float) -> float:
     """Loss per unit of entry notional when stopped at `stop`, both fees and slippage in it."""
     back = max(1.0 - side * stop, 0.0) * (1.0 - side * slippage)
     return side * (1.0 - back) + fees * (1.0 + back)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def fill_nb(
     accounts_LS: np.ndarray,
     fills_LOF: np.ndarray,
@@ -186,7 +262,7 @@ def fill_nb(
             fills_LOF[k, order, 8] = accounts_LS[k, TRADE_FUNDING]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def exit_nb(
     accounts_LS: np.ndarray,
     fills_LOF: np.ndarray,
@@ -204,7 +280,7 @@ def exit_nb(
     fill_nb(accounts_LS, fills_LOF, i, side, raw, reason, terms)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def stake_nb(
     risk: float, size: float, side: float, stop: float, equity: float, terms: Terms
 ) -> float:
@@ -215,7 +291,7 @@ def stake_nb(
     return share * (terms.init_cash if terms.sizing == BY_VALUE else equity)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def most_notional_nb(side: float, equity: float, terms: Terms) -> float:
     """The largest position that the leverage allows."""
     cap = terms.max_leverage
@@ -224,19 +300,13 @@ def most_notional_nb(side: float, equity: float, terms: Terms) -> float:
     return cap * equity
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def enter_nb(
-    accounts_LS: np.ndarray,
-    fills_LOF: np.ndarray,
-    i: int,
-    side: float,
-    raw: float,
-    stop: float,
-    target: float,
-    terms: Terms,
+    accounts_LS: np.ndarray, fills_LOF: np.ndarray, i: int, entry: Entry, terms: Terms
 ) -> None:
     """Each account opens a position worth its NOTIONAL, the part of WANTED that the caps leave."""
-    unit = raw * (1.0 + side * terms.slippage)
+    side = entry.side
+    unit = entry.raw * (1.0 + side * terms.slippage)
     for k in range(len(accounts_LS)):
         wanted, notional = accounts_LS[k, WANTED], accounts_LS[k, NOTIONAL]
         accounts_LS[k, SIZE] = 0.0
@@ -245,12 +315,12 @@ def enter_nb(
             accounts_LS[k, IS_CAPPED] = is_capped
             accounts_LS[k, CAPPED] += is_capped
             accounts_LS[k, SIZE] = notional / unit
-            accounts_LS[k, STOP_LEVEL] = unit * (1.0 - side * stop)
-            accounts_LS[k, TARGET_LEVEL] = unit * (1.0 + side * target)
-    fill_nb(accounts_LS, fills_LOF, i, side, raw, int(ENTRY), terms)
+            accounts_LS[k, STOP_LEVEL] = unit * (1.0 - side * entry.stop)
+            accounts_LS[k, TARGET_LEVEL] = unit * (1.0 + side * entry.target)
+    fill_nb(accounts_LS, fills_LOF, i, side, entry.raw, int(ENTRY), terms)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def pay_funding_nb(accounts_LS: np.ndarray, rate: float, price: float) -> float:
     """What a long pays and a short receives on its notional, part of the trade; of the first."""
     for k in range(len(accounts_LS)):
@@ -262,7 +332,7 @@ def pay_funding_nb(accounts_LS: np.ndarray, rate: float, price: float) -> float:
     return first
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def reason_at_open_nb(
     side: float, price: float, stop: float, target: float, code: int, is_due: bool
 ) -> int:
@@ -283,7 +353,7 @@ def reason_at_open_nb(
     return NONE
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def bracket_in_bar_nb(
     side: float, first: float, high: float, low: float, stop: float, target: float
 ) -> tuple[int, float]:
@@ -298,7 +368,7 @@ def bracket_in_bar_nb(
     return NONE, 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def end_day_nb(accounts_LS: np.ndarray, days_LD: np.ndarray, equity_L: np.ndarray) -> None:
     """Book the return of a UTC day that ends at this equity, of each account.
 
@@ -317,7 +387,7 @@ def end_day_nb(accounts_LS: np.ndarray, days_LD: np.ndarray, equity_L: np.ndarra
         accounts_LS[k, DAY_EQUITY] = equity_L[k]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def revalue_nb(marks: np.ndarray, num: int, move: float) -> int:
     """Equity of `num` accounts at a price `move` above the entry's; how many have nothing left."""
     broke = 0
@@ -328,7 +398,7 @@ def revalue_nb(marks: np.ndarray, num: int, move: float) -> int:
     return broke
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def mark_nb(marks: np.ndarray, num: int) -> None:
     """Peak, drawdown and bars with a position of `num` accounts."""
     for k in range(num):
@@ -339,7 +409,7 @@ def mark_nb(marks: np.ndarray, num: int) -> None:
         marks[M_HELD + k] += marks[M_UNITS + k] != 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def close_broke_nb(
     accounts_LS: np.ndarray,
     fills_LOF: np.ndarray,
@@ -357,35 +427,94 @@ def close_broke_nb(
             marks[M_BASE + k], marks[M_UNITS + k] = accounts_LS[k, BASE], 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INLINED)
+def mark_alone_nb(
+    accounts_LS: np.ndarray,
+    fills_LOF: np.ndarray,
+    i: int,
+    last: float,
+    lead: int,
+    broke: int,
+    marks: np.ndarray,
+    terms: Terms,
+) -> int:
+    """Equity of all accounts at the close; how many have nothing left, of which `broke` ended."""
+    num, move = len(accounts_LS), last - accounts_LS[lead, ENTRY_PRICE]
+    gone: int = revalue_nb(marks, num, move)
+    if gone > broke:
+        close_broke_nb(accounts_LS, fills_LOF, i, last, marks, terms)
+        gone = revalue_nb(marks, num, move)
+    mark_nb(marks, num)
+    return gone
+
+
+@njit(**INNER)
+def enter_alone_nb(
+    accounts_LS: np.ndarray,
+    fills_LOF: np.ndarray,
+    i: int,
+    entry: Entry,
+    points_L3: np.ndarray,
+    terms: Terms,
+) -> int:
+    """The entry of accounts of one symbol, each by its own equity; the last that entered, or -1."""
+    for k in range(len(points_L3)):
+        equity = accounts_LS[k, BASE] * (accounts_LS[k, IS_BUST] == 0.0)
+        wanted = stake_nb(points_L3[k, 0], entry.share, entry.side, entry.stop, equity, terms)
+        accounts_LS[k, WANTED] = wanted
+        accounts_LS[k, NOTIONAL] = min(wanted, most_notional_nb(entry.side, equity, terms))
+    enter_nb(accounts_LS, fills_LOF, i, entry, terms)
+    lead = -1
+    for k in range(len(points_L3)):
+        if accounts_LS[k, POSITION] != 0.0:
+            lead = k
+    return lead
+
+
+@njit(**INNER)
+def begin_nb(accounts_LS: np.ndarray, init_cash: float) -> np.ndarray:
+    """Accounts before the first bar, and their marks."""
+    marks = np.zeros(NUM_MARKS)
+    for k in range(len(accounts_LS)):
+        for field in range(NUM_STATE):
+            accounts_LS[k, field] = 0.0
+        accounts_LS[k, BASE] = accounts_LS[k, DAY_EQUITY] = init_cash
+        marks[M_BASE + k] = marks[M_EQUITY + k] = marks[M_PEAK + k] = init_cash
+    return marks
+
+
+@njit(**INNER)
+def finish_nb(accounts_LS: np.ndarray, marks: np.ndarray, last: float) -> None:
+    """What was kept in the marks goes into the accounts."""
+    for k in range(len(accounts_LS)):
+        accounts_LS[k, LAST_PRICE] = last
+        accounts_LS[k, EQUITY], accounts_LS[k, EQUITY_SUM] = marks[M_EQUITY + k], marks[M_SUM + k]
+        accounts_LS[k, DRAWDOWN] = marks[M_DRAWDOWN + k]
+        accounts_LS[k, BARS_HELD] = marks[M_HELD + k]
+
+
+@njit(**CACHED)
 def walk_nb(
-    prices_4T: np.ndarray,
-    funding_T: np.ndarray,
-    day_end_T: np.ndarray,
-    code_T: np.ndarray,
-    size_T: np.ndarray,
-    brackets_4T: np.ndarray,
-    terms_L3: np.ndarray,
+    market: Market,
+    columns: Columns,
+    a: int,
+    points_L3: np.ndarray,
     terms: Terms,
     accounts_LS: np.ndarray,
     log: Log,
 ) -> None:
     """Walk accounts that differ in their risk alone; `accounts_LS` holds the outcome afterwards.
 
-    `terms_L3` holds risk, stop multiple and take-profit multiple; the multiples are the same in all
-    rows. There are `LANES` rows at most. What happens in every bar is kept in `marks` and what
-    happens in an order in the account: that is what makes ten thousand cells affordable.
+    The multiples are the same in all rows of `points_L3`, of which there are `LANES` at most. What
+    happens in every bar is kept in `marks` and what happens in an order in the account: that is
+    what makes ten thousand cells affordable.
     """
-    num = len(terms_L3)
-    fills, days = log.fills, log.days
-    log_equity, log_position, log_funding = log.equity, log.position, log.funding
-    marks = np.zeros(NUM_MARKS)
-    for k in range(num):
-        for field in range(NUM_STATE):
-            accounts_LS[k, field] = 0.0
-        accounts_LS[k, BASE] = accounts_LS[k, DAY_EQUITY] = terms.init_cash
-        marks[M_BASE + k] = marks[M_EQUITY + k] = marks[M_PEAK + k] = terms.init_cash
-    last = terms.init_cash
+    num, c = len(points_L3), columns.accounts[a, 0]
+    n, code_T, size_T = columns.symbol[c], columns.codes[c], columns.sizes[c]
+    prices_4T, brackets_4T, funding_T = market.prices[n], market.brackets[n], market.funding[n]
+    day_end_T, fills, days, log_equity = market.day_end, log.fills, log.days, log.equity
+    log_value, log_position, log_funding = log.value[0], log.position[0], log.funding[0]
+    marks, last = begin_nb(accounts_LS, terms.init_cash), terms.init_cash
     side, lead = 0.0, 0  # what is held and by which account, though it may have gone bust since
     held = broke = 0
     for i in range(len(code_T)):
@@ -411,17 +540,11 @@ def walk_nb(
             if code & (ENTER_LONG | ENTER_SHORT) and side == 0.0:
                 held, is_changed = 0, True
                 way, k = (1.0, 0) if code & ENTER_LONG else (-1.0, 1)
-                stop = brackets_4T[k, i - 1] * terms_L3[0, 1]
-                target = brackets_4T[k + 2, i - 1] * terms_L3[0, 2]
-                for k in range(num):
-                    equity = accounts_LS[k, BASE] * (accounts_LS[k, IS_BUST] == 0.0)
-                    wanted = stake_nb(terms_L3[k, 0], size_T[i - 1], way, stop, equity, terms)
-                    accounts_LS[k, WANTED] = wanted
-                    accounts_LS[k, NOTIONAL] = min(wanted, most_notional_nb(way, equity, terms))
-                enter_nb(accounts_LS, fills, i, way, first, stop, target, terms)
-                for k in range(num):
-                    if accounts_LS[k, POSITION] != 0.0:
-                        side, lead = way, k
+                stop = brackets_4T[k, i - 1] * points_L3[0, 1]
+                target = brackets_4T[k + 2, i - 1] * points_L3[0, 2]
+                entry = Entry(way, first, size_T[i - 1], stop, target)
+                entered = enter_alone_nb(accounts_LS, fills, i, entry, points_L3, terms)
+                side, lead = (way, entered) if entered >= 0 else (side, lead)
             if side != 0.0:
                 held += 1
                 reason, price = bracket_in_bar_nb(
@@ -436,92 +559,66 @@ def walk_nb(
                 marks[M_BASE + k] = accounts_LS[k, BASE]
                 marks[M_UNITS + k] = accounts_LS[k, POSITION]
         if is_changed or side != 0.0:
-            move = last - accounts_LS[lead, ENTRY_PRICE]
-            gone = revalue_nb(marks, num, move)
-            if gone > broke:
-                close_broke_nb(accounts_LS, fills, i, last, marks, terms)
-                broke = revalue_nb(marks, num, move)
-            mark_nb(marks, num)
+            broke = mark_alone_nb(accounts_LS, fills, i, last, lead, broke, marks, terms)
         for k in range(num):
             marks[M_SUM + k] += marks[M_EQUITY + k]
         if len(log_equity) > 0:
-            log_equity[i] = marks[M_EQUITY]
+            log_equity[i] = log_value[i] = marks[M_EQUITY]
             log_position[i] = marks[M_UNITS]
         if day_end_T[i]:
             end_day_nb(accounts_LS, days, marks[M_EQUITY : M_EQUITY + num])
-    for k in range(num):
-        accounts_LS[k, LAST_PRICE] = last
-        accounts_LS[k, EQUITY], accounts_LS[k, EQUITY_SUM] = marks[M_EQUITY + k], marks[M_SUM + k]
-        accounts_LS[k, DRAWDOWN] = marks[M_DRAWDOWN + k]
-        accounts_LS[k, BARS_HELD] = marks[M_HELD + k]
+    finish_nb(accounts_LS, marks, last)
 
 
-@njit(cache=True, error_model="numpy")
-def block_starts_nb(
-    cell_column_P: np.ndarray, cell_terms_P3: np.ndarray, day_row_P: np.ndarray
-) -> np.ndarray:
+@njit(**INNER)
+def block_starts_nb(cells: Cells) -> np.ndarray:
     """Where each run of cells begins that are walked together, and where the last one ends."""
-    start_B = np.empty(len(cell_column_P) + 1, dtype=np.int64)
+    account_P, points_P3, day_row_P = cells
+    start_B = np.empty(len(account_P) + 1, dtype=np.int64)
     b = start_B[0] = 0
-    for p in range(1, len(cell_column_P)):
+    for p in range(1, len(account_P)):
         if (
             p - start_B[b] == LANES
             or day_row_P[p] >= 0
-            or cell_column_P[p] != cell_column_P[p - 1]
-            or cell_terms_P3[p, 1] != cell_terms_P3[p - 1, 1]
-            or cell_terms_P3[p, 2] != cell_terms_P3[p - 1, 2]
+            or account_P[p] != account_P[p - 1]
+            or points_P3[p, 1] != points_P3[p - 1, 1]
+            or points_P3[p, 2] != points_P3[p - 1, 2]
         ):
             b += 1
             start_B[b] = p
-    start_B[b + 1] = len(cell_column_P)
+    start_B[b + 1] = len(account_P)
     return start_B[: b + 2]
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@njit(parallel=True, **CACHED)
 def walk_cells_nb(
-    prices_N4T: np.ndarray,
-    funding_NT: np.ndarray,
-    day_end_T: np.ndarray,
-    code_CT: np.ndarray,
-    size_CT: np.ndarray,
-    brackets_N4T: np.ndarray,
-    symbol_C: np.ndarray,
-    cell_column_P: np.ndarray,
-    cell_terms_P3: np.ndarray,
-    day_row_P: np.ndarray,
-    terms: Terms,
-    days_RD: np.ndarray,
+    market: Market, columns: Columns, cells: Cells, terms: Terms, days_RKD: np.ndarray
 ) -> np.ndarray:
-    """The accounts of all cells, float64 (P, NUM_STATE), side by side; memory does not grow with T.
+    """All cells of accounts of one symbol side by side: states, float64 (P, S).
 
-    `funding_NT` is (N, 0) where there is none. `cell_terms_P3` holds risk, stop multiple and
-    take-profit multiple; neighbours that differ in their risk alone are walked together.
-    `day_row_P` is the row of `days_RD` that receives a cell's daily returns, -1 for none.
+    Neighbours that differ in their risk alone are walked together. Memory does not grow with T.
+    `days_RKD`, (rows, 1, D), receives daily returns.
     """
-    start_B = block_starts_nb(cell_column_P, cell_terms_P3, day_row_P)
-    accounts = np.empty((len(cell_column_P), NUM_STATE))
+    start_B = block_starts_nb(cells)
+    states = np.empty((len(cells.account), NUM_STATE))
     for b in prange(len(start_B) - 1):
         p, q = start_B[b], start_B[b + 1]
-        c = cell_column_P[p]
-        n = symbol_C[c]
-        fills = np.empty((q - p, 0, len(FILL_FIELDS)))
-        r = day_row_P[p]
-        days = days_RD[r : r + 1] if r >= 0 else days_RD[:0]
-        log = Log(fills, np.empty(0), np.empty(0), np.empty(0), days)
-        walk_nb(
-            prices_N4T[n], funding_NT[n], day_end_T, code_CT[c], size_CT[c], brackets_N4T[n],
-            cell_terms_P3[p:q], terms, accounts[p:q], log,
-        )  # fmt: skip
-    return accounts
+        fills, none = np.empty((q - p, 0, len(FILL_FIELDS))), np.empty((1, 0))
+        r = cells.day_row[p]
+        days = days_RKD[max(r, 0), : (1 if r >= 0 else 0)]
+        log = Log(fills, np.empty(0), none, none, none, days)
+        points = cells.points[p:q]
+        walk_nb(market, columns, cells.account[p], points, terms, states[p:q], log)
+    return states
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def value_nb(base: float, position: float, entry_price: float, mark: float) -> float:
     """Equity of one column, its position at `mark`; a column that holds nothing needs no price."""
     return base + position * (mark - entry_price) if position != 0.0 else base
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def shared_equity_nb(own_KS: np.ndarray, mark_K: np.ndarray, init_cash: float) -> float:
     """Equity of the account: each column's value holds the initial cash, which counts once."""
     equity = 0.0
@@ -532,7 +629,7 @@ def shared_equity_nb(own_KS: np.ndarray, mark_K: np.ndarray, init_cash: float) -
     return equity
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def open_risk_nb(account: np.ndarray, mark: float, terms: Terms) -> float:
     """What a held position loses from `mark` on when it is stopped, costs included."""
     side = 1.0 if account[POSITION] > 0.0 else -1.0
@@ -541,7 +638,7 @@ def open_risk_nb(account: np.ndarray, mark: float, terms: Terms) -> float:
     return max(loss, 0.0)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def room_nb(needed: float, room: float) -> float:
     """The factor at which what is needed fits into the room."""
     if needed <= 0.0 or needed <= room * (1.0 + ROUNDING):
@@ -549,25 +646,21 @@ def room_nb(needed: float, room: float) -> float:
     return max(room, 0.0) / needed
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**CACHED)
 def enter_shared_nb(
     own_KS: np.ndarray,
     fills_KOF: np.ndarray,
     i: int,
-    open_K: np.ndarray,
+    entries: Entries,
     mark_K: np.ndarray,
-    side_K: np.ndarray,
-    share_K: np.ndarray,
-    stop_K: np.ndarray,
-    target_K: np.ndarray,
     risk: float,
     terms: Terms,
 ) -> None:
-    """All entries of one open (`side_K` 0: none), sized on one equity and cut by one factor."""
-    num = len(side_K)
+    """All entries of one open, sized on one equity and cut by one factor."""
+    side_K, raw_K, share_K, stop_K, target_K = entries
     equity = shared_equity_nb(own_KS, mark_K, terms.init_cash)
     gross = needed_gross = held_risk = needed_risk = 0.0
-    for k in range(num):
+    for k in range(len(own_KS)):
         position, side = own_KS[k, POSITION], side_K[k]
         own_KS[k, WANTED] = own_KS[k, NOTIONAL] = 0.0
         if position != 0.0:
@@ -585,179 +678,200 @@ def enter_shared_nb(
     factor = room_nb(needed_gross, terms.max_leverage * equity - gross)
     if terms.sizing == BY_RISK:
         factor = min(factor, room_nb(needed_risk, terms.max_open_risk * equity - held_risk))
-    for k in range(num):
+    for k in range(len(own_KS)):
         own_KS[k, NOTIONAL] *= factor
         if side_K[k] != 0.0 and (factor == 1.0 or own_KS[k, NOTIONAL] >= DUST * equity):
-            enter_nb(
-                own_KS[k : k + 1], fills_KOF[k : k + 1], i, side_K[k], open_K[k], stop_K[k],
-                target_K[k], terms,
-            )  # fmt: skip
+            one = Entry(side_K[k], raw_K[k], share_K[k], stop_K[k], target_K[k])
+            enter_nb(own_KS[k : k + 1], fills_KOF[k : k + 1], i, one, terms)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
+def open_book_nb(columns: Columns, a: int, states: np.ndarray, init_cash: float) -> Book:
+    """Account `a` before the first bar; `states` holds it, as many rows as it has, from now on."""
+    num = 0
+    while num < columns.accounts.shape[1] and columns.accounts[a, num] >= 0:
+        num += 1
+    of_column, scratch = np.zeros((3, num), dtype=np.int64), np.zeros((8, num))
+    for row in range(1 + num):
+        for field in range(NUM_STATE):
+            states[row, field] = 0.0
+        states[row, BASE] = states[row, DAY_EQUITY] = states[row, EQUITY] = init_cash
+    for k in range(num):
+        of_column[0, k] = columns.accounts[a, k]
+        of_column[1, k] = columns.symbol[of_column[0, k]]
+        scratch[1, k] = scratch[2, k] = init_cash
+    entries = Entries(scratch[3], scratch[4], scratch[5], scratch[6], scratch[7])
+    return Book(
+        states[: 1 + num], states[1 : 1 + num], of_column[0], of_column[1], of_column[2],
+        scratch[0], np.empty(1 + num), scratch[1], scratch[2], entries,
+    )  # fmt: skip
+
+
+@njit(**INLINED)
+def open_shared_nb(
+    market: Market,
+    columns: Columns,
+    book: Book,
+    i: int,
+    point_3: np.ndarray,
+    terms: Terms,
+    log: Log,
+) -> bool:
+    """Funding and exits at the open; whether any column enters, as `book.entries` then says."""
+    own_KS, entries, enters = book.own, book.entries, False
+    for k in range(len(own_KS)):
+        n, c = book.symbol[k], book.column[k]
+        first = entries.raw[k] = market.prices[n, 0, i]
+        entries.side[k] = 0.0
+        if np.isnan(first):
+            continue
+        book.mark[k] = first
+        code = columns.codes[c, i - 1] if i > 0 else 0
+        if own_KS[k, POSITION] != 0.0:
+            if market.funding.shape[1] > 0 and market.funding[n, i] != 0.0:
+                paid = pay_funding_nb(own_KS[k : k + 1], market.funding[n, i], first)
+                if log.funding.shape[1] > 0:
+                    log.funding[k, i] = paid
+            side = 1.0 if own_KS[k, POSITION] > 0.0 else -1.0
+            is_due = 0 < terms.max_holding <= book.held[k]
+            stop, target = own_KS[k, STOP_LEVEL], own_KS[k, TARGET_LEVEL]
+            reason = reason_at_open_nb(side, first, stop, target, code, is_due)
+            if reason != NONE:
+                exit_nb(own_KS[k : k + 1], log.fills[k : k + 1], i, first, reason, terms)
+            elif is_due:
+                book.held[k] = 0
+        if code & (ENTER_LONG | ENTER_SHORT) and own_KS[k, POSITION] == 0.0:
+            enters = True
+            book.held[k] = 0
+            entries.side[k], j = (1.0, 0) if code & ENTER_LONG else (-1.0, 1)
+            entries.share[k] = columns.sizes[c, i - 1]
+            entries.stop[k] = market.brackets[n, j, i - 1] * point_3[1]
+            entries.target[k] = market.brackets[n, j + 2, i - 1] * point_3[2]
+    return enters
+
+
+@njit(**INLINED)
+def close_shared_nb(market: Market, book: Book, i: int, terms: Terms, log: Log) -> float:
+    """Brackets inside the bar, then every column's value at the close; the account's equity."""
+    own_KS, first_K = book.own, book.entries.raw
+    equity = 0.0
+    for k in range(len(own_KS)):
+        if not np.isnan(first_K[k]):
+            n = book.symbol[k]
+            mark = book.mark[k] = market.prices[n, 3, i]
+            if own_KS[k, POSITION] != 0.0:
+                book.held[k] += 1
+                reason, price = bracket_in_bar_nb(
+                    1.0 if own_KS[k, POSITION] > 0.0 else -1.0,
+                    first_K[k], market.prices[n, 1, i], market.prices[n, 2, i],
+                    own_KS[k, STOP_LEVEL], own_KS[k, TARGET_LEVEL],
+                )  # fmt: skip
+                if reason == NONE and i == market.final[n] and i < len(market.day_end) - 1:
+                    reason, price = int(DELISTED), mark
+                if reason != NONE:
+                    exit_nb(own_KS[k : k + 1], log.fills[k : k + 1], i, price, reason, terms)
+        base, position, entry_price = own_KS[k, BASE], own_KS[k, POSITION], own_KS[k, ENTRY_PRICE]
+        value: float = value_nb(base, position, entry_price, book.mark[k])
+        book.value[1 + k] = value
+        equity += value - (terms.init_cash if k > 0 else 0.0)
+    return equity
+
+
+@njit(**INNER)
+def close_all_nb(book: Book, i: int, terms: Terms, log: Log) -> float:
+    """End an account whose equity is gone; what is left of it."""
+    own_KS = book.own
+    for k in range(len(own_KS)):
+        if own_KS[k, POSITION] != 0.0:
+            exit_nb(own_KS[k : k + 1], log.fills[k : k + 1], i, book.mark[k], int(BUST), terms)
+        book.value[1 + k] = own_KS[k, BASE]
+    left: float = shared_equity_nb(own_KS, book.mark, terms.init_cash)
+    return left
+
+
+@njit(**INLINED)
+def mark_shared_nb(book: Book, i: int, log: Log) -> bool:
+    """Peak, drawdown and bars with a position of each column; whether there is any position."""
+    own_KS, holds = book.own, False
+    for k in range(len(own_KS)):
+        value, position = book.value[1 + k], own_KS[k, POSITION]
+        if value != book.last_value[k]:
+            book.last_value[k] = value
+            book.peak[k] = max(book.peak[k], value)
+            own_KS[k, DRAWDOWN] = min(own_KS[k, DRAWDOWN], value / book.peak[k] - 1.0)
+        if position != 0.0:
+            holds = True
+            own_KS[k, BARS_HELD] += 1.0
+        if len(log.equity) > 0:
+            log.value[k, i], log.position[k, i] = value, position
+    return holds
+
+
+@njit(**INNER)
+def finish_shared_nb(book: Book) -> None:
+    """Each column's outcome, and the account's as their sum."""
+    states = book.states
+    states[0, BASE] = states[0, EQUITY] = book.value[0]
+    for k in range(1, len(states)):
+        states[k, LAST_PRICE], states[k, EQUITY] = book.mark[k - 1], book.value[k]
+        states[k, EQUITY_SUM], states[k, IS_BUST] = states[0, EQUITY_SUM], states[0, IS_BUST]
+        for field in SUMMED:
+            states[0, field] += states[k, field]
+
+
+@njit(**CACHED)
 def walk_shared_nb(
-    prices_N4T: np.ndarray,
-    funding_NT: np.ndarray,
-    final_N: np.ndarray,
-    day_end_T: np.ndarray,
-    code_CT: np.ndarray,
-    size_CT: np.ndarray,
-    brackets_N4T: np.ndarray,
-    symbol_C: np.ndarray,
-    column_K: np.ndarray,
-    risk: float,
-    stop_multiple: float,
-    target_multiple: float,
+    market: Market,
+    columns: Columns,
+    a: int,
+    point_3: np.ndarray,
     terms: Terms,
     states: np.ndarray,
-    log: SharedLog,
+    log: Log,
 ) -> None:
-    """Walk the columns `column_K` on one account; afterwards `states` (1 + K, NUM_STATE) holds it.
+    """Walk account `a`, all its columns on one cash; afterwards `states` (1 + K, S) holds it.
 
     The first row is the account. Each other is a column's own: its value is the initial cash and
-    the column's own profit, so that profits add up. `final_N` is each symbol's last bar.
+    the column's own profit, so that profits add up. Rows of columns that are not there stay 0.
     """
-    num, num_bars = len(column_K), code_CT.shape[1]
-    states[:] = 0.0
-    states[:, BASE] = states[:, DAY_EQUITY] = states[:, EQUITY] = terms.init_cash
-    own_KS, fills_KOF, days = states[1:], log.fills, log.days
-    log_equity, log_value, log_position = log.equity, log.value, log.position
-    log_funding = log.funding
-    first_K, mark_K = np.full(num, np.nan), np.zeros(num)
-    value_K, peak_K = np.full(num, terms.init_cash), np.full(num, terms.init_cash)
-    equity_A = np.empty(1 + num)  # of the account, then each column's value
-    side_K, share_K, stop_K, target_K = np.zeros(num), np.zeros(num), np.zeros(num), np.zeros(num)
-    symbol_K, held_K = symbol_C[column_K], np.zeros(num, dtype=np.int64)
-    equity = peak = terms.init_cash
-    alive = True
-    for i in range(num_bars):
-        enters = False
-        for k in range(num):
-            n = symbol_K[k]
-            first = first_K[k] = prices_N4T[n, 0, i]
-            side_K[k] = 0.0
-            if np.isnan(first):
-                continue
-            mark_K[k] = first
-            code = code_CT[column_K[k], i - 1] if i > 0 else 0
-            if own_KS[k, POSITION] != 0.0:
-                if funding_NT.shape[1] > 0 and funding_NT[n, i] != 0.0:
-                    paid = pay_funding_nb(own_KS[k : k + 1], funding_NT[n, i], first)
-                    if log_funding.shape[1] > 0:
-                        log_funding[k, i] = paid
-                side = 1.0 if own_KS[k, POSITION] > 0.0 else -1.0
-                is_due = 0 < terms.max_holding <= held_K[k]
-                stop, target = own_KS[k, STOP_LEVEL], own_KS[k, TARGET_LEVEL]
-                reason = reason_at_open_nb(side, first, stop, target, code, is_due)
-                if reason != NONE:
-                    exit_nb(own_KS[k : k + 1], fills_KOF[k : k + 1], i, first, reason, terms)
-                elif is_due:
-                    held_K[k] = 0
-            if code & (ENTER_LONG | ENTER_SHORT) and own_KS[k, POSITION] == 0.0 and alive:
-                enters = True
-                held_K[k] = 0
-                side_K[k], j = (1.0, 0) if code & ENTER_LONG else (-1.0, 1)
-                share_K[k] = size_CT[column_K[k], i - 1]
-                stop_K[k] = brackets_N4T[n, j, i - 1] * stop_multiple
-                target_K[k] = brackets_N4T[n, j + 2, i - 1] * target_multiple
-        if enters:
-            enter_shared_nb(
-                own_KS, fills_KOF, i, first_K, mark_K, side_K, share_K, stop_K, target_K, risk,
-                terms,
-            )  # fmt: skip
-        equity = 0.0
-        for k in range(num):
-            if not np.isnan(first_K[k]):
-                n = symbol_K[k]
-                mark_K[k] = prices_N4T[n, 3, i]
-                if own_KS[k, POSITION] != 0.0:
-                    held_K[k] += 1
-                    reason, price = bracket_in_bar_nb(
-                        1.0 if own_KS[k, POSITION] > 0.0 else -1.0,
-                        first_K[k], prices_N4T[n, 1, i], prices_N4T[n, 2, i],
-                        own_KS[k, STOP_LEVEL], own_KS[k, TARGET_LEVEL],
-                    )  # fmt: skip
-                    if reason == NONE and i == final_N[n] and i < num_bars - 1:
-                        reason, price = int(DELISTED), mark_K[k]
-                    if reason != NONE:
-                        exit_nb(own_KS[k : k + 1], fills_KOF[k : k + 1], i, price, reason, terms)
-            entry_price = own_KS[k, ENTRY_PRICE]
-            value = value_nb(own_KS[k, BASE], own_KS[k, POSITION], entry_price, mark_K[k])
-            equity_A[1 + k] = value
-            equity += value - (terms.init_cash if k > 0 else 0.0)
-        if equity <= 0.0 and alive:
-            alive = False
-            for k in range(num):
-                if own_KS[k, POSITION] != 0.0:
-                    exit_nb(own_KS[k : k + 1], fills_KOF[k : k + 1], i, mark_K[k], int(BUST), terms)
-                equity_A[1 + k] = own_KS[k, BASE]
-            equity = shared_equity_nb(own_KS, mark_K, terms.init_cash)
-        holds = False
-        for k in range(num):
-            value, position = equity_A[1 + k], own_KS[k, POSITION]
-            if value != value_K[k]:
-                value_K[k] = value
-                peak_K[k] = max(peak_K[k], value)
-                own_KS[k, DRAWDOWN] = min(own_KS[k, DRAWDOWN], value / peak_K[k] - 1.0)
-            if position != 0.0:
-                holds = True
-                own_KS[k, BARS_HELD] += 1.0
-            if len(log_equity) > 0:
-                log_value[k, i], log_position[k, i] = value, position
+    book = open_book_nb(columns, a, states, terms.init_cash)
+    account, peak, is_bust = book.states[0], terms.init_cash, False
+    for i in range(len(market.day_end)):
+        enters = open_shared_nb(market, columns, book, i, point_3, terms, log)
+        if enters and not is_bust:
+            enter_shared_nb(book.own, log.fills, i, book.entries, book.mark, point_3[0], terms)
+        equity = close_shared_nb(market, book, i, terms, log)
+        if equity <= 0.0 and not is_bust:
+            is_bust = True
+            equity = close_all_nb(book, i, terms, log)
+        holds = mark_shared_nb(book, i, log)
         peak = max(peak, equity)
-        states[0, DRAWDOWN] = min(states[0, DRAWDOWN], equity / peak - 1.0)
-        states[0, EQUITY_SUM] += equity
-        states[0, BARS_HELD] += holds
-        if len(log_equity) > 0:
-            log_equity[i] = equity
-        if day_end_T[i]:
-            equity_A[0] = equity
-            end_day_nb(states, days, equity_A)
-    for k in range(num):
-        own_KS[k, LAST_PRICE], own_KS[k, EQUITY] = mark_K[k], equity_A[1 + k]
-        own_KS[k, EQUITY_SUM], own_KS[k, IS_BUST] = states[0, EQUITY_SUM], not alive
-        for field in SUMMED:
-            states[0, field] += own_KS[k, field]
-    states[0, BASE] = states[0, EQUITY] = equity
-    states[0, IS_BUST] = not alive
+        account[DRAWDOWN] = min(account[DRAWDOWN], equity / peak - 1.0)
+        account[EQUITY_SUM] += equity
+        account[BARS_HELD] += holds
+        book.value[0] = equity
+        if len(log.equity) > 0:
+            log.equity[i] = equity
+        if market.day_end[i]:
+            end_day_nb(book.states, log.days, book.value)
+    account[IS_BUST] = is_bust
+    finish_shared_nb(book)
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@njit(parallel=True, **CACHED)
 def walk_shared_cells_nb(
-    prices_N4T: np.ndarray,
-    funding_NT: np.ndarray,
-    final_N: np.ndarray,
-    day_end_T: np.ndarray,
-    code_CT: np.ndarray,
-    size_CT: np.ndarray,
-    brackets_N4T: np.ndarray,
-    symbol_C: np.ndarray,
-    column_AK: np.ndarray,
-    cell_account_P: np.ndarray,
-    cell_terms_P3: np.ndarray,
-    day_row_P: np.ndarray,
-    terms: Terms,
-    days_RKD: np.ndarray,
+    market: Market, columns: Columns, cells: Cells, terms: Terms, days_RKD: np.ndarray
 ) -> np.ndarray:
-    """The shared accounts of all cells side by side: float64 (P, 1 + K, NUM_STATE).
+    """The shared accounts of all cells side by side: states, float64 (P, 1 + K, S).
 
-    `column_AK` lists each account's columns, -1 after the last one, whose rows stay 0. `day_row_P`
-    is the row of `days_RKD`, (rows, 1 + K, D), that receives a cell's daily returns, -1 for none.
+    `days_RKD`, (rows, 1 + K, D), receives daily returns.
     """
-    states = np.zeros((len(cell_account_P), 1 + column_AK.shape[1], NUM_STATE))
-    for p in prange(len(cell_account_P)):
-        column_K = column_AK[cell_account_P[p]]
-        num = 0
-        while num < len(column_K) and column_K[num] >= 0:
-            num += 1
-        none = np.empty((num, 0))
-        fills = np.empty((num, 0, len(FILL_FIELDS)))
-        r = day_row_P[p]
+    num = columns.accounts.shape[1]
+    states = np.zeros((len(cells.account), 1 + num, NUM_STATE))
+    for p in prange(len(cells.account)):
+        fills, none = np.empty((num, 0, len(FILL_FIELDS))), np.empty((num, 0))
+        r = cells.day_row[p]
         days = days_RKD[max(r, 0), : (num + 1 if r >= 0 else 0)]
-        log = SharedLog(fills, np.empty(0), none, none, none, days)
-        walk_shared_nb(
-            prices_N4T, funding_NT, final_N, day_end_T, code_CT, size_CT, brackets_N4T, symbol_C,
-            column_K[:num], cell_terms_P3[p, 0], cell_terms_P3[p, 1], cell_terms_P3[p, 2],
-            terms, states[p, : num + 1], log,
-        )  # fmt: skip
+        log = Log(fills, np.empty(0), none, none, none, days)
+        walk_shared_nb(market, columns, cells.account[p], cells.points[p], terms, states[p], log)
     return states

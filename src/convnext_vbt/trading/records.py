@@ -58,21 +58,15 @@ class Walked:
     funding: np.ndarray
 
 
-def walked(
-    fills: np.ndarray,
-    state: np.ndarray,
-    position: np.ndarray,
-    value: np.ndarray,
-    funding: np.ndarray,
-) -> Walked:
-    """What is in the buffers of one column, as many fills as `state` says were placed."""
-    placed = fills[: int(state[kernel.ORDERS])]
+def walked(log: kernel.Log, k: int, state: np.ndarray) -> Walked:
+    """What is in the log of its k-th column, as many fills as `state` says were placed."""
+    placed = log.fills[k, : int(state[kernel.ORDERS])]
     return Walked(
         fills=pd.DataFrame(placed, columns=list(kernel.FILL_FIELDS)),
         state=state,
-        position=position,
-        value=value,
-        funding=funding,
+        position=log.position[k],
+        value=log.value[k],
+        funding=log.funding[k],
     )
 
 

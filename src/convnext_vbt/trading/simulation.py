@@ -13,11 +13,9 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.market.bars import Bars
-from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import Brackets
-from convnext_vbt.trading.codes import DIRECTIONS, ENTER, REASONS, SIDES, STATUSES
+from convnext_vbt.trading.codes import DIRECTIONS, REASONS, SIDES, STATUSES
 from convnext_vbt.trading.inputs import (
-    KernelInputs,
     SimulationConfig,
     SizeType,
     check_inputs,
@@ -25,8 +23,9 @@ from convnext_vbt.trading.inputs import (
     kernel_inputs,
     kernel_terms,
 )
-from convnext_vbt.trading.records import Walked, order_records, trade_records, walked
+from convnext_vbt.trading.records import order_records, trade_records
 from convnext_vbt.trading.signals import Rules
+from convnext_vbt.trading.walk import record_accounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -158,11 +157,12 @@ def simulate_signals(
     """
     config = config or SimulationConfig()
     check_inputs(bars, signals, brackets, size_type)
-    inputs = kernel_inputs(bars, signals, brackets)
+    market, columns = kernel_inputs(bars, signals, brackets)
     terms = kernel_terms(config, brackets, size_type)
-    check_stops(bars, inputs, terms)
-    walk = _walk_alone if len(bars.symbols) == 1 else _walk_shared
-    equity, made = walk(inputs, config.risk, terms)
+    check_stops(bars, market, columns, terms)
+    equity, made = record_accounts(market, columns, config.risk, terms)
+    account = np.empty(len(columns.symbol), dtype=np.int64)
+    account[columns.accounts[columns.accounts >= 0]] = np.nonzero(columns.accounts >= 0)[0]
     return Simulation(
         index=bars.index,
         columns=signals.columns,
@@ -173,65 +173,9 @@ def simulate_signals(
         equity=equity,
         position=np.column_stack([column.position for column in made]),
         value=np.column_stack([column.value for column in made]),
-        account=inputs.account,
+        account=account,
         funding=None
         if bars.funding is None
         else np.column_stack([column.funding for column in made]),
         init_cash=float(config.init_cash),
     )
-
-
-def _walk_alone(
-    inputs: KernelInputs, risk: float, terms: kernel.Terms
-) -> tuple[np.ndarray, list[Walked]]:
-    """Each column on an account of its own: equity (T, C) and the columns."""
-    num_columns, num_bars = inputs.codes.shape
-    made = []
-    for c in range(num_columns):
-        n = inputs.symbols[c]
-        fills = np.empty((1, _most_orders(inputs.codes[c]), len(kernel.FILL_FIELDS)))
-        equity, position = np.empty(num_bars), np.empty(num_bars)
-        funding = np.zeros(num_bars if inputs.funding.shape[1] else 0)
-        states = np.empty((1, kernel.NUM_STATE))
-        kernel.walk_nb(
-            inputs.prices[n], inputs.funding[n], inputs.day_end, inputs.codes[c], inputs.sizes[c],
-            inputs.brackets[n], np.array([[risk, 1.0, 1.0]]), terms, states,
-            kernel.Log(fills, equity, position, funding, np.empty((0, 0))),
-        )  # fmt: skip
-        made.append(walked(fills[0], states[0], position, equity, funding))
-    return np.column_stack([column.value for column in made]), made
-
-
-def _walk_shared(
-    inputs: KernelInputs, risk: float, terms: kernel.Terms
-) -> tuple[np.ndarray, list[Walked]]:
-    """The columns of each rule on one account: equity (T, A) and the columns."""
-    num_columns, num_bars = inputs.codes.shape
-    equity = np.empty((num_bars, len(inputs.account_columns)))
-    made: dict[int, Walked] = {}
-    for a, padded in enumerate(inputs.account_columns):
-        columns = padded[padded >= 0]
-        num = len(columns)
-        most = max(_most_orders(inputs.codes[c]) for c in columns)
-        log = kernel.SharedLog(
-            np.empty((num, most, len(kernel.FILL_FIELDS))), np.empty(num_bars),
-            np.empty((num, num_bars)), np.empty((num, num_bars)),
-            np.zeros((num, num_bars if inputs.funding.shape[1] else 0)), np.empty((0, 0)),
-        )  # fmt: skip
-        states = np.empty((1 + num, kernel.NUM_STATE))
-        kernel.walk_shared_nb(
-            inputs.prices, inputs.funding, inputs.final, inputs.day_end, inputs.codes,
-            inputs.sizes, inputs.brackets, inputs.symbols, columns, risk, 1.0, 1.0, terms, states,
-            log,
-        )  # fmt: skip
-        equity[:, a] = log.equity
-        for k, c in enumerate(columns):
-            made[int(c)] = walked(
-                log.fills[k], states[1 + k], log.position[k], log.value[k], log.funding[k]
-            )
-    return equity, [made[c] for c in range(num_columns)]
-
-
-def _most_orders(codes: np.ndarray) -> int:
-    """An entry needs a row that signals one, and has one exit at most."""
-    return 2 * int(np.count_nonzero(codes & ENTER))

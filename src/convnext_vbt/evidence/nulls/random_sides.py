@@ -31,6 +31,7 @@ from convnext_vbt.trading.codes import (
 )
 from convnext_vbt.trading.inputs import kernel_inputs, kernel_terms
 from convnext_vbt.trading.sweep import SweepResult
+from convnext_vbt.trading.walk import walk_accounts
 
 CHUNK_CELLS = 4_000_000
 """Bars x accounts walked at once: 36 MB of codes and sizes."""
@@ -90,9 +91,8 @@ class _SideAccounts:
         window = Window(res)
         signals = selection.signals.rows(*res.window)
         own = selection.brackets.rows(*res.window)
-        self.inputs = kernel_inputs(window.bars, signals, own)
-        self.is_shared = len(window.bars.symbols) > 1
-        present_TN = window.bars.present[:, self.inputs.symbols]
+        self.market, self.columns = kernel_inputs(window.bars, signals, own)
+        present_TN = window.bars.present[:, self.columns.symbol]
         self.positions = _positions(selection.simulation.trades, present_TN)
         # Holding limits are among the exits that are kept.
         brackets = replace(own, max_holding=None)
@@ -101,9 +101,9 @@ class _SideAccounts:
 
     def walk(self, is_long_MK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Daily returns (M, D) and growth (M,) of the account."""
-        num_symbols, num_bars = self.inputs.codes.shape
+        num_symbols, num_bars = self.columns.codes.shape
         chunk = max(1, CHUNK_CELLS // (num_symbols * num_bars))
-        sizes = np.tile(self.inputs.sizes, (min(chunk, len(is_long_MK)), 1))
+        sizes = np.tile(self.columns.sizes, (min(chunk, len(is_long_MK)), 1))
         pieces = [
             self._walk_chunk(is_long_MK[start : start + chunk], sizes)
             for start in range(0, len(is_long_MK), chunk)
@@ -113,27 +113,20 @@ class _SideAccounts:
 
     def _walk_chunk(self, is_long_MK: np.ndarray, sizes_CT: np.ndarray) -> np.ndarray:
         """Money before the first day and at the end of each, (M, 1 + D)."""
-        inputs, count = self.inputs, len(is_long_MK)
-        num_symbols = len(inputs.symbols)
-        num_columns = count * num_symbols
-        codes, symbols = self._codes(is_long_MK), np.tile(inputs.symbols, count)
-        columns, num_days = np.arange(num_columns), int(inputs.day_end.sum())
-        terms_P3 = np.tile([self.risk, 1.0, 1.0], (count, 1))
-        if self.is_shared:
-            days = np.empty((count, 1 + num_symbols, num_days))
-            kernel.walk_shared_cells_nb(
-                inputs.prices, inputs.funding, inputs.final, inputs.day_end, codes,
-                sizes_CT[:num_columns], inputs.brackets, symbols,
-                columns.reshape(count, num_symbols), np.arange(count), terms_P3,
-                np.arange(count), self.terms, days,
-            )  # fmt: skip
-            days = days[:, 0]
-        else:
-            days = np.empty((count, num_days))
-            kernel.walk_cells_nb(
-                inputs.prices, inputs.funding, inputs.day_end, codes, sizes_CT[:num_columns],
-                inputs.brackets, symbols, columns, terms_P3, np.arange(count), self.terms, days,
-            )  # fmt: skip
+        count, num_symbols = len(is_long_MK), len(self.columns.symbol)
+        columns = kernel.Columns(
+            codes=self._codes(is_long_MK),
+            sizes=sizes_CT[: count * num_symbols],
+            symbol=np.tile(self.columns.symbol, count),
+            accounts=np.arange(count * num_symbols).reshape(count, num_symbols),
+        )
+        cells = kernel.Cells(
+            account=np.arange(count),
+            points=np.tile([self.risk, 1.0, 1.0], (count, 1)),
+            day_row=np.arange(count),
+        )
+        _, days_MRD = walk_accounts(self.market, columns, cells, self.terms)
+        days = days_MRD[:, 0]
         growth = np.cumprod(1.0 + days, axis=1)
         return self.terms.init_cash * np.column_stack([np.ones(count), growth])
 
