@@ -211,12 +211,12 @@ def _embedded_note(evidence: Evidence) -> str:
     res, rows = evidence.result, list(evidence.cells.views)
     if len(rows) == len(res.metrics):
         return "Daily series, drawdowns and trades of every cell are in this file."
-    cells, carried = evidence.concerns.cells, int(res.whole_accounts[rows].sum())
+    cells, count = evidence.concerns.cells, int(res.whole_accounts[rows].sum())
     num_symbols = len(res.bars.symbols)
     apart = f" For each of the {num_symbols} symbols alone: those of the first one shown."
     return (
         f"Key figures are here for all {cells:,} cells; daily series, drawdowns and trades for "
-        f"{carried:,} of them: the first one shown, the best by each metric, evenly spaced ones."
+        f"{count:,} of them: the first one shown, the best by each metric, evenly spaced ones."
         f"{apart if num_symbols > 1 else ''}"
     )
 

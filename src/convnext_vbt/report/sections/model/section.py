@@ -27,7 +27,7 @@ from convnext_vbt.report.sections.model.figures import (
 _NO_TARGET = "These predictions have no target, so they cannot be compared with outcomes."
 _NO_OUTCOME = "No predicted bar has a known outcome, so the model cannot be judged."
 _SCORES = (
-    ("accuracy", "Accuracy", "Share of bars whose most probable class came true."),
+    ("accuracy", "Accuracy", "Share of bars whose most probable class was the actual one."),
     ("balanced_accuracy", "Balanced accuracy",
      "Mean recall of the three classes; always predicting one class gets 1 / 3."),
     ("mcc", "Matthews correlation (MCC)",

@@ -69,7 +69,7 @@ SCORE_COLUMNS = (
     Column(label="Log-loss / base rates",
            help="Of the model and of the training range’s class frequencies, in nats; the first "
                 "should be lower."),
-    Column(label="Accuracy", help="Share of bars whose most probable class came true."),
+    Column(label="Accuracy", help="Share of bars whose most probable class was the actual one."),
     Column(label="ECE", help="Expected calibration error: mean gap of probability and frequency."),
     Column(label="Steps", help="Training steps up to the weights kept, by validation loss."),
 )  # fmt: skip

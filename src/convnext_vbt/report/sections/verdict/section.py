@@ -50,7 +50,7 @@ VERDICT = Section(name="verdict", content=content, in_header=True)
 def meaning(verdict: Verdict, head: Headline) -> str:
     """The verdict in one plain sentence."""
     if verdict.word == "PASS":
-        return "Edge: luck, the trials counted so far and costs do not explain it."
+        return "Edge: chance, the trials counted so far and costs do not explain it."
     if verdict.word == "FAIL":
         return "No edge. Do not trade."
     if head.trades < FEWEST_TRADES:
