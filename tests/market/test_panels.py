@@ -5,10 +5,10 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from convnext_vbt.evidence.retraining import bootstrapped_bars
 
 from convnext_vbt.errors import ConfigError
 from convnext_vbt.evidence.audit.garbage import garbage_after
+from convnext_vbt.evidence.nulls.bootstrapped_bars import bootstrapped_bars
 from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.market.sources import load_bars
