@@ -341,7 +341,7 @@ def test_full_evidence_trains_the_nulls_and_boosting_too(tmp_path, monkeypatch):
     assert len(done.metrics["sharpe_by_seed"]) == 2
     assert set(done.metrics["retrained_nulls"]) == {"shuffled_labels", "bootstrapped_bars"}
     said = done.metrics["sentences"]
-    assert said[0].startswith("The 2 networks of the ensemble would have had headline Sharpe")
+    assert said[0].startswith("Headline Sharpe ratio by ensemble member: ")
     page = done.report.read_text().replace("−", "-")
     assert said[0] in page
     assert list(done.metrics["nulls"]) == [test.name for test in NULLS]

@@ -107,15 +107,14 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
             facts.dsr >= LEAST_DSR,
             f"Deflated Sharpe ratio {dsr} ({tried} tried on this data), needs {LEAST_DSR}"
             if math.isfinite(facts.dsr)
-            else f"No deflated Sharpe ratio, since returns hardly vary; needs {LEAST_DSR}",
+            else f"No deflated Sharpe ratio (returns hardly vary), needs {LEAST_DSR}",
         ),
         _condition(
             "sharpe_low",
             facts.sharpe_low > 0,
             f"Sharpe ratio, lower end of the 90 % CI: {low}, needs more than 0"
             if math.isfinite(facts.sharpe_low)
-            else "No interval of the Sharpe ratio, since too few days have a return; needs its "
-            "lower end above 0",
+            else "No 90 % CI of the Sharpe ratio (too few days), needs a lower end above 0",
         ),
         _condition(
             "sharpe",
@@ -132,7 +131,7 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
         _condition(
             "splits_positive",
             traded > 0 and 100 * positive >= LEAST_POSITIVE_PERCENT * traded,
-            f"{positive} of {traded} splits with trades gained, needs {LEAST_POSITIVE_PERCENT} %"
+            f"{positive} of {traded} traded splits profitable, needs {LEAST_POSITIVE_PERCENT} %"
             if traded
             else f"No split traded, needs a gain in {LEAST_POSITIVE_PERCENT} % of those that do",
         ),
@@ -171,7 +170,7 @@ def _failures(facts: Facts) -> tuple[Reason, ...]:
         ),
     )
     return tuple(
-        Reason(subject=subject, ok=False, text=f"{text}: enough to fail")
+        Reason(subject=subject, ok=False, text=f"{text}: fails")
         for subject, there, text in signs
         if there
     )
@@ -184,9 +183,9 @@ def _condition(subject: str, ok: bool, text: str) -> Reason:
 def _random_sides(facts: Facts, bound: float) -> str:
     if not math.isfinite(facts.null_p):
         why = f", since {facts.null_reason}" if facts.null_reason else ""
-        return f"No p-value against random sides at the same times{why}"
+        return f"Random sides: no p-value{why}"
     p = _number(facts.null_p, bound, digits=3)
-    return f"Against random sides at the same times: p = {p}"
+    return f"Random sides: p = {p}"
 
 
 def _number(value: float, bound: float, digits: int = 2) -> str:

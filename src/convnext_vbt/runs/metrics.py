@@ -51,8 +51,8 @@ def network_sentences(evidence: Evidence) -> list[str]:
         return []
     each = ", ".join(f"{sharpe:.2f}" for sharpe in evidence.sharpe_by_seed)
     text = (
-        f"The {len(evidence.sharpe_by_seed)} networks of the ensemble would have had headline "
-        f"Sharpe ratios of {each} alone; together {evidence.assessment.headline.sharpe:.2f}."
+        f"Headline Sharpe ratio by ensemble member: {each}; ensemble: "
+        f"{evidence.assessment.headline.sharpe:.2f}."
     )
     return [text]
 

@@ -64,8 +64,7 @@ def test_a_sentence_says_how_many_did_as_well_or_why_nobody_knows():
     null = compare(1.0, np.array([0.5, 2.0, np.nan]), np.zeros(3))
     assert (null.as_good, null.p_value, null.median_sharpe) == (2, 0.75, 1.25)
     assert SHUFFLED_LABELS.sentence(null) == (
-        "Trained again 3 times on shuffled labels, the strategy did as well with p = 0.75 "
-        "(median Sharpe 1.25)."
+        "Retrained 3 times on shuffled labels: p = 0.75, median Sharpe 1.25."
     )
     none = undefined(1.0, "there is no position")
     assert math.isnan(none.p_value)

@@ -85,9 +85,9 @@ def _draw(case: Case) -> Null:
 BOOTSTRAPPED_BARS = NullTest(
     name="bootstrapped_bars",
     title="bootstrapped bars",
-    question="Does it take more than short stretches of bars?",
-    draws="walk-forwards ran on bars drawn in short blocks from these",
-    meaning="If many do, the ratio does not come from what longer stretches of bars tell.",
+    question="Does it need long-range structure?",
+    draws="walk-forwards ran on bars resampled in short blocks",
+    meaning="If many do, the ratio does not come from long-range structure.",
     draw=_draw,
     retrains=True,
 )

@@ -105,10 +105,10 @@ class NullTest:
         """What came out, in one sentence."""
         if null.reason:
             return f"No p-value on {self.title}: {null.reason}."
-        how = "Trained again" if self.retrains else "Traded again"
+        how = "Retrained" if self.retrains else "Traded again"
         return (
-            f"{how} {len(null.draws):,} times on {self.title}, the strategy did as well with "
-            f"p = {null.p_value:.2f} (median Sharpe {null.median_sharpe:.2f})."
+            f"{how} {len(null.draws):,} times on {self.title}: p = {null.p_value:.2f}, median "
+            f"Sharpe {null.median_sharpe:.2f}."
         )
 
 

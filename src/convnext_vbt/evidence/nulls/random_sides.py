@@ -182,8 +182,8 @@ def _draw(case: Case) -> Null:
 RANDOM_SIDES = NullTest(
     name="random_sides",
     title="random sides",
-    question="Does it know the direction?",
-    draws="accounts took the strategy’s positions at the same times and sizes, each side by coin",
-    meaning="If many do, the network does not know the direction.",
+    question="Does it predict direction?",
+    draws="accounts had the strategy’s times and sizes, each side by coin flip",
+    meaning="If many do, the network does not predict direction.",
     draw=_draw,
 )

@@ -57,9 +57,9 @@ def _draw(case: Case) -> Null:
 SHUFFLED_LABELS = NullTest(
     name="shuffled_labels",
     title="shuffled labels",
-    question="Is it what was learned?",
+    question="Does it come from the labels?",
     draws="walk-forwards were trained on labels in random order",
-    meaning="If many do, the ratio does not come from what was learned.",
+    meaning="If many do, the result does not come from training.",
     draw=_draw,
     retrains=True,
 )
