@@ -516,7 +516,7 @@ def walk_nb(
     log_value, log_position, log_funding = log.value[0], log.position[0], log.funding[0]
     marks, last = begin_nb(accounts_LS, terms.init_cash), terms.init_cash
     side, lead = 0.0, 0  # what is held and by which account, though it may have gone bust since
-    held = broke = 0
+    held, broke = 0, np.int64(0)  # for a bare constant numba would compile again
     for i in range(len(code_T)):
         first = prices_4T[0, i]
         is_changed = False
