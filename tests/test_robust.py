@@ -169,7 +169,7 @@ def test_one_flipped_bit_is_named_and_mended(home, whole, copy, name):
     ("name", "digits", "others", "told"),
     [
         ("manifest.json", '"bars": 1200,', '"bars": 1100,', "its contents do not match their"),
-        ("metrics.json", '"cells": 4,', '"cells": 5,', "it does not match its hash"),
+        ("metrics.json", '\n  "cells": 4,', '\n  "cells": 5,', "it does not match its hash"),
     ],
 )
 def test_one_changed_digit_is_told_though_it_is_still_json(copy, name, digits, others, told):
