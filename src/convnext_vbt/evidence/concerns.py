@@ -25,7 +25,7 @@ class Concerns:
     spiked_trades: int
     """Trades that begin or end in a spike."""
     spiked_profit: float
-    cells: int
+    num_cells: int
     thin_cells: int
     """Cells with fewer than 30 trades."""
     empty_cells: int
@@ -70,7 +70,7 @@ def concerns(res: SweepResult, account: Account) -> Concerns:
         spikes=spikes,
         spiked_trades=int(touched.sum()),
         spiked_profit=float(trades["pnl"][touched].sum()),
-        cells=len(count),
+        num_cells=len(count),
         thin_cells=int((count < FEW_TRADES).sum()),
         empty_cells=int((count == 0).sum()),
         bust_cells=int(cells["bust"].sum()),

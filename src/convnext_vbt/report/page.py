@@ -211,7 +211,7 @@ def _embedded_note(evidence: Evidence) -> str:
     res, rows = evidence.result, list(evidence.cells.views)
     if len(rows) == len(res.metrics):
         return "Daily series, drawdowns and trades of every cell are in this file."
-    cells, count = evidence.concerns.cells, int(res.whole_accounts[rows].sum())
+    cells, count = evidence.concerns.num_cells, int(res.whole_accounts[rows].sum())
     num_symbols = len(res.bars.symbols)
     apart = f" For each of the {num_symbols} symbols alone: those of the first one shown."
     return (
@@ -232,6 +232,6 @@ def _subtitle(evidence: Evidence) -> str:
     index = res.bars.index[start:stop]
     splits = len(res.predictions.splits)
     count = f" · {splits} walk-forward split{'s' * (splits != 1)}" if splits else ""
-    number = evidence.concerns.cells
+    number = evidence.concerns.num_cells
     cells = f"{number:,} cell{'s' * (number != 1)}"
     return f"Out of sample from {format_day(index[0])} to {format_day(index[-1])}{count} · {cells}"

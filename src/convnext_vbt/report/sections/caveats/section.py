@@ -103,7 +103,7 @@ def _spikes(found: Concerns, name: str) -> list[str]:
 
 
 def _sweep(found: Concerns, num_rules: int) -> list[str]:
-    thin, cells = found.thin_cells, found.cells
+    thin, cells = found.thin_cells, found.num_cells
     out = []
     if thin:
         none = f", {found.empty_cells} of them none" if found.empty_cells else ""

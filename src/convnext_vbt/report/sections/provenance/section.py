@@ -84,7 +84,7 @@ def facts(evidence: Evidence) -> list[Fact]:
         _label(res.predictions.target),
         Fact(
             label="Trials on this data",
-            value=f"{_count(evidence.concerns.cells, 'cell', 'cells')} here",
+            value=f"{_count(evidence.concerns.num_cells, 'cell', 'cells')} here",
             note=f"{_count(trials.num_runs, 'strategy', 'strategies')} and "
             f"{_count(trials.num_rules, 'rule', 'rules')} so far",
             help="The best of many trials looks good by chance. Cells that differ in risk alone "
