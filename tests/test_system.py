@@ -145,6 +145,7 @@ def test_a_folder_that_cannot_be_opened_is_not_synced_and_a_faulty_disk_is_told(
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="asks Linux which files are open")
+@pytest.mark.slow
 def test_everything_imports_and_runs_without_what_only_posix_has(tmp_path):
     command = [sys.executable, "-W", "ignore", "-m", "tests.windows", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
