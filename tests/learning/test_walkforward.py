@@ -88,6 +88,7 @@ def test_every_test_bar_and_no_other_has_a_prediction(bars, reference):
     assert reference.target == TARGET
 
 
+@pytest.mark.slow
 def test_more_splits_than_joblib_takes_at_a_time_all_come_back(bars, caplog):
     features, labels, _ = inputs(bars)
     splits = WalkForward(train=500, test=30).split(labels)

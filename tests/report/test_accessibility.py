@@ -77,6 +77,7 @@ def faults(visit, axe):
     ]
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing(browser, address, axe):
     with Visit(browser, address, bypass_csp=True) as visit:
         assert faults(visit, axe) == []

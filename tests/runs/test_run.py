@@ -327,6 +327,7 @@ def test_the_headline_and_the_verdict_are_in_the_metrics(done):
     assert choices[0]["threshold"] == "q0.50"  # the rule's own until two test ranges are past
 
 
+@pytest.mark.slow
 def test_full_evidence_trains_the_nulls_and_boosting_too(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(walkforward, "resolve_device", lambda name: asked.append(name) or "cpu")
