@@ -1,4 +1,6 @@
-"""All that speaks for a strategy or against it, computed once and read wherever it is told.
+"""All that speaks for a strategy or against it, computed once.
+
+The page, metrics.json and the terminal read it.
 
 Dimensions: P cells, S splits, N symbols.
 """

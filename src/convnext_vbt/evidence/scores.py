@@ -1,4 +1,4 @@
-"""How well probabilities foretold the labels, beside what the class prior alone would score.
+"""How well probabilities predicted the labels, beside what base rates alone would score.
 
 Only bars with both a prediction and a label (>= 0) count, pooled over symbols. A score that is
 not defined (no such bar, only one class seen) is NaN. Dimensions: T bars, N symbols, K = 3

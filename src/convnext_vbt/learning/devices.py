@@ -1,7 +1,7 @@
 """Where networks are computed: on the CPU, or on a CUDA card that processes may share.
 
-A card is not trusted: what fails there is told and done in a plainer way, at last on the CPU, and
-what is kept says which of the two it comes from. Dimensions: B batch, F features, L bars.
+A card is not trusted: what fails there is reported and done in a plainer way, at last on the CPU,
+and what is kept says which of the two it comes from. Dimensions: B batch, F features, L bars.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class _Forward(nn.Module):
 
 
 def _graphed(plain: _Forward, new: _Forward, inputs: tuple[Tensor, ...]) -> _Forward:
-    """`new` as CUDA graphs where they say what `plain` says here; else `plain`, and told."""
+    """`new` as CUDA graphs where they say what `plain` says here; else `plain`, with a warning."""
     try:
         expected = _logits_and_gradients(plain, inputs)
         with torch.cuda.stream(torch.cuda.current_stream()):  # left behind by a failed capture

@@ -108,7 +108,7 @@ def _numbered(
 
 
 def _one_thread_a_worker() -> joblib.parallel_config:
-    """What joblib's own workers are told when they start, so that none makes a pool for nothing."""
+    """What joblib's own workers set when they start, so that none makes a pool for nothing."""
     return joblib.parallel_config("loky", inner_max_num_threads=1)
 
 

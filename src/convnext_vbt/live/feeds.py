@@ -46,7 +46,7 @@ class Feeds:
         except (DownloadError, OSError) as error:
             self.notify(f"{store.source} could not be fetched: {error}")
             return False
-        for line in _told(done):
+        for line in _fetch_notes(done):
             self.notify(line)
         return True
 
@@ -61,7 +61,7 @@ def _is_begun(store: BarStore) -> bool:
     return any(store.folder.glob("*.parquet"))
 
 
-def _told(done: Download) -> list[str]:
+def _fetch_notes(done: Download) -> list[str]:
     bars = "bar" if done.added == 1 else "bars"
     fetched = f"fetched {done.added:,} new {bars} of {done.store.source}"
     new = [f"{fetched}, up to {done.last:{MINUTE}} UTC"] if done.added else []

@@ -211,7 +211,7 @@ def _header(lines: Sequence[str], findings: Findings) -> tuple[tuple[str, ...], 
     known, number, delimiter, names = best
     if known < 2:
         return _no_header(lines, findings)
-    return names, _told(delimiter, findings), _above(number, lines, findings) + 1
+    return names, _noted(delimiter, findings), _above(number, lines, findings) + 1
 
 
 def _no_header(lines: Sequence[str], findings: Findings) -> tuple[tuple[str, ...], str, int]:
@@ -220,7 +220,7 @@ def _no_header(lines: Sequence[str], findings: Findings) -> tuple[tuple[str, ...
         for delimiter in _DELIMITERS:
             if names := headerless_names(_cells(line, delimiter)):
                 findings.reading.append(f"{NO_HEADER}: columns read as {', '.join(names)}")
-                return names, _told(delimiter, findings), _above(number, lines, findings)
+                return names, _noted(delimiter, findings), _above(number, lines, findings)
         if any(len(_cells(line, delimiter)) > 1 for delimiter in _DELIMITERS):
             break  # another table's header: its order is not known
     first = next(line for line in lines if line.strip())
@@ -235,7 +235,7 @@ def _cells(line: str, delimiter: str) -> tuple[str, ...]:
         return ()
 
 
-def _told(delimiter: str, findings: Findings) -> str:
+def _noted(delimiter: str, findings: Findings) -> str:
     if delimiter != ",":
         findings.reading.append(f"columns separated by {_DELIMITERS[delimiter]}")
     return delimiter

@@ -47,7 +47,7 @@ class SplitFit:
 
     @property
     def learned(self) -> bool:
-        """Whether the validation loss ever beat the class prior's."""
+        """Whether the validation loss ever beat that of the base rates."""
         return self.valid_loss < self.prior_loss - 1e-6  # less is rounding
 
 

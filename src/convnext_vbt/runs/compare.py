@@ -49,7 +49,7 @@ def compare_directories(
 
 
 def page_path(directories: Sequence[str | Path]) -> Path:
-    """Where a comparison is written unless told otherwise: beside the first run."""
+    """Where a comparison is written by default: beside the first run."""
     names = "\0".join(str(Path(directory).resolve()) for directory in directories)
     first = Path(directories[0]).resolve()
     return first.parent / f"compare-{hashlib.sha256(names.encode()).hexdigest()[:8]}.html"
@@ -83,7 +83,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
 def _contender(folder: Path, name: str) -> Contender:
     config, bars, predictions = open_run(folder)
     metrics, manifest = read_metrics(folder), read_manifest(folder)
-    with warnings.catch_warnings():  # few trades are told of each run itself
+    with warnings.catch_warnings():  # each run warned of few trades itself
         warnings.simplefilter("ignore", FewTradesWarning)
         result = make_sweep(config, bars, predictions)
     head = headline_of(result, config.preset)

@@ -99,7 +99,7 @@ def compare_baselines(
             siblings=sorted(path for path in neighbours if path != directory / folder),
             jobs=jobs,
         )
-        with warnings.catch_warnings():  # few trades are told of the run itself
+        with warnings.catch_warnings():  # the run warned of few trades itself
             warnings.simplefilter("ignore", FewTradesWarning)
             results[kind] = make_sweep(other, result.bars, predictions)
     model = config.model

@@ -1,7 +1,7 @@
 """A strategy file's text: from bytes to a document, and what Windows makes of both.
 
 In double quotes TOML takes a backslash for the beginning of an escape: "C:\\bars\\test.csv" holds a
-backspace and a tab, and "C:\\Users" is no TOML at all. Both are told of by line and remedy.
+backspace and a tab, and "C:\\Users" is no TOML at all. Both are errors with line and remedy.
 """
 
 from __future__ import annotations

@@ -238,11 +238,11 @@ def _orders(left: Traded, right: Traded, bar: int, *, next_open: bool) -> Differ
     for mine, its in zip(one, other, strict=False):
         if mine != its:
             first = min(mine, its)
-            return Difference(bar=first[0], text=f"order is {_told(its)}, was {_told(mine)}")
+            return Difference(bar=first[0], text=f"order is {_text(its)}, was {_text(mine)}")
     if len(one) == len(other):
         return None
     extra = (one if len(one) > len(other) else other)[min(len(one), len(other))]
-    what = f"{_told(extra)} is gone" if len(one) > len(other) else f"{_told(extra)} is new"
+    what = f"{_text(extra)} is gone" if len(one) > len(other) else f"{_text(extra)} is new"
     return Difference(bar=extra[0], text=f"order {what}")
 
 
@@ -265,7 +265,7 @@ def _money(record: Any, prefix: str) -> tuple[float, float, float]:
     return float(record["size"]), float(record[f"{prefix}price"]), float(record[f"{prefix}fees"])
 
 
-def _told(order: tuple[Any, ...]) -> str:
+def _text(order: tuple[Any, ...]) -> str:
     _, _, side, size, price, _ = order
     return f"{'Sell' if side else 'Buy'} {size:.6g} at {price:.6g}"
 
