@@ -35,14 +35,14 @@ def test_every_key_is_tried_away_from_its_default():
 def test_every_key_of_rule_trading_and_sweep_is_the_sweeps_own(symbols, short):
     bars = make_bars(bars=1500, symbols=symbols)
     preds = make_predictions(bars)
+    rule = RULE | {"short": short, "short_threshold": RULE["short_threshold"] if short else None}
     sections = {
-        "rule": RULE | {"short": short},
+        "rule": rule,
         "trading": {**TRADING, "risk": 0.03},
         "sweep": {**LISTS, "threshold": ["q0.60"], "risk": [0.01]},
     }
     found = make_sweep(Config.model_validate(sections, strict=False), bars, preds)
-    rest = {name: value for name, value in (RULE | TRADING | LISTS).items() if name != "threshold"}
-    rest["short"] = short
+    rest = {name: value for name, value in (rule | TRADING | LISTS).items() if name != "threshold"}
     public = sweep(bars, preds, threshold=["q0.60", 0.45], risk=[0.01, 0.03], **rest)
     pd.testing.assert_frame_equal(found.metrics, public.metrics, check_exact=True)
     pd.testing.assert_frame_equal(found.daily_returns, public.daily_returns, check_exact=True)

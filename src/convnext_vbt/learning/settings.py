@@ -14,7 +14,7 @@ class ModelConfig:
     """What is trained: `[model]` of a strategy file. All but `kind` describes the network."""
 
     kind: str = "convnext"
-    """The network, or another of `learning.models.KINDS`, which says whether there is such a one."""
+    """The network, or another of `learning.models.KINDS`."""
     base: Literal["logistic", "none"] = "logistic"
     """What the network's logits are added to: those of logistic regression on the last bar's
     features, so that it has only to learn what they leave, or nothing."""
