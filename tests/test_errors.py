@@ -1,4 +1,6 @@
 import ast
+import logging
+import warnings
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,10 @@ def test_a_fault_of_the_user_is_a_line_and_its_exit_code(capsys):
 def test_a_bug_of_ours_shows_its_traceback(bug):
     with pytest.raises(type(bug)), exit_codes():
         raise bug
+
+
+def test_a_command_leaves_nothing_behind_in_the_process():
+    before = warnings.showwarning, list(logging.getLogger("convnext_vbt").handlers)
+    with pytest.raises(typer.Exit), exit_codes():
+        raise errors.InputError("no")
+    assert (warnings.showwarning, logging.getLogger("convnext_vbt").handlers) == before

@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 
 import convnext_vbt as cv
-from convnext_vbt.errors import ConfigError, DataError, UserCodeError
+from convnext_vbt.errors import (
+    ConfigError,
+    ConvnextVbtError,
+    DamagedError,
+    DataError,
+    UserCodeError,
+)
 from convnext_vbt.evidence.nulls import NULLS
 from convnext_vbt.learning import walkforward
 from convnext_vbt.runs import run as pipeline
@@ -348,3 +354,32 @@ def test_full_evidence_trains_the_nulls_and_boosting_too(tmp_path, monkeypatch):
     assert list(done.metrics["nulls"]) == [test.name for test in NULLS]
     assert all(f"<h3>{test.question}</h3>" in page for test in NULLS)
     assert len(said) == 1 + len(done.metrics["retrained_nulls"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("rule.threshold=q2", r"\[rule\] threshold 'q2' is not understood"),
+        ("rule.full=1.5", r"\[rule\] full must lie in \(0, 1\), got 1.5"),
+        ('sweep.threshold=["x"]', r"\[sweep\] threshold 'x' is not understood"),
+        ("selection.initial=foo", r"\[selection\] initial 'foo' is not understood"),
+        ("rule.file=nowhere.py:rule", r"nowhere.py: no such file"),
+    ],
+)
+def test_what_the_sweep_would_refuse_is_found_before_any_training(tmp_path, change, message):
+    config = load_config(write_tiny(tmp_path), [change])
+    with pytest.raises(ConvnextVbtError, match=message):
+        plan(config, out=tmp_path / "reports")
+    with pytest.raises(ConvnextVbtError, match=message):
+        pipeline.run(config, out=tmp_path / "reports", jobs=1)
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize("text", [None, "name = "])
+def test_a_run_without_its_strategy_is_damaged(done, tmp_path, text):
+    copy = shutil.copytree(done.directory, tmp_path / done.directory.name)
+    (copy / "config.toml").unlink()
+    if text is not None:
+        (copy / "config.toml").write_text(text)
+    with pytest.raises(DamagedError, match=r"config.toml is damaged .*run the strategy again"):
+        pipeline.open_run(copy)

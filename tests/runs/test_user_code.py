@@ -39,3 +39,10 @@ def test_the_users_own_mistake_is_told_with_its_line(tmp_path):
 def test_a_file_that_does_not_load_is_told(tmp_path, text):
     with pytest.raises(UserCodeError, match=r"mine\.py raised .* \(line 1\)"):
         load_function(f"{module(tmp_path, text)}:f")
+
+
+def test_code_that_exits_is_reported_and_ends_nothing(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("def leave(bars):\n    raise SystemExit(0)\n")
+    with pytest.raises(UserCodeError, match=r"mine.py:leave raised SystemExit: 0 \(line 2\)"):
+        load_function(f"{path}:leave")(None)

@@ -20,6 +20,7 @@ from convnext_vbt.errors import ConvnextVbtError
 @contextlib.contextmanager
 def exit_codes(resume: str = "") -> Iterator[None]:
     """Errors of ours and of the system end a command with a line; all others are bugs of ours."""
+    shown = warnings.showwarning
     warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
     handler = logging.Handler(logging.WARNING)
     # Not a StreamHandler: a progress display stands in for stderr while it lasts.
@@ -39,6 +40,9 @@ def exit_codes(resume: str = "") -> Iterator[None]:
         fail(f"not enough memory ({error}); make the model, the batch or the sweep smaller", 2)
     except OSError as error:  # of the system: no permission, no disk
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 3)
+    finally:
+        warnings.showwarning = shown
+        logging.getLogger("convnext_vbt").removeHandler(handler)
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -23,8 +23,8 @@ from convnext_vbt.live.clock import when
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.volatility import decay_warmup
 from convnext_vbt.predictions import Predictions, Split
-from convnext_vbt.runs.config import Config, load_config
-from convnext_vbt.runs.directory import read_manifest, read_metrics
+from convnext_vbt.runs.config import Config
+from convnext_vbt.runs.directory import read_config, read_manifest, read_metrics
 from convnext_vbt.runs.strategy import make_features
 from convnext_vbt.runs.user_code import code_sha256
 
@@ -112,7 +112,7 @@ def open_trained(directory: str | Path) -> Trained:
     """Read a finished run; raises `DataError` when it is none, is damaged or has changed."""
     directory = Path(directory)
     manifest, metrics = read_manifest(directory), read_metrics(directory)
-    config = load_config(directory / "config.toml")
+    config = read_config(directory)
     if config.sha256 != manifest["config_sha256"]:
         raise DataError(
             f"{directory / 'config.toml'} is not the strategy that the run was made with: it was "

@@ -20,11 +20,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from convnext_vbt.errors import DamagedError, DataError, InputError, WriteError
+from convnext_vbt.errors import ConfigError, DamagedError, DataError, InputError, WriteError
 from convnext_vbt.learning.splits import Splits
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.gaps import find_gaps
-from convnext_vbt.runs.config import Config
+from convnext_vbt.runs.config import Config, load_config
 from convnext_vbt.runs.user_code import code_sha256
 from convnext_vbt.storage import (
     DIGEST,
@@ -176,6 +176,18 @@ def refuse_other_data(directory: Path, bars: Bars) -> None:
             f"{known['last']} are not the first of these {len(bars):,}; give --out another "
             "folder, or move the old run away"
         )
+
+
+def read_config(directory: Path) -> Config:
+    """The strategy of a run; a `DamagedError` where its file is not what was written."""
+    path = directory / "config.toml"
+    try:
+        return load_config(path)
+    except ConfigError as error:
+        why = str(error) if path.is_file() else "it is not there"
+        raise DamagedError(
+            f"{path} is damaged ({why}); run the strategy again: finished splits are kept"
+        ) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from convnext_vbt.runs.bars import read_bars, read_report
 from convnext_vbt.runs.config import Config, load_config, parse_config
 from convnext_vbt.runs.directory import (
     make_directory,
+    read_config,
     read_manifest,
     refuse_other_data,
     run_directory,
@@ -194,7 +195,7 @@ def open_run(directory: str | Path) -> tuple[Config, Bars, Predictions]:
     """The strategy, the bars and the predictions of a finished run, checked against each other."""
     directory = Path(directory)
     count = read_manifest(directory)["data"]["bars"]
-    config = load_config(directory / "config.toml")
+    config = read_config(directory)
     bars = read_bars(config)
     refuse_other_data(directory, bars)
     bars = bars.rows(0, count)  # bars that came later belong to a later run

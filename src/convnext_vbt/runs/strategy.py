@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from convnext_vbt.errors import ConfigError
+from convnext_vbt.errors import ConfigError, InputError
 from convnext_vbt.evidence.audit.audit import NUM_RANDOM_BARS, audit
 from convnext_vbt.evidence.audit.report import AuditReport
 from convnext_vbt.evidence.stages import AuditStages, Stages
@@ -29,7 +29,7 @@ from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions, Split
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.user_code import load_function
-from convnext_vbt.trading.rules import confidence_rules
+from convnext_vbt.trading.rules import confidence_rules, parse_threshold
 from convnext_vbt.trading.signals import Rules, Signals
 from convnext_vbt.trading.sweep import SweepResult, sweep_rules
 
@@ -123,8 +123,32 @@ class Prepared:
     splits: Splits
 
 
+def check_rule(config: Config) -> None:
+    """Find what the sweep would refuse, before anything is trained for it.
+
+    Raises `ConfigError` for a threshold that is none, `UserCodeError` for a rule that cannot be
+    loaded.
+    """
+    rule, initial = config.rule, config.selection.initial
+    if rule.file is not None:
+        load_function(rule.file)
+        return
+    thresholds = [("[rule] threshold", rule.threshold), ("[rule] full", rule.full)]
+    thresholds += [("[sweep] threshold", value) for value in config.sweep.threshold]
+    if rule.short_threshold is not None:
+        thresholds.append(("[rule] short_threshold", rule.short_threshold))
+    if initial is not None:
+        thresholds.append(("[selection] initial", initial))
+    for name, value in thresholds:
+        try:
+            parse_threshold(value, name)
+        except InputError as error:
+            raise ConfigError(str(error)) from None
+
+
 def prepare(config: Config, bars: Bars) -> Prepared:
-    """Features, labels and splits of these bars."""
+    """Features, labels and splits of these bars, once the rule is known to be usable."""
+    check_rule(config)
     labels = labels_for(bars, config.labels)
     return Prepared(
         bars=bars,

@@ -57,7 +57,7 @@ def _reporting_errors(path: Path, what: str, call: Callable[[], Any]) -> Any:
     """Call the user's code; whatever it raises becomes one message with its file and line."""
     try:
         return call()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # which would end the command without a word
         own = (str(path), str(path.absolute()))
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename in own]
         line = lines[-1] if lines else getattr(error, "lineno", "?")
