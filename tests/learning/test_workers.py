@@ -11,6 +11,7 @@ def inverse(number):
     return 1 / number
 
 
+@pytest.mark.slow
 def test_a_failure_is_a_result_and_stops_no_other():
     assert attempt(inverse, 4) == 0.25
     found = dict(in_workers(inverse, {7: 4, 8: 0, 9: 2}, jobs=2))

@@ -124,6 +124,7 @@ def test_the_same_result_gives_the_same_bytes(page, tmp_path):
     assert again.read_bytes() == page.text.encode()
 
 
+@pytest.mark.slow
 def test_54_cells_over_a_year_fit_in_3_megabytes():
     bars = make_bars(bars=8_760 + 900)
     thresholds = [f"q{level:.2f}" for level in np.linspace(0.7, 0.98, 9)]
