@@ -27,7 +27,7 @@ STAGES = {
     "training and prediction": "walk",
     "sweep": "make_sweep",
     "evidence": "gather_evidence",
-    "report": "write_report",
+    "report": "write_page",
 }
 
 

@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from benchmarks import end_to_end
 from benchmarks.record import README, RESULTS, ROOT, ROWS, ratio, table, with_table
 
 
@@ -30,3 +31,9 @@ def test_every_row_of_the_table_has_figures():
     results = json.loads(RESULTS.read_text())
     for _, name, figures in ROWS:
         assert set(figures) <= set(results[name]["figures"])
+
+
+def test_every_stage_that_a_whole_run_is_timed_by_is_one_of_the_run():
+    assert [
+        name for name in end_to_end.STAGES.values() if not hasattr(end_to_end.pipeline, name)
+    ] == []
