@@ -44,6 +44,13 @@ class SplitFit:
     """Class frequencies of the training range: DOWN, STAY, UP."""
     num_scores: int = 0
     """Bars that `Predictions.nonconformity` is of."""
+    move_intercept: float = 0.0
+    """Added to log(P(UP or DOWN) / P(STAY)) after it was multiplied by `move_slope`."""
+    move_slope: float = 1.0
+    direction_slope: float = 1.0
+    """What log(P(UP) / P(DOWN)) was multiplied by, learned from what came before the test range."""
+    direction_error: float | None = None
+    """Standard deviation of that slope's posterior; None where no slope was learned."""
 
     @property
     def learned(self) -> bool:
