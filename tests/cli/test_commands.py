@@ -55,7 +55,11 @@ def test_a_run_prints_results_on_stdout_and_one_line_a_split_on_stderr(run):
     low, high = (metrics["headline"][name] for name in ("sharpe_low", "sharpe_high"))
     assert re.search(rf"90 % CI +{low:.2f} to {high:.2f}", result.stdout)
     reasons = [f"  {'+' if r['ok'] else '-'} {r['text']}" for r in metrics["verdict"]["reasons"]]
-    last = [f"verdict: {metrics['verdict']['word']}", *reasons, f"report: {directory}/report.html"]
+    notes = [f"  ! {note}" for note in metrics["notes"]]
+    direction = metrics["direction"]
+    assert metrics["notes"] == [f"{direction['sentence']}."] * direction["is_false"]
+    word = f"verdict: {metrics['verdict']['word']}"
+    last = [word, *reasons, *notes, f"report: {directory}/report.html"]
     assert result.stdout.splitlines()[-len(last) :] == last
 
 

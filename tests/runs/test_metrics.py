@@ -83,6 +83,25 @@ def test_the_other_tables_are_there_too(metrics, page):
     assert metrics["overfitting"]["probability"] == metrics["hindsight"]["pbo"]
 
 
+def test_claims_of_direction_are_there_as_the_page_tells_them(metrics, page):
+    found = metrics["direction"]
+    text = html.unescape(page)
+    assert found["sentence"].replace("-", "−") in text.replace("-", "−")
+    assert found["bars"] == sum(split["bars"] for split in found["splits"])
+    assert found["bars"] == sum(row["bars"] for row in found["reliability"])
+    table = text[text.index('aria-label="Direction by split"') :].partition("</table>")[0]
+    for split in found["splits"]:
+        slope = split["slope"]
+        assert f">{format_number(slope['value'], 'ratio')}<" in table
+        assert format_interval(slope["low"], slope["high"]) in table
+    assert set(found["models"]) == {"convnext", "majority", "logistic"}
+    assert found["models"]["convnext"]["slope"] == found["slope"]
+    column = text[text.index('aria-label="Table of baselines"') :].partition("</table>")[0]
+    for model in found["models"].values():
+        if model["slope"]["value"] is not None:
+            assert f"<td>{format_number(model['slope']['value'], 'ratio')} (" in column
+
+
 def test_every_null_that_was_drawn_is_there_in_one_form(metrics, page):
     drawn = [test for test in NULLS if not test.retrains]
     assert set(metrics["nulls"]) == {test.name for test in drawn}

@@ -68,7 +68,7 @@ def print_run(done: Run) -> None:
     )
     for sentence in _remarks(metrics):
         say(out, sentence)
-    _verdict(out, metrics["verdict"])
+    _verdict(out, metrics["verdict"], metrics["notes"])
     say(out, f"report: {done.report}", style="bold")
 
 
@@ -127,10 +127,12 @@ def _remarks(metrics: dict[str, Any]) -> list[str]:
     return said
 
 
-def _verdict(out: Console, verdict: dict[str, Any]) -> None:
+def _verdict(out: Console, verdict: dict[str, Any], notes: Sequence[str]) -> None:
     say(out, f"verdict: {verdict['word']}", style=f"bold {COLOURS[verdict['word']]}")
     for reason in verdict["reasons"]:
         say(out, f"  {'+' if reason['ok'] else '-'} {reason['text']}")
+    for note in notes:
+        say(out, f"  ! {note}")
 
 
 def print_bars(facts: dict[str, Any]) -> None:

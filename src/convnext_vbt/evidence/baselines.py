@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError
@@ -14,6 +15,7 @@ from convnext_vbt.evidence.difference import (
     difference_sentence,
     sharpe_difference,
 )
+from convnext_vbt.evidence.direction import Direction, direction_of
 from convnext_vbt.evidence.headline import Headline, headline_of
 from convnext_vbt.evidence.selection import USUAL, Preset
 from convnext_vbt.trading.sweep import SweepResult
@@ -35,6 +37,8 @@ class Comparison:
     """How sentences call each strategy."""
     base: str | None = None
     """The strategy whose probabilities the first one starts from, if any."""
+    directions: Mapping[str, Direction] = field(default_factory=dict)
+    """What each one's claims of direction were worth; of those without any, nothing."""
 
 
 def compare(
@@ -44,6 +48,7 @@ def compare(
     base: str | None = None,
     known: Mapping[str, Headline] | None = None,
     names: Mapping[str, str] | None = None,
+    labels: np.ndarray | None = None,
 ) -> Comparison:
     """Compare the headlines of sweeps by name, all traded by one `preset`.
 
@@ -51,6 +56,7 @@ def compare(
     that the first starts from, as a network from logistic regression. Differences are those of
     `difference.sharpe_difference`: both strategies drawn on the same days. `known` are headlines by
     `preset` that are there already; `names` say how sentences call a strategy, if not as it is.
+    `labels` are what came true, int8 (T, N), -1 where nothing did; None where nobody knows.
 
     Raises `ValueError` for fewer than two sweeps and for sweeps of different ranges.
     """
@@ -72,7 +78,18 @@ def compare(
         other = f"{called[name]} alone" if name == base else called[name]
         sentences.append(difference_sentence(called[first], other, difference.reversed()))
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
-    return Comparison(table=table, sentences=tuple(sentences), names=called, base=base)
+    return Comparison(
+        table=table,
+        sentences=tuple(sentences),
+        names=called,
+        base=base,
+        directions={} if labels is None else _directions(results, labels),
+    )
+
+
+def _directions(results: Mapping[str, SweepResult], labels: np.ndarray) -> dict[str, Direction]:
+    found = {name: direction_of(res, labels) for name, res in results.items()}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def _row(head: Headline, difference: Difference | None) -> dict[str, float]:

@@ -8,7 +8,7 @@ Dimensions: P cells, S splits, N symbols.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ from convnext_vbt.evidence.cells import Cells, look_into
 from convnext_vbt.evidence.concerns import Concerns, concerns
 from convnext_vbt.evidence.confidence import threshold_range
 from convnext_vbt.evidence.costs import CostPoint, cost_points
+from convnext_vbt.evidence.direction import Direction, direction_of, sentence
 from convnext_vbt.evidence.headline import Headline
 from convnext_vbt.evidence.hindsight import Hindsight, compared_returns
 from convnext_vbt.evidence.measures import growth_rate, log_growth, sharpe_interval
@@ -119,6 +120,10 @@ class Evidence:
     """`scores.score_splits`; None without labels."""
     model: ModelScores | None
     """None without labels, or where no predicted bar has one."""
+    direction: Direction | None
+    """None without labels or a horizon, or where no predicted bar moved."""
+    notes: tuple[str, ...]
+    """What stands beside the verdict without being a condition of it."""
     threshold_ranges: list[tuple[float, float] | None]
     """Of each swept threshold: the lowest and the highest probability that it stood for."""
     concerns: Concerns
@@ -134,6 +139,7 @@ def gather(
     cells: Cells | None = None,
     retrained: Mapping[str, Null] | None = None,
     sharpe_by_seed: tuple[float, ...] = (),
+    notes: Sequence[str] = (),
 ) -> Evidence:
     """Compute everything that is not given.
 
@@ -141,7 +147,8 @@ def gather(
     first value. `cells` are those that were looked into already, `selected` among them. `labels`
     are what came true, int8 (T, N), -1 where nothing did; None where nobody knows. `assessment`
     None makes it of this sweep alone (no earlier tries count) at the strategy's own risk.
-    `retrained` are nulls that train again, by name.
+    `retrained` are nulls that train again, by name. `notes` are the caller's, to stand beside the
+    verdict; a claim of direction that is false joins them.
 
     Raises `InputError` when `selected` is not a cell of the sweep.
     """
@@ -153,6 +160,7 @@ def gather(
     head, preds, year = assessment.headline, res.predictions, res.bars.days_per_year
     account = head.selection.account
     days = daily(account).days
+    direction = None if labels is None else direction_of(res, labels)
     figures = table(res, cells, assessment.trials)
     return Evidence(
         result=res,
@@ -179,9 +187,16 @@ def gather(
         deflated_best=_deflated_best(assessment.hindsight, year),
         split_scores=None if labels is None else score_splits(preds, labels),
         model=None if labels is None else ModelScores.of(preds, labels),
+        direction=direction,
+        notes=(*_direction_notes(direction), *notes),
         threshold_ranges=[threshold_range(preds, one) for one in cells.grid.thresholds],
         concerns=concerns(res, account),
     )
+
+
+def _direction_notes(direction: Direction | None) -> list[str]:
+    false = direction is not None and direction.all.is_false
+    return [f"{sentence(direction.all)}."] if direction is not None and false else []
 
 
 def _headline_figures(res: SweepResult, assessment: Assessment) -> Figures:

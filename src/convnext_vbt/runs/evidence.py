@@ -13,6 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from convnext_vbt.errors import FewTradesWarning
 from convnext_vbt.evidence.baselines import Comparison, compare
 from convnext_vbt.evidence.cells import look_into
@@ -54,6 +56,7 @@ def gather_evidence(
 
     `selected` is the strategy's own cell.
     """
+    labels = labels_for(result.bars, config.labels).values
     cells = look_into(result, selected)
     head = headline_of(result, config.preset, cells=cells)
     trials = _frozen_trials(directory)
@@ -62,9 +65,9 @@ def gather_evidence(
     full = config.evidence == "full"
     return gather(
         result,
-        labels=labels_for(result.bars, config.labels).values,
+        labels=labels,
         assessment=assess(result, head, trials=trials, preset=config.preset, cells=cells),
-        baselines=compare_baselines(directory, config, result, head, jobs=jobs),
+        baselines=compare_baselines(directory, config, result, head, labels=labels, jobs=jobs),
         cells=cells,
         retrained=retrain_nulls(config, result, head, jobs=jobs, device=device) if full else {},
         sharpe_by_seed=sharpe_by_seed(config, result),
@@ -77,6 +80,7 @@ def compare_baselines(
     result: SweepResult,
     head: Headline,
     *,
+    labels: np.ndarray,
     jobs: int | None = None,
 ) -> Comparison:
     """The run against simpler models on its own splits, labels and portfolio code.
@@ -109,6 +113,7 @@ def compare_baselines(
         known={model.kind: head},
         base=model.base if model.kind == "convnext" and model.base in results else None,
         names={kind: kind_of(kind).name for kind in results},
+        labels=labels,
     )
 
 

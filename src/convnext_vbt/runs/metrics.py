@@ -39,6 +39,8 @@ def summarize(evidence: Evidence, cell: Mapping[str, Any]) -> dict[str, Any]:
                 for fall in evidence.headline.worst
             ],
             "model": _model(evidence),
+            "direction": _direction(evidence),
+            "notes": evidence.notes,
             "concerns": _concerns(evidence.concerns),
         }
     )
@@ -250,6 +252,17 @@ def _model(evidence: Evidence) -> dict[str, Any] | None:
         "reliability": {
             name: table.to_dict("records") for name, table in model.reliability.items()
         },
+    }
+
+
+def _direction(evidence: Evidence) -> dict[str, Any] | None:
+    """What claims of direction were worth, the baselines' too."""
+    found, others = evidence.direction, evidence.baselines
+    if found is None:
+        return None
+    baselines = {} if others is None else others.directions
+    return found.to_dict() | {
+        "models": {name: one.all.to_dict() for name, one in baselines.items()}
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from convnext_vbt.report.sections.baselines.section import BASELINES
 from convnext_vbt.report.sections.caveats.section import CAVEATS
 from convnext_vbt.report.sections.costs.section import COSTS
+from convnext_vbt.report.sections.direction.section import DIRECTION
 from convnext_vbt.report.sections.drawdowns.section import DRAWDOWNS
 from convnext_vbt.report.sections.equity.section import EQUITY
 from convnext_vbt.report.sections.key.section import KEY
@@ -35,6 +36,7 @@ SECTIONS = (
     EQUITY,
     PER_SPLIT,
     MODEL,
+    DIRECTION,
     RETURNS,
     COSTS,
     DRAWDOWNS,

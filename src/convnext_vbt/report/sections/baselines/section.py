@@ -13,6 +13,7 @@ from convnext_vbt.report.formats import ABSENT, FIGURE, format_interval, format_
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
 from convnext_vbt.report.section import Content, Section
+from convnext_vbt.report.sections.direction.section import slope_text
 
 _FIGURES = ("total_return", "cagr", "max_drawdown", "sharpe")
 
@@ -33,8 +34,14 @@ BASELINES = Section(
 def baseline_context(baselines: Comparison) -> dict[str, Any]:
     """The comparison with other models as text."""
     rows, names = baselines.table.astype(np.float64).to_dict("index"), baselines.names
+    claims = {name: one.all for name, one in baselines.directions.items()}
+    slopes = {name: [slope_text(claims[name])] if name in claims else [ABSENT] for name in names}
     return {
-        "baseline_rows": [_row(names[str(name)], figures) for name, figures in rows.items()],
+        "baseline_rows": [
+            _row(names[str(name)], figures) + (slopes[str(name)] if claims else [])
+            for name, figures in rows.items()
+        ],
+        "has_directions": bool(claims),
         "baseline_sentences": baselines.sentences,
         "baseline_base": names[baselines.base] if baselines.base else "",
         "has_base_rates": "majority" in rows,

@@ -40,6 +40,7 @@ def content(inputs: Inputs, _: Pool) -> Content:
         "sentence": sentence(head),
         "questions": _by_question(tiles(inputs)),
         "reasons": verdict.reasons,
+        "notes": inputs.evidence.notes,
     }
     return Content(context={"verdict": shown, "simulated": inputs.simulated})
 
