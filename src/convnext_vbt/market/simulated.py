@@ -24,6 +24,8 @@ from numba import njit
 from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 
+FAMILY = "regimes"
+"""How this kind of market is called among others."""
 SYMBOL = "SIM/USDT"
 START = pd.Timestamp("2022-01-01", tz="UTC")
 STEP = pd.Timedelta(hours=1)

@@ -12,7 +12,7 @@ from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars, FramesBySymbol
 from convnext_vbt.market.cache import cached_bars
 from convnext_vbt.market.files import FileReport, read_bars, read_file
-from convnext_vbt.market.simulated import simulated_bars
+from convnext_vbt.market.simulated import FAMILY, simulated_bars
 
 NAMED = ("simulated", "sp500", "ccxt")
 THERE_ARE = (
@@ -92,6 +92,12 @@ def load_report(source: str | Path | Sequence[str | Path], *, strict: bool = Fal
     if isinstance(source, Path) or (not named and _is_path(source)):
         return read_file(source, strict=strict)
     return FileReport(bars=load_bars(source), reading=(), changes=())
+
+
+def simulated_family(source: str | Path) -> str | None:
+    """The family of a simulated market; None for any other source."""
+    named = isinstance(source, str) and source.partition(":")[0] == "simulated"
+    return FAMILY if named else None
 
 
 def _is_path(source: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from convnext_vbt.evidence.ledger import (
 )
 from convnext_vbt.evidence.nulls import draw_nulls
 from convnext_vbt.evidence.nulls.null import Case, Null
+from convnext_vbt.evidence.prior import prior_notes
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.learning.models import kind_of
@@ -51,10 +52,12 @@ def gather_evidence(
     selected: Mapping[str, Any],
     jobs: int | None = None,
     device: str = "auto",
+    families: Sequence[str] | None = None,
 ) -> Evidence:
     """Everything that is computed of a run's worth; enters the ledger once for each run.
 
-    `selected` is the strategy's own cell.
+    `selected` is the strategy's own cell. `families` are the simulated markets that the network's
+    prior was trained on; None where it has no prior.
     """
     labels = labels_for(result.bars, config.labels).values
     cells = look_into(result, selected)
@@ -71,6 +74,7 @@ def gather_evidence(
         cells=cells,
         retrained=retrain_nulls(config, result, head, jobs=jobs, device=device) if full else {},
         sharpe_by_seed=sharpe_by_seed(config, result),
+        notes=prior_notes(config.data.source, families),
     )
 
 
