@@ -206,6 +206,25 @@ def test_only_bars_that_moved_and_were_predicted_count():
     assert table["rose"].tolist() == [1.0, 1.0, 0.0]
 
 
+def test_bins_have_equal_mass_and_the_intervals_of_blocks():
+    rng = np.random.default_rng(4)
+    up = rng.uniform(0.2, 0.6, 400)
+    rows = [(0.8 - value, value, 0) for value in up.tolist()]
+    labels = np.where(rng.random(400) < up / 0.8, UP, DOWN).astype(np.int8)[:, None]
+    labels[up > np.quantile(up, 0.9)] = UP
+    found = Direction.of(predictions_of(rows, 1), labels, length=4).reliability
+    assert found["bars"].tolist() == [40] * 10
+    own = np.argsort(up)[80:120]
+    share = clustered_mean((labels[own, 0] == UP).astype(float), own // 20)
+    third = found.iloc[2]
+    assert third["claimed"] == pytest.approx(up[own].mean() / 0.8, rel=1e-6)
+    assert third[["rose", "low", "high"]].tolist() == pytest.approx(
+        [share.value, max(share.low, 0.0), min(share.high, 1.0)]
+    )
+    assert found.iloc[9]["rose"] == 1.0
+    assert found.iloc[9][["low", "high"]].isna().all()
+
+
 def test_an_impossible_side_is_a_far_claim_not_an_infinite_one():
     rows = [(0.0, 0.9, 0), (0.9, 0.0, 0), (0.2, 0.6, 0)]
     labels = np.array([DOWN, DOWN, UP], dtype=np.int8)[:, None]

@@ -111,7 +111,7 @@ class Direction:
     """By split number; those without a bar that moved are there too."""
     reliability: pd.DataFrame
     """Bins of equal mass of P(UP | move), from low to high: claimed (mean), rose (share that went
-    UP), low, high (90 % interval), bars."""
+    UP), low, high (90 % interval, NaN where all went one way), bars."""
     leaning: int
     """Labelled bars, STAY too, on which P(UP) and P(DOWN) differ by more than 0.2."""
     leaning_claimed: float
@@ -276,11 +276,12 @@ def _reliability(claimed: np.ndarray, rose: np.ndarray, block: np.ndarray) -> pd
     for k in np.unique(number).tolist():
         own = number == k
         share = clustered_mean(rose[own].astype(np.float64), block[own])
+        known = share.error > 0  # where all went one way, blocks cannot tell how sure that is
         rows.append(
             {
                 "claimed": _mean(claimed[own]), "rose": share.value,
-                "low": max(share.low, 0.0) if math.isfinite(share.low) else math.nan,
-                "high": min(share.high, 1.0) if math.isfinite(share.high) else math.nan,
+                "low": max(share.low, 0.0) if known else math.nan,
+                "high": min(share.high, 1.0) if known else math.nan,
                 "bars": int(own.sum()),
             }
         )  # fmt: skip
@@ -302,13 +303,18 @@ _OPENINGS: dict[Word, str] = {
 
 def sentence(claim: Claim) -> str:
     """What the claim was worth, in words, without a full stop."""
-    text = f"{_OPENINGS[claim.word]}: {_came(claim)}"
+    text = slope_sentence(claim)
     if claim.word != "not claimed" and claim.gain.value <= 0:
         text += (
             f"; no better than a coin (log-loss {-claim.gain.value:.1f} nats per 1,000 moved bars "
             "above it)"
         )
     return text
+
+
+def slope_sentence(claim: Claim) -> str:
+    """The part of it that speaks of the slope alone."""
+    return f"{_OPENINGS[claim.word]}: {_came(claim)}"
 
 
 def _came(claim: Claim) -> str:

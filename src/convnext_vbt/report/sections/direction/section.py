@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from convnext_vbt.evidence.direction import LEANING, Claim, Direction, Estimate, sentence
+from convnext_vbt.evidence.direction import LEANING, Claim, Direction, Estimate, slope_sentence
 from convnext_vbt.predictions import SplitFit
 from convnext_vbt.report.formats import ABSENT, format_interval, format_number
 from convnext_vbt.report.inputs import Inputs
@@ -57,7 +57,7 @@ def _context(found: Direction, fits: tuple[SplitFit, ...]) -> dict[str, Any]:
     applied = {fit.number: getattr(fit, "direction_slope", None) for fit in fits}
     known = any(slope is not None for slope in applied.values())
     return {
-        "sentence": sentence(found.all),
+        "sentence": slope_sentence(found.all),
         "coin": coin_text(found.all.gain),
         "meaning": _MEANING,
         "leaning": _leaning(found),
@@ -121,11 +121,15 @@ def _row(number: int, claim: Claim) -> list[Cell]:
             tag=claim.word if wrong else "",
         ),
         Cell(
-            text=format_number(gain.value, "ratio"),
-            note=format_interval(gain.low, gain.high),
+            text=_nats(gain.value),
+            note=f"{_nats(gain.low)} to {_nats(gain.high)}" if math.isfinite(gain.low) else "n/a",
             css="bad" if gain.value <= 0 else "",
         ),
     ]
+
+
+def _nats(value: float) -> str:
+    return f"{value:.1f}".replace("-", "−") if math.isfinite(value) else "n/a"
 
 
 def _applied(slope: float | None) -> Cell:

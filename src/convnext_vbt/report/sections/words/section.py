@@ -46,6 +46,9 @@ _TERMS = (
     ("Log-loss, Brier score",
      "Errors of the probabilities; lower is better. A useful model beats the base rates."),
     ("ECE", "Expected calibration error: mean gap between probability and observed frequency."),
+    ("Direction slope",
+     ("What came, UP against DOWN, for each unit of the claimed logit log P(UP) / P(DOWN): 1 is "
+      "true, below 1 overstated, 0 a coin.")),
     ("bp", "Basis point: 0.01 %."),
 )  # fmt: skip
 
