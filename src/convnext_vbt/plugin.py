@@ -20,7 +20,9 @@ from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.predictions import DOWN, STAY, UP, Predictions
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.run import walk_forward
-from convnext_vbt.trading.rules import FULL_WITHOUT_QUANTILES, RULE_DEFAULTS, apply_rules_nb
+from convnext_vbt.trading.codes import ENTER
+from convnext_vbt.trading.confidence import apply_rules_nb
+from convnext_vbt.trading.rules import FULL_WITHOUT_QUANTILES, RULE_DEFAULTS
 from convnext_vbt.trading.signals import LEVEL_BITS, LEVELS, unpacked
 
 _OUTPUTS = [*LEVELS, "size"]
@@ -65,8 +67,9 @@ def _confidence(
     level, gap = np.full((num, 1), threshold, np.float32), np.full(num, hysteresis, np.float32)
     codes, sizes = np.empty(up.shape, dtype=np.uint8), np.empty(up.shape)
     apply_rules_nb(
-        up, down, np.ones(up.shape, dtype=np.bool_), np.zeros(up.shape, dtype=np.int64),
-        np.arange(num), level, level, gap, np.array([full], dtype=np.float32), float(floor),
+        up, down, np.full((1, *up.shape), ENTER, dtype=np.uint8),
+        np.zeros(up.shape, dtype=np.int64), np.arange(num), level, level, gap,
+        np.zeros(num, dtype=np.int64), np.array([full], dtype=np.float32), float(floor),
         bool(short), LEVEL_BITS, codes, sizes,
     )  # fmt: skip
     return (*unpacked(codes).values(), sizes.T)

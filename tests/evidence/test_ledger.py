@@ -20,6 +20,7 @@ from convnext_vbt.evidence.ledger import (
     run_entry,
     trials_of,
 )
+from convnext_vbt.trading.sweep import sweep
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
@@ -279,6 +280,21 @@ def test_a_rule_is_one_trial_however_many_symbols_and_counts_without_a_trade(bar
     found = trials_of(silent)
     assert found.num_rules == 2
     assert math.isnan(found.variance)
+
+
+def test_another_least_edge_is_another_rule_and_the_same_whether_swept_or_not(bars):
+    preds = make_predictions(bars)
+
+    def keys(fixed, **arguments):
+        found = sweep(bars, preds, threshold=[0.4, "q0.60"], risk=[0.01], **arguments)
+        return {e.key for e in rule_entries(found, "k", fixed=fixed)}
+
+    swept = keys({"hysteresis": 0.05, "min_edge": None}, min_edge=[0.0, 0.5])
+    assert len(swept) == 4
+    alone = [keys({"hysteresis": 0.05, "min_edge": edge}, min_edge=edge) for edge in (0.0, 0.5)]
+    assert set.union(*alone) == swept
+    assert keys({"hysteresis": 0.05, "min_edge": None}).isdisjoint(swept)
+    assert keys({"hysteresis": 0.02, "min_edge": 0.0}, min_edge=0.0).isdisjoint(swept)
 
 
 def test_a_run_is_recorded_with_its_headline_and_read_back(tmp_path, bars):

@@ -69,10 +69,9 @@ def decided(one, state):
     if units and not one.step.startswith("hold"):
         orders.append((-units,))
     if one.entry is not None:
-        entry = one.entry
-        orders.append(
-            (entry.side * entry.units, entry.price, entry.stop_distance, entry.take_profit_distance)
-        )
+        entry, profit = one.entry, one.entry.take_profit_distance
+        profit = np.nan if profit is None else profit
+        orders.append((entry.side * entry.units, entry.price, entry.stop_distance, profit))
     assert np.isclose(one.target - units, sum(order[0] for order in orders))
     return orders
 

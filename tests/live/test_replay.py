@@ -2,15 +2,19 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from convnext_vbt.errors import FewTradesWarning
 from convnext_vbt.learning.fitting import predict_last
 from convnext_vbt.learning.splitcache import read_split
+from convnext_vbt.live.account import Account, Holding
+from convnext_vbt.live.decision import decide
 from convnext_vbt.live.trained import difference_from_backtest, open_trained
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.runs import run as pipeline
 from convnext_vbt.runs import strategy as stages
 from convnext_vbt.runs.config import load_config
+from convnext_vbt.trading.brackets import barrier_width
 from tests.live.replay import replay
 from tests.strategies import write_tiny
 
@@ -21,6 +25,58 @@ def test_the_last_bars_decided_one_at_a_time_are_the_backtest(trained, finished)
     counts = same_orders(pairs)
     assert min(counts.count(0), counts.count(1)) > 20
     assert counts.count(2) > 5  # reversals: two orders at one open
+
+
+@pytest.fixture(scope="module")
+def waiting(tmp_path_factory):
+    """A finished run that enters where the edge is worth its costs and stays while it lasts."""
+    home = tmp_path_factory.mktemp("waiting")
+    changes = [
+        "rule.exit=edge",
+        "sweep.min_edge=[0.0, 4.0]",
+        "trading.fees=0.00002",
+        "trading.slippage=0.00001",
+        "labels.horizon=4",
+        "model.base=none",
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewTradesWarning)  # few trades a cell
+        return pipeline.run(load_config(write_tiny(home), changes), out=home, jobs=1)
+
+
+def test_entries_worth_their_costs_and_exits_while_the_edge_lasts_are_the_backtests(waiting):
+    trained = open_trained(waiting.directory)
+    worst, pairs = replay(trained, waiting.result, 200, more=20)
+    assert worst < 1e-5
+    counts = same_orders(pairs)
+    assert counts.count(0) > 20
+    assert counts.count(1) + counts.count(2) > 5
+
+
+def test_the_reasons_say_what_is_expected_and_what_it_costs(waiting):
+    trained = open_trained(waiting.directory)
+    bars, split = waiting.result.bars, trained.predictions.splits[-1]
+    said = set()
+    for t in range(1000, 1199):
+        account = Account(equity=1e4, held={"SIM/USDT": Holding(units=0.1)})
+        one = decide(trained, bars.rows(0, t + 1), account).decisions[0]
+        width = barrier_width(bars, trained.config.labels)[t, 0]
+        gross = (one.prob_up - one.prob_down) * width
+        edge = trained.rule(trained.split_of(bars.rows(0, t + 1)))["min_edge"]
+        worth = "at least" if abs(gross) >= (1 + edge) * 0.00006 else "below"
+        word = "long" if gross >= 0 else "short"
+        (expected,) = [reason for reason in one.reasons if "expected to return" in reason]
+        net = f"{abs(gross):.2%}, {abs(gross) - 0.00006:.2%} after costs"
+        assert expected.startswith(f"a {word} is expected to return {net}, {worth} {edge:g} x the ")
+        assert expected.endswith("round trip of 0.01%" + ": wait" * (worth == "below"))
+        state = "it lasts" if gross >= 0 else "it has turned"
+        assert f"a long is held while its expected return is not under 0: {gross:.2%}, {state}" in (
+            one.reasons
+        )
+        assert (one.step == "hold long") == (gross >= 0)
+        said.add((worth, word))
+    assert split.test[1] > 1000
+    assert len(said) > 2
 
 
 def test_symbols_share_one_account_as_in_the_backtest(tmp_path):

@@ -310,6 +310,9 @@ def test_what_makes_another_strategy_and_what_another_rule(tmp_path):
     swept = keys("sweep.threshold=['q0.20', 'q0.30']")
     assert swept[0] != run
     assert swept[1] == rule  # each threshold is counted by itself
+    assert keys("rule.min_edge=1.0")[0] != run
+    assert keys("rule.min_edge=1.0", "rule.hysteresis=0.02")[1] == rule  # counted as a level is
+    assert keys("rule.exit=edge")[1] != rule
     other = keys("labels.up=1.5")
     assert other[0] != run
     assert other[1] != rule

@@ -5,8 +5,9 @@ from dataclasses import asdict, fields
 import pandas as pd
 import pytest
 
+from convnext_vbt.errors import ConfigError
 from convnext_vbt.runs.config import Config
-from convnext_vbt.runs.strategy import make_sweep
+from convnext_vbt.runs.strategy import check_rule, make_sweep, rule_exit
 from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.rules import RuleConfig
 from convnext_vbt.trading.sweep import sweep
@@ -14,17 +15,20 @@ from tests.evidence.markets import make_bars, make_predictions
 
 RULE = {
     "threshold": 0.45, "hysteresis": 0.02, "short_threshold": "q0.55", "floor": 0.5, "full": 0.7,
+    "min_edge": 0.5,
 }  # fmt: skip
 TRADING = {
     "fees": 0.001, "slippage": 0.0004, "max_leverage": 1.5, "init_cash": 500.0, "stop": 0.02,
     "take_profit": 0.03, "max_holding": 9, "max_open_risk": 0.03,
 }  # fmt: skip
-LISTS = {"stop_multiple": [1.0, 2.0], "hysteresis": [0.02, 0.04]}
+LISTS = {"stop_multiple": [1.0, 2.0], "hysteresis": [0.02, 0.04], "min_edge": [0.0, 0.5]}
 
 
 def test_every_key_is_tried_away_from_its_default():
     """A new parameter has to be added above, or nobody sees whether `sweep` hands it on."""
-    assert RULE.keys() | {"short", "abstain"} == {field.name for field in fields(RuleConfig)}
+    assert RULE.keys() | {"short", "abstain", "exit"} == {
+        field.name for field in fields(RuleConfig)
+    }
     assert TRADING.keys() | {"risk"} == {field.name for field in fields(SimulationConfig)}
     rule, trading = asdict(RuleConfig()), asdict(SimulationConfig())
     assert not [key for key in RULE if RULE[key] == rule[key]]
@@ -49,6 +53,46 @@ def test_every_key_of_rule_trading_and_sweep_is_the_sweeps_own(symbols, short):
     assert found.config == public.config
     assert found.grid == public.grid
     assert found.metrics["trades"].min() > 0
+
+
+def test_exit_is_the_sweeps_own_and_has_its_stops_alone():
+    bars = make_bars(bars=1500)
+    preds = make_predictions(bars)
+    config = Config.model_validate({"rule": {"exit": "edge", "min_edge": 0.5}}, strict=False)
+    found = make_sweep(config, bars, preds)
+    lists = config.sweep
+    public = sweep(
+        bars, preds, threshold=lists.threshold, risk=lists.risk, exit="edge", min_edge=0.5
+    )
+    pd.testing.assert_frame_equal(found.metrics, public.metrics, check_exact=True)
+    assert found.brackets.max_holding is None
+    bracket = sweep(bars, preds, threshold=lists.threshold, risk=lists.risk, min_edge=0.5)
+    assert not found.metrics.equals(bracket.metrics)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"rule": {"min_edge": -3.0}}, "min_edge must be at least 0"),
+        ({"sweep": {"min_edge": [-3.0]}}, "min_edge must be at least 0"),
+        ({"rule": {"exit": "edge"}, "trading": {"take_profit": 0.1}}, "take_profit = 0.1 has no"),
+        ({"rule": {"exit": "edge"}, "sweep": {"hysteresis": [0.1]}}, "hysteresis = .* has no"),
+        (
+            {"rule": {"exit": "edge"}, "sweep": {"take_profit_multiple": [2.0]}},
+            "take_profit_multiple = .* has no",
+        ),
+        ({"rule": {"threshold": 0.4, "hysteresis": 0.4}}, "hysteresis must lie in"),
+    ],
+)
+def test_what_cannot_be_traded_is_refused_before_any_training(sections, message):
+    with pytest.raises(ConfigError, match=message):
+        check_rule(Config.model_validate(sections, strict=False))
+
+
+def test_a_rule_of_ones_own_keeps_its_bracket():
+    """Its file decides what to signal: the keys of the confidence rule are not read."""
+    rule = {"file": "mine.py:rule", "exit": "edge"}
+    assert rule_exit(Config.model_validate({"rule": rule}, strict=False)) == "bracket"
 
 
 def test_a_single_multiple_is_no_level_and_a_list_of_exit_levels_always_is():

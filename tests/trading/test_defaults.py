@@ -13,6 +13,7 @@ from convnext_vbt.trading.rules import RuleConfig, confidence_signals
 from convnext_vbt.trading.sweep import SweepConfig, sweep
 
 RULE, TRADING = ({f.name: f.default for f in fields(c)} for c in (RuleConfig, SimulationConfig))
+OF_TRADE = ("fees", "slippage", "stop", "take_profit", "max_holding")
 MULTIPLES = {f.name: f.default[0] for f in fields(SweepConfig) if f.name.endswith("_multiple")}
 OWN = {"reference_risk", "signals", "size_type", "engine"}
 
@@ -20,7 +21,11 @@ OWN = {"reference_risk", "signals", "size_type", "engine"}
 @pytest.mark.parametrize(
     ("face", "configured"),
     [
-        (confidence_signals, {name: RULE[name] for name in RULE if name != "threshold"}),
+        (
+            confidence_signals,
+            {name: RULE[name] for name in RULE if name != "threshold"}
+            | {name: TRADING[name] for name in OF_TRADE},
+        ),
         (simulate, TRADING),
         (sweep, RULE | TRADING | MULTIPLES),
     ],

@@ -11,7 +11,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -99,13 +99,16 @@ def run_entry(head: Headline, key: str) -> Entry:
     return Entry(key=key, kind="run", sharpe=sharpe, num_days=head.num_days)
 
 
-def rule_entries(res: SweepResult, key: str) -> list[Entry]:
+def rule_entries(
+    res: SweepResult, key: str, *, fixed: Mapping[str, object] | None = None
+) -> list[Entry]:
     """The trials of a sweep: every rule and bracket multiple on its account, whatever the risk.
 
     `key` is the hash of all that the rules share: learning, costs and the rule's fixed
-    parameters, but neither the swept lists nor the risk. Sharpe ratios are those of the smallest
-    risk. A cell whose size cap binds on over 5 % of its trades is a trial of its own, with its
-    risk in the key.
+    parameters, but neither the swept lists nor the risk. `fixed` are parameters that are part of a
+    rule's key where they are not swept, so that it is the same rule either way. Sharpe ratios are
+    those of the smallest risk. A cell whose size cap binds on over 5 % of its trades is a trial of
+    its own, with its risk in the key.
     """
     accounts = res.account_metrics
     risks = accounts.index.get_level_values("risk").to_numpy()
@@ -114,10 +117,11 @@ def rule_entries(res: SweepResult, key: str) -> list[Entry]:
     daily = table["sharpe"].to_numpy() / math.sqrt(res.bars.days_per_year)
     capped = table["capped_share"].to_numpy() > MOST_CAPPED
     # A multiple that is not swept is not among the levels, yet it is part of the rule.
-    fixed = {name: float(res.grid[name][0]) for name in GRID if name not in names}
+    unswept = dict(fixed or {})
+    unswept |= {name: float(res.grid[name][0]) for name in GRID if name not in names}
     entries: dict[str, Entry] = {}
     for levels, sharpe, is_capped in zip(table.index, daily, capped, strict=True):
-        rule = fixed | dict(zip(names, levels, strict=True))
+        rule = unswept | dict(zip(names, levels, strict=True))
         if not is_capped:
             del rule["risk"]
         own = sha256_json([key, {name: str(value) for name, value in rule.items()}])

@@ -19,9 +19,11 @@ from convnext_vbt.live.clock import when
 from convnext_vbt.live.entry import WORDS, Book, Entry, kernel_fills, to_entry
 from convnext_vbt.live.reasons import (
     confidence_reasons,
+    edge_exit_reason,
     own_rule_reason,
     size_reasons,
     volatility_reason,
+    worth_reason,
 )
 from convnext_vbt.live.trained import (
     Trained,
@@ -34,13 +36,13 @@ from convnext_vbt.market.bars import ALWAYS_OPEN, Bars
 from convnext_vbt.market.gaps import find_gaps
 from convnext_vbt.market.volatility import ewma_volatility
 from convnext_vbt.predictions import DOWN, STAY, UP, Predictions, Split
-from convnext_vbt.runs.strategy import own_signals
+from convnext_vbt.runs.strategy import own_signals, rule_exit
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import Brackets
 from convnext_vbt.trading.codes import ENTER_LONG, ENTER_SHORT, MAX_HOLDING, NONE
+from convnext_vbt.trading.expectation import expected_returns, round_trip, rule_brackets
 from convnext_vbt.trading.rules import confidence_rules
 from convnext_vbt.trading.signals import LEVELS, Signals
-from convnext_vbt.trading.sweep import rule_brackets
 
 LONGEST_HELD = 1000
 """Bars before those that are needed, in which the entry of a held position is looked for."""
@@ -195,9 +197,11 @@ def _signals(trained: Trained, split: Split, bars: Bars, preds: Predictions) -> 
             rule,
             threshold=levels["threshold"],
             hysteresis=levels.get("hysteresis", rule.hysteresis),
+            min_edge=levels.get("min_edge", rule.min_edge),
         )
         last = bars.rows(len(bars) - 1, len(bars))
-        return confidence_rules(preds, last, chosen_rule).signals()
+        trading = trained.config.trading
+        return confidence_rules(preds, last, chosen_rule, trading=trading, history=bars).signals()
     signals = own_signals(rule.file, predict_since(trained, split, bars), bars)
     chosen = np.ones(len(signals.columns), dtype=bool)
     for name in signals.rule_levels:
@@ -217,7 +221,8 @@ def _brackets(
 ) -> Brackets:
     """Stops and take-profits at the multiples that were chosen."""
     lists = trained.config.sweep
-    return rule_brackets(bars, preds, trained.config.trading).scaled(
+    exits = rule_exit(trained.config)
+    return rule_brackets(bars, preds, trained.config.trading, exits=exits).scaled(
         stop=levels.get("stop_multiple", lists.stop_multiple[0]),
         take_profit=levels.get("take_profit_multiple", lists.take_profit_multiple[0]),
     )
@@ -352,6 +357,7 @@ def _reasons(moment: _Moment, n: int, plan: _Plan) -> list[str]:
     row = {name: getattr(moment.signals, name)[0, n].item() for name in (*LEVELS, "size")}
     if rule.file is None:
         said = confidence_reasons(moment.preds, n, rule, moment.levels, plan.held.side)
+        said += _edge_reasons(moment, n, plan.held.side)
     else:
         said = [own_rule_reason(rule.file, row)]
     if plan.ends == MAX_HOLDING:
@@ -364,6 +370,26 @@ def _reasons(moment: _Moment, n: int, plan: _Plan) -> list[str]:
         labels = moment.trained.config.labels
         sigma = ewma_volatility(moment.bars, halflife=labels.halflife)[-1, n]
         said.append(volatility_reason(sigma * math.sqrt(labels.horizon), labels))
+    return said
+
+
+def _edge_reasons(moment: _Moment, n: int, side: int) -> list[str]:
+    """What the expected return says, where the rule asks for it."""
+    config = moment.trained.config
+    min_edge = moment.levels.get("min_edge", config.rule.min_edge)
+    if min_edge is None and config.rule.exit == "bracket":
+        return []
+    last = moment.bars.rows(len(moment.bars) - 1, len(moment.bars))
+    long, short = expected_returns(
+        moment.preds, last, config.trading, exits=config.rule.exit, history=moment.bars
+    )
+    sides = {1: float(long[0, n]), -1: float(short[0, n])}
+    said = []
+    if min_edge is not None:
+        best = 1 if sides[1] >= sides[-1] or not config.rule.short else -1
+        said.append(worth_reason(best, sides[best], float(min_edge), round_trip(config.trading)))
+    if side and config.rule.exit == "edge":
+        said.append(edge_exit_reason(side, sides[side]))
     return said
 
 

@@ -34,7 +34,7 @@ def confidence_reasons(
         if rule.short_threshold is not None:
             at += f" for UP and {_threshold(theta_down, short)} for DOWN"
         said.append(f"{each} stay under the threshold, {at}" if up != down else f"{each} tie")
-    if side:
+    if side and rule.exit == "bracket":
         own, level = (up, theta) if side > 0 else (down, theta_down)
         leave = level - float(levels.get("hysteresis", rule.hysteresis))
         state = "is not under" if own >= np.float32(leave) else "fell under"
@@ -46,6 +46,20 @@ def confidence_reasons(
             what = "both UP and DOWN" if both[0] else "neither UP nor DOWN"
             said.append(f"no entry: the conformal set of {rule.abstain:.0%} holds {what}")
     return said
+
+
+def worth_reason(side: int, gross: float, min_edge: float, costs: float) -> str:
+    """Whether the better side's expected return is worth its costs, a round trip of `costs`."""
+    net, asked = f"{gross - costs:.2%} after costs", f"{min_edge:g} x the round trip of {costs:.2%}"
+    enough = gross >= (1.0 + min_edge) * costs
+    word = f"at least {asked}" if enough else f"below {asked}: wait"
+    return f"a {WORDS[side]} is expected to return {gross:.2%}, {net}, {word}"
+
+
+def edge_exit_reason(side: int, gross: float) -> str:
+    """Whether a position's edge lasts."""
+    state = "it has turned" if gross < 0 else "it lasts"
+    return f"a {WORDS[side]} is held while its expected return is not under 0: {gross:.2%}, {state}"
 
 
 def size_reasons(entry: Entry, share: float, risk: float) -> list[str]:

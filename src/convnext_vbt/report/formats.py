@@ -97,6 +97,7 @@ _LEVEL_LABELS = {
     "threshold": "Threshold",
     "short_threshold": "Short threshold",
     "hysteresis": "Hysteresis",
+    "min_edge": "Least edge, × round trip",
     "risk": "Risk per trade",
     "stop_multiple": "Stop, × barrier",
     "take_profit_multiple": "Take-profit, × barrier",

@@ -41,7 +41,8 @@ from convnext_vbt.runs.strategy import make_sweep, prepare, run_stages, walk
 from convnext_vbt.storage import plain, sha256_json
 from convnext_vbt.trading.sweep import SweepResult
 
-_SHARED_BY_RULES = ("threshold", "hysteresis")
+_OWN_OF_RULES = ("threshold", "hysteresis", "min_edge")
+"""What may be swept: of a rule's own key and not of what the rules share."""
 
 
 def gather_evidence(
@@ -149,7 +150,9 @@ def _enter(directory: Path, config: Config, result: SweepResult, head: Headline)
     ledger = directory.parent / "ledger.jsonl"
     run_key, rule_key = trial_keys(config)
     data = DataSet.of(result.bars)
-    record(ledger, data, [run_entry(head, run_key), *rule_entries(result, rule_key)])
+    fixed = {name: getattr(config.rule, name) for name in _OWN_OF_RULES[1:]}
+    rules = rule_entries(result, rule_key, fixed=fixed)
+    record(ledger, data, [run_entry(head, run_key), *rules])
     trials = count_trials(ledger, data)
     update_manifest(directory, trials=plain(asdict(trials)))
     return trials
@@ -185,6 +188,6 @@ def trial_keys(config: Config) -> tuple[str, str]:
             shape[section]["file"] = [reference.rpartition(":")[2], path.read_text("utf-8")]
     run_key = sha256_json(shape)
     del shape["sweep"], shape["selection"]
-    for key in _SHARED_BY_RULES:
+    for key in _OWN_OF_RULES:
         del shape["rule"][key]
     return run_key, sha256_json(shape)

@@ -70,6 +70,7 @@ def strategy_cell(config: Config, result: SweepResult) -> dict[str, Any]:
     wanted: dict[str, Any] = {
         "threshold": config.rule.threshold,
         "hysteresis": config.rule.hysteresis,
+        "min_edge": config.rule.min_edge,
         "risk": config.trading.risk,
         "stop_multiple": 1.0,
         "take_profit_multiple": 1.0,

@@ -29,9 +29,10 @@ from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions, Split
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.user_code import load_function
-from convnext_vbt.trading.rules import confidence_rules, parse_threshold
+from convnext_vbt.trading.expectation import Exit
+from convnext_vbt.trading.rules import confidence_rules, parse_threshold, refuse_untradable
 from convnext_vbt.trading.signals import Rules, Signals
-from convnext_vbt.trading.sweep import SweepResult, sweep_rules
+from convnext_vbt.trading.sweep import SweepResult, check_multiples, sweep_rules
 
 
 def audit_strategy(
@@ -97,12 +98,24 @@ def make_sweep(config: Config, bars: Bars, predictions: Predictions) -> SweepRes
     rules: Rules
     if rule.file is None:
         rules = confidence_rules(
-            predictions, bars, rule, thresholds=lists.threshold, hystereses=lists.hysteresis
+            predictions,
+            bars,
+            rule,
+            trading=trading,
+            thresholds=lists.threshold,
+            hystereses=lists.hysteresis,
+            min_edges=lists.min_edge,
         )
     else:
         rules = own_signals(rule.file, predictions, bars)
     reference = replace(trading, risk=min(lists.risk))
-    return sweep_rules(bars, predictions, rules, reference, lists)
+    exits = rule_exit(config)
+    return sweep_rules(bars, predictions, rules, reference, lists, exits=exits)
+
+
+def rule_exit(config: Config) -> Exit:
+    """How positions end: a user's own rule signals its exits itself, within the bracket."""
+    return config.rule.exit if config.rule.file is None else "bracket"
 
 
 def own_signals(file: str, predictions: Predictions, bars: Bars) -> Signals:
@@ -126,10 +139,10 @@ class Prepared:
 def check_rule(config: Config) -> None:
     """Find what the sweep would refuse, before anything is trained for it.
 
-    Raises `ConfigError` for a threshold that is none, `UserCodeError` for a rule that cannot be
-    loaded.
+    Raises `ConfigError` for a threshold that is none and for keys that do not go together,
+    `UserCodeError` for a rule that cannot be loaded.
     """
-    rule, initial = config.rule, config.selection.initial
+    rule, initial, lists = config.rule, config.selection.initial, config.sweep
     if rule.file is not None:
         load_function(rule.file)
         return
@@ -139,11 +152,14 @@ def check_rule(config: Config) -> None:
         thresholds.append(("[rule] short_threshold", rule.short_threshold))
     if initial is not None:
         thresholds.append(("[selection] initial", initial))
-    for name, value in thresholds:
-        try:
+    try:
+        for name, value in thresholds:
             parse_threshold(value, name)
-        except InputError as error:
-            raise ConfigError(str(error)) from None
+        levels = (*lists.threshold, rule.threshold)
+        refuse_untradable(rule, config.trading, levels, lists.hysteresis, lists.min_edge)
+        check_multiples(rule.exit, lists)
+    except InputError as error:
+        raise ConfigError(str(error)) from None
 
 
 def prepare(config: Config, bars: Bars) -> Prepared:

@@ -69,9 +69,23 @@ class Brackets:
             take_profit_short=self.take_profit_short * take_profit,
         )
 
+    def stops_alone(self) -> Brackets:
+        """The stops without take-profits and without a holding limit."""
+        none = np.full(self.stop_long.shape, np.nan)
+        return replace(self, take_profit_long=none, take_profit_short=none, max_holding=None)
+
     def rows(self, start: int, stop: int) -> Brackets:
         """The half-open range of bars [start, stop)."""
         return replace(self, **{name: getattr(self, name)[start:stop] for name in DISTANCES})
+
+
+def barrier_width(bars: Bars, target: Target) -> np.ndarray:
+    """sigma_t x sqrt(horizon), of which barriers are multiples: float64 (T, N).
+
+    NaN until sigma is known, and where it is 0: prices that never moved have no barrier.
+    """
+    width = ewma_volatility(bars, halflife=target.halflife) * math.sqrt(target.horizon)
+    return np.where(width > 0, width, np.nan)
 
 
 def target_brackets(bars: Bars, target: Target) -> Brackets:
@@ -82,8 +96,7 @@ def target_brackets(bars: Bars, target: Target) -> Brackets:
     after `horizon` bars. Of kind "fixed" there is no barrier to touch: the stop is
     1 x sigma_t x sqrt(horizon) and there is no take-profit.
     """
-    width = ewma_volatility(bars, halflife=target.halflife) * math.sqrt(target.horizon)
-    width = np.where(width > 0, width, np.nan)  # prices that never moved have no barrier
+    width = barrier_width(bars, target)
     if target.kind == "fixed":
         none = np.full_like(width, np.nan)
         up = down = width

@@ -7,18 +7,22 @@ that a threshold takes: one for each walk-forward split and one where there is n
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numba import njit, prange
 
 from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import DOWN, UP, Predictions
-from convnext_vbt.trading.signals import LEVEL_BITS, Rules, Signals, unpacked
+from convnext_vbt.trading.codes import ENTER, ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT
+from convnext_vbt.trading.confidence import ConfidenceRules
+from convnext_vbt.trading.expectation import Exit, check_exit, expected_returns, round_trip
+from convnext_vbt.trading.inputs import TRADING_DEFAULTS, SimulationConfig
+from convnext_vbt.trading.signals import Signals
 
 FULL_WITHOUT_QUANTILES = 0.80
 """Confidence that earns the full size when predictions carry no calibration quantiles."""
@@ -44,131 +48,13 @@ class RuleConfig:
     """Confidence from which on the full size is staked."""
     abstain: float | None = None
     """Coverage of the conformal sets, such as 0.5, that must name one side for an entry."""
+    min_edge: float | None = None
+    """Least net return expected of a trade, in round trips of costs; none: costs are not asked."""
+    exit: Exit = "bracket"
+    """Leave by bracket and hysteresis, or "edge": when the expected return turns."""
 
 
 RULE_DEFAULTS = RuleConfig()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class ConfidenceRules(Rules):
-    """Confidence rules as a recipe: the arrays of any of their columns, made when asked for.
-
-    Ten thousand thresholds over a year would be a gigabyte of `Signals`. The rule itself is that of
-    `confidence_signals`.
-    """
-
-    index: pd.DatetimeIndex
-    columns: pd.MultiIndex
-    up: np.ndarray
-    """float32 (N, T): P(UP), NaN where there is no prediction."""
-    down: np.ndarray
-    """float32 (N, T): P(DOWN)."""
-    may_enter: np.ndarray
-    """bool (N, T): False where neither side is signalled."""
-    value: np.ndarray
-    """int64 (N, T): which of the F values of a threshold holds on that bar."""
-    symbol: np.ndarray
-    """int64 (C,)."""
-    long: np.ndarray
-    """float32 (C, F): the confidence from which on UP is bought."""
-    short: np.ndarray
-    """float32 (C, F): that from which on DOWN is sold, or, long only, ends a long."""
-    gap: np.ndarray
-    """float32 (C,): how far below its threshold a probability ends a position."""
-    full: np.ndarray
-    """float32 (F,): the confidence of the full size."""
-    floor: float
-    """Size of a trade right at the threshold."""
-    is_short: bool
-    """Whether DOWN is sold."""
-
-    def rows(self, start: int, stop: int) -> ConfidenceRules:
-        """The half-open range of bars [start, stop)."""
-        cut: dict[str, Any] = {
-            name: np.ascontiguousarray(getattr(self, name)[:, start:stop])
-            for name in ("up", "down", "may_enter", "value")
-        }
-        return replace(self, index=self.index[start:stop], **cut)
-
-    def take(self, columns: Sequence[int] | np.ndarray) -> ConfidenceRules:
-        """The columns at these positions."""
-        chosen = np.asarray(columns, dtype=np.int64)
-        names = ("symbol", "long", "short", "gap")
-        kept: dict[str, Any] = {name: getattr(self, name)[chosen] for name in names}
-        return replace(self, columns=self.columns[chosen], **kept)
-
-    def signals(self) -> Signals:
-        """The arrays of all columns."""
-        codes, sizes = self.packed()
-        return Signals(index=self.index, columns=self.columns, size=sizes.T, **unpacked(codes))
-
-    def packed(self) -> tuple[np.ndarray, np.ndarray]:
-        """Codes and sizes for the kernel; see `Rules.packed`."""
-        shape = (len(self.columns), len(self.index))
-        codes, sizes = np.empty(shape, dtype=np.uint8), np.empty(shape)
-        apply_rules_nb(
-            self.up, self.down, self.may_enter, self.value, self.symbol, self.long, self.short,
-            self.gap, self.full, float(self.floor), self.is_short, LEVEL_BITS, codes, sizes,
-        )  # fmt: skip
-        return codes, sizes
-
-
-@njit(cache=True, error_model="numpy")
-def size_nb(p: float, threshold: float, full: float, floor: float) -> float:
-    """Share of the full stake at confidence p; float32 goes in, float64 comes out."""
-    room = np.float64(full) - np.float64(threshold)
-    reach = 1.0
-    if room > 0.0:
-        reach = min(max((np.float64(p) - np.float64(threshold)) / room, 0.0), 1.0)
-    return floor + (1.0 - floor) * reach
-
-
-@njit(cache=True, parallel=True, error_model="numpy")
-def apply_rules_nb(
-    up_NT: np.ndarray,
-    down_NT: np.ndarray,
-    may_enter_NT: np.ndarray,
-    value_NT: np.ndarray,
-    symbol_C: np.ndarray,
-    long_CF: np.ndarray,
-    short_CF: np.ndarray,
-    gap_C: np.ndarray,
-    full_F: np.ndarray,
-    floor: float,
-    is_short: bool,
-    bits: tuple[int, int, int, int],
-    code_CT: np.ndarray,
-    size_CT: np.ndarray,
-) -> None:
-    """Fill the codes and sizes of all columns; see `ConfidenceRules` for what they are made of.
-
-    Probabilities are compared as float32, so that 0.7 as a probability is not below 0.7 as a
-    threshold. No two levels of the rule that conflict are ever true together. `bits` are those of
-    `LEVELS`: passed, for a kernel on disk does not notice that another file changed.
-    """
-    enter_long, exit_long, enter_short, exit_short = bits
-    for c in prange(len(symbol_C)):
-        n, gap = symbol_C[c], gap_C[c]
-        for t in range(up_NT.shape[1]):
-            up, down, f = up_NT[n, t], down_NT[n, t], value_NT[n, t]
-            theta, theta_down = long_CF[c, f], short_CF[c, f]
-            code, size = 0, 0.0
-            if up < theta - gap:
-                code |= exit_long
-            if is_short and down < theta_down - gap:
-                code |= exit_short
-            if may_enter_NT[n, t]:
-                if up >= theta and up > down:
-                    code |= enter_long
-                    size = size_nb(up, theta, full_F[f], floor)
-                elif down >= theta_down and down > up:
-                    if is_short:
-                        code |= enter_short
-                        size = size_nb(down, theta_down, full_F[f], floor)
-                    else:
-                        code |= exit_long
-            code_CT[c, t] = code
-            size_CT[c, t] = size
 
 
 def confidence_rules(
@@ -176,45 +62,93 @@ def confidence_rules(
     bars: Bars,
     rule: RuleConfig,
     *,
+    trading: SimulationConfig = TRADING_DEFAULTS,
     thresholds: Sequence[Threshold] | None = None,
     hystereses: Sequence[float] | None = None,
+    min_edges: Sequence[float] | None = None,
+    history: Bars | None = None,
 ) -> ConfidenceRules:
     """The recipe of `confidence_signals`, to which the errors belong.
 
-    `thresholds` and `hystereses` are traded each with each in place of the rule's own; only where
-    the latter are given do the columns have a level "hysteresis".
+    `thresholds`, `hystereses` and `min_edges` are traded each with each in place of the rule's
+    own; only where the latter two are given do the columns have a level of theirs. Costs and
+    brackets are those of `trading`, volatility is that of `history` (`expected_returns`).
     """
     check_same_bars(preds, bars)
-    thetas = [rule.threshold] if thresholds is None else thresholds
-    gaps = [rule.hysteresis] if hystereses is None else hystereses
-    _check_rule(rule, thetas, gaps)
-    symbols = list(bars.symbols)
-    levels: dict[str, Sequence[Any]] = {"threshold": thetas, "hysteresis": gaps, "symbol": symbols}
-    if hystereses is None:
-        del levels["hysteresis"]
-    long_SF = np.stack([_values(preds, theta, "threshold") for theta in thetas])
+    given = {"hysteresis": hystereses, "min_edge": min_edges}
+    lists: dict[str, Sequence[Any]] = {
+        "threshold": [rule.threshold] if thresholds is None else thresholds,
+        "hysteresis": [rule.hysteresis] if hystereses is None else hystereses,
+        "min_edge": [rule.min_edge] if min_edges is None else min_edges,
+        "symbol": bars.symbols,
+    }
+    refuse_untradable(rule, trading, lists["threshold"], hystereses, min_edges)
+    levels = [name for name in lists if given.get(name, True) is not None]
+    columns = list(itertools.product(*(lists[name] for name in levels)))
+    theta, gap, edge, symbol = np.indices([len(values) for values in lists.values()]).reshape(4, -1)
+    long_SF = np.stack([_values(preds, one, "threshold") for one in lists["threshold"]])
     short_SF = long_SF
     if rule.short_threshold is not None:
         own_F = _values(preds, rule.short_threshold, "short_threshold")
         short_SF = np.tile(own_F, (len(long_SF), 1))
-    per_threshold = len(gaps) * len(symbols)
+    asked = (None, *(value for value in lists["min_edge"] if value is not None))
+    gaps = np.array(lists["hysteresis"] if rule.exit == "bracket" else [np.inf], np.float32)
     return ConfidenceRules(
         index=bars.index,
-        columns=pd.MultiIndex.from_tuples(
-            list(itertools.product(*levels.values())), names=list(levels)
-        ),
+        columns=pd.MultiIndex.from_tuples(columns, names=levels),
         up=_time_last(preds.proba[:, :, UP]),
         down=_time_last(preds.proba[:, :, DOWN]),
-        may_enter=_time_last(_may_enter(preds, rule.abstain)),
+        allowed=_allowed(preds, bars, rule, asked, trading, history),
+        min_edges=asked,
         value=_time_last(preds.split_position),
-        symbol=np.tile(np.arange(len(symbols)), len(thetas) * len(gaps)),
-        long=long_SF.repeat(per_threshold, axis=0),
-        short=short_SF.repeat(per_threshold, axis=0),
-        gap=np.tile(np.repeat(np.array(gaps, np.float32), len(symbols)), len(thetas)),
+        symbol=symbol,
+        long=long_SF[theta],
+        short=short_SF[theta],
+        gap=gaps[gap],
+        edge=edge + (lists["min_edge"][0] is not None),
         full=_values(preds, _full(preds, rule), "full"),
         floor=rule.floor,
         is_short=rule.short,
+        exit=rule.exit,
     )
+
+
+def _allowed(
+    preds: Predictions,
+    bars: Bars,
+    rule: RuleConfig,
+    min_edges: Sequence[float | None],
+    trading: SimulationConfig,
+    history: Bars | None,
+) -> np.ndarray:
+    """Sides that may be entered and must be left at each of these: uint8 (M, N, T) of bits."""
+    free_TN = np.where(_may_enter(preds, rule.abstain), np.uint8(ENTER), np.uint8(0))
+    if rule.exit == "bracket" and set(min_edges) == {None}:
+        return _time_last(free_TN)[None]
+    long, short = expected_returns(preds, bars, trading, exits=rule.exit, history=history)
+    leave_TN = np.zeros_like(free_TN)
+    if rule.exit == "edge":
+        leave_TN |= np.where(long < 0, np.uint8(EXIT_LONG), np.uint8(0))
+        leave_TN |= np.where((short < 0) & rule.short, np.uint8(EXIT_SHORT), np.uint8(0))
+    allowed = []
+    for min_edge in min_edges:
+        least = least_return(min_edge, rule.exit, trading)
+        worth_TN = np.where(long >= least, np.uint8(ENTER_LONG), np.uint8(0))
+        worth_TN |= np.where(short >= least, np.uint8(ENTER_SHORT), np.uint8(0))
+        asked_TN = free_TN if least == -math.inf else free_TN & worth_TN
+        allowed.append(_time_last(asked_TN | leave_TN))
+    return np.stack(allowed)
+
+
+def least_return(min_edge: float | None, exits: Exit, trading: SimulationConfig) -> float:
+    """Least gross return that must be expected of an entry, -inf where none is asked for.
+
+    A net return of `min_edge` round trips, that is (1 + min_edge) of them before costs. A position
+    that ends when its expectation turns is not entered where it has turned already.
+    """
+    if min_edge is None:
+        return 0.0 if exits == "edge" else -math.inf
+    return (1.0 + min_edge) * round_trip(trading)
 
 
 def _may_enter(preds: Predictions, abstain: float | None) -> np.ndarray:
@@ -242,8 +176,15 @@ def confidence_signals(
     floor: float = RULE_DEFAULTS.floor,
     full: Threshold = RULE_DEFAULTS.full,
     abstain: float | None = RULE_DEFAULTS.abstain,
+    min_edge: float | Sequence[float] | None = RULE_DEFAULTS.min_edge,
+    exit: Exit = RULE_DEFAULTS.exit,  # noqa: A002 - the name of the key
+    fees: float = TRADING_DEFAULTS.fees,
+    slippage: float = TRADING_DEFAULTS.slippage,
+    stop: float | None = TRADING_DEFAULTS.stop,
+    take_profit: float | None = TRADING_DEFAULTS.take_profit,
+    max_holding: int | None = TRADING_DEFAULTS.max_holding,
 ) -> Signals:
-    """Signals of the confidence rule, one column a threshold (x hysteresis) x symbol.
+    """Signals of the confidence rule, one column a threshold (x hysteresis x min_edge) x symbol.
 
     A long is entered where P(UP) >= threshold and P(UP) > P(DOWN), and left where P(UP) falls
     below threshold - hysteresis; shorts mirror it. A short entry is itself the end of a long;
@@ -261,22 +202,42 @@ def confidence_signals(
     in it or not. So no position is turned there either; one that is held ends by its own exit
     level, stop or time. The higher the coverage, the larger the sets and the fewer the entries.
 
-    Columns: "threshold" as it was given, "hysteresis" if a list was given, "symbol".
+    With `min_edge` there is an entry only where the return expected of the trade, net of costs, is
+    at least so many round trips of costs, that is where
 
-    Raises `ValueError` for a threshold, hysteresis or floor out of range, and for predictions
-    that do not belong to these bars.
+        expected gross return >= (1 + min_edge) x 2 x (fees + slippage)
+
+    by `expectation.expected_returns`, which reads the target of the predictions and the same
+    costs, stop, take-profit and holding limit that are handed to `simulate` or `sweep`. 0 asks that
+    a trade pays for its costs, -1 that it is expected to gain before them. Where it is too little,
+    no position is turned either.
+
+    With exit="edge" a position is held until the expected gross return of its side is below 0,
+    whatever the hysteresis: a long ends where P(UP) x u < P(DOWN) x d, u and d being what the two
+    outcomes move. Trade it without take-profit and holding limit, which `sweep` sees to itself. A
+    stop always stands, and after it the same entries are open as before.
+
+    Columns: "threshold" as it was given, "hysteresis" and "min_edge" if a list was given, "symbol".
+
+    Raises `ValueError` for a threshold, hysteresis, floor or min_edge out of range, for predictions
+    that do not belong to these bars, and for those without a target where it is needed.
     """
-    hystereses = as_list("hysteresis", hysteresis)
     rule = RuleConfig(
-        hysteresis=hystereses[0], short=short, short_threshold=short_threshold, floor=floor,
-        full=full, abstain=abstain,
+        hysteresis=as_list("hysteresis", hysteresis)[0], short=short,
+        short_threshold=short_threshold, floor=floor, full=full, abstain=abstain,
+        min_edge=as_list("min_edge", min_edge)[0], exit=exit,
     )  # fmt: skip
+    trading = SimulationConfig(
+        fees=fees, slippage=slippage, stop=stop, take_profit=take_profit, max_holding=max_holding
+    )
     return confidence_rules(
         preds,
         bars,
         rule,
+        trading=trading,
         thresholds=as_list("threshold", threshold),
-        hystereses=hystereses if np.ndim(hysteresis) else None,
+        hystereses=swept_values("hysteresis", hysteresis),
+        min_edges=swept_values("min_edge", min_edge),
     ).signals()
 
 
@@ -335,15 +296,37 @@ def as_list(name: str, values: Any) -> list[Any]:
     return items
 
 
-def _check_rule(
-    rule: RuleConfig, thresholds: Sequence[Threshold], hystereses: Sequence[float]
+def swept_values(name: str, values: Any) -> list[Any] | None:
+    """`as_list` of what is given as a list, and makes a level; None of a single value."""
+    return as_list(name, values) if np.ndim(values) else None
+
+
+def refuse_untradable(
+    rule: RuleConfig,
+    trading: SimulationConfig,
+    thresholds: Sequence[Threshold],
+    hystereses: Sequence[float] | None,
+    min_edges: Sequence[float] | None,
 ) -> None:
+    """Raise `ValueError` for what cannot be traded; the lists are those of a sweep, if any."""
+    check_exit(rule.exit, trading)
+    if hystereses is not None and rule.exit == "edge":
+        raise InputError(
+            f"hysteresis = {list(hystereses)} has no meaning with exit = 'edge', which leaves when "
+            "the expected return turns; sweep it with exit = 'bracket'"
+        )
     lowest = min((t for t in thresholds if not isinstance(t, str)), default=1.0)
-    for gap in hystereses:
-        if not 0 <= gap < lowest:
+    for gap in [rule.hysteresis] if hystereses is None else hystereses:
+        if rule.exit == "bracket" and not 0 <= gap < lowest:
             raise InputError(
                 f"hysteresis must lie in [0, threshold), got {gap:g} with threshold {lowest:g}; "
                 "the exit level is threshold - hysteresis"
+            )
+    for edge in [rule.min_edge] if min_edges is None else min_edges:
+        if edge is not None and not -1 <= edge < math.inf:
+            raise InputError(
+                f"min_edge must be at least 0, or -1 for a gain before costs, got {edge}; it "
+                "counts round trips: 1 asks for as much again as the costs, on top of them"
             )
     if not 0 <= rule.floor <= 1:
         raise InputError(f"floor must lie in [0, 1], got {rule.floor}")

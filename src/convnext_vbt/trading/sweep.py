@@ -22,8 +22,9 @@ import pandas as pd
 from convnext_vbt.errors import FewTradesWarning, InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
-from convnext_vbt.trading.brackets import Brackets, fixed_brackets, target_brackets
+from convnext_vbt.trading.brackets import Brackets
 from convnext_vbt.trading.cells import Cells, walk_grid
+from convnext_vbt.trading.expectation import Exit, rule_brackets
 from convnext_vbt.trading.inputs import (
     TRADING_DEFAULTS,
     SimulationConfig,
@@ -39,6 +40,7 @@ from convnext_vbt.trading.rules import (
     as_list,
     check_same_bars,
     confidence_rules,
+    swept_values,
 )
 from convnext_vbt.trading.signals import Rules, Signals
 from convnext_vbt.trading.simulation import Simulation, simulate_signals
@@ -68,6 +70,8 @@ class SweepConfig:
     take_profit_multiple: tuple[float, ...] = (1.0,)
     hysteresis: tuple[float, ...] | None = None
     """Values to sweep instead of `RuleConfig.hysteresis`."""
+    min_edge: tuple[float, ...] | None = None
+    """Values to sweep instead of `RuleConfig.min_edge`."""
 
     def __post_init__(self) -> None:
         for name in ("threshold", *GRID):
@@ -95,7 +99,8 @@ class SweepConfig:
     @property
     def num_cells(self) -> int:
         """How many combinations there are."""
-        lists = (self.threshold, self.hysteresis or (None,), *(getattr(self, n) for n in GRID))
+        own = (self.threshold, self.hysteresis or (None,), self.min_edge or (None,))
+        lists = (*own, *(getattr(self, n) for n in GRID))
         return math.prod(map(len, lists))
 
 
@@ -226,6 +231,8 @@ def sweep(
     floor: float = RULE_DEFAULTS.floor,
     full: Threshold = RULE_DEFAULTS.full,
     abstain: float | None = RULE_DEFAULTS.abstain,
+    min_edge: float | Sequence[float] | None = RULE_DEFAULTS.min_edge,
+    exit: Exit = RULE_DEFAULTS.exit,  # noqa: A002 - the name of the key
     stop: float | None = TRADING_DEFAULTS.stop,
     take_profit: float | None = TRADING_DEFAULTS.take_profit,
     max_holding: int | None = TRADING_DEFAULTS.max_holding,
@@ -237,7 +244,7 @@ def sweep(
     reference_risk: float | None = None,
     signals: Signals | None = None,
 ) -> SweepResult:
-    """Trade every combination of threshold, hysteresis, risk and bracket multiples.
+    """Trade every combination of threshold, hysteresis, min_edge, risk and bracket multiples.
 
     Each cell is an account of its own, from the first bar with a prediction to the last one;
     several symbols share it, `max_open_risk` and `max_leverage` being what all their positions
@@ -246,7 +253,8 @@ def sweep(
     bars. `signals` is a rule of one's own in place of the threshold arguments.
 
     Without `stop` the brackets are the label's own (`target_brackets`), which the predictions
-    must carry; `take_profit` and `max_holding` override theirs. Daily returns are kept for each
+    must carry; `take_profit` and `max_holding` override theirs. With exit="edge" the stops stand
+    alone, of `signals` too. Daily returns are kept for each
     rule column at `reference_risk` (default: the smallest swept, which the leverage cap distorts
     least) and the first multiples.
 
@@ -254,18 +262,6 @@ def sweep(
 
     Raises `ValueError` for inputs out of range or not of these bars.
     """
-    rules: Rules
-    if signals is None:
-        hystereses = as_list("hysteresis", hysteresis)
-        rule = RuleConfig(
-            hysteresis=hystereses[0], short=short, short_threshold=short_threshold, floor=floor,
-            full=full, abstain=abstain,
-        )  # fmt: skip
-        thresholds = as_list("threshold", threshold)
-        swept = hystereses if np.ndim(hysteresis) else None
-        rules = confidence_rules(preds, bars, rule, thresholds=thresholds, hystereses=swept)
-    else:
-        rules = signals
     lists = SweepConfig(
         risk=tuple(as_list("risk", risk)),
         stop_multiple=tuple(as_list("stop_multiple", stop_multiple)),
@@ -276,9 +272,27 @@ def sweep(
         slippage=slippage, max_leverage=max_leverage, init_cash=init_cash, stop=stop,
         take_profit=take_profit, max_holding=max_holding, max_open_risk=max_open_risk,
     )  # fmt: skip
+    rules: Rules
+    if signals is None:
+        rule = RuleConfig(
+            hysteresis=as_list("hysteresis", hysteresis)[0], short=short,
+            short_threshold=short_threshold, floor=floor, full=full, abstain=abstain,
+            min_edge=as_list("min_edge", min_edge)[0], exit=exit,
+        )  # fmt: skip
+        rules = confidence_rules(
+            preds,
+            bars,
+            rule,
+            trading=trading,
+            thresholds=as_list("threshold", threshold),
+            hystereses=swept_values("hysteresis", hysteresis),
+            min_edges=swept_values("min_edge", min_edge),
+        )
+    else:
+        rules = signals
     given = zip(GRID[1:], (stop_multiple, take_profit_multiple), strict=True)
     shown = [name for name, value in given if np.ndim(value)]
-    return sweep_rules(bars, preds, rules, trading, lists, shown=shown)
+    return sweep_rules(bars, preds, rules, trading, lists, exits=exit, shown=shown)
 
 
 def sweep_rules(
@@ -288,17 +302,20 @@ def sweep_rules(
     trading: SimulationConfig,
     lists: SweepConfig,
     *,
+    exits: Exit = "bracket",
     shown: Sequence[str] | None = None,
 ) -> SweepResult:
     """`sweep` of rules that are there, by configurations as they stand in a strategy file.
 
-    `trading.risk` is the reference risk; risks and multiples are those of `lists`. `shown` names
+    `trading.risk` is the reference risk; risks and multiples are those of `lists`. With exits =
+    "edge" the brackets are their stops alone. `shown` names
     the multiples that are levels of the result, by default those of which there are several.
     """
     check_same_bars(preds, bars)
     if TOTAL in bars.symbols:
         raise InputError(f"a symbol cannot be called {TOTAL!r}: that is the account; rename it")
-    brackets = rule_brackets(bars, preds, trading)
+    brackets = rule_brackets(bars, preds, trading, exits=exits)
+    check_multiples(exits, lists)
     window = prediction_window(preds)
     cut = bars.rows(*window)
     traded, distances = rules.rows(*window), brackets.rows(*window)
@@ -331,6 +348,16 @@ def sweep_rules(
     )
 
 
+def check_multiples(exits: Exit, lists: SweepConfig) -> None:
+    """Raise `ValueError` for take-profit multiples where there is no take-profit."""
+    multiples = lists.take_profit_multiple
+    if exits == "edge" and multiples != (1.0,):
+        raise InputError(
+            f"take_profit_multiple = {list(multiples)} has no meaning with exit = 'edge', which "
+            "has no take-profit; leave it out or set exit = 'bracket'"
+        )
+
+
 def _metrics(bars: Bars, cells: Cells, init_cash: float) -> pd.DataFrame:
     there = np.repeat(cells.is_there[:, None], cells.states.shape[1], axis=1)
     return cell_metrics(
@@ -338,31 +365,6 @@ def _metrics(bars: Bars, cells: Cells, init_cash: float) -> pd.DataFrame:
         bars_per_year=bars.bars_per_year, days_per_year=bars.days_per_year,
         with_funding=bars.funding is not None,
     )  # fmt: skip
-
-
-def rule_brackets(bars: Bars, preds: Predictions, config: SimulationConfig) -> Brackets:
-    """The brackets that `config` asks for: fixed distances, or the label's own.
-
-    Raises `ValueError` when there is neither a stop nor a target.
-    """
-    if config.stop is not None:
-        return fixed_brackets(
-            bars, stop=config.stop, take_profit=config.take_profit, max_holding=config.max_holding
-        )
-    if preds.target is None:
-        raise InputError(
-            "these predictions do not say what they speak of, so there are no barriers to trade "
-            "by; give stop=0.03 or the like, or Predictions with target="
-        )
-    own = target_brackets(bars, preds.target)
-    if config.take_profit is not None:
-        fixed = fixed_brackets(bars, take_profit=config.take_profit)
-        own = replace(
-            own,
-            take_profit_long=fixed.take_profit_long,
-            take_profit_short=fixed.take_profit_short,
-        )
-    return own if config.max_holding is None else replace(own, max_holding=config.max_holding)
 
 
 def prediction_window(preds: Predictions) -> tuple[int, int]:
