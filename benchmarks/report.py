@@ -73,19 +73,17 @@ def predictions(bars: Bars, num_splits: int) -> Predictions:
     edges = np.linspace(WARMUP, len(bars), num_splits + 1).astype(int).tolist()
     splits, fits, quantiles = [], [], []
     for k, (start, stop) in enumerate(itertools.pairwise(edges)):
-        calibration = (start - 424, start - 24)
         splits.append(
             Split(
-                number=k, train=(start - WARMUP, start - 1_100),
-                valid=(start - 1_076, start - 448), calibration=calibration, test=(start, stop),
+                number=k, train=(start - WARMUP, start - 24), test=(start, stop),
             )
         )  # fmt: skip
         number[start:stop] = k
         fits.append(
-            SplitFit(number=k, epochs=20, valid_loss=1.05, prior_loss=1.08, temperature=1.0,
+            SplitFit(number=k, epochs=20, valid_loss=1.05, prior_loss=1.08,
                      prior=(0.3, 0.4, 0.3))
         )  # fmt: skip
-        sure = proba[slice(*calibration), 0][:, [0, 2]].max(axis=1)
+        sure = proba[start - 424 : start - 24, 0][:, [0, 2]].max(axis=1)
         quantiles.append(np.quantile(sure, QUANTILE_LEVELS))
     return Predictions(
         index=bars.index,

@@ -19,6 +19,7 @@ train = 500
 test = 240
 
 [model]
+prior = "none"
 depths = [1, 1]
 dims = [4, 4]
 

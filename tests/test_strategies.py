@@ -31,9 +31,7 @@ def fake_predictions(bars, rng):
         splits=(
             Split(
                 number=0,
-                train=(0, half // 2),
-                valid=(half // 2, half),
-                calibration=(half, half),
+                train=(0, half),
                 test=(half, len(bars)),
             ),
         ),

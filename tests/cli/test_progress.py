@@ -24,7 +24,7 @@ from tests.strategies import write_tiny
 
 def finished(number, done, *, loss=1.0712, cached=False):
     fit = SplitFit(
-        number=number, epochs=25, valid_loss=loss, prior_loss=1.094, temperature=1.0,
+        number=number, epochs=25, valid_loss=loss, prior_loss=1.094,
         prior=(0.3, 0.4, 0.3),
     )  # fmt: skip
     return SplitDone(fit=fit, done=done, total=3, cached=cached)

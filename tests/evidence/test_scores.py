@@ -34,18 +34,13 @@ def make_predictions(*, bars=600, symbols=2, seed=0, fits=False):
     limits = np.quantile(1 - truth[:400], QUANTILE_LEVELS, method="nearest")
     proba[number < 0] = np.nan
     values[rng.random(values.shape) < 0.1] = -1
-    empty = (0, 0)
-    splits = tuple(
-        Split(number=k, train=empty, valid=empty, calibration=empty, test=(edges[k], edges[k + 1]))
-        for k in range(3)
-    )
+    splits = tuple(Split(number=k, train=(0, 0), test=(edges[k], edges[k + 1])) for k in range(3))
     fit = tuple(
         SplitFit(
             number=k,
             epochs=1,
             valid_loss=1.0,
             prior_loss=1.1,
-            temperature=1.0,
             prior=(0.2, 0.5, 0.3),
             num_scores=400,
         )

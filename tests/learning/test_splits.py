@@ -13,7 +13,7 @@ from convnext_vbt.learning.splits import Splits, WalkForward
 from convnext_vbt.predictions import Split
 from tests.learning.markets import random_panel
 
-RANGES = ("train", "valid", "calibration", "test")
+RANGES = ("train", "test")
 
 
 def labels_of(num_bars, horizon, num_symbols=1, bars_per_year=8760.0):
@@ -31,44 +31,44 @@ def table(splits):
 
 
 def test_rolling_splits_of_a_hundred_bars():
-    splits = WalkForward(train=40, test=20, valid=0.2, calibration=0.1).split(labels_of(100, 3))
+    splits = WalkForward(train=40, test=20).split(labels_of(100, 3))
     assert table(splits) == [
-        ((0, 25), (28, 33), (36, 37), (40, 60)),
-        ((20, 45), (48, 53), (56, 57), (60, 80)),
-        ((40, 65), (68, 73), (76, 77), (80, 100)),
+        ((0, 37), (40, 60)),
+        ((20, 57), (60, 80)),
+        ((40, 77), (80, 100)),
     ]
     assert [split.number for split in splits] == [0, 1, 2]
 
 
 def test_expanding_splits_keep_the_first_bar_and_a_shorter_last_test_range():
-    splits = WalkForward(
-        train=40, test=25, valid=0.25, calibration=0.25, embargo=2, expanding=True
-    ).split(labels_of(100, 1))
+    walk = WalkForward(train=40, test=25, embargo=2, expanding=True, folds=3)
+    splits = walk.split(labels_of(100, 1))
     assert table(splits) == [
-        ((0, 17), (20, 27), (30, 37), (40, 65)),
-        ((0, 30), (33, 46), (49, 62), (65, 90)),
-        ((0, 43), (46, 65), (68, 87), (90, 100)),
+        ((0, 37), (40, 65)),
+        ((0, 62), (65, 90)),
+        ((0, 87), (90, 100)),
     ]
+    assert {(split.folds, split.embargo) for split in splits} == {(3, 2)}
 
 
 def test_the_whole_tail_goes_from_the_first_label_that_reaches_the_next_range():
     quick = labels_of(100, 1)
     end = quick.end.copy()
-    end[20] = 30  # one slow label, first row of the tail; rows 21 to 29 end in time
+    end[20] = 50  # one slow label, first row of the tail; rows 21 to 48 end in time
     slow = Labels(values=quick.values, end=end, bars_per_year=8760)
-    walk = WalkForward(train=50, test=50, valid=0.2, calibration=0.2)
-    assert walk.split(quick)[0].train == (0, 29)
+    walk = WalkForward(train=50, test=50)
+    assert walk.split(quick)[0].train == (0, 49)
     assert walk.split(slow)[0].train == (0, 20)
-    end[20] = 29
+    end[20] = 49
     just = Labels(values=quick.values, end=end, bars_per_year=8760)
-    assert walk.split(just)[0].train == (0, 29)
+    assert walk.split(just)[0].train == (0, 49)
 
 
 def test_any_symbol_purges_for_all_and_so_does_a_row_without_label():
     quick = labels_of(100, 1, num_symbols=2)
     end, values = quick.end.copy(), quick.values.copy()
-    end[10, 1] = 35
-    walk = WalkForward(train=50, test=50, valid=0.2, calibration=0.2)
+    end[10, 1] = 55
+    walk = WalkForward(train=50, test=50)
     slow = Labels(values=values, end=end, bars_per_year=8760)
     assert walk.split(slow)[0].train == (0, 10)
     values[10, 1] = NO_LABEL
@@ -89,25 +89,14 @@ def test_durations_are_shares_of_the_markets_own_year():
     seed=st.integers(0, 10_000),
     train=st.integers(120, 250),
     test=st.integers(5, 90),
-    valid=st.floats(0.15, 0.3),
-    calibration=st.floats(0.15, 0.3),
     embargo=st.integers(0, 4),
     expanding=st.booleans(),
     horizon=st.integers(1, 6),
 )
-def test_no_label_of_a_range_reaches_a_later_one(
-    seed, train, test, valid, calibration, embargo, expanding, horizon
-):
+def test_no_label_of_a_range_reaches_a_later_one(seed, train, test, embargo, expanding, horizon):
     bars = random_panel(num_bars=420, num_symbols=2, seed=seed, missing=0.05)
     labels = barrier_labels(bars, horizon=horizon, halflife=1.0)
-    walk = WalkForward(
-        train=train,
-        test=test,
-        valid=valid,
-        calibration=calibration,
-        embargo=embargo,
-        expanding=expanding,
-    )
+    walk = WalkForward(train=train, test=test, embargo=embargo, expanding=expanding)
     splits = walk.split(labels)
     known = labels.values != NO_LABEL
     for split in splits:
@@ -135,23 +124,22 @@ def test_scikit_learn_takes_the_splits_as_cv():
 
 def test_scikit_learn_rows_are_labelled_rows_of_the_flattened_panel():
     labels = labels_of(100, 3, num_symbols=2)
-    splits = WalkForward(train=40, test=20, valid=0.2, calibration=0.1).split(labels)
+    splits = WalkForward(train=40, test=20).split(labels)
     (train, test), *_, (_, last) = splits.as_sklearn(labels)
-    bars = [*range(25), *range(28, 33), 36]
-    assert train.tolist() == [2 * t + n for t in bars for n in (0, 1)]
+    assert train.tolist() == list(range(2 * 37))
     assert test.tolist() == list(range(80, 120))
     assert last.tolist() == list(range(160, 2 * 97))  # the last three bars have no outcome
 
 
 def test_a_test_range_without_labels_is_no_fold():
     labels = labels_of(82, 3)
-    splits = WalkForward(train=40, test=20, valid=0.2, calibration=0.1).split(labels)
+    splits = WalkForward(train=40, test=20).split(labels)
     assert splits[-1].test == (80, 82)
     assert len(splits.as_sklearn(labels)) == len(splits) - 1
 
 
 def test_splits_are_an_immutable_sequence():
-    splits = WalkForward(train=40, test=20, valid=0.2, calibration=0.1).split(labels_of(100, 3))
+    splits = WalkForward(train=40, test=20).split(labels_of(100, 3))
     assert isinstance(splits[1], Split)
     assert [s.number for s in splits[1:]] == [1, 2]
     assert isinstance(splits[1:], Splits)
@@ -167,9 +155,7 @@ def test_splits_are_an_immutable_sequence():
         ({"test": "soon"}, r"splits.test must be a number of bars or a duration .*got 'soon'"),
         ({"train": "-3D"}, r"splits.train must be a number of bars or a duration .*got '-3D'"),
         ({"train": ""}, r"splits.train must be a number of bars or a duration .*got ''"),
-        ({"valid": 0.0}, r"splits.valid must be a fraction between 0 and 1, got 0.0"),
-        ({"calibration": 1.5}, r"splits.calibration must be a fraction between 0 and 1, got 1.5"),
-        ({"valid": 0.6, "calibration": 0.4}, r"must leave room for training, got 0.6 \+ 0.4"),
+        ({"folds": 1}, r"splits.folds must be at least 2, got 1"),
         ({"embargo": -1}, r"splits.embargo must be 0 or more bars, got -1"),
     ],
 )
@@ -183,12 +169,8 @@ def test_settings_that_make_no_sense_are_refused(settings_, message):
     [
         ({"train": 90, "test": 11}, r"need 90 \+ 11 bars, but there are only 100; shorten splits"),
         (
-            {"train": 30, "test": 30},
-            r"split 0: no labelled row is left in the valid range of 4 bars",
-        ),
-        (
-            {"train": 80, "test": 20, "embargo": 60},
-            r"train range of 60 bars \[0, 60\) .*raise splits.train",
+            {"train": 60, "test": 30, "embargo": 60},
+            r"split 0: no labelled row is left in the train range of 60 bars \[0, 60\) .*raise",
         ),
         (
             {"train": 90, "test": "1min"},

@@ -36,8 +36,8 @@ def predictions(**changes) -> Predictions:
     split[8:] = 5
     split[:4] = split[9, 1] = -1
     proba[split < 0] = np.nan
-    ranges = {"train": (0, 2), "valid": (2, 3), "calibration": (3, 4)}
-    fit = {"epochs": 7, "prior_loss": 1.1, "temperature": 1.5, "prior": (0.25, 0.5, 0.25)}
+    ranges = {"train": (0, 3), "folds": 3, "embargo": 1}
+    fit = {"epochs": 7, "prior_loss": 1.1, "prior": (0.25, 0.5, 0.25)}
     fields = {
         "index": INDEX,
         "symbols": ("BTC/USDT", "ETH/USDT"),
@@ -282,7 +282,7 @@ def header_with(**changes):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (header_with(format=1), r"has predictions format 1, not 2; delete it and run"),
+        (header_with(format=1), r"has predictions format 1, not 3; delete it and run"),
         (header_with(receptive_field=1), r"is damaged: its digest does not match; delete it"),
         (header_with(target={"flavour": "other"}), r"is damaged \(.*; delete it"),
         (header_with(index="AAAA"), r"is damaged \("),

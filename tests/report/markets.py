@@ -85,7 +85,7 @@ def make_predictions(bars: Bars, *, splits: int = 3, first: int = 900) -> Predic
         loss = 1.2 if k == splits - 1 else 1.04
         fits.append(
             SplitFit(
-                number=k, epochs=40 + k, valid_loss=loss, prior_loss=1.08, temperature=1.1,
+                number=k, epochs=40 + k, valid_loss=loss, prior_loss=1.08,
                 prior=(0.28, 0.45, 0.27),
             )
         )  # fmt: skip

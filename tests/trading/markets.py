@@ -90,17 +90,12 @@ def random_predictions(
     split[start:middle], split[middle:] = 0, 1
     split[~bars.present] = -1
     proba[split < 0] = np.nan
-    ranges = {
-        "train": (0, start - 30),
-        "valid": (start - 30, start - 20),
-        "calibration": (start - 20, start),
-    }
     levels = np.stack([0.33 + 0.5 * QUANTILE_LEVELS, 0.35 + 0.6 * QUANTILE_LEVELS])
     return Predictions(
         index=bars.index, symbols=bars.symbols, proba=proba, split=split, target=target,
         splits=(
-            Split(number=0, test=(start, middle), **ranges),
-            Split(number=1, test=(middle, len(bars)), **ranges),
+            Split(number=0, train=(0, start - 30), test=(start, middle)),
+            Split(number=1, train=(0, start - 30), test=(middle, len(bars))),
         ),
         quantiles=levels,
     )  # fmt: skip

@@ -106,14 +106,13 @@ def abstaining(up, down, *, coverage=0.5, limit=0.5, **arguments) -> tuple[Signa
         name: pd.DataFrame({"A": [*values, NAN, NAN]}, hours(num_bars))
         for name, values in (("prob_up", up), ("prob_down", down))
     }
-    edges = dict.fromkeys(("train", "valid", "calibration"), (0, 0))
     fit = SplitFit(
-        number=0, epochs=1, valid_loss=1.0, prior_loss=1.1, temperature=1.0,
+        number=0, epochs=1, valid_loss=1.0, prior_loss=1.1,
         prior=(0.3, 0.4, 0.3), num_scores=100,
     )  # fmt: skip
     preds = replace(
         Predictions.from_frames(**frames),
-        splits=(Split(number=0, test=(0, num_bars), **edges),),
+        splits=(Split(number=0, train=(0, 0), test=(0, num_bars)),),
         fits=(fit,),
         nonconformity=np.full((1, 1001), limit),
     )

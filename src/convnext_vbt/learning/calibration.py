@@ -1,114 +1,195 @@
-"""How probabilities are calibrated on bars after those they were learned from.
+"""How probabilities are made true: whether the price moves and where to, each by itself.
 
-The temperature comes from the first half of the calibration range and the conformal scores from
-the second, so that the scores are of probabilities whose temperature has not seen them.
-Dimensions: T bars, N symbols, K = 3 classes, R rows of the range, over all symbols.
+Both are calibrated on predictions out of fold, the direction also on what earlier splits had
+predicted out of sample by then. Labels overlap: those that last B bars are worth 1 / B outcomes.
+Dimensions: T bars, N symbols, K = 3 classes, R rows, over all symbols.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from scipy.optimize import minimize_scalar
-from torch import Tensor
-from torch.nn import functional
+from scipy.special import expit
 
-from convnext_vbt.errors import InputError
-from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.labels import NO_LABEL, Labels
-from convnext_vbt.predictions import DOWN, QUANTILE_LEVELS, UP, Range, Split
+from convnext_vbt.predictions import DOWN, QUANTILE_LEVELS, STAY, UP, Range, Split, SplitFit
 
-TEMPERATURES = (0.25, 4.0)
-LOG_TEMPERATURE_DEVIATION = 0.5
+MOVE_DEVIATION = 0.5
+"""Of the normal priors of the move's constant, around 0, and of its slope, around 1."""
+DIRECTION_MEAN, DIRECTION_DEVIATION = 0.5, 0.5
+"""Of the normal prior of the direction's slope: confidence in direction is mostly overstated."""
+LEAST_DEVIATION = 0.3
+"""What the slope is at least uncertain by once it has seen its own training range, for
+predictions out of fold lie between bars that were learned from, not after them."""
+MOST_ITERATIONS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Calibration:
-    """What the calibration range of one split came to."""
+class OutOfFold:
+    """What one model says of its split's training range out of fold, uncalibrated."""
 
-    temperature: float
-    quantiles: np.ndarray
-    """float32 (1001,): quantiles of max(P(UP), P(DOWN)) on the whole range."""
-    nonconformity: np.ndarray
-    """float32 (1001,): quantiles of 1 - P(true class) on its second half, each one of them."""
-    num_scores: int
-    """Bars of the second half, with their labels."""
+    log_proba: np.ndarray
+    """float32 (R, K)."""
+    y: np.ndarray
+    """int8 (R,): the rows' labels, -1 for none."""
+    label_bars: float
+    """How many bars a label of the training range lasts on average."""
 
 
-def calibrate(
-    log_proba: Tensor,
-    held: HeldOut,
-    labels: Labels,
-    split: Split,
-    *,
-    temperature: float | None = None,
-) -> Calibration:
-    """Calibrate log-probabilities (R, K) at `held`, the rows of `split.calibration`.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Said:
+    """What one model said of its split's test range, uncalibrated, and what came."""
 
-    A given `temperature` is kept. Raises `ValueError` when a half has no labelled row.
-    """
-    first, second = halves(labels, split.calibration)
-    early, late = _labelled(held, split, first), _labelled(held, split, second)
-    if temperature is None:
-        temperature = fit_temperature(
-            log_proba[early], held.y[early], label_bars=_label_bars(labels, first)
-        )
-    proba = (log_proba / temperature).softmax(1)
-    scores = (1.0 - proba[late, held.y[late]]).numpy()
-    return Calibration(
-        temperature=temperature,
-        quantiles=np.quantile(proba[:, [DOWN, UP]].amax(1).numpy(), QUANTILE_LEVELS).astype("f4"),
-        nonconformity=np.quantile(scores, QUANTILE_LEVELS, method="nearest").astype("f4"),
-        num_scores=len(scores),
+    log_proba: np.ndarray
+    """float32 (R, K)."""
+    y: np.ndarray
+    """int8 (R,)."""
+    end: np.ndarray
+    """int64 (R,): the bar at whose close each label is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normal:
+    """A normal distribution of one number."""
+
+    mean: float
+    deviation: float
+
+
+def label_bars(labels: Labels, bars: Range) -> float:
+    """How many bars a label lasts on average, from its own to the one that decides it."""
+    lasting_TN = (labels.end - np.arange(len(labels.end))[:, None])[slice(*bars)]
+    return float(lasting_TN[labels.values[slice(*bars)] != NO_LABEL].mean())
+
+
+def said_in_test(log_proba_TNK: np.ndarray, labels: Labels, split: Split) -> Said:
+    """The labelled rows of a test range, of log-probabilities (bars of it, N, K), NaN for none."""
+    test = slice(*split.test)
+    y_TN, end_TN = labels.values[test], labels.end[test]
+    rows = (y_TN != NO_LABEL) & np.isfinite(log_proba_TNK).all(axis=2)
+    return Said(log_proba=log_proba_TNK[rows], y=y_TN[rows], end=end_TN[rows])
+
+
+def known_before(said: Sequence[Said], bar: int) -> tuple[np.ndarray, np.ndarray]:
+    """Log-probabilities (R, K) and labels (R,) of all rows whose outcome is known before a bar."""
+    early = [one.end < bar for one in said]
+    return (
+        np.concatenate([one.log_proba[rows] for one, rows in zip(said, early, strict=True)]),
+        np.concatenate([one.y[rows] for one, rows in zip(said, early, strict=True)]),
     )
 
 
-def halves(labels: Labels, bars: Range) -> tuple[Range, Range]:
-    """A range of bars cut in the middle; the first half stops before a label reaches the second."""
-    start, stop = bars
-    middle = (start + stop) // 2
-    known = labels.values[start:middle] != NO_LABEL
-    late = np.flatnonzero((known & (labels.end[start:middle] >= middle)).any(axis=1))
-    return (start, start + int(late[0]) if len(late) else middle), (middle, stop)
+def calibrated_fit(
+    fit: SplitFit, out_of_fold: OutOfFold, earlier: Sequence[Said], split: Split
+) -> SplitFit:
+    """A split's fit with the slopes that its probabilities are calibrated by.
 
-
-def fit_temperature(log_proba: Tensor, y: Tensor, *, label_bars: float) -> float:
-    """The temperature in [0.25, 4] by which to divide the logits (Guo et al. 2017, 1706.04599).
-
-    It has the least log-loss at labels `y` (R,) plus a pull towards 1: log T is taken as normal
-    with deviation 0.5 beforehand, and labels that last `label_bars` bars overlap so much that R
-    of them are worth R / label_bars outcomes. So a short calibration range cannot do much harm.
+    Of the `earlier` splits only outcomes that are known before the test range are looked at.
     """
-    outcomes = len(y) / max(1.0, label_bars)
-
-    def cost(log_temperature: float) -> float:
-        pull = 0.5 * (log_temperature / LOG_TEMPERATURE_DEVIATION) ** 2
-        loss = functional.cross_entropy(log_proba / math.exp(log_temperature), y)
-        return outcomes * float(loss) + pull
-
-    low, high = (math.log(t) for t in TEMPERATURES)
-    return math.exp(minimize_scalar(cost, bounds=(low, high), method="bounded").x)
-
-
-def _labelled(held: HeldOut, split: Split, half: Range) -> Tensor:
-    """Positions of the rows in a half that have a label."""
-    bars = held.bars
-    found = torch.nonzero((bars >= half[0]) & (bars < half[1]) & (held.y >= 0)).flatten()
-    if not len(found):
-        start, stop = split.calibration
-        raise InputError(
-            f"split {split.number}: no labelled bar is left in the half [{half[0]}, {half[1]}) of "
-            f"the calibration range [{start}, {stop}), which temperature and conformal scores "
-            "share, purged between them; raise splits.calibration or splits.train, or lower "
-            "labels.horizon"
-        )
-    return found
+    weight = 1.0 / max(1.0, out_of_fold.label_bars)
+    intercept, slope = fit_move(out_of_fold.log_proba, out_of_fold.y, weight)
+    belief = update_direction(
+        Normal(mean=DIRECTION_MEAN, deviation=DIRECTION_DEVIATION),
+        out_of_fold.log_proba,
+        out_of_fold.y,
+        weight,
+    )
+    belief = Normal(mean=belief.mean, deviation=max(belief.deviation, LEAST_DEVIATION))
+    if earlier:
+        belief = update_direction(belief, *known_before(earlier, split.test[0]), weight)
+    return replace(
+        fit,
+        move_intercept=intercept,
+        move_slope=slope,
+        direction_slope=max(0.0, belief.mean),
+        direction_error=belief.deviation,
+    )
 
 
-def _label_bars(labels: Labels, bars: Range) -> float:
-    """How many bars a label lasts on average, from its own to the one that decides it."""
-    lasting_TN = (labels.end - np.arange(len(labels.end))[:, None])[slice(*bars)]
-    return float(lasting_TN[labels.values[slice(*bars)] >= 0].mean())
+def fit_move(log_proba_RK: np.ndarray, y_R: np.ndarray, weight: float) -> tuple[float, float]:
+    """Constant and slope of log(P(move) / P(STAY)): the posterior's mode, the slope at least 0.
+
+    Each row is worth `weight` outcomes, so that a short training range cannot do much harm.
+    """
+    known = y_R != NO_LABEL
+    x_R, moved_R = _move_logit(log_proba_RK[known]), y_R[known] != STAY
+    for columns in (np.stack([np.ones_like(x_R), x_R]), np.stack([np.ones_like(x_R)])):
+        prior = np.array([0.0, 1.0])[: len(columns)]
+        mode, _ = _mode(columns, moved_R, weight, prior, MOVE_DEVIATION)
+        if len(columns) == 1 or mode[1] >= 0:
+            break
+    return float(mode[0]), float(mode[1]) if len(mode) > 1 else 0.0
+
+
+def update_direction(
+    belief: Normal, log_proba_RK: np.ndarray, y_R: np.ndarray, weight: float
+) -> Normal:
+    """What is believed of the slope of log(P(UP) / P(DOWN)) after rows that moved.
+
+    Mode and deviation of the posterior (Laplace's approximation), each row worth `weight` outcomes.
+    """
+    moved = (y_R != NO_LABEL) & (y_R != STAY)
+    x_1R = _direction_logit(log_proba_RK[moved])[None]
+    prior = np.array([belief.mean])
+    mode, precision = _mode(x_1R, y_R[moved] == UP, weight, prior, belief.deviation)
+    return Normal(mean=float(mode[0]), deviation=1.0 / math.sqrt(float(precision[0, 0])))
+
+
+def apply(fit: SplitFit, log_proba: np.ndarray) -> np.ndarray:
+    """Calibrated probabilities, float32, of log-probabilities (..., K); NaN stays NaN."""
+    direction = fit.direction_slope * _direction_logit(log_proba)
+    move = fit.move_intercept + fit.move_slope * _move_logit(log_proba)
+    moves, ups = expit(move), expit(direction)
+    proba = np.stack([moves * (1.0 - ups), 1.0 - moves, moves * ups], axis=-1)
+    return np.asarray(proba, dtype=np.float32)
+
+
+def confidence_quantiles(proba_RK: np.ndarray) -> np.ndarray:
+    """Quantiles of max(P(UP), P(DOWN)), float32 (1001,)."""
+    confidence = proba_RK[:, [DOWN, UP]].max(axis=1)
+    return np.asarray(np.quantile(confidence, QUANTILE_LEVELS), dtype=np.float32)
+
+
+def conformal_scores(proba_RK: np.ndarray, y_R: np.ndarray) -> np.ndarray:
+    """Quantiles of 1 - P(true class) at the labelled rows, each one of them, float32 (1001,)."""
+    known = y_R != NO_LABEL
+    scores = 1.0 - proba_RK[known, y_R[known]]
+    return np.asarray(np.quantile(scores, QUANTILE_LEVELS, method="nearest"), dtype=np.float32)
+
+
+def _move_logit(log_proba: np.ndarray) -> np.ndarray:
+    """log(P(UP or DOWN) / P(STAY)), float64."""
+    wide = log_proba.astype(np.float64)
+    logit: np.ndarray = np.logaddexp(wide[..., DOWN], wide[..., UP]) - wide[..., STAY]
+    return logit
+
+
+def _direction_logit(log_proba: np.ndarray) -> np.ndarray:
+    """log(P(UP) / P(DOWN)), float64."""
+    wide = log_proba.astype(np.float64)
+    logit: np.ndarray = wide[..., UP] - wide[..., DOWN]
+    return logit
+
+
+def _mode(
+    x_CR: np.ndarray, yes_R: np.ndarray, weight: float, prior_C: np.ndarray, deviation: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mode of a logistic regression's posterior and its precision matrix there, by Newton.
+
+    Sums are numpy's own, not those of a matrix library, whose threads change their order.
+    """
+    coef, precision = prior_C.copy(), np.eye(len(prior_C)) / deviation**2
+    for _ in range(MOST_ITERATIONS):
+        proba_R = expit((x_CR * coef[:, None]).sum(axis=0))
+        slope_C = weight * (x_CR * (proba_R - yes_R)).sum(axis=1) + (coef - prior_C) / deviation**2
+        curved_R = weight * proba_R * (1.0 - proba_R)
+        curvature = (x_CR[:, None] * x_CR[None] * curved_R).sum(axis=2)
+        precision = curvature + np.eye(len(coef)) / deviation**2
+        step = np.linalg.solve(precision, slope_C)
+        coef = coef - step
+        if np.abs(step).max() < 1e-10:
+            break
+    return coef, precision

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from convnext_vbt.learning.labels import NO_LABEL
 from convnext_vbt.learning.segments import Series
-from convnext_vbt.predictions import CLASSES, Range
+from convnext_vbt.predictions import CLASSES, UP, Range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,6 +61,19 @@ class HeldOut:
         """The standardised features of each row's own bar, float32 (R, F)."""
         pairs = zip(self.series, self.rows, strict=True)
         return torch.cat([one.values[:, slice(*span)] for one, span in pairs], dim=1).T
+
+    @property
+    def mirrored(self) -> HeldOut | None:
+        """The same rows of the mirrored bars, UP and DOWN exchanged; None where there are none."""
+        series = [
+            Series(bars=one.bars, values=one.mirrored)
+            for one in self.series
+            if one.mirrored is not None
+        ]
+        if len(series) < len(self.series):
+            return None
+        y = torch.where(self.y == NO_LABEL, self.y, UP - self.y)
+        return HeldOut(series=series, rows=self.rows, y=y)
 
     def loss(self, log_proba: Tensor) -> float:
         """Log-loss at the labelled rows, in nats per bar."""

@@ -10,8 +10,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from convnext_vbt.learning.calibration import (
+    OutOfFold,
+    Said,
+    apply,
+    calibrated_fit,
+    confidence_quantiles,
+    conformal_scores,
+    said_in_test,
+)
 from convnext_vbt.learning.features import Features
-from convnext_vbt.learning.fitting import FittedSplit, predict_range
+from convnext_vbt.learning.fitting import FittedSplit, log_proba_range
+from convnext_vbt.learning.labels import Labels
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions, Split, SplitFit, Target
 
@@ -23,11 +33,10 @@ class Outcome:
     split: Split
     fits: tuple[SplitFit, ...]
     """M + 1 of them, as of all that follows: the ensemble's first, then each member's."""
-    quantiles: list[np.ndarray]
-    nonconformity: list[np.ndarray]
+    out_of_fold: list[OutOfFold]
     receptive_field: int
-    proba: np.ndarray
-    """float32 (M + 1, bars of the test range, N, K)."""
+    log_proba: np.ndarray
+    """float32 (M + 1, bars of the test range, N, K), uncalibrated."""
     cached: bool
     notes: tuple[tuple[int, str], ...]
     """What the log should say, each with its level; workers have no log of their own."""
@@ -37,58 +46,85 @@ class Outcome:
 def outcome_of(
     split: Split,
     fitted: FittedSplit,
-    proba: np.ndarray,
+    log_proba: np.ndarray,
     *,
     cached: bool = False,
     notes: Sequence[tuple[int, str]] = (),
 ) -> Outcome:
-    """The outcome of a split that predicts `proba`, as `predict_test` gives it."""
+    """The outcome of a split that predicts `log_proba`, as `predict_test` gives it."""
     fits = (fitted, *fitted.members)
     return Outcome(
         split=split,
         fits=tuple(one.fit for one in fits),
-        quantiles=[one.quantiles for one in fits],
-        nonconformity=[one.nonconformity for one in fits],
+        out_of_fold=[one.out_of_fold for one in fits],
         receptive_field=fitted.receptive_field,
-        proba=proba,
+        log_proba=log_proba,
         cached=cached,
         notes=tuple(notes),
     )
 
 
 def predict_test(fitted: FittedSplit, features: Features, split: Split) -> np.ndarray:
-    """Probabilities of the test range, float32 (M + 1, bars, N, K)."""
+    """Uncalibrated log-probabilities of the test range, float32 (M + 1, bars, N, K)."""
     fits = (fitted, *fitted.members)
-    return np.stack([predict_range(one, features, *split.test) for one in fits])
+    return np.stack([log_proba_range(one, features, *split.test) for one in fits])
 
 
-def assemble(bars: Bars, outcomes: Sequence[Outcome], target: Target) -> Predictions:
-    """The predictions of all test ranges, those of an ensemble's members among them."""
+def assemble(
+    bars: Bars, labels: Labels, outcomes: Sequence[Outcome], target: Target, *, calibrated: bool
+) -> Predictions:
+    """The predictions of all test ranges, those of an ensemble's members among them.
+
+    `outcomes` come in order of time: what a split's direction is worth is learned from those
+    before it, whoever computed them and when. Without `calibrated` probabilities are what they are.
+    """
     whole, *members = (
-        _predictions(bars, outcomes, target, m) for m in range(len(outcomes[0].fits))
+        _predictions(bars, outcomes, target, _calibrate(labels, outcomes, m, calibrated), m)
+        for m in range(len(outcomes[0].fits))
     )
     return replace(whole, members=tuple(members))
 
 
-def _predictions(bars: Bars, outcomes: Sequence[Outcome], target: Target, m: int) -> Predictions:
-    """The ensemble's (m = 0), or a member's."""
+def _calibrate(
+    labels: Labels, outcomes: Sequence[Outcome], m: int, calibrated: bool
+) -> list[SplitFit]:
+    """The fit of each split with its slopes: the ensemble's (m = 0), or a member's."""
+    if not calibrated:
+        return [outcome.fits[m] for outcome in outcomes]
+    fits: list[SplitFit] = []
+    earlier: list[Said] = []
+    for outcome in outcomes:
+        split = outcome.split
+        fits.append(calibrated_fit(outcome.fits[m], outcome.out_of_fold[m], earlier, split))
+        earlier.append(said_in_test(outcome.log_proba[m], labels, split))
+    return fits
+
+
+def _predictions(
+    bars: Bars, outcomes: Sequence[Outcome], target: Target, fits: Sequence[SplitFit], m: int
+) -> Predictions:
     shape = (len(bars), len(bars.symbols))
     proba_TNK = np.full((*shape, 3), np.nan, dtype=np.float32)
     split_TN = np.full(shape, -1, dtype=np.int16)
-    for outcome in outcomes:
+    quantiles, nonconformity = [], []
+    for outcome, fit in zip(outcomes, fits, strict=True):
         rows = slice(*outcome.split.test)
-        proba_TNK[rows] = outcome.proba[m]
-        made = np.isfinite(outcome.proba[m]).all(axis=2)
+        proba_TNK[rows] = apply(fit, outcome.log_proba[m])
+        made = np.isfinite(outcome.log_proba[m]).all(axis=2)
         split_TN[rows][made] = outcome.split.number
+        trained = outcome.out_of_fold[m]
+        proba_RK = apply(fit, trained.log_proba)
+        quantiles.append(confidence_quantiles(proba_RK))
+        nonconformity.append(conformal_scores(proba_RK, trained.y))
     return Predictions(
         index=bars.index,
         symbols=bars.symbols,
         proba=proba_TNK,
         split=split_TN,
         splits=tuple(outcome.split for outcome in outcomes),
-        fits=tuple(outcome.fits[m] for outcome in outcomes),
-        quantiles=np.stack([outcome.quantiles[m] for outcome in outcomes]),
-        nonconformity=np.stack([outcome.nonconformity[m] for outcome in outcomes]),
+        fits=tuple(fits),
+        quantiles=np.stack(quantiles),
+        nonconformity=np.stack(nonconformity),
         target=target,
         receptive_field=outcomes[0].receptive_field,
     )

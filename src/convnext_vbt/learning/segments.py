@@ -31,6 +31,8 @@ class Series:
     """int64 (R,): the bar each row is."""
     values: Tensor
     """float32 (F, R): standardised features."""
+    mirrored: Tensor | None = None
+    """Those of the mirrored bars, by the same scale; None where there are none."""
 
     def rows(self, bars: Range) -> Range:
         """The half-open range of rows that a half-open range of bars holds."""
@@ -60,15 +62,17 @@ def present_rows(features: Features, symbol: int, stop: int) -> np.ndarray:
 def scale(features: Features, train: Range) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each feature over the training range, float32 (N, F).
 
-    NaN for a symbol with fewer than 50 bars there; a constant feature has deviation 1.
+    Where there is a mirrored view, of both views together, so that what changes its sign in the
+    mirror has mean 0. NaN for a symbol with fewer than 50 bars; a constant feature has deviation 1.
     """
     num_symbols, num_features = features.values.shape[1:]
     mean = np.full((num_symbols, num_features), np.nan, dtype=np.float32)
     std = mean.copy()
     for n in range(num_symbols):
         rows = present_rows(features, n, train[1])
-        values = features.values[rows[rows >= train[0]], n].astype(np.float64)
-        if len(values) >= MIN_ROWS:
+        rows = rows[rows >= train[0]]
+        if len(rows) >= MIN_ROWS:
+            values = np.concatenate([view[rows, n] for view in _views(features)]).astype(np.float64)
             mean[n] = values.mean(axis=0)
             spread = values.std(axis=0)
             std[n] = np.where(spread > 1e-12, spread, 1.0)
@@ -81,12 +85,26 @@ def pack(features: Features, mean: np.ndarray, std: np.ndarray, stop: int) -> li
     for n in range(features.values.shape[1]):
         known = np.isfinite(mean[n]).all()
         bars = present_rows(features, n, stop) if known else np.empty(0, np.int64)
-        x_FR = np.take(features.values[:stop, n].T, bars, axis=1)
-        x_FR -= mean[n][:, None]
-        x_FR /= std[n][:, None]
-        np.clip(x_FR, -CLIP, CLIP, out=x_FR)
-        out.append(Series(bars=bars, values=torch.from_numpy(x_FR)))
+        views = [_scaled(view, n, bars, mean[n], std[n]) for view in _views(features)]
+        out.append(Series(bars=bars, values=views[0], mirrored=(*views, None)[1]))
     return out
+
+
+def _views(features: Features) -> list[np.ndarray]:
+    """The values, and those of the mirrored bars where there are such."""
+    mirrored = features.mirrored
+    return [features.values] if mirrored is None else [features.values, mirrored]
+
+
+def _scaled(
+    values: np.ndarray, n: int, bars: np.ndarray, mean: np.ndarray, std: np.ndarray
+) -> Tensor:
+    """Symbol n's features at some bars, standardised and clipped, float32 (F, R)."""
+    x_FR = np.take(values[:, n].T, bars, axis=1)
+    x_FR -= mean[:, None]
+    x_FR /= std[:, None]
+    np.clip(x_FR, -CLIP, CLIP, out=x_FR)
+    return torch.from_numpy(x_FR)
 
 
 def series_logits(net: ConvNeXt1d, series: Series, rows: Range, device: str) -> Tensor:

@@ -11,13 +11,20 @@ from convnext_vbt.learning.network import SIZES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """What is trained: `[model]` of a strategy file. All but `kind` describes the network."""
+    """What is trained: `[model]` of a strategy file.
+
+    All but `kind`, `base` and `prior` describes a network of its own; how large a prior is its file
+    says.
+    """
 
     kind: str = "convnext"
     """The network, or another of `learning.models.KINDS`."""
     base: Literal["logistic", "none"] = "logistic"
-    """What the network's logits are added to: those of logistic regression on the last bar's
-    features, so that it has only to learn what they leave, or nothing."""
+    """What the last regression reads beside what the network says: the last bar's features, or
+    nothing."""
+    prior: str = "simulated"
+    """A network trained beforehand: "simulated", which comes with the package and has seen nothing
+    but simulated markets, the path of another one's file, or "none"."""
     size: str | None = None
     """A named size (atto, femto, pico, nano, tiny, small) instead of depths and dims."""
     depths: tuple[int, ...] = (1, 1, 3, 1)
@@ -58,8 +65,9 @@ class ModelConfig:
 class TrainingConfig:
     """How a split is trained: `[training]` of a strategy file."""
 
-    steps: int = 40
-    """Optimiser steps at most; few, because a training year is soon overfitted."""
+    steps: int = 0
+    """Optimiser steps at most; 0 takes the prior as it is. How many are kept is chosen out of
+    fold; 40 are plenty, because a training year is soon overfitted."""
     lr: float = 1e-3
     """Peak learning rate of AdamW."""
     warmup_steps: int = 10
@@ -79,15 +87,16 @@ class TrainingConfig:
     ema: float = 0.9
     """Decay a step of the moving average of the weights that predicts; 0 takes the last weights."""
     eval_every: int = 5
-    """Steps between two looks at the validation range; the best weights are kept."""
+    """Steps between two looks at the loss out of fold; the best number of steps is kept."""
     patience: int = 5
     """Looks without improvement after which training stops."""
     ensemble: int = 1
-    """Networks from different seeds whose probabilities are averaged; with two or more, what each
+    """Networks trained from different seeds whose logits are averaged; with two or more, what each
     says alone is kept too (`Predictions.members`)."""
 
     def __post_init__(self) -> None:
-        for key in ("steps", "segments", "segment_bars", "eval_every", "patience", "ensemble"):
+        _check("training.steps", self.steps, self.steps >= 0, "at least 0")
+        for key in ("segments", "segment_bars", "eval_every", "patience", "ensemble"):
             _check(f"training.{key}", getattr(self, key), getattr(self, key) >= 1, "at least 1")
         _check("training.lr", self.lr, self.lr > 0, "positive")
         for key in ("warmup_steps", "weight_decay"):

@@ -22,6 +22,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from convnext_vbt.errors import InputError
+from convnext_vbt.learning.calibration import OutOfFold
 from convnext_vbt.learning.fitting import FittedSplit
 from convnext_vbt.learning.models import KINDS, kind_of
 from convnext_vbt.learning.models.protocol import Predictor
@@ -36,12 +37,11 @@ from convnext_vbt.storage import (
     write_with,
 )
 
-FORMAT = 3
-_ARRAYS = ("mean", "std", "quantiles", "nonconformity")
+FORMAT = 4
 _WEIGHTS = "model."
 _DAMAGE = (OSError, ValueError, SafetensorError)
 """What reading a damaged file can raise; what its contents raise afterwards is a bug of ours."""
-_PROBABILITIES = ("prob_down", "prob_stay", "prob_up")
+_LOG_PROBABILITIES = ("log_prob_down", "log_prob_stay", "log_prob_up")
 
 
 def _paths(folder: Path, number: int) -> tuple[Path, Path, Path]:
@@ -60,27 +60,36 @@ def save_split(
     folder: Path,
     task: SplitTask,
     fitted: FittedSplit,
-    proba: np.ndarray,
+    log_proba: np.ndarray,
     keys: SplitKeys,
 ) -> None:
-    """Write weights, predictions (M + 1, bars, N, K) and, last, the record with their hashes."""
+    """Write weights, predictions (M + 1, bars, N, K) and, last, the record with their hashes.
+
+    Predictions are uncalibrated: what calibrates them depends on the splits before.
+    """
     weights, table, record = _paths(folder, task.split.number)
     learned = {} if fitted.predictor is None else fitted.predictor.tensors()
     tensors = {_WEIGHTS + name: value for name, value in learned.items()}
     fits = (fitted, *fitted.members)
     tensors |= {
-        f"{name}.{m}": torch.from_numpy(np.array(getattr(one, name)))
+        f"{name}.{m}": torch.from_numpy(np.array(values))
         for m, one in enumerate(fits)
-        for name in _ARRAYS
+        for name, values in {
+            "mean": one.mean,
+            "std": one.std,
+            "out_of_fold": one.out_of_fold.log_proba,
+            "outcomes": one.out_of_fold.y,
+        }.items()
     }
     write_bytes(weights, save_tensors(tensors))
-    frame = _table(task, proba)
+    frame = _table(task, log_proba)
     write_with(table, lambda temporary: pq.write_table(frame, temporary))
     facts = {
         "format": FORMAT,
         "split": asdict(task.split),
         "fits": [asdict(one.fit) for one in fits],
         "receptive_field": fitted.receptive_field,
+        "label_bars": fitted.out_of_fold.label_bars,
         "features": list(task.features.names),
         "warmup": task.features.warmup,
         "inputs": keys.inputs,
@@ -99,7 +108,7 @@ def load_split(
     `notes` gets a logging level and a line for what is there and was not used.
     """
     weights, table, path = _paths(folder, task.split.number)
-    proba = None
+    log_proba = None
     try:
         record = _record(path)
         if record["format"] != FORMAT or record["fit_key"] != keys.fit:
@@ -109,17 +118,17 @@ def load_split(
             _check_hash(file, record)
         tensors = load_tensors(weights.read_bytes())
         if record["predict_key"] == keys.predict:
-            proba = _probabilities(table, len(record["fits"]), len(task.symbols))
+            log_proba = _log_probabilities(table, len(record["fits"]), len(task.symbols))
     except _DAMAGE as error:
         if path.exists():
             what = f"{path} is damaged ({error}); split {task.split.number} is computed again"
             notes.append((logging.WARNING, what))
         return None, None
     fitted = _fitted(task.model, len(task.features.names), task.device, record, tensors)
-    if proba is None:
+    if log_proba is None:
         notes.append((logging.INFO, f"{path} was predicted from other bars; predicted again"))
         return (None if fitted.predictor is None else fitted), None
-    return fitted, proba
+    return fitted, log_proba
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -128,7 +137,7 @@ class FoundSplit:
 
     keys: SplitKeys
     fitted: FittedSplit | None = None
-    proba: np.ndarray | None = None
+    log_proba: np.ndarray | None = None
     folder: Path | None = None
     """The one that was looked into last."""
     notes: tuple[tuple[int, str], ...] = ()
@@ -142,10 +151,10 @@ def find_split(task: SplitTask) -> FoundSplit:
     for folder in (task.directory, *task.siblings):
         if folder is not None and found.fitted is None:
             heard: list[tuple[int, str]] = []
-            fitted, proba = load_split(folder, task, found.keys, heard)
+            fitted, log_proba = load_split(folder, task, found.keys, heard)
             # that a neighbour's split is another one is no news
             notes += [note for note in heard if folder == task.directory or note[0] > logging.INFO]
-            found = replace(found, fitted=fitted, proba=proba, folder=folder)
+            found = replace(found, fitted=fitted, log_proba=log_proba, folder=folder)
     return replace(found, notes=tuple(notes))
 
 
@@ -233,21 +242,23 @@ def _fitted(
     whole, *members = (
         FittedSplit(
             predictor=predictor,
-            temperature=fit.temperature,
             fit=fit,
             receptive_field=record["receptive_field"],
             mean=tensors[f"mean.{m}"].numpy(),
             std=tensors[f"std.{m}"].numpy(),
-            quantiles=tensors[f"quantiles.{m}"].numpy(),
-            nonconformity=tensors[f"nonconformity.{m}"].numpy(),
+            out_of_fold=OutOfFold(
+                log_proba=tensors[f"out_of_fold.{m}"].numpy(),
+                y=tensors[f"outcomes.{m}"].numpy(),
+                label_bars=record["label_bars"],
+            ),
         )
         for m, (fit, predictor) in enumerate(zip(fits, predictors, strict=True))
     )
     return replace(whole, members=tuple(members))
 
 
-def _table(task: SplitTask, proba: np.ndarray) -> pa.Table:
-    """Probabilities (M + 1, bars, N, K) of the test range as a table, a row a bar and symbol."""
+def _table(task: SplitTask, log_proba: np.ndarray) -> pa.Table:
+    """Log-probabilities (M + 1, bars, N, K) of a test range as a table, a row a bar and symbol."""
     start, stop = task.split.test
     rows, columns = np.indices((stop - start, len(task.symbols))).reshape(2, -1)
     return pa.table(
@@ -255,15 +266,15 @@ def _table(task: SplitTask, proba: np.ndarray) -> pa.Table:
             "timestamp": pa.array(task.index[start:stop][rows]),
             "symbol": pa.array(np.array(task.symbols, dtype=object)[columns]).dictionary_encode(),
             **{
-                name: pa.array(proba_TNK[:, :, k].ravel())
-                for m, proba_TNK in enumerate(proba)
+                name: pa.array(of_member_TNK[:, :, k].ravel())
+                for m, of_member_TNK in enumerate(log_proba)
                 for k, name in enumerate(_columns(m))
             },
         }
     )
 
 
-def _probabilities(table: Path, num_fits: int, num_symbols: int) -> np.ndarray:
+def _log_probabilities(table: Path, num_fits: int, num_symbols: int) -> np.ndarray:
     """The same, read back."""
     frame = pq.read_table(table)
     shape = (-1, num_symbols)
@@ -276,5 +287,5 @@ def _probabilities(table: Path, num_fits: int, num_symbols: int) -> np.ndarray:
 
 
 def _columns(m: int) -> list[str]:
-    """Names of the probabilities: the ensemble's, or with "_1" and so on a member's."""
-    return [f"{name}_{m}" if m else name for name in _PROBABILITIES]
+    """Names of the log-probabilities: the ensemble's, or with "_1" and so on a member's."""
+    return [f"{name}_{m}" if m else name for name in _LOG_PROBABILITIES]

@@ -1,4 +1,4 @@
-"""Walk-forward splits: train | valid | calibration | test, purged through the labels' ends.
+"""Walk-forward splits: train | test, purged through the labels' ends.
 
 Ranges are half-open ranges of bars [start, stop). Dimensions: T bars, N symbols.
 """
@@ -22,39 +22,34 @@ class WalkForward:
     """How the bars are cut: a training window, then the test range right after it, again and again.
 
     Test ranges tile from the first window's end to the last bar without holes; the last one may
-    be shorter. `valid` and `calibration` are cut from the end of `train`, in this order. Every
-    range but the test one stops before its first row whose label ends in the next range (the
+    be shorter. The train range stops before its first row whose label ends in the test range (the
     whole tail goes: dropping only the late-resolving rows would bias the classes), and `embargo`
-    bars earlier still.
+    bars earlier still. Nothing of it is held back: what must be chosen is chosen out of fold, over
+    `folds` contiguous folds of it, and then everything is learned.
 
     Raises `ValueError` naming the setting, its value and the remedy.
     """
 
     train: int | str = "365D"
-    """Length of the training window, valid and calibration included: bars or a duration."""
+    """Length of the training window: bars or a duration."""
     test: int | str = "90D"
     """Length of a test range, and the step from split to split: bars or a duration."""
-    valid: float = 0.15
-    """Fraction of the training window that early stopping watches."""
-    calibration: float = 0.10
-    """Fraction of the training window that temperature and quantiles are fitted on."""
+    folds: int = 5
+    """Contiguous parts of the training window, each predicted by what the others teach."""
     embargo: int = 0
     """Further bars dropped at every boundary, on top of the purge."""
     expanding: bool = False
     """Whether every window starts at the first bar, instead of moving along."""
+    valid: float | None = None
+    """Cuts nothing any longer; read so that strategy files of versions before 0.3 are."""
+    calibration: float | None = None
+    """Likewise."""
 
     def __post_init__(self) -> None:
         for name in ("train", "test"):
             _check_length(getattr(self, name), f"splits.{name}")
-        for name in ("valid", "calibration"):
-            value = getattr(self, name)
-            if not 0 < value < 1:
-                raise InputError(f"splits.{name} must be a fraction between 0 and 1, got {value}")
-        if self.valid + self.calibration >= 1:
-            raise InputError(
-                f"splits.valid + splits.calibration must leave room for training, got "
-                f"{self.valid} + {self.calibration}; make them sum to well below 1"
-            )
+        if self.folds < 2:
+            raise InputError(f"splits.folds must be at least 2, got {self.folds}")
         if self.embargo < 0:
             raise InputError(f"splits.embargo must be 0 or more bars, got {self.embargo}")
 
@@ -94,33 +89,26 @@ class WalkForward:
         labelled_T: np.ndarray,
     ) -> Split:
         start = 0 if self.expanding else test_start - train
-        window = test_start - start
-        calibration = test_start - round(window * self.calibration)
-        valid = calibration - round(window * self.valid)
-        bounds = {
-            "train": (start, valid),
-            "valid": (valid, calibration),
-            "calibration": (calibration, test_start),
-        }
-        ranges = {}
-        for name, (first, stop) in bounds.items():
-            ranges[name] = self._purged(first, stop, reach_T)
-            if not labelled_T[slice(*ranges[name])].sum():
-                raise InputError(self._eaten(number, name, first, stop))
-        return Split(number=number, test=(test_start, test_stop), **ranges)
+        train_range = self._purged(start, test_start, reach_T)
+        if not labelled_T[slice(*train_range)].sum():
+            raise InputError(
+                f"split {number}: no labelled row is left in the train range of "
+                f"{test_start - start} bars [{start}, {test_start}) after the purge by label end "
+                f"and an embargo of {self.embargo} bars; raise splits.train, or lower "
+                "labels.horizon or splits.embargo"
+            )
+        return Split(
+            number=number,
+            train=train_range,
+            test=(test_start, test_stop),
+            folds=self.folds,
+            embargo=self.embargo,
+        )
 
     def _purged(self, start: int, stop: int, reach_T: np.ndarray) -> Range:
         late = np.flatnonzero(reach_T[start:stop] >= stop)
         last = start + int(late[0]) if len(late) else stop
         return start, max(start, last - self.embargo)
-
-    def _eaten(self, number: int, name: str, start: int, stop: int) -> str:
-        remedy = "splits.train" if name == "train" else f"splits.train or splits.{name}"
-        return (
-            f"split {number}: no labelled row is left in the {name} range of {stop - start} bars "
-            f"[{start}, {stop}) after the purge by label end and an embargo of {self.embargo} "
-            f"bars; raise {remedy}, or lower labels.horizon or splits.embargo"
-        )
 
 
 class Splits(Sequence[Split]):
@@ -152,21 +140,19 @@ class Splits(Sequence[Split]):
     def as_sklearn(self, labels: Labels) -> list[tuple[np.ndarray, np.ndarray]]:
         """(train rows, test rows) of each split: what scikit-learn takes as `cv`.
 
-        Rows count the flattened (T * N,) C-ordered values; only labelled ones are given, and the
-        train rows are those of train, valid and calibration. A split whose test range has no
-        labelled row (a short last one) is left out.
+        Rows count the flattened (T * N,) C-ordered values; only labelled ones are given. A split
+        whose test range has no labelled row (a short last one) is left out.
         """
         num_symbols = labels.values.shape[1]
         labelled = labels.values.ravel() != NO_LABEL
 
-        def rows(*ranges: Range) -> np.ndarray:
-            parts = [np.arange(start * num_symbols, stop * num_symbols) for start, stop in ranges]
-            flat = np.concatenate(parts)
+        def rows(bars: Range) -> np.ndarray:
+            flat = np.arange(bars[0] * num_symbols, bars[1] * num_symbols)
             chosen: np.ndarray = flat[labelled[flat]]
             return chosen
 
-        folds = [(rows(s.train, s.valid, s.calibration), rows(s.test)) for s in self]
-        return [(train, test) for train, test in folds if len(test)]
+        pairs = [(rows(s.train), rows(s.test)) for s in self]
+        return [(train, test) for train, test in pairs if len(test)]
 
 
 def _check_length(value: int | str, key: str) -> None:

@@ -22,6 +22,7 @@ import convnext_vbt
 from convnext_vbt.learning.devices import arithmetic
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.labels import Labels
+from convnext_vbt.learning.models import kind_of
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from convnext_vbt.predictions import Split
 from convnext_vbt.storage import sha256_json
@@ -60,8 +61,11 @@ class SplitKeys:
 
 def keys_of(task: SplitTask) -> SplitKeys:
     """The keys of a split's weights and predictions."""
-    stop = task.split.calibration[1]
-    content = hashlib.sha256(task.features.values[:stop].tobytes())
+    stop = task.split.train[1]
+    views = [task.features.values, task.features.mirrored]
+    content = hashlib.sha256()
+    for view in views:
+        content.update(b"" if view is None else view[:stop].tobytes())
     content.update(task.labels.values[:stop].tobytes())
     inputs = {
         "bars": content.hexdigest(),
@@ -69,6 +73,7 @@ def keys_of(task: SplitTask) -> SplitKeys:
         "symbols": task.symbols,
         "split": {k: v for k, v in asdict(task.split).items() if k != "test"},
         "model": asdict(task.model),
+        "prior": kind_of(task.model.kind).reads(task.model),
         "training": asdict(task.training),
         "seed": task.seed,
         "device": arithmetic(task.device),
@@ -80,7 +85,8 @@ def keys_of(task: SplitTask) -> SplitKeys:
     digest = hashlib.sha256(fit.encode())
     digest.update(np.array([start, stop]).tobytes())
     digest.update(task.index.asi8[start:stop].tobytes())
-    digest.update(task.features.values[:stop].tobytes())
+    for view in views:
+        digest.update(b"" if view is None else view[:stop].tobytes())
     plain = json.loads(json.dumps(inputs))  # as it comes back from a file
     return SplitKeys(inputs=plain, fit=fit, predict=digest.hexdigest())
 

@@ -6,7 +6,7 @@ Dimensions: F features, K = 3 classes, B batch, L labelled bars.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -25,44 +25,31 @@ def train(
     average: ConvNeXt1d,
     segments: Segments,
     *,
-    valid_loss: Callable[[], float],
-    offset: Callable[[Tensor], Tensor] | None,
+    start: Mapping[str, Tensor] | None,
+    outputs: slice,
     prior: np.ndarray,
     config: TrainingConfig,
     seeds: np.random.SeedSequence,
     device: str,
-    progress: Callable[[int, float], None],
-) -> int:
-    """Train `net` and leave in it the best of `average`; return the step that one is from.
+) -> Iterator[int]:
+    """Train `net` from the weights `start`, or from random ones; yield the step at each look.
 
-    `average` becomes the moving average of its weights, on the device, which `valid_loss` judges.
-    `offset` gives logits (..., K) of features (..., F) that the network's are added to: it starts
-    as they alone. `prior` holds the class frequencies of the training range; `progress` hears of
-    (step, validation loss).
+    At a look, the first before any step, `average` is the moving average of the weights, on the
+    device and ready to predict. `outputs` are the K of the network's logits that the labels speak
+    of. `prior` holds the class frequencies of the training range.
     """
     data_seed, net_seed = seeds.spawn(2)
     trainer = _Trainer(
-        net, average, offset,
+        net, average, start, outputs,
         context=segments.context, weights=_class_weights(prior, config), config=config,
         seed=int(net_seed.generate_state(1)[0]), device=device,
     )  # fmt: skip
     batches = segments.batches(config.segments, np.random.default_rng(data_seed))
-    best, best_step, best_loss, looks_since = _copy(average), 0, valid_loss(), 0
-    progress(0, best_loss)
+    yield 0
     for step in range(1, config.steps + 1):
         trainer.step(step, *next(batches))
-        if step % config.eval_every and step < config.steps:
-            continue
-        loss = valid_loss()
-        progress(step, loss)
-        looks_since += 1
-        if loss < best_loss:
-            best, best_step, best_loss, looks_since = _copy(average), step, loss, 0
-        if looks_since >= config.patience:
-            break
-    net.load_state_dict(best)
-    net.eval()
-    return best_step
+        if step % config.eval_every == 0 or step == config.steps:
+            yield step
 
 
 class _Trainer:
@@ -72,7 +59,8 @@ class _Trainer:
         self,
         net: ConvNeXt1d,
         average: ConvNeXt1d,
-        offset: Callable[[Tensor], Tensor] | None,
+        start: Mapping[str, Tensor] | None,
+        outputs: slice,
         *,
         context: int,
         weights: Tensor,
@@ -80,12 +68,12 @@ class _Trainer:
         seed: int,
         device: str,
     ) -> None:
-        self.net, self.average, self.offset = net, average, offset
+        self.net, self.average, self.outputs = net, average, outputs
         self.context, self.config, self.device = context, config, device
         self.generator = torch.Generator().manual_seed(seed)
         net.reset(self.generator)
-        if offset:
-            torch.nn.init.zeros_(net.head.weight)  # it starts as the offset alone
+        if start is not None:
+            net.load_state_dict(start)
         average.load_state_dict(net.state_dict())
         net.to(device).train()
         average.to(device).eval()
@@ -100,13 +88,10 @@ class _Trainer:
         """One step down the gradient of a batch: bars (B, F, context + L), labels (B, L)."""
         shape = *x_BFL.shape[:2], 1
         kept_BF1 = torch.rand(shape, generator=self.generator) >= self.config.feature_dropout
-        bars_BLF = x_BFL[..., self.context :].transpose(1, 2)
-        offset = send(self.offset(bars_BLF), self.device) if self.offset else None
         self.optimizer.zero_grad()
         # not a name keeps a step's graph: the next one may be captured, with no other alive
         _loss(
-            self.forward(x_BFL * kept_BF1),
-            offset,
+            self.forward(x_BFL * kept_BF1)[..., self.outputs],
             send(y_BL, self.device),
             self.weights,
             self.config.label_smoothing,
@@ -117,11 +102,7 @@ class _Trainer:
         _average(self.average, self.net, decay)
 
 
-def _loss(
-    logits_BLK: Tensor, offset: Tensor | None, y_BL: Tensor, weights: Tensor, smoothing: float
-) -> Tensor:
-    if offset is not None:
-        logits_BLK = logits_BLK + offset
+def _loss(logits_BLK: Tensor, y_BL: Tensor, weights: Tensor, smoothing: float) -> Tensor:
     # Weighing the classes shifts the best logits by log(weights): the shift is put in here,
     # so that the network itself learns the unweighted probabilities.
     return functional.cross_entropy(
@@ -131,10 +112,6 @@ def _loss(
         ignore_index=-1,
         label_smoothing=smoothing,
     )
-
-
-def _copy(net: ConvNeXt1d) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in net.state_dict().items()}
 
 
 @torch.no_grad()

@@ -91,7 +91,9 @@ def walk_forward(
     """
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
-    device = resolve_device(device) if kind_of(model.kind).uses_card else "cpu"
+    kind = kind_of(model.kind)
+    kind.check(model, training, features.names)
+    device = resolve_device(device) if kind.uses_card else "cpu"
     tasks = {
         split.number: SplitTask(
             split=split,
@@ -124,7 +126,8 @@ def walk_forward(
             progress(SplitDone(fit=fit, done=done, total=len(tasks), cached=outcome.cached))
     if failures:
         _give_up(model.kind, failures, len(tasks))
-    return assemble(bars, [outcomes[number] for number in tasks], target)
+    found = [outcomes[number] for number in tasks]
+    return assemble(bars, labels, found, target, calibrated=kind.calibrated)
 
 
 def fit_alone(
@@ -147,18 +150,23 @@ def fit_alone(
 def forecast(
     bars: Bars,
     features: Features,
+    labels: Labels,
     splits: Sequence[Split],
     fits: Sequence[FittedSplit],
     *,
+    kind: str,
     target: Target,
 ) -> Predictions:
-    """The predictions of splits that were trained by `fit_alone`, bit for bit `walk_forward`'s."""
+    """The predictions of splits that were trained by `fit_alone`, bit for bit `walk_forward`'s.
+
+    `labels` are those of `bars`, `kind` that of the model.
+    """
     with one_thread():
         outcomes = [
             outcome_of(split, fitted, predict_test(fitted, features, split))
             for split, fitted in zip(splits, fits, strict=True)
         ]
-    return assemble(bars, outcomes, target)
+    return assemble(bars, labels, outcomes, target, calibrated=kind_of(kind).calibrated)
 
 
 def _log(kind: str, outcome: Outcome) -> None:
@@ -211,9 +219,9 @@ def _kept(task: SplitTask) -> Outcome | None:
     if not any(folder and has_split(folder, task.split.number) for folder in folders):
         return None
     start, found = time.perf_counter(), find_split(task)
-    if found.fitted is None or found.proba is None:
+    if found.fitted is None or found.log_proba is None:
         return None
-    return _done(task, found, found.fitted, found.proba, start)
+    return _done(task, found, found.fitted, found.log_proba, start)
 
 
 def _run(task: SplitTask) -> Outcome:
@@ -228,7 +236,7 @@ def _run(task: SplitTask) -> Outcome:
 
 def _run_on(task: SplitTask) -> Outcome:
     start, found = time.perf_counter(), find_split(task)
-    fitted, proba = found.fitted, found.proba
+    fitted, log_proba = found.fitted, found.log_proba
     if fitted is None:
         fitted = fit_split(
             task.features,
@@ -240,19 +248,19 @@ def _run_on(task: SplitTask) -> Outcome:
             device=task.device,
             progress=None if task.watch is None else step_writer(task.watch, task.split.number),
         )
-    if proba is None:
-        proba = predict_test(fitted, task.features, task.split)
-    return _done(task, found, fitted, proba, start)
+    if log_proba is None:
+        log_proba = predict_test(fitted, task.features, task.split)
+    return _done(task, found, fitted, log_proba, start)
 
 
 def _done(
-    task: SplitTask, found: FoundSplit, fitted: FittedSplit, proba: np.ndarray, start: float
+    task: SplitTask, found: FoundSplit, fitted: FittedSplit, log_proba: np.ndarray, start: float
 ) -> Outcome:
     """The outcome of a split, which is on disk from now on."""
-    as_it_lies = found.proba is not None and found.folder == task.directory
+    as_it_lies = found.log_proba is not None and found.folder == task.directory
     if task.directory is not None and not as_it_lies:
-        save_split(task.directory, task, fitted, proba, found.keys)
+        save_split(task.directory, task, fitted, log_proba, found.keys)
     outcome = outcome_of(
-        task.split, fitted, proba, cached=found.fitted is not None, notes=found.notes
+        task.split, fitted, log_proba, cached=found.fitted is not None, notes=found.notes
     )
     return replace(outcome, seconds=time.perf_counter() - start)

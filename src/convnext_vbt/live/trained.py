@@ -17,7 +17,7 @@ import torch
 
 from convnext_vbt.errors import DataError, InputError
 from convnext_vbt.learning.features import Features
-from convnext_vbt.learning.fitting import predict_last, predict_range
+from convnext_vbt.learning.fitting import FittedSplit, predict_last, predict_range
 from convnext_vbt.learning.splitcache import KeptSplit, read_split
 from convnext_vbt.live.clock import when
 from convnext_vbt.market.bars import Bars, step_text
@@ -53,6 +53,7 @@ class Trained:
         if split.number not in self._kept:
             try:
                 kept = read_split(self.directory / "splits", split.number, self.config.model)
+                kept = replace(kept, fitted=self._calibrated(kept.fitted, split))
             except InputError as error:
                 raise DataError(
                     f"split {split.number + 1} of {self.directory} cannot decide live: {error}; "
@@ -60,6 +61,11 @@ class Trained:
                 ) from error
             self._kept[split.number] = kept
         return self._kept[split.number]
+
+    def _calibrated(self, fitted: FittedSplit, split: Split) -> FittedSplit:
+        """With the slopes that the backtest learned for the split from those before it."""
+        place = self.predictions.splits.index(split)
+        return replace(fitted, fit=self.predictions.fits[place])
 
     def rule(self, split: Split) -> dict[str, Any]:
         """Levels of the rule that the headline trades in a split's test range."""

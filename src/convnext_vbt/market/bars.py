@@ -219,6 +219,22 @@ class Bars:
             None if self.funding is None else self.funding[start:stop],
         )
 
+    def mirrored(self) -> Bars:
+        """The same market quoted the other way round: 1 / price, UP and DOWN exchanged.
+
+        A high is one over a low. Volume and funding stay as they are.
+        """
+        prices = (1.0 / values for values in (self.open, self.low, self.high, self.close))
+        return _unchecked(
+            self.index,
+            self.symbols,
+            *prices,
+            self.volume,
+            self.step,
+            self.days_per_year,
+            self.funding,
+        )
+
     @property
     def bars_per_year(self) -> float:
         """Bars a year: 8,760 hourly ones around the clock, 252 daily ones on weekdays."""

@@ -31,7 +31,9 @@ T = TypeVar("T")
 Fields = dict[str, Any]
 """Every field of a `Predictions` by name, but for its members."""
 
-FORMAT = 2
+FORMAT = 3
+READABLE = (2, FORMAT)
+"""Fits of format 2 carry a temperature, which is passed over: its probabilities are final."""
 PROBABILITIES = ("prob_down", "prob_stay", "prob_up")
 HEADER, DIGEST = b"convnext_vbt", b"digest"
 REMEDY = "delete it and run the strategy again"
@@ -88,7 +90,7 @@ def read(path: Path) -> list[Fields]:
         raise InputError(
             f"{path} is not a readable predictions file ({_line(error)}); {REMEDY}"
         ) from error
-    if form != FORMAT:
+    if form not in READABLE:
         raise InputError(f"{path} has predictions format {form}, not {FORMAT}; {REMEDY}")
     try:
         tables = [table]
@@ -143,7 +145,7 @@ def _fields(tables: list[Any], header: dict[str, Any]) -> list[Fields]:
             "proba": proba,
             "split": split,
             "splits": tuple(_tuples(Split, entry) for entry in header["splits"]),
-            "fits": tuple(_tuples(SplitFit, entry) for entry in fitted["fits"]),
+            "fits": tuple(_fit(entry) for entry in fitted["fits"]),
             "quantiles": _levels(fitted["quantiles"]),
             "nonconformity": _levels(fitted["nonconformity"]),
             "target": None if target is None else Target(**target),
@@ -172,6 +174,10 @@ def _digest(header: str, fields: Sequence[Fields]) -> str:
         digest.update(one["proba"].tobytes())
     digest.update(fields[0]["split"].tobytes())
     return digest.hexdigest()
+
+
+def _fit(entry: dict[str, Any]) -> SplitFit:
+    return _tuples(SplitFit, {k: v for k, v in entry.items() if k != "temperature"})
 
 
 def _tuples(kind: type[T], entry: dict[str, Any]) -> T:

@@ -20,13 +20,20 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """One walk-forward split: half-open ranges of bars, purged at every boundary."""
+    """One walk-forward split: half-open ranges of bars, the first purged before the second."""
 
     number: int
     train: Range
-    valid: Range
-    calibration: Range
+    """All that is learned from: each choice out of fold, then the model on every label of it."""
     test: Range
+    folds: int = 5
+    """Into how many contiguous folds `train` is cut for predictions out of fold."""
+    embargo: int = 0
+    """Bars dropped on both sides of a fold on top of the purge, and before `test`."""
+    valid: Range | None = None
+    """That stopped the training, in runs of versions before 0.3; then `train` ends before it."""
+    calibration: Range | None = None
+    """That set temperature and quantiles of confidence, in runs of versions before 0.3."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +44,9 @@ class SplitFit:
     epochs: int
     """Optimiser steps or rounds taken up to the weights that were kept."""
     valid_loss: float
+    """Out of fold, before calibration."""
     prior_loss: float
-    """Log-loss of the training range's class frequencies on the validation range."""
-    temperature: float
+    """Log-loss out of fold of the class frequencies."""
     prior: tuple[float, float, float]
     """Class frequencies of the training range: DOWN, STAY, UP."""
     num_scores: int = 0
@@ -54,7 +61,7 @@ class SplitFit:
 
     @property
     def learned(self) -> bool:
-        """Whether the validation loss ever beat that of the base rates."""
+        """Whether the loss out of fold beat that of the base rates."""
         return self.valid_loss < self.prior_loss - 1e-6  # less is rounding
 
 

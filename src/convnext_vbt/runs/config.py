@@ -57,6 +57,8 @@ class FeaturesSection:
     """The user's own function, "mine.py:function" (Bars -> Features), beside the strategy file."""
     extend: bool = True
     """Whether the user's features join the built-in ones or replace them."""
+    mirror: bool = True
+    """Whether the direction is learned from mirrored bars (1 / price) too; see `models.head`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

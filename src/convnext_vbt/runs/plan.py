@@ -40,7 +40,7 @@ def plan(
         "finished": finished,
         "jobs": side_by_side,
         "minutes": seconds * (len(stages.splits) - finished) / side_by_side / 60,
-        "train": first.calibration[1] - first.train[0],
+        "train": first.train[1] - first.train[0],
         "test": first.test[1] - first.test[0],
         "purge": config.labels.horizon,
         "features": num_features,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from convnext_vbt.errors import ConfigError, InputError
+from convnext_vbt.errors import ConfigError, InputError, UserCodeError
 from convnext_vbt.evidence.audit.audit import NUM_RANDOM_BARS, audit
 from convnext_vbt.evidence.audit.report import AuditReport
 from convnext_vbt.evidence.stages import AuditStages, Stages
@@ -81,14 +82,38 @@ def audit_stages(config: Config) -> AuditStages:
 
 
 def make_features(config: Config, bars: Bars) -> Features:
-    """The features of `[features]`."""
+    """The features of `[features]`, of the bars and, unless told not to, of their mirror image."""
     section = config.features
-    return compute_features(
-        bars,
-        names=section.names,
-        function=None if section.file is None else load_function(section.file),
-        extend=section.extend,
-    )
+
+    def made_of(view: Bars) -> Features:
+        return compute_features(
+            view,
+            names=section.names,
+            function=None if section.file is None else load_function(section.file),
+            extend=section.extend,
+        )
+
+    features = made_of(bars)
+    if not section.mirror:
+        return features
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what there is to say was said of the bars themselves
+            mirrored = made_of(bars.mirrored())
+    except Exception as error:
+        if section.file is None:
+            raise
+        raise UserCodeError(
+            f"{section.file} fails on mirrored bars, every price 1 / price, from which the "
+            f"direction is learned too ({type(error).__name__}: {error}); make it work on any "
+            "prices, or set features.mirror = false"
+        ) from error
+    if (mirrored.names, mirrored.warmup) != (features.names, features.warmup):
+        raise UserCodeError(
+            f"{section.file} gives other names or another warm-up on mirrored bars, every price "
+            "1 / price; make them the same, or set features.mirror = false"
+        )
+    return replace(features, mirrored=mirrored.values)
 
 
 def make_sweep(config: Config, bars: Bars, predictions: Predictions) -> SweepResult:
@@ -230,7 +255,10 @@ def _forecast(
     splits: Sequence[Split],
     fits: Sequence[FittedSplit],
 ) -> Predictions:
-    return forecast(bars, features, splits, fits, target=config.labels)
+    labels = labels_for(bars, config.labels)
+    return forecast(
+        bars, features, labels, splits, fits, kind=config.model.kind, target=config.labels
+    )
 
 
 def _parts(fitted: FittedSplit) -> Mapping[str, Mapping[str, np.ndarray]]:
@@ -239,8 +267,7 @@ def _parts(fitted: FittedSplit) -> Mapping[str, Mapping[str, np.ndarray]]:
         "standardisation": {"mean": fitted.mean, "deviation": fitted.std},
         "weights": {name: value.numpy() for name, value in learned.items()},
         "calibration": {
-            "temperature": np.array(fitted.temperature),
-            "quantiles of confidence": fitted.quantiles,
-            "conformal scores": fitted.nonconformity,
+            "predictions out of fold": fitted.out_of_fold.log_proba,
+            "outcomes": fitted.out_of_fold.y,
         },
     }

@@ -1,7 +1,6 @@
 """The audit against a learner small enough to plant every kind of leak in."""
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from convnext_vbt.evidence.stages import AuditStages
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.learning.splits import WalkForward
 from convnext_vbt.market.bars import FIELDS
-from convnext_vbt.predictions import QUANTILE_LEVELS, Predictions, Split, Target
+from convnext_vbt.predictions import QUANTILE_LEVELS, Predictions, Target
 from convnext_vbt.trading.signals import LEVELS, Signals
 from convnext_vbt.trading.simulation import simulate_signals
 from tests.evidence.markets import make_bars, make_sweep
@@ -58,7 +57,7 @@ def fit(bars, feature, labels, split, *, scale_by=scale_by_training):
     rows = rows[labels.values[rows, 0] >= 0]
     x, y = (feature[rows, 0] - mean) / std, labels.values[rows, 0] - 1.0
     slope = float((x * y).mean())
-    held = proba_of((feature[slice(*split.calibration), 0] - mean) / std * slope)
+    held = proba_of((feature[slice(*split.train), 0] - mean) / std * slope)
     quantiles = np.quantile(held[:, [0, 2]].max(axis=1), QUANTILE_LEVELS)
     return Fit(mean=mean, std=std, slope=slope, quantiles=quantiles)
 
@@ -152,8 +151,7 @@ def test_an_honest_strategy_passes_and_every_stage_was_compared(report):
 def test_cuts_cover_every_boundary_entries_and_the_beginning(bars, report):
     cuts = {(check.cut.bar, check.cut.next_open) for check in report.checks}
     for split in WALK.split(labels_for(bars, TARGET)):
-        for begin in (split.valid[0], split.calibration[0], split.test[0]):
-            assert (begin - 1, False) in cuts
+        assert (split.test[0] - 1, False) in cuts
     assert {(0, False), (1, False), (3, False), (7, False)} <= cuts
     assert any(next_open for _, next_open in cuts)
 
@@ -223,19 +221,13 @@ def test_a_scaler_fitted_on_everything_is_caught(bars):
 def test_labels_that_overlap_the_test_range_are_caught(bars):
     def unpurged(labels):
         for split in WALK.split(labels):
-            start, stop = split.train[0], split.test[0]
-            edges = [start, stop - 125, stop - 50, stop]
-            train, valid, calibration = pairwise(edges)
-            yield Split(
-                number=split.number, train=train, valid=valid, calibration=calibration,
-                test=split.test,
-            )  # fmt: skip
+            yield replace(split, train=(split.train[0], split.test[0]))
 
     report = examine(bars, splits=lambda labels: list(unpurged(labels)))
     assert_blamed(report, "training labels", "label", "range of split")
 
 
-def test_weights_that_look_past_calibration_are_caught(bars):
+def test_weights_that_look_past_the_training_range_are_caught(bars):
     def leaky(bars, feature, labels, split):
         return replace(fit(bars, feature, labels, split), slope=float(feature[split.test[0], 0]))
 
@@ -244,7 +236,10 @@ def test_weights_that_look_past_calibration_are_caught(bars):
 
 def test_quantiles_of_the_test_range_are_caught(bars):
     def leaky(bars, feature, labels, split):
-        return fit(bars, feature, labels, replace(split, calibration=split.test))
+        honest = fit(bars, feature, labels, split)
+        held = proba_of((feature[slice(*split.test), 0] - honest.mean) / honest.std * honest.slope)
+        confidence = held[:, [0, 2]].max(axis=1)
+        return replace(honest, quantiles=np.quantile(confidence, QUANTILE_LEVELS))
 
     assert_blamed(examine(bars, fit=leaky), "calibration", "quantiles of split 0")
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import joblib
@@ -233,13 +234,7 @@ def _moved(split: Split, dropped: int) -> Split:
     def moved(bars: Range) -> Range:
         return max(0, bars[0] - dropped), max(0, bars[1] - dropped)
 
-    return Split(
-        number=split.number,
-        train=moved(split.train),
-        valid=moved(split.valid),
-        calibration=moved(split.calibration),
-        test=moved(split.test),
-    )
+    return replace(split, train=moved(split.train), test=moved(split.test))
 
 
 def _feature_move(full: Any, short: Any, dropped: int) -> tuple[float, str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -106,9 +105,8 @@ def compare_traded(
 
 def ranges_of(split: Split) -> list[tuple[str, Range, int]]:
     """(name, range, first bar of the next range) of what a split is fitted on."""
-    named = [(n, getattr(split, n)) for n in ("train", "valid", "calibration", "test")]
-    there = [(name, span) for name, span in named if span[1] > span[0]]
-    return [(name, span, following[0]) for (name, span), (_, following) in pairwise(there)]
+    start, stop = split.train
+    return [("train", split.train, split.test[0])] if stop > start else []
 
 
 def compare_arrays(left: np.ndarray, right: np.ndarray, title: str, bar: int) -> Difference | None:

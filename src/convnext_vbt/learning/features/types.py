@@ -16,12 +16,14 @@ class Features:
     """What the network sees at the close of each bar.
 
     `values` is float32 (T, N, F). The first `warmup` bars that a symbol has are NaN, as is every
-    bar it does not have; all other values are finite.
+    bar it does not have; all other values are finite. `mirrored`, of the same shape and finite
+    where `values` are, holds the same features of `Bars.mirrored()`; None where nobody made them.
     """
 
     names: tuple[str, ...]
     values: np.ndarray
     warmup: int
+    mirrored: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
@@ -30,20 +32,33 @@ class Features:
             raise InputError(
                 f"feature names must be distinct, non-empty and at least one, got {self.names}"
             )
-        values = np.asarray(self.values)
-        if values.ndim != 3 or values.shape[2] != len(self.names):
-            raise InputError(
-                f"feature values must have shape (bars, symbols, {len(self.names)} features), "
-                f"got {values.shape}"
-            )
-        if not np.issubdtype(values.dtype, np.floating):
-            raise InputError(f"feature values must be float32, got {values.dtype}; use .astype")
+        object.__setattr__(self, "values", _checked(self.values, self.names))
         if isinstance(self.warmup, bool) or not isinstance(self.warmup, int) or self.warmup < 0:
             raise InputError(f"warmup must be a number of bars >= 0, got {self.warmup!r}")
-        if values.flags.writeable or values.dtype != np.float32:  # else nobody can change them
-            values = np.array(values, dtype=np.float32, order="C")
-            values.flags.writeable = False
-        object.__setattr__(self, "values", values)
+        if self.mirrored is not None:
+            mirrored = _checked(self.mirrored, self.names)
+            if mirrored.shape != self.values.shape:
+                raise InputError(
+                    f"mirrored features must have the shape of values, {self.values.shape}, got "
+                    f"{mirrored.shape}"
+                )
+            object.__setattr__(self, "mirrored", mirrored)
+
+
+def _checked(given: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """float32 (T, N, F) that nobody can change."""
+    values = np.asarray(given)
+    if values.ndim != 3 or values.shape[2] != len(names):
+        raise InputError(
+            f"feature values must have shape (bars, symbols, {len(names)} features), "
+            f"got {values.shape}"
+        )
+    if not np.issubdtype(values.dtype, np.floating):
+        raise InputError(f"feature values must be float32, got {values.dtype}; use .astype")
+    if values.flags.writeable or values.dtype != np.float32:  # else nobody can change them
+        values = np.array(values, dtype=np.float32, order="C")
+        values.flags.writeable = False
+    return values
 
 
 FeatureFunction = Callable[[Bars], Features]

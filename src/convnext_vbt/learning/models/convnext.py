@@ -1,64 +1,72 @@
-"""The ConvNeXt: an ensemble of networks, each of them trained on top of logistic regression.
+"""The ConvNeXt: what a network sees in the bars, weighed beside the last bar's features.
 
-Dimensions: F features, K = 3 classes, R rows of a range, B batch, L bars.
+The network is a prior, trained beforehand on other markets, as it is or trained on; or one of its
+own that is trained on nothing but the training range. Where it is trained, each fold has a network
+of its own that has not seen it, and the head is fitted on what those say out of fold.
+Dimensions: F features, K = 3 classes, H horizons, R rows of a range, over all symbols.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.learning.devices import exact
+from convnext_vbt.learning.folds import FoldRows
 from convnext_vbt.learning.heldout import HeldOut
-from convnext_vbt.learning.models.last_bar import Linear
-from convnext_vbt.learning.models.logistic import fit_logistic
+from convnext_vbt.learning.labels import NO_LABEL
+from convnext_vbt.learning.models.head import Columns, Head, fit_head, joined, last_bar_columns
+from convnext_vbt.learning.models.prior_file import Prior, load_prior
 from convnext_vbt.learning.models.protocol import FitTask, Learned, ModelKind
+from convnext_vbt.learning.models.trunk import SCALE, Trunk, picked
 from convnext_vbt.learning.network import SIZES, ConvNeXt1d
-from convnext_vbt.learning.segments import Segments, series_logits
+from convnext_vbt.learning.segments import Segments, Series
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from convnext_vbt.learning.training import train
-from convnext_vbt.predictions import CLASSES
+from convnext_vbt.predictions import CLASSES, UP
 
 FLOPS_A_SECOND = 9e10
 """What one core of a server of 2024 trains at, for the estimate of a dry run and nothing else."""
+_SHA256 = "prior_sha256"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Networks:
-    """An ensemble whose probabilities are averaged."""
+class Seeing:
+    """The head on a trunk's columns and, with `base`, the last bar's features."""
 
-    nets: tuple[ConvNeXt1d, ...]
-    """On `device`, in evaluation mode."""
-    base: Linear | None
-    """Its logits are added to those of every network."""
-    device: str
+    trunk: Trunk
+    head: Head
+    base: bool
+    prior: Prior | None
+    """What the trunk was made from."""
+    trained: bool
+    """Whether the trunk's weights are not just the prior's."""
+    member_heads: tuple[Head, ...] = ()
+    """Of an ensemble: the heads of its networks, each alone."""
 
-    @torch.inference_mode()
     def log_proba(self, held: HeldOut) -> Tensor:
-        """Log of the networks' mean probability at the rows, (R, K)."""
-        offset = self.base.logits(held.last_bars) if self.base else torch.zeros(())
-        total = torch.zeros(())
-        with exact(self.device):
-            for net in self.nets:
-                pairs = zip(held.series, held.rows, strict=True)
-                parts = [series_logits(net, *pair, self.device) for pair in pairs]
-                total = total + (torch.cat(parts) + offset).softmax(1)
-        return (total / len(self.nets)).log()
-
-    def members(self) -> tuple[Networks, ...]:
-        """Each network by itself."""
-        return tuple(replace(self, nets=(net,)) for net in self.nets)
+        """Log-probabilities at the rows, (R, K)."""
+        return self.head.log_proba(_columns(self.trunk.columns(held), held, base=self.base))
 
     def tensors(self) -> dict[str, Tensor]:
-        """The weights as "member.parameter", on the CPU, and the base's as "base.name"."""
-        base = self.base.tensors() if self.base else {}
-        return {f"base.{name}": value for name, value in base.items()} | {
+        """The heads', the prior's hash, and "member.parameter" of networks that were trained."""
+        tensors = {
+            f"heads.{i}.{name}": value
+            for i, head in enumerate((self.head, *self.member_heads))
+            for name, value in (("move", head.move), ("direction", head.direction))
+        }
+        if self.trunk.inputs is not None:
+            tensors["inputs"] = self.trunk.inputs
+        if self.prior is not None:
+            tensors[_SHA256] = _bytes(self.prior.sha256)
+        return tensors | {
             f"{member}.{name}": value.cpu().contiguous()
-            for member, net in enumerate(self.nets)
+            for member, net in enumerate(self.trunk.nets if self.trained else ())
             for name, value in net.state_dict().items()
         }
 
@@ -80,92 +88,295 @@ def build_network(model: ModelConfig, num_features: int) -> ConvNeXt1d:
 
 
 def training_flops(model: ModelConfig, training: TrainingConfig, num_features: int) -> float:
-    """Floating-point operations that training one split takes at most, early stopping aside.
+    """Floating-point operations that training one network for one split takes at most.
 
     Six an input bar and parameter (forward, and backward twice that), because the dense network
     holds one token a bar at every stage.
     """
-    net = build_network(model, num_features)
+    net = _network(model, num_features)
     parameters: int = sum(p.numel() for p in net.parameters())
     bars: int = training.segments * (training.segment_bars + net.receptive_field - 1)
-    return 6.0 * parameters * bars * training.steps * training.ensemble
+    return 6.0 * parameters * bars * training.steps
 
 
 def _seconds(model: ModelConfig, training: TrainingConfig, num_features: int) -> float:
-    return training_flops(model, training, num_features) / FLOPS_A_SECOND
+    folds = 5
+    networks = training.ensemble * (folds + 1)
+    return 1.0 + networks * training_flops(model, training, num_features) / FLOPS_A_SECOND
+
+
+def _prior(model: ModelConfig) -> Prior | None:
+    return None if model.prior == "none" else load_prior(model.prior)
+
+
+def _network(model: ModelConfig, num_features: int) -> ConvNeXt1d:
+    prior = _prior(model)
+    if prior is None:
+        return build_network(model, num_features)
+    return prior.network(drop_path=model.drop_path)
 
 
 def _receptive_field(model: ModelConfig, num_features: int) -> int:
-    reach: int = build_network(model, num_features).receptive_field
+    reach: int = _network(model, num_features).receptive_field
     return reach
 
 
-def _fit(task: FitTask) -> Learned:
-    """Networks from the training range; the validation range says which step of each is kept.
+def _check(model: ModelConfig, training: TrainingConfig, names: tuple[str, ...]) -> None:
+    prior = _prior(model)
+    if training.steps == 0 and prior is None:
+        raise InputError(
+            'model.prior = "none" leaves nothing but a network of its own, and training.steps = 0 '
+            "does not train it; set training.steps = 40"
+        )
+    if training.steps == 0 and training.ensemble > 1:
+        raise InputError(
+            f"training.ensemble = {training.ensemble} averages networks trained from different "
+            "seeds, but training.steps = 0 takes the prior as it is: leave the ensemble out, or "
+            "set training.steps = 40"
+        )
+    lacking = [] if prior is None else [name for name in prior.features if name not in names]
+    if lacking:
+        raise InputError(
+            f'model.prior = "{model.prior}" reads features that are not there: '
+            f'{", ".join(lacking)}; add them, or set model.prior = "none" and training.steps = 40'
+        )
 
-    That is none (step 0) where training never improved on the start, which is the base itself
-    where there is one.
-    """
-    base = fit_logistic(task.train, task.valid)[0] if task.model.base == "logistic" else None
-    trained = [_fit_one(task, base, member) for member in range(task.training.ensemble)]
-    networks = Networks(nets=tuple(net for net, _ in trained), base=base, device=task.device)
-    steps = [kept for _, kept in trained]
-    alone = zip(networks.members(), steps, strict=True) if len(steps) > 1 else ()
+
+def _reads(model: ModelConfig) -> str | None:
+    prior = _prior(model)
+    return None if prior is None else prior.sha256
+
+
+def _fit(task: FitTask) -> Learned:
+    """The trunk, as it is or trained, and the head on its columns out of fold."""
+    prior = _prior(task.model)
+    if task.training.steps == 0:
+        assert prior is not None
+        trunk = Trunk(
+            nets=(prior.network().to(task.device),), inputs=_inputs(prior, task), device=task.device
+        )
+        return _headed(task, prior, trunk, trunk.columns(task.train), steps=0)
+    with exact(task.device):
+        made = [_train(task, prior, member) for member in range(task.training.ensemble)]
+    alone = [_headed(task, prior, one.trunk, one.columns, steps=one.steps) for one in made]
+    if len(made) == 1:
+        return alone[0]
+    trunk = Trunk(
+        nets=tuple(net for one in made for net in one.trunk.nets),
+        inputs=made[0].trunk.inputs,
+        device=task.device,
+    )
+    columns = _mean_columns([one.columns for one in made])
+    steps = -(-sum(one.steps for one in made) // len(made))  # 0 only if none learned anything
+    return _headed(task, prior, trunk, columns, steps=steps, members=alone)
+
+
+def _headed(
+    task: FitTask,
+    prior: Prior | None,
+    trunk: Trunk,
+    columns: Columns,
+    *,
+    steps: int,
+    members: Sequence[Learned] = (),
+) -> Learned:
+    """The head on columns out of fold, reading the trunk from now on."""
+    base, trained = task.model.base == "logistic", task.training.steps > 0
+    every = _columns(columns, task.train, base=base)
+    fitted = fit_head(every, task.train.y.numpy(), task.folds)
+    predictor = Seeing(
+        trunk=trunk,
+        head=fitted.head,
+        base=base,
+        prior=prior,
+        trained=trained,
+        member_heads=tuple(_head_of(one) for one in members),
+    )
     return Learned(
-        predictor=networks,
-        epochs=-(-sum(steps) // len(steps)),  # 0 only if no network learned anything
-        members=tuple(Learned(predictor=one, epochs=kept) for one, kept in alone),
+        predictor=predictor,
+        out_of_fold=fitted.out_of_fold,
+        epochs=steps if trained else fitted.iterations,
+        members=tuple(members),
     )
 
 
-def _fit_one(task: FitTask, base: Linear | None, member: int) -> tuple[ConvNeXt1d, int]:
-    """One network of the ensemble, and the step that it is from."""
-    training = task.training
-    net, average = (build_network(task.model, task.num_features) for _ in range(2))
-    predictor = Networks(nets=(average,), base=base, device=task.device)
-    steps_before = member * training.steps
+def _head_of(learned: Learned) -> Head:
+    assert isinstance(learned.predictor, Seeing)
+    return learned.predictor.head
 
-    def progress(step: int, loss: float) -> None:
-        task.progress(steps_before + step, training.ensemble * training.steps, loss)
 
-    with exact(task.device):
-        kept = train(
-            net,
-            average,
-            Segments(
-                task.train.series,
-                task.labels.values,
-                task.split.train,
-                context=net.receptive_field - 1,
-                length=training.segment_bars,
-            ),
-            valid_loss=lambda: task.valid.loss(predictor.log_proba(task.valid)),
-            offset=base.logits if base else None,
-            prior=task.train.frequencies,
-            config=training,
-            seeds=np.random.SeedSequence([task.seed, task.split.number, member]),
-            device=task.device,
-            progress=progress,
-        )
-    return net, kept
+def _columns(of_trunk: Columns, held: HeldOut, *, base: bool) -> Columns:
+    return last_bar_columns(held).beside(of_trunk) if base else of_trunk
+
+
+def _mean_columns(parts: Sequence[Columns]) -> Columns:
+    return Columns(
+        move=np.mean([one.move for one in parts], axis=0),
+        direction=np.mean([one.direction for one in parts], axis=0),
+        mirrored=parts[0].mirrored,
+    )
+
+
+def _inputs(prior: Prior | None, task: FitTask) -> Tensor | None:
+    if prior is None:
+        return None
+    return torch.tensor([task.names.index(name) for name in prior.features])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Trained:
+    trunk: Trunk
+    columns: Columns
+    """Out of fold."""
+    steps: int
+
+
+def _train(task: FitTask, prior: Prior | None, member: int) -> _Trained:
+    """A network trained for as many steps as have the least loss out of fold, on everything.
+
+    All folds' networks are trained side by side, so that training stops when their common loss has
+    not fallen for `training.patience` looks.
+    """
+    inputs, training = _inputs(prior, task), task.training
+    group = _group(prior, task)
+    in_folds = [_steps(task, prior, inputs, member, 1 + k) for k in range(len(task.folds))]
+    best: Columns | None = None
+    best_step, best_loss, looks_since = 0, np.inf, 0
+    for looks in zip(*in_folds, strict=True):
+        step = looks[0][0]
+        columns = _at_held(task, [trunk for _, trunk in looks])
+        loss = _loss(columns, task, group)
+        task.progress(member * training.steps + step, training.ensemble * training.steps, loss)
+        looks_since += 1
+        if loss < best_loss:
+            best, best_step, best_loss, looks_since = columns, step, loss, 0
+        if looks_since >= training.patience:
+            break
+    assert best is not None
+    on_all = _steps(task, prior, inputs, member, 0)
+    trunk = next(trunk for step, trunk in on_all if step == best_step)
+    return _Trained(trunk=trunk, columns=best, steps=best_step)
+
+
+def _steps(
+    task: FitTask, prior: Prior | None, inputs: Tensor | None, member: int, place: int
+) -> Iterator[tuple[int, Trunk]]:
+    """A network in training, at each look: on all labels, or from place 1 on on those of a fold."""
+    net, average = (_network(task.model, task.num_features) for _ in range(2))
+    trunk = Trunk(nets=(average,), inputs=inputs, device=task.device)
+    series, labels_TN = _both_views(task, inputs, task.folds[place - 1] if place else None)
+    first = len(CLASSES) * _group(prior, task)
+    looks = train(
+        net,
+        average,
+        Segments(
+            series,
+            labels_TN,
+            task.split.train,
+            context=net.receptive_field - 1,
+            length=task.training.segment_bars,
+        ),
+        start=None if prior is None else prior.weights,
+        outputs=slice(first, first + len(CLASSES)),
+        prior=task.train.frequencies,
+        config=task.training,
+        seeds=np.random.SeedSequence([task.seed, task.split.number, member, place]),
+        device=task.device,
+    )
+    for step in looks:
+        yield step, trunk
+
+
+def _both_views(
+    task: FitTask, inputs: Tensor | None, fold: FoldRows | None
+) -> tuple[list[Series], np.ndarray]:
+    """The series and, beside them, their mirror images, with the labels that may be learned."""
+    labels_TN = task.labels.values
+    if fold is not None:
+        allowed_T = fold.bars.may_fit(np.arange(len(labels_TN)))
+        labels_TN = np.where(allowed_T[:, None], labels_TN, NO_LABEL)
+    mirrored = task.train.mirrored
+    if mirrored is None:
+        return picked(task.train.series, inputs), labels_TN
+    other_TN = np.where(labels_TN == NO_LABEL, NO_LABEL, UP - labels_TN)
+    return picked([*task.train.series, *mirrored.series], inputs), np.hstack([labels_TN, other_TN])
+
+
+def _at_held(task: FitTask, trunks: Sequence[Trunk]) -> Columns:
+    """Each fold's rows as its own network sees them."""
+    parts = [trunk.columns(task.train) for trunk in trunks]
+    out = _mean_columns(parts)  # of the right shape; every row is overwritten
+    for fold, part in zip(task.folds, parts, strict=True):
+        held = fold.held.numpy()
+        out.move[held], out.direction[held] = part.move[held], part.direction[held]
+    return out
+
+
+def _loss(columns: Columns, task: FitTask, group: int) -> float:
+    """What the network's own logits, without the head, cost at the labelled rows."""
+    places = (group, group) if columns.mirrored else (group, columns.move.shape[1] // 2 + group)
+    pair = columns.move[:, places[0]], columns.direction[:, places[1]]
+    return task.train.loss(joined(*(column / SCALE for column in pair)))
+
+
+def _group(prior: Prior | None, task: FitTask) -> int:
+    """Which group of the logits the labels speak of: that of the nearest horizon."""
+    if prior is None:
+        return 0
+    lasting = task.labels.end - np.arange(len(task.labels.end))[:, None]
+    horizon = int(lasting[slice(*task.split.train)].max())
+    return int(np.abs(np.array(prior.horizons) - horizon).argmin())
 
 
 def _restore(
     model: ModelConfig, num_features: int, tensors: Mapping[str, Tensor], device: str
-) -> list[Networks]:
-    """The networks that these are the `Networks.tensors` of, and each by itself if several."""
+) -> list[Seeing]:
+    """What these are the `Seeing.tensors` of, and each network by itself if there are several.
+
+    Raises `InputError` where the prior's file is not the one that it was made with.
+    """
+    prior = _prior(model)
+    sha256 = tensors.get(_SHA256)
+    if prior is not None and (sha256 is None or not torch.equal(sha256, _bytes(prior.sha256))):
+        raise InputError(
+            f'it was made with another prior than model.prior = "{model.prior}" is here'
+        )
     states: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         owner, _, parameter = name.partition(".")
         states.setdefault(owner, {})[parameter] = value
-    base = states.pop("base", None)
+    parts = states.pop("heads")
+    heads = [
+        Head(move=parts[f"{i}.move"], direction=parts[f"{i}.direction"])
+        for i in range(len(parts) // 2)
+    ]
+    members = [states[name] for name in sorted(filter(str.isdecimal, states), key=int)]
     nets = []
-    for _, state in sorted(states.items(), key=lambda pair: int(pair[0])):
-        net = build_network(model, num_features)
+    for state in members:
+        net = _network(model, num_features)
         net.load_state_dict(state)
-        nets.append(net.to(device).eval())
-    networks = Networks(nets=tuple(nets), base=Linear(**base) if base else None, device=device)
-    return [networks, *(networks.members() if len(nets) > 1 else ())]
+        nets.append(net)
+    if not nets:
+        assert prior is not None
+        nets = [prior.network()]
+    trunk = Trunk(
+        nets=tuple(net.to(device).eval() for net in nets),
+        inputs=tensors.get("inputs"),
+        device=device,
+    )
+
+    def seeing(trunk: Trunk, place: int) -> Seeing:
+        return Seeing(
+            trunk=trunk, head=heads[place], base=model.base == "logistic", prior=prior,
+            trained=bool(members), member_heads=tuple(heads[1:]) if place == 0 else (),
+        )  # fmt: skip
+
+    alone = trunk.members() if len(heads) > 1 else ()
+    return [seeing(trunk, 0), *(seeing(one, m) for m, one in enumerate(alone, start=1))]
+
+
+def _bytes(digest: str) -> Tensor:
+    return torch.tensor(list(bytes.fromhex(digest)), dtype=torch.uint8)
 
 
 CONVNEXT = ModelKind(
@@ -175,4 +386,6 @@ CONVNEXT = ModelKind(
     receptive_field=_receptive_field,
     seconds=_seconds,
     uses_card=True,
+    check=_check,
+    reads=_reads,
 )

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from convnext_vbt.learning.folds import FoldRows
 from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.labels import Labels
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
@@ -31,12 +32,15 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FitTask:
-    """One split as a kind is fitted on it; series end with the calibration range."""
+    """One split as a kind is fitted on it; series end with the training range."""
 
     train: HeldOut
-    """The only rows that weights may come from; at least one is labelled."""
-    valid: HeldOut
-    """For the choice among what was learned, such as when to stop; at least one is labelled."""
+    """The rows to learn from; at least one is labelled."""
+    folds: Sequence[FoldRows]
+    """For choices among what could be learned, such as when to stop: each fold's held rows are
+    judged by what its fit rows teach. Together the held rows are all of `train`."""
+    names: tuple[str, ...]
+    """Of the features."""
     labels: Labels
     """For a kind that reads the training range as series: their `values` at `split.train`."""
     split: Split
@@ -46,12 +50,12 @@ class FitTask:
     device: str
     """"cpu", or "cuda" for a kind that `uses_card`."""
     progress: Callable[[int, int, float], None]
-    """May be called with (step, steps at most, validation loss)."""
+    """May be called with (step, steps at most, loss out of fold)."""
 
     @property
     def num_features(self) -> int:
         """F."""
-        return len(self.train.series[0].values)
+        return len(self.names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,6 +63,10 @@ class Learned:
     """What fitting gives."""
 
     predictor: Predictor
+    """Of every label of the training range."""
+    out_of_fold: Tensor
+    """float32 (R, K): log-probabilities at the training range's rows, labelled or not, each by
+    what was learned outside its fold."""
     epochs: int
     """Steps, iterations or rounds that were kept; 0 if nothing was learned beyond the start."""
     members: tuple[Learned, ...] = ()
@@ -68,6 +76,19 @@ class Learned:
 def last_bar_only(model: ModelConfig, num_features: int) -> int:  # noqa: ARG001
     """The receptive field of a kind that reads a row's own features."""
     return 1
+
+
+def nothing_read(model: ModelConfig) -> str | None:  # noqa: ARG001
+    """Of a kind that is made of its task alone."""
+    return None
+
+
+def nothing_to_check(
+    model: ModelConfig,
+    training: TrainingConfig,
+    names: tuple[str, ...],
+) -> None:
+    """The check of a kind that takes any settings and features."""
 
 
 def about_a_second(
@@ -99,5 +120,9 @@ class ModelKind:
     """About how long a core takes for one split, for a dry run and nothing else."""
     uses_card: bool = False
     """Whether it can be fitted on a CUDA card."""
-    tempered: bool = True
-    """Whether a temperature is fitted; False where the probabilities are what they are."""
+    calibrated: bool = True
+    """Whether move and direction are calibrated; False where probabilities are what they are."""
+    check: Callable[[ModelConfig, TrainingConfig, tuple[str, ...]], None] = nothing_to_check
+    """Raises `InputError` where settings and names of features do not go together."""
+    reads: Callable[[ModelConfig], str | None] = nothing_read
+    """SHA-256 of what it reads beside its task, which belongs to the key of what is kept."""

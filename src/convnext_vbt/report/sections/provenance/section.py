@@ -171,7 +171,7 @@ def _purge_text(splits: tuple[Split, ...]) -> str:
         parts = [
             part
             for part in (split.train, split.valid, split.calibration, split.test)
-            if part[1] > part[0]
+            if part and part[1] > part[0]
         ]
         bars += [b[0] - a[1] for a, b in itertools.pairwise(parts)]
     if not bars:

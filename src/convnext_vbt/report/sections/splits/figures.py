@@ -76,8 +76,14 @@ def plot_splits(preds: Predictions) -> go.Figure:
 
 
 def _spans(split: Any, name: str) -> list[tuple[int, int]]:
-    parts = [split.train, split.valid, split.calibration, split.test]
+    ranges = {
+        "train": split.train,
+        "validation": split.valid,
+        "calibration": split.calibration,
+        "test": split.test,
+    }
     if name == "purge":
-        parts = [part for part in parts if part[1] > part[0]]
+        parts = [part for part in ranges.values() if part and part[1] > part[0]]
         return [(a[1], b[0]) for a, b in itertools.pairwise(parts)]
-    return [parts[("train", "validation", "calibration", "test").index(name)]]
+    span = ranges[name]
+    return [] if span is None else [span]
