@@ -111,7 +111,9 @@ class Block(nn.Module):
         scale: Tensor = self.drop_path(self.gamma, len(x_BCT))
         return x_BCT + (branch_BTC * scale).transpose(1, 2)
 
-    def dense(self, x_BTC: Tensor, dilation: int) -> Tensor:
+    def dense(
+        self, x_BTC: Tensor, dilation: int, linear: Callable[..., Tensor] | None = None
+    ) -> Tensor:
         """The block at every row; the first (kernel - 1) x dilation rows are context and go.
 
         Rows a dilation apart form a column of the plane (T / dilation, dilation), so the dilated
@@ -122,7 +124,7 @@ class Block(nn.Module):
         kernel = self.depthwise.weight.unsqueeze(-1)
         y_BCHW = functional.conv2d(plane_BCHW, kernel, self.depthwise.bias, groups=dim)
         y_RC = y_BCHW.permute(0, 2, 3, 1).reshape(-1, dim)
-        branch_BTC = self.mlp(y_RC, _product).view(batch, -1, dim)
+        branch_BTC = self.mlp(y_RC, linear or _product).view(batch, -1, dim)
         residual_BTC = x_BTC[:, rows - branch_BTC.shape[1] :]
         return torch.addcmul(residual_BTC, branch_BTC, self.drop_path(self.gamma, batch))
 
@@ -237,6 +239,26 @@ class ConvNeXt1d(nn.Module):
         logits_BK: Tensor = self.head(self.head_norm(pooled_BC))
         return logits_BK
 
+    def forward_strided(self, x_BFL: Tensor) -> Tensor:
+        """(B, F, L) bars to logits (B, L // stride, K) at bars stride - 1, 2 stride - 1 and so on.
+
+        One of the phases that `forward_dense` evaluates, for a twelfth of its work: strides stay
+        strides. The same function from bar receptive_field - 1 on; tokens before are warm-up.
+        """
+        bars = x_BFL.shape[-1] // self.stride * self.stride
+        x = self.stem_norm(_patches(x_BFL[..., :bars].transpose(1, 2), self.stem))
+        for i, stage in enumerate(self.stages):
+            if i:
+                x = _patches(self.down_norms[i - 1](x), self.downs[i - 1])
+            for block in stage:  # type: ignore[attr-defined]
+                padded = functional.pad(x, (0, 0, block.depthwise.kernel_size[0] - 1, 0))
+                x = block.dense(padded, 1, functional.linear)
+        if self.pool > 1:
+            padded = functional.pad(x, (0, 0, self.pool - 1, 0))
+            x = padded.unfold(1, self.pool, 1).mean(-1)
+        logits_BTK: Tensor = self.head(self.head_norm(x))
+        return logits_BTK
+
     def forward_dense(self, x_BFL: Tensor, cache: Cache | None = None) -> Tensor:
         """(B, F, L) bars to logits (B, L, K) at every bar: `forward` on the history up to it.
 
@@ -297,6 +319,15 @@ def decay_groups(net: nn.Module, weight_decay: float) -> list[dict[str, object]]
 def _over_channels(norm: nn.Module, x_BCT: Tensor) -> Tensor:
     out: Tensor = norm(x_BCT.transpose(1, 2)).transpose(1, 2)
     return out
+
+
+def _patches(x_BTC: Tensor, conv: nn.Module) -> Tensor:
+    """A convolution whose stride is its kernel, as one matrix product: (B, T / stride, C)."""
+    assert isinstance(conv, nn.Conv1d)
+    batch, rows, dim = x_BTC.shape
+    taps = conv.kernel_size[0]
+    x_BRC = x_BTC.reshape(batch, rows // taps, taps * dim)
+    return functional.linear(x_BRC, conv.weight.transpose(1, 2).flatten(1), conv.bias)
 
 
 def _dense_conv(x_BTC: Tensor, conv: nn.Module, dilation: int) -> Tensor:

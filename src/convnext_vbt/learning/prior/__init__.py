@@ -1,0 +1,1 @@
+"""The network's prior: endless simulated markets, and what was learned from them alone."""
