@@ -11,7 +11,7 @@ whole block counts once, as in the jackknife over clusters (CR3; MacKinnon, Niel
 "Fast and reliable jackknife and bootstrap methods for cluster-robust inference"), with Student's t
 on blocks - 1 degrees of freedom. Newey-West with a lag of one label length weighs down the very
 overlap that it is to count: its 90 % intervals hold the true slope of simulated labels in 82 to 86
-of 100 cases, those of blocks in 88 to 92.
+of 100 cases, those of blocks in 86 to 92.
 
 Dimensions: T bars, N symbols, M bars that moved, G blocks.
 """
