@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from convnext_vbt.cli.terminal import print_run
 from convnext_vbt.evidence.nulls import NULLS
 from convnext_vbt.report.formats import FIGURE, format_interval, format_number
 from convnext_vbt.runs.config import load_config
@@ -25,7 +26,8 @@ COLUMNS = {
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    return run(load_config(write_tiny(home)), out=home / "reports", jobs=1)
+    config = load_config(write_tiny(home), ["rule.min_edge=0.5", "trading.fees=0.0001"])
+    return run(config, out=home / "reports", jobs=1)
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +116,14 @@ def test_every_null_that_was_drawn_is_there_in_one_form(metrics, page):
     for name in ("p_value", "reason", "median_sharpe", "median_return"):
         assert metrics["nulls"]["random_sides"][name] == old[name]
     assert metrics["retrained_nulls"] == {}
+
+
+def test_how_often_it_waited_is_on_the_page_and_in_the_terminal(done, metrics, page, capsys):
+    waiting = metrics["waiting"]
+    assert waiting["min_edge"] == 0.5
+    assert 0 < waiting["waited"] <= waiting["predictions"]
+    said = waiting["sentence"]
+    assert said.startswith(f"It waited on {waiting['waited']:,} of {waiting['predictions']:,} ")
+    assert said.replace(" x ", " × ").replace(" -", " −") in page.replace("&#39;", "'")
+    print_run(done)
+    assert said in capsys.readouterr().out

@@ -116,6 +116,8 @@ def _cell_text(cell: dict[str, Any]) -> str:
 
 def _remarks(metrics: dict[str, Any]) -> list[str]:
     said = [*metrics["baselines"]["sentences"], *metrics["sentences"]]
+    if metrics["waiting"] is not None:
+        said.append(metrics["waiting"]["sentence"])
     thin = metrics["cells_under_30_trades"]
     if thin:
         said.append(

@@ -44,6 +44,7 @@ from convnext_vbt.evidence.selection import Preset, Selection
 from convnext_vbt.evidence.sweep_table import Plateaus, plateaus, table
 from convnext_vbt.evidence.verdict import Assessment, assess
 from convnext_vbt.evidence.views import Lines, View
+from convnext_vbt.evidence.waiting import Waiting, waiting_of
 from convnext_vbt.evidence.window import Window
 from convnext_vbt.trading.sweep import TOTAL, SweepResult
 
@@ -127,6 +128,8 @@ class Evidence:
     threshold_ranges: list[tuple[float, float] | None]
     """Of each swept threshold: the lowest and the highest probability that it stood for."""
     concerns: Concerns
+    waiting: Waiting | None
+    """None where the cell that is shown first asks for no edge."""
 
 
 def gather(
@@ -191,6 +194,7 @@ def gather(
         notes=(*_direction_notes(direction), *notes),
         threshold_ranges=[threshold_range(preds, one) for one in cells.grid.thresholds],
         concerns=concerns(res, account),
+        waiting=waiting_of(res, cells),
     )
 
 

@@ -15,6 +15,7 @@ from convnext_vbt.evidence.gathering import CASH, Evidence
 from convnext_vbt.evidence.nulls import shown
 from convnext_vbt.evidence.nulls.null import Null, NullTest
 from convnext_vbt.evidence.nulls.random_sides import RANDOM_SIDES
+from convnext_vbt.evidence.waiting import Waiting
 from convnext_vbt.runs.config import Config
 from convnext_vbt.storage import plain
 from convnext_vbt.trading.sweep import FEW_TRADES, SweepResult
@@ -42,6 +43,7 @@ def summarize(evidence: Evidence, cell: Mapping[str, Any]) -> dict[str, Any]:
             "direction": _direction(evidence),
             "notes": evidence.notes,
             "concerns": _concerns(evidence.concerns),
+            "waiting": _waiting(evidence.waiting),
         }
     )
     return summary
@@ -265,6 +267,12 @@ def _direction(evidence: Evidence) -> dict[str, Any] | None:
     return found.to_dict() | {
         "models": {name: one.all.to_dict() for name, one in baselines.items()}
     }
+
+
+def _waiting(found: Waiting | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return asdict(found) | {"share": found.share, "sentence": found.sentence}
 
 
 def _concerns(found: Concerns) -> dict[str, Any]:

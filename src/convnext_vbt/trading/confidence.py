@@ -73,6 +73,10 @@ class ConfidenceRules(Rules):
         kept: dict[str, Any] = {name: getattr(self, name)[chosen] for name in names}
         return replace(self, columns=self.columns[chosen], **kept)
 
+    def asking_nothing(self) -> ConfidenceRules:
+        """The same columns, whatever return is expected of a trade."""
+        return replace(self, edge=np.zeros_like(self.edge))
+
     def signals(self) -> Signals:
         """The arrays of all columns."""
         codes, sizes = self.packed()

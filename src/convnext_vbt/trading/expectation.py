@@ -32,6 +32,17 @@ def round_trip(config: SimulationConfig) -> float:
     return 2.0 * (config.fees + config.slippage)
 
 
+def least_return(min_edge: float | None, exits: Exit, config: SimulationConfig) -> float:
+    """Least gross return that must be expected of an entry, -inf where none is asked for.
+
+    A net return of `min_edge` round trips, that is (1 + min_edge) of them before costs. A position
+    that ends when its expectation turns is not entered where it has turned already.
+    """
+    if min_edge is None:
+        return 0.0 if exits == "edge" else -math.inf
+    return (1.0 + min_edge) * round_trip(config)
+
+
 def expected_returns(
     preds: Predictions,
     bars: Bars,

@@ -20,7 +20,7 @@ from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import DOWN, UP, Predictions
 from convnext_vbt.trading.codes import ENTER, ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT
 from convnext_vbt.trading.confidence import ConfidenceRules
-from convnext_vbt.trading.expectation import Exit, check_exit, expected_returns, round_trip
+from convnext_vbt.trading.expectation import Exit, check_exit, expected_returns, least_return
 from convnext_vbt.trading.inputs import TRADING_DEFAULTS, SimulationConfig
 from convnext_vbt.trading.signals import Signals
 
@@ -138,17 +138,6 @@ def _allowed(
         asked_TN = free_TN if least == -math.inf else free_TN & worth_TN
         allowed.append(_time_last(asked_TN | leave_TN))
     return np.stack(allowed)
-
-
-def least_return(min_edge: float | None, exits: Exit, trading: SimulationConfig) -> float:
-    """Least gross return that must be expected of an entry, -inf where none is asked for.
-
-    A net return of `min_edge` round trips, that is (1 + min_edge) of them before costs. A position
-    that ends when its expectation turns is not entered where it has turned already.
-    """
-    if min_edge is None:
-        return 0.0 if exits == "edge" else -math.inf
-    return (1.0 + min_edge) * round_trip(trading)
 
 
 def _may_enter(preds: Predictions, abstain: float | None) -> np.ndarray:

@@ -16,6 +16,7 @@ from convnext_vbt.predictions import Split, Target
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
 from convnext_vbt.report.section import Content, Section
+from convnext_vbt.trading.confidence import ConfidenceRules
 from convnext_vbt.trading.sweep import SweepResult
 
 _PACKAGES = ("convnext-vbt", "vectorbt", "torch", "numpy", "pandas", "numba", "plotly")
@@ -124,6 +125,9 @@ def _count(number: int, one: str, several: str) -> str:
 def _stops(res: SweepResult) -> Fact:
     config = res.config
     stop = "the label’s opposite barrier" if config.stop is None else f"{config.stop * 100:g} %"
+    if isinstance(res.rules, ConfidenceRules) and res.rules.exit == "edge":
+        note = "left when the expected return turns; no take-profit, no time limit"
+        return Fact(label="Other exits", value=f"stop: {stop}", note=note)
     if config.take_profit is not None:
         target = f"{config.take_profit * 100:g} %"
     else:

@@ -33,11 +33,13 @@ class Tile:
 def content(inputs: Inputs, _: Pool) -> Content:
     """Word, sentence, figures and reasons."""
     verdict, head = inputs.assessment.verdict, inputs.assessment.headline
+    waiting = inputs.evidence.waiting
     shown = {
         "word": verdict.word,
         "css": verdict.word.lower(),
         "meaning": meaning(verdict, head),
         "sentence": sentence(head),
+        "waiting": waiting.sentence.replace(" x ", " × ") if waiting else "",
         "questions": _by_question(tiles(inputs)),
         "reasons": verdict.reasons,
         "notes": inputs.evidence.notes,
