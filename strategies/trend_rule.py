@@ -15,7 +15,7 @@ import convnext_vbt as cv
 def with_the_trend(preds: cv.Predictions, bars: cv.Bars) -> cv.Signals:
     close = bars.frame("close")
     rising = close > close.ewm(span=168, min_periods=168).mean()  # one week of hours
-    confident = preds.confidence_quantile(0.80)  # of each split's own calibration range
+    confident = preds.confidence_quantile(0.80)  # out of fold, of each split
 
     up = preds.prob_up > preds.prob_down
     entries = (preds.prob_up >= confident) & up & rising

@@ -1,120 +1,191 @@
-"""Temperature on one half of the calibration range, conformal scores on the other."""
+"""Move and direction made true, each by itself, from what was known by then."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from scipy.optimize import minimize
 
-from convnext_vbt.learning.calibration import calibrate, fit_temperature, halves
-from convnext_vbt.learning.heldout import HeldOut
-from convnext_vbt.learning.labels import Labels
-from convnext_vbt.learning.segments import Series
-from convnext_vbt.predictions import QUANTILE_LEVELS, Split
-
-T = 400
-RANGE = (100, 300)
-SPLIT = Split(number=2, train=(0, 50), valid=(50, 90), calibration=RANGE, test=(310, 400))
-
-
-def labels_of(*, lasting=5, seed=0):
-    rng = np.random.default_rng(seed)
-    end = np.minimum(np.arange(T)[:, None] + lasting, T - 1)
-    return Labels(values=rng.integers(0, 3, (T, 1)), end=end, bars_per_year=8760.0)
-
-
-def held_out(labels):
-    series = [Series(bars=np.arange(T), values=torch.zeros(1, T))]
-    return HeldOut.of(series, labels.values, RANGE, 1)
-
-
-def guesses(seed=0):
-    proba = np.random.default_rng(seed).dirichlet([2, 2, 2], size=RANGE[1] - RANGE[0])
-    return torch.from_numpy(np.log(proba)).float()
-
-
-def test_temperature_is_of_the_first_half_and_scores_are_of_the_second():
-    labels, log_proba = labels_of(), guesses()
-    found = calibrate(log_proba, held_out(labels), labels, SPLIT)
-    y = torch.tensor(labels.values[slice(*RANGE), 0]).long()
-    # Labels last five bars: the last five of the first half reach into the second.
-    expected = fit_temperature(log_proba[:95], y[:95], label_bars=5.0)
-    assert found.temperature == expected
-    proba = (log_proba / expected).softmax(1).numpy()
-    scores = 1 - proba[np.arange(100, 200), y[100:]]
-    assert found.num_scores == 100
-    np.testing.assert_array_equal(
-        found.nonconformity, np.quantile(scores, QUANTILE_LEVELS, method="nearest")
-    )
-    confidence = np.maximum(proba[:, 0], proba[:, 2])
-    np.testing.assert_allclose(found.quantiles, np.quantile(confidence, QUANTILE_LEVELS), rtol=1e-6)
-
-
-def test_neither_half_knows_the_other():
-    labels, log_proba = labels_of(), guesses()
-    found = calibrate(log_proba, held_out(labels), labels, SPLIT)
-    other = labels.values.copy()
-    other[200:] = 0
-    late = Labels(values=other, end=labels.end, bars_per_year=8760.0)
-    changed = calibrate(log_proba, held_out(late), late, SPLIT)
-    assert changed.temperature == found.temperature
-    assert (changed.nonconformity != found.nonconformity).any()
-    other = labels.values.copy()
-    other[:195] = 0
-    early = Labels(values=other, end=labels.end, bars_per_year=8760.0)
-    given = found.temperature  # the scores are of probabilities at this temperature
-    changed = calibrate(log_proba, held_out(early), early, SPLIT, temperature=given)
-    np.testing.assert_array_equal(changed.nonconformity, found.nonconformity)
-    assert calibrate(log_proba, held_out(early), early, SPLIT).temperature != given
-
-
-@settings(derandomize=True, deadline=None, max_examples=50)
-@given(
-    start=st.integers(0, 100),
-    length=st.integers(2, 250),
-    lasting=st.integers(1, 60),
-    seed=st.integers(0, 99),
+from convnext_vbt.learning.calibration import (
+    DIRECTION_MEAN,
+    LEAST_DEVIATION,
+    Normal,
+    OutOfFold,
+    Said,
+    apply,
+    calibrated_fit,
+    confidence_quantiles,
+    conformal_scores,
+    fit_move,
+    known_before,
+    said_in_test,
+    update_direction,
 )
-def test_no_label_of_the_first_half_is_known_only_in_the_second(start, length, lasting, seed):
+from convnext_vbt.learning.labels import Labels
+from convnext_vbt.learning.models.head import joined
+from convnext_vbt.predictions import QUANTILE_LEVELS, Split, SplitFit
+
+FIT = SplitFit(number=2, epochs=1, valid_loss=1.0, prior_loss=1.1, prior=(0.3, 0.4, 0.3))
+SPLIT = Split(number=2, train=(0, 300), test=(310, 400))
+
+
+def drawn(num_rows, *, move=1.0, direction=1.0, constant=0.0, seed=0):
+    """Log-probabilities (R, K), and labels whose true logits are these times what is claimed."""
     rng = np.random.default_rng(seed)
-    shape = (T, 2)
-    values = rng.integers(-1, 3, shape)
-    end = np.minimum(np.arange(T)[:, None] + rng.integers(0, lasting + 1, shape), T - 1)
-    labels = Labels(values=values, end=end, bars_per_year=8760.0)
-    first, second = halves(labels, (start, start + length))
-    assert start == first[0] <= first[1] <= second[0]
-    assert second == ((2 * start + length) // 2, start + length)
-    known = values[slice(*first)] >= 0
-    assert (end[slice(*first)][known] < second[0]).all()
-    if first[1] < second[0]:  # not a bar more than needed is dropped
-        row = first[1]
-        assert (end[row][values[row] >= 0] >= second[0]).any()
+    m, d = rng.normal(size=(2, num_rows))
+    moves = rng.random(num_rows) < 1 / (1 + np.exp(-(constant + move * m)))
+    ups = rng.random(num_rows) < 1 / (1 + np.exp(-direction * d))
+    return joined(m, d).numpy(), np.where(moves, np.where(ups, 2, 0), 1).astype(np.int8)
 
 
-@pytest.mark.parametrize("half", [slice(100, 200), slice(200, 300)])
-def test_a_half_without_labels_says_what_to_do(half):
-    labels = labels_of()
-    values = labels.values.copy()
-    values[half] = -1
-    labels = Labels(values=values, end=labels.end, bars_per_year=8760.0)
-    with pytest.raises(
-        ValueError,
-        match=rf"split 2: no labelled bar is left in the half \[{half.start}, .* of the "
-        r"calibration range \[100, 300\).*raise splits.calibration or splits.train, or lower",
-    ):
-        calibrate(guesses(), held_out(labels), labels, SPLIT)
+def out_of_fold(num_rows, *, label_bars=1.0, **truth):
+    log_proba, y = drawn(num_rows, **truth)
+    return OutOfFold(log_proba=log_proba, y=y, label_bars=label_bars)
 
 
-def test_labels_as_long_as_a_half_leave_nothing_of_it():
-    labels = labels_of(lasting=100)
-    with pytest.raises(ValueError, match=r"half \[100, 100\) of the calibration range"):
-        calibrate(guesses(), held_out(labels), labels, SPLIT)
+def said(num_rows, end, **truth):
+    log_proba, y = drawn(num_rows, **truth)
+    return Said(log_proba=log_proba, y=y, end=np.broadcast_to(end, num_rows))
 
 
-def test_fewer_outcomes_pull_the_temperature_to_one():
-    log_proba, y = guesses() * 3, torch.tensor(labels_of().values[slice(*RANGE), 0]).long()
-    many, few = (fit_temperature(log_proba, y, label_bars=bars) for bars in (1.0, 100.0))
-    assert many > few > 1
-    assert math.isfinite(many)
+@pytest.mark.parametrize(("move", "constant", "direction"), [(0.5, 0.3, 0.25), (1.5, -0.5, 1.2)])
+def test_many_outcomes_tell_the_truth(move, constant, direction):
+    rows = out_of_fold(60_000, move=move, constant=constant, direction=direction)
+    found = calibrated_fit(FIT, rows, [], SPLIT)
+    assert found.move_slope == pytest.approx(move, abs=0.03)
+    assert found.move_intercept == pytest.approx(constant, abs=0.03)
+    assert found.direction_slope == pytest.approx(direction, abs=0.03)
+    assert replace(found, **{name: getattr(FIT, name) for name in CHANGED}) == FIT
+
+
+CHANGED = ("move_intercept", "move_slope", "direction_slope", "direction_error")
+
+
+def test_few_outcomes_change_little():
+    found = calibrated_fit(FIT, out_of_fold(20, direction=-3.0, label_bars=24.0), [], SPLIT)
+    assert found.direction_slope == pytest.approx(DIRECTION_MEAN, abs=0.2)
+    assert found.move_slope == pytest.approx(1.0, abs=0.1)
+    assert found.move_intercept == pytest.approx(0.0, abs=0.1)
+
+
+def test_the_move_s_posterior_is_scipys():
+    log_proba, y = drawn(500, move=0.6, constant=0.4)
+    x = np.logaddexp(log_proba[:, 0], log_proba[:, 2]) - log_proba[:, 1]
+
+    def cost(at):
+        loss = np.logaddexp(0, np.where(y != 1, -1, 1) * (at[0] + at[1] * x)).sum() / 6
+        return loss + at[0] ** 2 / 2 / 0.25 + (at[1] - 1) ** 2 / 2 / 0.25
+
+    expected = minimize(cost, [0.0, 1.0], tol=1e-12).x
+    np.testing.assert_allclose(fit_move(log_proba, y, 1 / 6), expected, atol=1e-5)
+
+
+def test_a_move_told_the_wrong_way_round_becomes_a_constant():
+    log_proba, y = drawn(20_000, move=-1.0, constant=0.5)
+    intercept, slope = fit_move(log_proba, y, 1.0)
+    assert slope == 0.0
+    frequency = (y != 1).mean()
+    assert intercept == pytest.approx(math.log(frequency / (1 - frequency)), abs=0.01)
+
+
+def test_the_direction_s_posterior_by_a_grid():
+    log_proba, y = drawn(400, direction=0.7)
+    moved = y != 1
+    x, sign = (log_proba[:, 2] - log_proba[:, 0])[moved], np.where(y[moved] == 2, 1, -1)
+    grid = np.linspace(-2, 3, 20_001)
+    log_density = -np.logaddexp(0, -np.outer(grid, x * sign)).sum(axis=1) / 4
+    log_density -= (grid - 0.5) ** 2 / 2 / 0.25
+    found = update_direction(Normal(mean=0.5, deviation=0.5), log_proba, y, 0.25)
+    assert found.mean == pytest.approx(grid[log_density.argmax()], abs=3e-4)
+    density = np.exp(log_density - log_density.max())
+    mean = (grid * density).sum() / density.sum()
+    deviation = math.sqrt(((grid - mean) ** 2 * density).sum() / density.sum())
+    assert found.deviation == pytest.approx(deviation, rel=0.03)
+
+
+def test_a_direction_told_the_wrong_way_round_is_a_coin():
+    found = calibrated_fit(FIT, out_of_fold(5000, direction=-1.0), [], SPLIT)
+    assert found.direction_slope == 0.0
+    log_proba, _ = drawn(10)
+    proba = apply(found, log_proba)
+    np.testing.assert_array_equal(proba[:, 0], proba[:, 2])
+
+
+def test_out_of_fold_rows_never_make_the_slope_sure_and_earlier_splits_do():
+    rows = out_of_fold(60_000, direction=1.5, label_bars=24.0)  # as if the test were like that
+    alone = calibrated_fit(FIT, rows, [], SPLIT)
+    assert alone.direction_error == LEAST_DEVIATION
+    earlier = [said(5000, 100, direction=0.5, seed=k) for k in (1, 2)]
+    one, both = (calibrated_fit(FIT, rows, earlier[:n], SPLIT) for n in (1, 2))
+    assert alone.direction_slope > one.direction_slope > both.direction_slope > 0.45
+    assert alone.direction_error > one.direction_error > both.direction_error
+    assert both.direction_slope == pytest.approx(0.5, abs=0.15)
+    assert both.move_slope == alone.move_slope  # earlier splits say nothing of the move
+
+
+def test_no_outcome_known_only_in_the_test_range_is_looked_at():
+    rows, start = out_of_fold(500), SPLIT.test[0]
+    end = np.where(np.arange(300) % 2, start - 1, start)
+    mixed = said(300, end)
+    log_proba, y = known_before([mixed], start)
+    assert len(y) == 150
+    np.testing.assert_array_equal(y, mixed.y[1::2])
+    np.testing.assert_array_equal(log_proba, mixed.log_proba[1::2])
+    other = replace(mixed, y=np.where(end >= start, 2 - mixed.y, mixed.y))
+    found, again = (calibrated_fit(FIT, rows, [one], SPLIT) for one in (mixed, other))
+    assert found == again
+    earlier = replace(mixed, y=np.where(end < start, 2 - mixed.y, mixed.y))
+    assert calibrated_fit(FIT, rows, [earlier], SPLIT) != found
+
+
+def test_labels_that_last_count_for_less():
+    rows = said(3000, 0, direction=0.0)
+    quick, slow = (
+        calibrated_fit(FIT, out_of_fold(3000, label_bars=bars), [rows], SPLIT)
+        for bars in (1.0, 100.0)
+    )
+    assert quick.direction_slope < slow.direction_slope
+    assert quick.direction_error < slow.direction_error
+
+
+def test_what_was_said_in_a_test_range():
+    labels = Labels(
+        values=np.array([[0, 1], [2, -1], [2, 0], [1, 1]]),
+        end=np.array([[1, 1], [2, 2], [3, 3], [3, 3]]),
+        bars_per_year=8760.0,
+    )
+    log_proba = np.log(np.random.default_rng(0).dirichlet([1, 1, 1], (2, 2))).astype("f4")
+    log_proba[1, 0] = np.nan
+    split = Split(number=0, train=(0, 1), test=(1, 3))
+    found = said_in_test(log_proba, labels, split)
+    np.testing.assert_array_equal(found.y, [2, 0])  # bar 1 of symbol 0 and bar 2 of symbol 1
+    np.testing.assert_array_equal(found.end, [2, 3])
+    np.testing.assert_array_equal(found.log_proba, log_proba[[0, 1], [0, 1]])
+
+
+def test_calibrated_probabilities_by_hand():
+    fit = replace(FIT, move_intercept=0.2, move_slope=0.5, direction_slope=2.0)
+    proba = apply(fit, np.log(np.array([[0.1, 0.5, 0.4], [np.nan] * 3])))
+    moves = 1 / (1 + math.exp(-0.2))  # log(0.5 / 0.5) is 0
+    ups = 1 / (1 + (1 / 4) ** 2)
+    np.testing.assert_allclose(proba[0], [moves * (1 - ups), 1 - moves, moves * ups], rtol=1e-6)
+    assert proba.dtype == np.float32
+    assert np.isnan(proba[1]).all()
+
+
+def test_a_fit_without_slopes_changes_nothing():
+    log_proba, _ = drawn(100)
+    np.testing.assert_allclose(apply(FIT, log_proba), np.exp(log_proba), rtol=2e-6)
+
+
+def test_quantiles_and_scores_are_those_of_the_rows():
+    proba = np.random.default_rng(0).dirichlet([2, 2, 2], 200).astype("f4")
+    y = np.where(np.arange(200) % 5, np.arange(200) % 3, -1).astype(np.int8)
+    confidence = np.maximum(proba[:, 0], proba[:, 2])
+    np.testing.assert_allclose(
+        confidence_quantiles(proba), np.quantile(confidence, QUANTILE_LEVELS), rtol=1e-6
+    )
+    scores = 1 - proba[y >= 0, y[y >= 0]]
+    assert set(conformal_scores(proba, y)) <= set(scores)
+    assert conformal_scores(proba, y)[-1] == scores.max()

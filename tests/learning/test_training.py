@@ -1,28 +1,29 @@
 """Training a split: what it may read, that it is deterministic, and that it learns."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from convnext_vbt.learning.calibration import fit_temperature
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import fit_split, predict_range
+from convnext_vbt.learning.folds import fold_rows
+from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.labels import Labels
+from convnext_vbt.learning.models import convnext
 from convnext_vbt.learning.segments import Segments, Series, pack, scale
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
-from convnext_vbt.predictions import QUANTILE_LEVELS, Split
+from convnext_vbt.predictions import Split
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-MODEL = ModelConfig(depths=(1, 1), dims=(8, 16), base="none")  # receptive field 80
+MODEL = ModelConfig(prior="none", depths=(1, 1), dims=(8, 16), base="none")  # receptive field 80
 TRAINING = TrainingConfig(
     steps=12, segments=2, segment_bars=128, eval_every=4, lr=3e-3, warmup_steps=2
 )
-SPLIT = Split(
-    number=3, train=(200, 700), valid=(710, 800), calibration=(810, 900), test=(905, 1000)
-)
+SPLIT = Split(number=3, train=(200, 900), test=(905, 1000), folds=3)
 T, N, F = 1000, 2, 4
 
 
@@ -50,7 +51,9 @@ def fit(features, labels, *, split=SPLIT, seed=0, training=TRAINING, model=MODEL
 
 
 def weights(fitted, member=0):
-    return torch.cat([v.flatten() for v in fitted.predictor.nets[member].state_dict().values()])
+    return torch.cat(
+        [v.flatten() for v in fitted.predictor.trunk.nets[member].state_dict().values()]
+    )
 
 
 def test_learns_what_is_there_and_says_so():
@@ -70,15 +73,13 @@ def test_learns_what_is_there_and_says_so():
     assert accuracy > np.bincount(y[y >= 0]).max() / (y >= 0).sum() + 0.1
     steps, totals, losses, priors = zip(*told, strict=True)
     assert list(steps) == sorted(steps)
+    assert steps[0] == 0
     assert set(totals) == {80}
     assert set(priors) == {fitted.fit.prior_loss}
-    assert min(losses) == pytest.approx(fitted.fit.valid_loss, abs=1e-6), (
-        "the best weights are kept"
-    )
-    assert steps[losses.index(min(losses))] == fitted.fit.epochs
+    assert steps[losses.index(min(losses))] == fitted.fit.epochs > 10
 
 
-def test_the_best_weights_are_kept_and_training_stops_when_it_only_gets_worse():
+def test_as_many_steps_are_kept_as_are_best_and_training_stops_when_it_only_gets_worse():
     features, labels = market(noise=100.0)  # nothing to learn, so it overfits
     training = replace(TRAINING, steps=60, eval_every=2, patience=4, lr=1e-2, feature_dropout=0.0)
     told = []
@@ -88,8 +89,19 @@ def test_the_best_weights_are_kept_and_training_stops_when_it_only_gets_worse():
     assert best < len(losses) - 1
     assert len(losses) == best + 1 + training.patience < 30
     assert fitted.fit.epochs == steps[best]
-    assert fitted.fit.valid_loss == pytest.approx(losses[best], abs=1e-6)
     assert losses[-1] > losses[best] + 1e-3
+
+
+def test_the_network_kept_is_of_all_labels_and_of_that_many_steps():
+    features, labels = market()
+    once = replace(TRAINING, steps=8, eval_every=8)
+    fitted = fit(features, labels, training=once)
+    assert fitted.fit.epochs == 8
+    y = labels.values.copy()
+    y[850:890] = 2 - y[850:890].clip(0)  # the newest labels, which no fold before the last knows
+    assert not torch.equal(
+        weights(fit(features, replace(labels, values=y), training=once)), weights(fitted)
+    )
 
 
 def test_deterministic_and_blind_to_global_randomness():
@@ -103,8 +115,7 @@ def test_deterministic_and_blind_to_global_randomness():
     fit(features, labels, split=replace(SPLIT, number=9))  # another job in between
     second = fit(features, labels)
     assert torch.equal(weights(first), weights(second))
-    assert first.temperature == second.temperature
-    np.testing.assert_array_equal(first.quantiles, second.quantiles)
+    np.testing.assert_array_equal(first.out_of_fold.log_proba, second.out_of_fold.log_proba)
 
 
 @pytest.mark.parametrize("change", ["split number", "seed", "member"])
@@ -120,34 +131,52 @@ def test_every_split_seed_and_member_has_its_own_weights(change):
     assert (weights(one) - other).abs().max() > 1e-3
 
 
-def test_nothing_after_the_calibration_range_is_read():
-    features, labels = market()
-    values, y = features.values.copy(), labels.values.copy()
-    stop = SPLIT.calibration[1]
-    values[stop:], y[stop:] = 1e6, 0
-    other = fit(replace(features, values=values), replace(labels, values=y))
-    fitted = fit(features, labels)
-    assert torch.equal(weights(other), weights(fitted))
-    assert other.temperature == fitted.temperature
-    np.testing.assert_array_equal(other.mean, fitted.mean)
-    np.testing.assert_array_equal(other.quantiles, fitted.quantiles)
-
-
-def test_weights_come_from_the_training_range_alone():
-    """Only which step is kept may depend on later ranges, so one look at the end is taken."""
+def test_nothing_after_the_training_range_is_read():
     features, labels = market()
     values, y = features.values.copy(), labels.values.copy()
     stop = SPLIT.train[1]
-    values[stop:], y[stop:][y[stop:] >= 0] = 3.0, 1
+    values[stop:], y[stop:] = 1e6, 0
     y[: SPLIT.train[0]] = -1  # labels before the range are none of its business either
-    once = replace(TRAINING, eval_every=1000)
-    other = fit(replace(features, values=values), replace(labels, values=y), training=once)
-    fitted = fit(features, labels, training=once)
+    other = fit(replace(features, values=values), replace(labels, values=y))
+    fitted = fit(features, labels)
     assert torch.equal(weights(other), weights(fitted))
-    assert other.fit.prior == fitted.fit.prior
-    y[300:400] = 2
-    changed = fit(features, replace(labels, values=y), training=once)
-    assert not torch.equal(weights(changed), weights(fitted))
+    np.testing.assert_array_equal(other.mean, fitted.mean)
+    np.testing.assert_array_equal(other.out_of_fold.log_proba, fitted.out_of_fold.log_proba)
+    assert other.fit == fitted.fit
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_fold_s_network_has_not_seen_its_labels(place, monkeypatch):
+    """Whatever the labels inside a fold are: what its network says there stays the same."""
+    features, labels = market()
+    once = replace(TRAINING, steps=8, eval_every=8)
+    columns = []
+    found = convnext._at_held
+
+    def noted(*arguments):
+        columns.append(found(*arguments))
+        return columns[-1]
+
+    monkeypatch.setattr(convnext, "_at_held", noted)
+    train = fold_task(features, labels)
+    fold = train.folds[place]
+    fit(features, labels, training=once)
+    y = labels.values.copy()
+    inside = slice(*fold.bars.held)
+    y[inside] = np.where(y[inside] >= 0, 2 - y[inside], -1)
+    fit(features, replace(labels, values=y), training=once)
+    held = fold.held.numpy()
+    before, after = columns[1], columns[3]  # each fit looks twice: at the start and at the end
+    np.testing.assert_array_equal(before.direction[held], after.direction[held])
+    assert not np.array_equal(before.direction[~held], after.direction[~held])
+
+
+def fold_task(features, labels):
+    """The rows of the training range and its folds, as a kind is given them."""
+    mean, std = scale(features, SPLIT.train)
+    series = pack(features, mean, std, SPLIT.train[1])
+    train = HeldOut.of(series, labels.values, SPLIT.train, 80)
+    return SimpleNamespace(train=train, folds=fold_rows(train, labels, SPLIT))
 
 
 def test_scale_is_that_of_the_training_range():
@@ -164,7 +193,7 @@ def test_scale_is_that_of_the_training_range():
 def test_segments_cover_every_labelled_bar_once_an_epoch_and_align_with_their_labels():
     features, labels = market()
     mean, std = scale(features, SPLIT.train)
-    series = pack(features, mean, std, SPLIT.calibration[1])
+    series = pack(features, mean, std, SPLIT.train[1])
     marked = [  # the feature says which bar a row is
         Series(bars=s.bars, values=torch.from_numpy(s.bars + 1e4 * n).float()[None])
         for n, s in enumerate(series)
@@ -213,28 +242,19 @@ def test_a_prediction_survives_any_future():
     assert np.isnan(cut[45:]).all()
 
 
-def test_an_ensemble_averages_probabilities():
+def test_an_ensemble_averages_what_its_networks_see():
     features, labels = market()
     fitted = fit(features, labels, training=replace(TRAINING, ensemble=2))
-    alone = fitted.predictor.members()
-    members = [replace(fitted, predictor=one, temperature=1.0) for one in alone]
-    each = [predict_range(one, features, 905, 1000) for one in members]
-    mean = np.log(np.mean(each, axis=0)) / fitted.temperature
-    expected = np.exp(mean) / np.exp(mean).sum(axis=2, keepdims=True)
-    both = predict_range(fitted, features, 905, 1000)
-    np.testing.assert_allclose(both, expected, rtol=0, atol=1e-6)
-    assert np.nanmax(np.abs(each[0] - each[1])) > 1e-3
-
-
-def test_quantiles_are_those_of_confidence_on_the_calibration_range():
-    features, labels = market()
-    fitted = fit(features, labels)
-    proba = predict_range(fitted, features, *SPLIT.calibration)
-    confidence = np.fmax(proba[..., 0], proba[..., 2])
-    expected = np.nanquantile(confidence, QUANTILE_LEVELS)
-    assert fitted.quantiles.shape == (1001,)
-    assert fitted.quantiles.dtype == np.float32
-    np.testing.assert_allclose(fitted.quantiles, expected, rtol=0, atol=1e-5)
+    trunk, held = fitted.predictor.trunk, fold_task(features, labels).train
+    each = [one.columns(held) for one in trunk.members()]
+    both = trunk.columns(held)
+    # Differences of logits are averaged, and logarithms of sums nearly so.
+    mean = np.mean([one.direction for one in each], axis=0)
+    place = both.direction.shape[1] // 2
+    np.testing.assert_allclose(both.direction[:, place], mean[:, place], rtol=0, atol=1e-4)
+    assert np.abs(each[0].direction - each[1].direction).max() > 1e-3
+    alone = [predict_range(one, features, 905, 1000) for one in fitted.members]
+    assert np.nanmax(np.abs(alone[0] - alone[1])) > 1e-3
 
 
 def test_class_weights_do_not_bias_the_probabilities():
@@ -246,8 +266,7 @@ def test_class_weights_do_not_bias_the_probabilities():
         fitted = fit(
             features, replace(labels, values=y), training=replace(longer, class_weights=kind)
         )
-        uncalibrated = replace(fitted, temperature=1.0)
-        proba = predict_range(uncalibrated, features, *SPLIT.train)
+        proba = predict_range(fitted, features, *SPLIT.train)
         np.testing.assert_allclose(np.nanmean(proba, axis=(0, 1)), fitted.fit.prior, atol=0.05)
     assert fitted.fit.prior[0] < 0.12
 
@@ -263,24 +282,12 @@ def test_a_symbol_that_the_training_range_hardly_knows_gets_no_predictions():
     assert np.isfinite(proba[:, 0]).all()
 
 
-@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0, 100.0])
-def test_temperature_undoes_a_scaling_of_the_logits(factor):
-    rng = np.random.default_rng(0)
-    logits = torch.from_numpy(rng.normal(size=(20_000, 3)))
-    gumbel = torch.from_numpy(rng.gumbel(size=(20_000, 3)))
-    y = (logits + gumbel).argmax(1)
-    expected = min(factor, 4.0)  # within its bounds
-    assert fit_temperature(logits * factor, y, label_bars=1.0) == pytest.approx(expected, rel=0.04)
-    assert 0.8 < fit_temperature(logits[:1], y[:1], label_bars=24.0) < 1.25, "hardly a fact"
-
-
-@pytest.mark.parametrize("name", ["train", "valid", "calibration"])
-def test_a_range_without_labels_is_refused(name):
+def test_a_range_without_labels_is_refused():
     features, labels = market()
     y = labels.values.copy()
-    y[slice(*getattr(SPLIT, name))] = -1
+    y[slice(*SPLIT.train)] = -1
     with pytest.raises(
-        ValueError, match=f"split 3: no bar of the {name} range .* has both a label and"
+        ValueError, match=r"split 3: no bar of the train range .* has both a label and"
     ):
         fit(features, replace(labels, values=y))
 

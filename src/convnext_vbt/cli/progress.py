@@ -66,7 +66,7 @@ def _print_line(console: Console, event: SplitDone) -> None:
 
 
 def split_line(event: SplitDone) -> str:
-    """One finished split in a line: its number, steps, validation loss beside the prior's."""
+    """One finished split in a line: its number, steps, loss out of fold beside the prior's."""
     fit = event.fit
     cached = " (from cache)" if event.cached else ""
     learned = "" if fit.learned else "  did not learn"

@@ -163,7 +163,8 @@ def conformal_scores(proba_RK: np.ndarray, y_R: np.ndarray) -> np.ndarray:
 def _move_logit(log_proba: np.ndarray) -> np.ndarray:
     """log(P(UP or DOWN) / P(STAY)), float64."""
     wide = log_proba.astype(np.float64)
-    logit: np.ndarray = np.logaddexp(wide[..., DOWN], wide[..., UP]) - wide[..., STAY]
+    with np.errstate(invalid="ignore"):  # numpy warns of NaN here, which only stays what it is
+        logit: np.ndarray = np.logaddexp(wide[..., DOWN], wide[..., UP]) - wide[..., STAY]
     return logit
 
 

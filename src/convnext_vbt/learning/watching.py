@@ -19,7 +19,7 @@ _TOTAL = "total"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitStep:
-    """A split that is being trained, at its latest look at the validation range."""
+    """A split that is being trained, at its latest look at the loss out of fold."""
 
     number: int
     step: int

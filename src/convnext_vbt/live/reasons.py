@@ -86,7 +86,7 @@ def own_rule_reason(file: str, signals: Mapping[str, Any]) -> str:
 
 
 def _confidence(preds: Predictions, n: int, confidence: float, word: str) -> str:
-    """How rare a confidence is, by the calibration range of the bar's own split."""
+    """How rare a confidence is, by the training range of the bar's own split, out of fold."""
     text = f"the likelier side is {word}, {confidence:.3f}"
     if preds.quantiles is None:
         return text

@@ -26,9 +26,9 @@ class Predictions:
     `proba` is float32 (T, N, 3), NaN where there is no out-of-sample prediction; `split` is
     int16 (T, N), the number of the split that made the prediction, -1 where there is none.
     `quantiles`, float32 (number of splits, 1001), holds each split's quantiles of confidence
-    max(P(UP), P(DOWN)) on its own calibration range at the levels 0, 0.001, ..., 1.
-    `nonconformity`, of the same shape, holds those of 1 - P(true class) on the second half of that
-    range, which the temperature has not seen; each is the nearest one of the scores.
+    max(P(UP), P(DOWN)) out of fold on its own training range at the levels 0, 0.001, ..., 1.
+    `nonconformity`, of the same shape, holds those of 1 - P(true class) there; each is the nearest
+    one of the scores.
     """
 
     index: pd.DatetimeIndex
@@ -160,8 +160,8 @@ class Predictions:
     def confidence_quantile(self, level: float) -> np.ndarray:
         """The quantile of confidence that each bar's own split was calibrated to, float32 (T, N).
 
-        It comes from the split's calibration range, which ends before its test range, so it is
-        known at every bar it is given for. NaN where there is no prediction.
+        It is taken out of fold on the split's training range, which ends before its test range, so
+        it is known at every bar it is given for. NaN where there is no prediction.
         """
         return self._by_bar(self.split_quantiles(level))
 
@@ -195,8 +195,8 @@ class Predictions:
 
         Split conformal prediction (Vovk et al. 2005; Lei et al. 2018): a class is in the set where
         1 - P(class) is at most the ceil((n + 1) coverage)-th smallest of the n scores
-        1 - P(true class) of the split's own calibration range; where n is too small for that, all
-        three are. If bars were exchangeable the set would hold the true class with at least this
+        1 - P(true class) on the split's own training range, out of fold; where n is too small for
+        that, all three are. If bars were exchangeable the set would hold the true class with at least this
         probability. They are not (labels overlap, markets change): `evidence.scores` says how
         often it did.
         """

@@ -183,8 +183,8 @@ def confidence_signals(
         floor + (1 - floor) clip((p - threshold) / (full - threshold), 0, 1)
 
     and 1 where full <= threshold. A threshold is a probability in (0, 1) or a quantile of
-    confidence on the split's own calibration range: "q0.90". The default `full` is 0.80 when the
-    predictions carry no such quantiles (`Predictions.from_frames`).
+    confidence out of fold on the split's own training range: "q0.90". The default `full` is 0.80
+    when the predictions carry no such quantiles (`Predictions.from_frames`).
 
     With `abstain`, a coverage in (0, 1), there is no entry on a bar whose conformal set of that
     coverage (`Predictions.conformal_sets`) holds both UP and DOWN or neither of them; STAY may be

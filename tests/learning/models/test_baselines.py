@@ -1,18 +1,21 @@
 """Baselines through the network's own splits, scale, labels, calibration and cache."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import fit_split, predict_range
+from convnext_vbt.learning.folds import fold_rows
+from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.labels import Labels
-from convnext_vbt.learning.models.logistic import STRENGTHS
+from convnext_vbt.learning.models.boosting import MOST_ROUNDS
+from convnext_vbt.learning.segments import pack, scale
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from convnext_vbt.learning.splits import WalkForward
 from convnext_vbt.learning.walkforward import walk_forward
@@ -20,9 +23,7 @@ from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.predictions import DOWN, STAY, UP, Split, Target
 
 T, N, F = 1200, 2, 3
-SPLIT = Split(
-    number=1, train=(100, 800), valid=(810, 900), calibration=(910, 1000), test=(1005, 1200)
-)
+SPLIT = Split(number=1, train=(100, 1000), test=(1005, 1200))
 KINDS = ("logistic", "boosting", "majority")
 TRAINING = TrainingConfig()
 
@@ -66,52 +67,45 @@ def rows(features, labels, bars):
     return x[known], y[known]
 
 
-def calibrated(proba, fitted):
-    scaled = proba ** (1 / fitted.temperature)
-    return scaled / scaled.sum(axis=-1, keepdims=True)
-
-
-def test_logistic_regression_is_scikit_learns():
-    features, labels = market()
-    fitted = fit("logistic", features, labels)
-    x, y = rows(features, labels, SPLIT.train)
-    x_valid, y_valid = rows(features, labels, SPLIT.valid)
-    models = [LogisticRegression(C=c, max_iter=1000).fit(x, y) for c in STRENGTHS]
-    losses = [
-        -m.predict_log_proba(x_valid)[np.arange(len(y_valid)), y_valid].mean() for m in models
-    ]
-    best = models[int(np.argmin(losses))]
-    assert fitted.fit.valid_loss == pytest.approx(min(losses), abs=1e-5)
-    proba = predict_range(fitted, features, *SPLIT.test)
-    x_test, _ = rows(features, labels, SPLIT.test)
-    expected = calibrated(best.predict_proba(x_test), fitted)
-    known = labels.values[slice(*SPLIT.test)] >= 0
-    np.testing.assert_allclose(proba[known], expected, atol=2e-4)
-    assert fitted.fit.learned
-    assert fitted.fit.epochs == best.n_iter_[0]
-
-
-def test_boosting_is_scikit_learns_up_to_its_best_round():
+def test_boosting_is_scikit_learns_with_the_rounds_that_are_best_out_of_fold():
     features, labels = market()
     fitted = fit("boosting", features, labels)
     x, y = rows(features, labels, SPLIT.train)
-    x_valid, y_valid = rows(features, labels, SPLIT.valid)
     trees = HistGradientBoostingClassifier(
         learning_rate=0.05, max_iter=fitted.fit.epochs, max_leaf_nodes=15, min_samples_leaf=100,
         l2_regularization=1.0, early_stopping=False,
     ).fit(x, y)  # fmt: skip
-    losses = [
-        -np.log(p[np.arange(len(y_valid)), y_valid]).mean()
-        for p in trees.staged_predict_proba(x_valid)
-    ]
-    assert np.argmin(losses) == len(losses) - 1 > 3
-    assert fitted.fit.valid_loss == pytest.approx(losses[-1], abs=1e-5)
+    assert 3 < fitted.fit.epochs < MOST_ROUNDS
     x_test, _ = rows(features, labels, SPLIT.test)
     known = labels.values[slice(*SPLIT.test)] >= 0
     proba = predict_range(fitted, features, *SPLIT.test)[known]
-    expected = calibrated(trees.predict_proba(x_test), fitted)
     # Rows on the very edge of a bin may fall to its other side.
-    assert (np.abs(proba - expected).max(axis=1) < 1e-4).mean() > 0.99
+    assert (np.abs(proba - trees.predict_proba(x_test)).max(axis=1) < 1e-4).mean() > 0.99
+
+
+def test_boosting_out_of_fold_is_scikit_learns_of_the_other_folds():
+    features, labels = market()
+    fitted = fit("boosting", features, labels)
+    mean, std = scale(features, SPLIT.train)
+    train = HeldOut.of(pack(features, mean, std, SPLIT.train[1]), labels.values, SPLIT.train, 1)
+    fold = fold_rows(train, labels, SPLIT)[2]
+    x, y = train.last_bars.double().numpy(), train.y.numpy()
+    trees = HistGradientBoostingClassifier(
+        learning_rate=0.05, max_iter=MOST_ROUNDS, max_leaf_nodes=15, min_samples_leaf=100,
+        l2_regularization=1.0, early_stopping=False,
+    ).fit(x[fold.fit], y[fold.fit])  # fmt: skip
+    known = (fold.held & (train.y >= 0)).numpy()
+    losses = [
+        -np.log(proba[np.arange(known.sum()), y[known]]).mean()
+        for proba in trees.staged_predict_proba(x[known])
+    ]
+    stops = next(  # the first round without a better one among the ten after it
+        k for k in range(MOST_ROUNDS) if min(losses[: k + 1]) <= min(losses[k + 1 : k + 11])
+    )
+    rounds = min(fitted.fit.epochs, stops + 11)
+    *_, last = itertools.islice(trees.staged_predict_proba(x[fold.held]), rounds)
+    said = fitted.out_of_fold.log_proba[fold.held]
+    np.testing.assert_allclose(said, np.log(last), atol=1e-4)
 
 
 def test_the_majority_says_the_training_range_s_frequencies():
@@ -124,7 +118,7 @@ def test_the_majority_says_the_training_range_s_frequencies():
     np.testing.assert_allclose(proba[present], np.tile(prior, (present.sum(), 1)), atol=1e-6)
     assert np.isnan(proba[~present]).all()
     np.testing.assert_allclose(fitted.fit.prior, prior)
-    assert fitted.temperature == 1.0
+    np.testing.assert_allclose(fitted.fit.valid_loss, fitted.fit.prior_loss)
     assert not fitted.fit.learned
 
 
@@ -145,10 +139,10 @@ def test_a_baseline_looks_at_one_bar_only(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_after_the_calibration_range_is_read(kind):
+def test_nothing_after_the_training_range_is_read(kind):
     features, labels = market()
     values, y = features.values.copy(), labels.values.copy()
-    stop = SPLIT.calibration[1]
+    stop = SPLIT.train[1]
     values[stop:], y[stop:] = 1e6, 0
     end = np.minimum(labels.end, T - 1)
     other = fit(
@@ -158,26 +152,14 @@ def test_nothing_after_the_calibration_range_is_read(kind):
     )
     fitted = fit(kind, features, labels)
     assert other.fit == fitted.fit
-    for name in ("mean", "std", "quantiles", "nonconformity"):
+    for name in ("mean", "std"):
         np.testing.assert_array_equal(getattr(other, name), getattr(fitted, name))
+    for name in ("log_proba", "y"):
+        np.testing.assert_array_equal(
+            getattr(other.out_of_fold, name), getattr(fitted.out_of_fold, name)
+        )
     before = [predict_range(one, features, 0, T) for one in (other, fitted)]
     np.testing.assert_array_equal(*before)
-
-
-@pytest.mark.parametrize("kind", ["logistic", "boosting"])
-def test_what_is_learned_comes_from_the_training_range(kind):
-    """The validation range may only choose among what was learned."""
-    features, labels = market()
-    first = fit(kind, features, labels)
-    y = labels.values.copy()
-    y[SPLIT.calibration[0] : SPLIT.calibration[1]] = STAY
-    later = fit(kind, features, dataclasses.replace(labels, values=y))
-    assert later.fit.valid_loss == first.fit.valid_loss
-    assert later.temperature != first.temperature
-    y = labels.values.copy()
-    y[300:500] = 2 - y[300:500].clip(0)
-    changed = fit(kind, features, dataclasses.replace(labels, values=y))
-    assert changed.fit.valid_loss != first.fit.valid_loss
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -188,7 +170,7 @@ def test_a_class_that_the_training_range_lacks_is_improbable(kind, classes):
     train = y[slice(*SPLIT.train)]
     train[(train >= 0) & ~np.isin(train, classes)] = STAY
     fitted = fit(kind, features, dataclasses.replace(labels, values=y))
-    proba = predict_range(dataclasses.replace(fitted, temperature=1.0), features, *SPLIT.test)
+    proba = predict_range(fitted, features, *SPLIT.test)
     assert np.nanmax(proba[..., DOWN]) < 0.01
     assert np.isfinite(fitted.fit.valid_loss)
 

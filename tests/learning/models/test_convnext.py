@@ -1,107 +1,199 @@
-"""The network on top of logistic regression: where it starts, what is held fixed, what it adds.
+"""What the network sees beside the last bar's features: a prior as it is, trained on, or its own.
 
 How it is trained is in `tests.learning.test_training`.
 """
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from convnext_vbt.errors import InputError
+from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import fit_split, predict_range
 from convnext_vbt.learning.models.convnext import CONVNEXT, build_network, training_flops
-from convnext_vbt.learning.models.last_bar import Linear
+from convnext_vbt.learning.models.prior_file import load_prior
+from convnext_vbt.learning.models.trunk import SCALE, columns_of
+from convnext_vbt.learning.network import ConvNeXt1d
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from tests.learning.test_training import MODEL, SPLIT, TRAINING, market
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-ON_BASE = replace(MODEL, base="logistic")
-LOGISTIC = ModelConfig(kind="logistic")
+FROZEN = TrainingConfig()
+READS = ("c", "a")
+"""Of the features a, b, c, d, in the prior's own order."""
 
 
-def fit(features, labels, *, model=ON_BASE, training=TRAINING):
+@pytest.fixture
+def prior(tmp_path):
+    return write_prior(tmp_path / "prior.safetensors")
+
+
+def write_prior(path, *, features=READS, horizons=(4, 24), seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    net = ConvNeXt1d(len(features), num_classes=3 * len(horizons), depths=(1,), dims=(4,))
+    state = {
+        name: torch.randn(value.shape, generator=generator).half()
+        for name, value in net.state_dict().items()
+    }
+    facts = {
+        "features": features, "depths": [1], "dims": [4], "kernel_size": 7, "horizons": horizons,
+    }  # fmt: skip
+    save_file(state, path, metadata={"prior": json.dumps(facts)})
+    return path
+
+
+def with_mirror(features):
+    """Features a and d lie on the other side of their mean in the mirror, b and c do not."""
+    turned = features.values * np.array([-1, 1, 1, -1], "f4") + np.array([20, 0, 0, 10], "f4")
+    return replace(features, mirrored=turned)
+
+
+def fit(features, labels, *, model, training=FROZEN):
     return fit_split(features, labels, SPLIT, model=model, training=training, seed=0)
 
 
-def test_it_starts_as_logistic_regression_and_stays_so_where_nothing_is_left_to_learn():
+def on(prior, **changes):
+    return ModelConfig(prior=str(prior), **changes)
+
+
+def test_a_frozen_prior_reads_its_own_features_in_its_own_order(prior):
     features, labels = market()
-    told = []
-    training = replace(TRAINING, lr=10.0, warmup_steps=0)  # every step makes it worse
-    fitted = fit_split(
-        features, labels, SPLIT, model=ON_BASE, training=training, seed=0,
-        progress=lambda *report: told.append(report),
-    )  # fmt: skip
-    assert told[0][0] == 0  # the first look is at the start itself
-    assert fitted.fit.epochs == 0
-    assert fitted.fit.valid_loss == np.float32(told[0][2])
-    linear = fit(features, labels, model=LOGISTIC)
-    ours, theirs = (
-        predict_range(replace(one, temperature=1.0), features, 905, 1000)
-        for one in (fitted, linear)
+    fitted = fit(features, labels, model=on(prior, base="none"))
+    swapped = Features(
+        names=("c", "b", "d", "a"), values=features.values[:, :, [2, 1, 3, 0]], warmup=20
     )
-    np.testing.assert_allclose(ours, theirs, atol=1e-6)
-    assert np.isfinite(ours).any()
+    other = fit(swapped, labels, model=on(prior, base="none"))
+    one, again = (
+        predict_range(fitted, features, 905, 1000),
+        predict_range(other, swapped, 905, 1000),
+    )
+    np.testing.assert_array_equal(one, again)
+    values = features.values.copy()
+    values[:, :, [1, 3]] = 7.0 + 0 * values[:, :, [1, 3]]  # what it does not read
+    same = fit(replace(features, values=values), labels, model=on(prior, base="none"))
+    np.testing.assert_array_equal(predict_range(same, features, 905, 1000), one)
+    based = fit(features, labels, model=on(prior))
+    assert not np.array_equal(predict_range(based, features, 905, 1000), one, equal_nan=True)
 
 
-def test_the_base_is_held_fixed_and_the_network_adds_what_it_leaves():
-    features, labels = market(noise=0.3)  # two of the three bars that tell lie before the last
-    linear = fit(features, labels, model=LOGISTIC)
-    training = replace(TRAINING, steps=80, feature_dropout=0.0)
-    fitted = fit(features, labels, training=training)
-    base = fitted.predictor.base
-    assert isinstance(base, Linear)
-    torch.testing.assert_close(base.coef, linear.predictor.coef)
-    torch.testing.assert_close(base.intercept, linear.predictor.intercept)
-    assert fitted.fit.valid_loss < linear.fit.valid_loss - 0.1
+def test_columns_of_two_views_by_hand():
+    view, mirror = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(0))
+    columns = columns_of(view, mirror)
+    assert columns.move.shape == columns.direction.shape == (5, 2)
+    for h in range(2):
+        down, stay, up = (view[:, 3 * h + k].double().numpy() for k in range(3))
+        down_, stay_, up_ = (mirror[:, 3 * h + k].double().numpy() for k in range(3))
+        moves = np.log(np.exp(up) + np.exp(down)) - stay
+        moves_ = np.log(np.exp(up_) + np.exp(down_)) - stay_
+        np.testing.assert_allclose(columns.move[:, h], SCALE * (moves + moves_) / 2)
+        np.testing.assert_allclose(
+            columns.direction[:, h], SCALE * ((up - down) - (up_ - down_)) / 2
+        )
+    alone = columns_of(view, None)
+    assert alone.move.shape == (5, 4)
+    assert not alone.mirrored
 
 
-def test_what_the_base_knows_is_not_learned_again():
+@pytest.mark.parametrize("steps", [0, 6])
+def test_the_mirrored_market_gets_the_mirrored_probabilities(prior, steps):
     features, labels = market()
-    known = labels.values >= 0
-    skewed = np.random.default_rng(1).choice(3, p=[0.1, 0.8, 0.1], size=known.shape)
+    both = with_mirror(features)
+    turned = replace(features, values=both.mirrored, mirrored=features.values)
+    training = replace(TRAINING, steps=steps) if steps else FROZEN
+    fitted = fit(both, labels, model=on(prior), training=training)
+    assert fitted.predictor.head.direction[-1] == 0.0
+    one, other = (predict_range(fitted, view, 905, 1000) for view in (both, turned))
+    np.testing.assert_allclose(one, other[:, :, ::-1], atol=1e-5)
+    assert np.nanmax(np.abs(one[:, :, 0] - one[:, :, 2])) > 0.05
+
+
+def test_a_prior_that_is_trained_on_starts_as_it_is(prior):
+    features, labels = market()
     told = []
     fit_split(
-        replace(features, values=features.values * 0 + 1),  # frequencies are all there is to know
-        replace(labels, values=np.where(known, skewed, -1)),
-        SPLIT,
-        model=ON_BASE,
-        training=replace(TRAINING, steps=60, lr=1e-2, label_smoothing=0.0),
-        seed=0,
-        progress=lambda *report: told.append(report),
-    )
-    losses = [loss for _, _, loss, _ in told]
-    assert len(losses) > 5
-    assert max(losses) - losses[0] < 0.003
+        features, labels, SPLIT, model=on(prior, base="none"), training=replace(TRAINING, lr=1e-9),
+        seed=0, progress=lambda *report: told.append(report),
+    )  # fmt: skip
+    losses = [loss for *_, loss, _ in told]
+    assert max(losses) - min(losses) < 1e-5
+    moved = fit(features, labels, model=on(prior), training=replace(TRAINING, lr=1e-2))
+    weights = moved.predictor.trunk.nets[0].state_dict()
+    assert moved.fit.epochs > 0
+    assert any(not torch.equal(weights[k], v) for k, v in load_prior(str(prior)).weights.items())
 
 
-def test_weights_and_base_come_back_from_their_tensors():
+@pytest.mark.parametrize("steps", [0, 6])
+def test_what_is_kept_comes_back_with_the_prior_that_it_was_made_with(prior, steps):
     features, labels = market()
-    fitted = fit(features, labels, training=replace(TRAINING, ensemble=2))
-    restored = CONVNEXT.restore(ON_BASE, 4, fitted.predictor.tensors(), "cpu")
-    fits = [fitted, *fitted.members]
-    for one, again in zip(fits, restored, strict=True):
+    training = replace(TRAINING, steps=steps, ensemble=2) if steps else FROZEN
+    fitted = fit(features, labels, model=on(prior), training=training)
+    tensors = fitted.predictor.tensors()
+    assert any(name.startswith("0.") for name in tensors) == (steps > 0)  # else they are the file's
+    restored = CONVNEXT.restore(on(prior), 4, tensors, "cpu")
+    for one, again in zip([fitted, *fitted.members], restored, strict=True):
         before, after = (
             predict_range(replace(fitted, predictor=predictor), features, 905, 1000)
             for predictor in (one.predictor, again)
         )
         np.testing.assert_array_equal(before, after)
-    assert [one.predictor.base for one in fits] == [fitted.predictor.base] * 3
+    write_prior(prior, seed=1)
+    with pytest.raises(InputError, match=r"made with another prior than model.prior = .* is here"):
+        CONVNEXT.restore(on(prior), 4, tensors, "cpu")
 
 
-def test_without_a_base_the_network_is_on_its_own():
+def test_a_network_of_its_own_adds_what_lies_before_the_last_bar():
+    features, labels = market(noise=0.3)  # two of the three bars that tell lie before the last
+    linear = fit(features, labels, model=ModelConfig(kind="logistic"))
+    training = replace(TRAINING, steps=80, feature_dropout=0.0)
+    fitted = fit(features, labels, model=replace(MODEL, base="logistic"), training=training)
+    assert fitted.fit.valid_loss < linear.fit.valid_loss - 0.1
+
+
+@pytest.mark.parametrize(
+    ("model", "training", "message"),
+    [
+        (MODEL, FROZEN, r'model.prior = "none" .*set training.steps = 40'),
+        (None, TrainingConfig(ensemble=3), r"training.ensemble = 3 .*leave the ensemble out"),
+        (ModelConfig(prior="nowhere"), FROZEN, r'model.prior = "nowhere": there is no .*"none"'),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(prior, model, training, message):
     features, labels = market()
-    fitted = fit(features, labels, model=MODEL)
-    assert fitted.predictor.base is None
-    assert not any(name.startswith("base") for name in fitted.predictor.tensors())
+    with pytest.raises(InputError, match=message):
+        fit(features, labels, model=model or on(prior), training=training)
+
+
+def test_features_that_the_prior_lacks_are_named(tmp_path):
+    features, labels = market()
+    path = write_prior(tmp_path / "p.safetensors", features=("a", "rsi_14", "hour_sin"))
+    with pytest.raises(
+        InputError, match=r'there: rsi_14, hour_sin; .* set model.prior = "none" and training'
+    ):
+        fit(features, labels, model=on(path))
+
+
+@pytest.mark.parametrize("damage", [b"", b"no safetensors at all, but longer than eight bytes"])
+def test_a_file_that_is_no_prior_is_named(tmp_path, damage):
+    path = tmp_path / "p.safetensors"
+    path.write_bytes(damage)
+    with pytest.raises(InputError, match=r"p.safetensors is no file of a prior"):
+        load_prior(str(path))
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(InputError, match=r"p.safetensors is no file of a prior"):
+        load_prior(str(path))
 
 
 def test_training_flops_count_what_a_forward_and_backward_pass_multiply():
     """Against torch's own count, which leaves out norms and activations."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    model, training = ModelConfig(), TrainingConfig(steps=1, segments=1, segment_bars=512)
+    model = ModelConfig(prior="none")
+    training = TrainingConfig(steps=1, segments=1, segment_bars=512)
     net = build_network(model, 30)
     with FlopCounterMode(display=False) as counter:
         net.forward_valid(torch.zeros(1, 30, 512 + net.receptive_field - 1)).sum().backward()

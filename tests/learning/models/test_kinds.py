@@ -10,6 +10,7 @@ from torch import Tensor
 
 from convnext_vbt.errors import ConfigError, InputError
 from convnext_vbt.learning.fitting import fit_split, predict_last, predict_range
+from convnext_vbt.learning.folds import out_of_fold
 from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.models import KINDS, kind_of
 from convnext_vbt.learning.models.protocol import Learned, ModelKind
@@ -101,7 +102,7 @@ def test_an_ensemble_of_one_has_no_members(kind):
 @every_kind
 def test_a_kind_can_be_told_apart_and_timed(kind):
     assert sum(other.name == KINDS[kind].name for other in KINDS.values()) == 1
-    assert KINDS[kind].seconds(ModelConfig(kind=kind), TRAINING, 30) > 0
+    assert KINDS[kind].seconds(ModelConfig(kind=kind, prior="none"), TRAINING, 30) > 0
 
 
 def test_another_kind_is_named_with_those_there_are():
@@ -131,11 +132,16 @@ class Odds:
 
 
 def fit_odds(task):
-    known = task.train.y >= 0
-    above = (task.train.last_bars[known, 0] > 0).long()
-    counts = torch.ones(2, 3)
-    counts.index_put_((above, task.train.y[known]), torch.ones(()), accumulate=True)
-    return Learned(predictor=Odds((counts / counts.sum(1, keepdim=True)).log()), epochs=1)
+    def odds(rows):
+        above = (task.train.last_bars[rows, 0] > 0).long()
+        counts = torch.ones(2, 3)
+        counts.index_put_((above, task.train.y[rows]), torch.ones(()), accumulate=True)
+        return Odds((counts / counts.sum(1, keepdim=True)).log())
+
+    said = out_of_fold(
+        task.folds, len(task.train.y), lambda fold: odds(fold.fit).log_proba(task.train)[fold.held]
+    )
+    return Learned(predictor=odds(task.train.y >= 0), out_of_fold=said, epochs=1)
 
 
 def restore_odds(model, num_features, tensors, device):
@@ -191,4 +197,5 @@ def test_a_kind_of_ones_own_decides_live_where_it_is_kept(toy, tmp_path):
     now = split.test[0] + 7
     kept = read_split(tmp_path, 0, toy.model)
     past = make_features(toy, bars.rows(0, now + 1))
-    np.testing.assert_allclose(predict_last(kept.fitted, past), preds.proba[now], atol=1e-6)
+    fitted = replace(kept.fitted, fit=preds.fits[0])  # the slopes are learned when all have said
+    np.testing.assert_allclose(predict_last(fitted, past), preds.proba[now], atol=1e-6)

@@ -19,8 +19,8 @@ from convnext_vbt.learning.models.protocol import FitTask, Learned, ModelKind
 from convnext_vbt.predictions import CLASSES
 
 MOST_ROUNDS = 200
-AT_ONCE = 10
-"""Rounds between two looks at the loss out of fold; boosting stops at the first that is worse."""
+PATIENCE = 10
+"""Rounds without improvement out of fold after which a fold's trees grow no further."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,44 +46,46 @@ def _log(proba: np.ndarray) -> Tensor:
     return torch.from_numpy(np.log(np.maximum(proba, LEAST))).float()
 
 
-def _trees(task: FitTask, rounds: int) -> Any:
+def _grown(task: FitTask, x: np.ndarray, y: np.ndarray, rounds: int, **stopping: Any) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    return HistGradientBoostingClassifier(
+    x_fit, y_fit, weight = with_every_class(x, y)
+    trees = HistGradientBoostingClassifier(
         learning_rate=0.05,
         max_iter=rounds,
         max_leaf_nodes=15,
         min_samples_leaf=100,
         l2_regularization=1.0,
-        early_stopping=False,
-        warm_start=True,
+        early_stopping=bool(stopping),
+        n_iter_no_change=PATIENCE,
+        tol=0.0,
         random_state=task.seed,
     )
+    return trees.fit(x_fit, y_fit, sample_weight=weight, **stopping)
 
 
 def _fit(task: FitTask) -> Learned:
-    """As many rounds as have the least loss out of fold, all folds growing side by side."""
+    """As many rounds as have the least loss out of fold.
+
+    A fold's trees stop where they no longer get better at it; then their last loss goes on.
+    """
     x, y = task.train.last_bars.double().numpy(), task.train.y.numpy()
-    data = [with_every_class(x[fold.fit.numpy()], y[fold.fit.numpy()]) for fold in task.folds]
-    grown = [_trees(task, 0) for _ in task.folds]
-    best, best_loss, rounds = torch.empty(0), np.inf, 0
-    while rounds < MOST_ROUNDS:
-        stages = torch.empty(AT_ONCE, len(y), len(CLASSES))
-        for fold, trees, (x_fit, y_fit, weight) in zip(task.folds, grown, data, strict=True):
-            trees.max_iter += AT_ONCE
-            trees.fit(x_fit, y_fit, sample_weight=weight)
-            new = itertools.islice(trees.staged_predict_proba(x[fold.held.numpy()]), rounds, None)
-            stages[:, fold.held] = torch.stack([_log(proba) for proba in new])
-        losses = np.array([task.train.loss(stage) for stage in stages])
-        if losses.min() >= best_loss:
-            break
-        first, best_loss = rounds, losses.min()
-        best, kept = stages[losses.argmin()], first + int(losses.argmin()) + 1
-        rounds += AT_ONCE
     known = y >= 0
-    x_all, y_all, weight = with_every_class(x[known], y[known])
-    trees = _trees(task, kept).fit(x_all, y_all, sample_weight=weight)
-    return Learned(predictor=Boosting(trees=trees), out_of_fold=best, epochs=kept)
+    losses, in_folds = np.zeros(MOST_ROUNDS), []
+    for fold in task.folds:
+        fit, held = fold.fit.numpy(), fold.held.numpy() & known
+        trees = _grown(task, x[fit], y[fit], MOST_ROUNDS, X_val=x[held], y_val=y[held])
+        curve = -trees.validation_score_[1:]  # the first is that of no tree at all
+        losses += held.sum() * np.pad(curve, (0, MOST_ROUNDS - len(curve)), mode="edge")
+        in_folds.append(trees)
+    rounds = 1 + int(losses.argmin())
+    log_proba = torch.empty(len(y), len(CLASSES))
+    for fold, trees in zip(task.folds, in_folds, strict=True):
+        stages = trees.staged_predict_proba(x[fold.held.numpy()])
+        last = min(rounds, trees.n_iter_) - 1
+        log_proba[fold.held] = _log(next(itertools.islice(stages, last, None)))
+    trees = _grown(task, x[known], y[known], rounds)
+    return Learned(predictor=Boosting(trees=trees), out_of_fold=log_proba, epochs=rounds)
 
 
 BOOSTING = ModelKind(name="gradient boosting", fit=_fit, restore=None)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from convnext_vbt.errors import InputError
+from convnext_vbt.learning.calibration import label_bars
 from convnext_vbt.learning.devices import exact
 from convnext_vbt.learning.folds import FoldRows
 from convnext_vbt.learning.heldout import HeldOut
@@ -183,7 +184,8 @@ def _headed(
     """The head on columns out of fold, reading the trunk from now on."""
     base, trained = task.model.base == "logistic", task.training.steps > 0
     every = _columns(columns, task.train, base=base)
-    fitted = fit_head(every, task.train.y.numpy(), task.folds)
+    lasting = label_bars(task.labels, task.split.train)
+    fitted = fit_head(every, task.train.y.numpy(), task.folds, label_bars=lasting)
     predictor = Seeing(
         trunk=trunk,
         head=fitted.head,

@@ -119,11 +119,15 @@ class FittedHead:
     """Newton's, of the last fits."""
 
 
-def fit_head(columns: Columns, y_R: np.ndarray, folds: Sequence[FoldRows]) -> FittedHead:
+def fit_head(
+    columns: Columns, y_R: np.ndarray, folds: Sequence[FoldRows], *, label_bars: float
+) -> FittedHead:
     """The head with the penalties, one for each logit, that have the least loss out of fold.
 
-    `y_R` are labels, -1 for none. With both views the direction has a constant only where that has
-    less loss out of fold: in a market that drifts. It is penalised as coefficients are.
+    `y_R` are labels, -1 for none, that last `label_bars` bars on average. With both views the
+    direction has a constant, penalised as coefficients are, only in a market that drifts: where it
+    saves more than a nat out of fold, Akaike's price of a parameter, overlapping labels counted as
+    one outcome.
     """
     known, moved = y_R >= 0, (y_R >= 0) & (y_R != STAY)
     move = _choose(_with_constant(columns.move), y_R != STAY, known, folds, free=True)
@@ -132,7 +136,8 @@ def fit_head(columns: Columns, y_R: np.ndarray, folds: Sequence[FoldRows]) -> Fi
         symmetric = x * np.append(np.ones(x.shape[1] - 1), 0.0)
         direction = _choose(symmetric, rises, moved, folds, free=False)
         drifting = _choose(x, rises, moved, folds, free=False, strengths=(direction.strength,))
-        direction = min((direction, drifting), key=lambda fit: fit.loss)
+        if drifting.loss < direction.loss - max(1.0, label_bars):
+            direction = drifting
     else:
         direction = _choose(x, rises, moved, folds, free=True)
     return FittedHead(

@@ -88,6 +88,6 @@ def columns_of(view: Tensor, mirror: Tensor | None) -> Columns:
 
 def _move_and_direction(logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Log P(UP or DOWN) / P(STAY) and log P(UP) / P(DOWN), scaled, float64 (R, H) each."""
-    wide_RHK = logits.double().numpy().reshape(len(logits), -1, len(CLASSES)) * 1.0
+    wide_RHK = logits.double().unflatten(1, (-1, len(CLASSES))).numpy()
     down, stay, up = (wide_RHK[:, :, k] for k in (DOWN, STAY, UP))
     return SCALE * (np.logaddexp(down, up) - stay), SCALE * (up - down)

@@ -129,8 +129,8 @@ def _splits(found: Concerns) -> list[str]:
         return []
     which = "Split " if len(failed) == 1 else "Splits "
     text = (
-        f"{which}{', '.join(failed)} did not learn: the network never beat the base rates on "
-        "validation, so trades there rest on noise."
+        f"{which}{', '.join(failed)} did not learn: the network never beat the base rates "
+        "out of fold, so trades there rest on noise."
     )
     return [text]
 

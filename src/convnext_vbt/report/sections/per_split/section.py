@@ -71,7 +71,7 @@ SCORE_COLUMNS = (
                 "should be lower."),
     Column(label="Accuracy", help="Share of bars whose most probable class was the actual one."),
     Column(label="ECE", help="Expected calibration error: mean gap of probability and frequency."),
-    Column(label="Steps", help="Training steps up to the weights kept, by validation loss."),
+    Column(label="Steps", help="Training steps up to the weights kept, by the loss out of fold."),
 )  # fmt: skip
 
 COVERAGE = Column(

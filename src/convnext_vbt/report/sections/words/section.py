@@ -17,7 +17,7 @@ _TERMS = (
      "Bars left out between two ranges, so that no label of the one reaches into the other."),
     ("Threshold, such as q0.90",
      ("Least confidence of an entry. 0.55 is a probability; q0.90 is the 90 % quantile of the "
-      "confidence on the calibration range.")),
+      "confidence out of fold on the training range.")),
     ("Risk per trade", "Share of the account that a trade of full size loses at its stop."),
     ("Cell", "One combination of threshold, risk and so on, traded as an account of its own."),
     ("Headline, nested selection",
