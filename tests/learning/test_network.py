@@ -44,6 +44,8 @@ def window_logits(net, x_BFL):
         {"pool": 3},
         {"depths": (1,), "dims": (8,)},
         {"kernel_size": 7, "depths": (1, 1, 1), "dims": (4, 8, 6)},
+        {"patch": 1, "stem": 6, "depths": (2,), "dims": (8,), "pool": 5},
+        {"patch": 2, "stem": 7, "weights": "fan_in", "spread": 0.02},
     ],
 )
 def test_dense_equals_windows_at_every_bar(options, dtype, bound):
@@ -106,9 +108,13 @@ def test_gradients_of_dense_equal_those_of_windows():
 
 
 @settings(max_examples=25, derandomize=True, deadline=None)
-@given(blocks=st.lists(st.integers(1, 90), min_size=1, max_size=6), own=st.booleans())
-def test_result_does_not_depend_on_the_blocks_a_series_comes_in(blocks, own):
-    net = network()
+@given(
+    blocks=st.lists(st.integers(1, 90), min_size=1, max_size=6),
+    own=st.booleans(),
+    options=st.sampled_from([{}, {"patch": 3, "stem": 8}]),
+)
+def test_result_does_not_depend_on_the_blocks_a_series_comes_in(blocks, own, options):
+    net = network(**options)
     reach = net.receptive_field
     x = bars(reach - 1 + sum(blocks))
     with torch.no_grad():
@@ -153,6 +159,7 @@ def test_a_prediction_reads_its_whole_receptive_field_and_nothing_before():
         ({"depths": (1,), "dims": (16,)}, 28),
         ({"depths": (1, 1), "dims": (8, 8)}, 80),
         ({"depths": (1, 1, 3), "dims": (8, 8, 8)}, 376),
+        ({"depths": (3,), "dims": (8,), "patch": 2, "stem": 8}, 44),
     ],
 )
 def test_receptive_field(options, expected):
@@ -228,7 +235,10 @@ def test_block_equals_transformers_convnext_layer(version):
     assert (ours - theirs).abs().max() <= 1e-6 * theirs.abs().max()
 
 
-@pytest.mark.parametrize("options", [{}, {"padding": "same"}, {"padding": "same", "version": 2}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"padding": "same"}, {"padding": "same", "version": 2}, {"padding": "same", "stem": 7}],
+)
 def test_every_parameter_has_a_gradient(options):
     net = network(**options).train()
     net(bars(100)).square().sum().backward()
@@ -280,6 +290,24 @@ def test_initial_weights():
     assert not grn.beta.any()
 
 
+def test_weights_by_fan_in_keep_the_variance_and_the_depth_of_a_valley():
+    net = ConvNeXt1d(1, dims=(256, 64, 64, 64), weights="fan_in")
+    for name, parameter in net.named_parameters():
+        if parameter.ndim > 1:
+            expected = pytest.approx(parameter[0].numel() ** -0.5, rel=0.15)
+            assert parameter.std().item() == expected, name
+    assert net.stem.bias.std().item() == pytest.approx(0.3, rel=0.15)
+
+    def behind_stem(net):
+        levels = torch.tensor([-1.0, -3.0])[:, None, None].expand(2, 1, 4)
+        with torch.no_grad():
+            shallow, deep = net.stem_norm(net.stem(levels)[:, :, 0])
+        return (shallow - deep).abs().max()
+
+    assert behind_stem(net) > 0.5
+    assert behind_stem(ConvNeXt1d(1)) < 0.1, "the authors' draw tells them hardly apart"
+
+
 def test_only_matrices_and_kernels_decay():
     net = ConvNeXt1d(5, padding="same", version=2, **SMALL)
     decayed, spared = decay_groups(net, 0.05)
@@ -328,6 +356,7 @@ def test_same_padding_reads_both_sides_and_windows_shorter_than_a_token():
     [
         ({"version": 2}, "version 2 .GRN. norms over the whole window"),
         ({"depths": (1, 1), "dims": (8,)}, r"equal length, got \(1, 1\) and \(8,\)"),
+        ({"stem": 3}, "must read its whole patch, got stem=3, patch=4"),
     ],
 )
 def test_impossible_networks_are_refused(options, message):
