@@ -21,14 +21,23 @@ from convnext_vbt.learning.network import ConvNeXt1d, decay_groups
 from convnext_vbt.learning.optimizer import AdamW
 
 WARMUP_SHARE = 0.1  # of all steps
+MIN_STEPS, EPOCHS = 500, 60  # whichever is more, where `epochs` is None
+EVERY_TOKEN = 2**31  # more than a window has: a stage alone does not see all of it from the last
 
 
 class ConvNeXtClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A 1-D ConvNeXt on windows X (cases, channels, timepoints), any number of classes.
 
-    Channels are standardised with the training cases' mean and deviation. Windows of any length
-    do: short ones are filled with the mean on their left to a whole token. The network is the
-    authors' symmetric one (`padding="same"`, mean of all tokens) unless `padding="causal"`.
+    The network reads each channel and its differences from one timepoint to the next, all of them
+    standardised with the training cases' mean and deviation: in a smooth series what tells shapes
+    apart is often a hundredth of the level that it rides on. Windows of any length do: short ones
+    are filled with the mean on their left to a whole token. The head reads the mean of all tokens;
+    each token reads both sides (`padding="same"`) or, with `padding="causal"`, its past alone. By
+    default all is at one resolution, behind a stem whose patches overlap; a pyramid such as
+    depths=(1, 1, 3, 1), dims=(16, 32, 64, 128) loses shapes with each stride.
+
+    `epochs=None` trains 60 epochs and at least 500 steps, for a set of fifty cases needs many more
+    epochs than one of a thousand.
 
     `seed` decides the weights; the same seed, data and thread count give the same classifier.
 
@@ -43,15 +52,17 @@ class ConvNeXtClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        depths: tuple[int, ...] = (1, 1, 3, 1),
-        dims: tuple[int, ...] = (16, 32, 64, 128),
+        depths: tuple[int, ...] = (3,),
+        dims: tuple[int, ...] = (32,),
         kernel_size: int = 7,
+        patch: int = 4,
+        stem: int = 8,
         padding: Literal["same", "causal"] = "same",
         version: Literal[1, 2] = 1,
-        layer_scale: float = 0.1,
+        layer_scale: float = 1.0,
         drop_path: float = 0.1,
-        epochs: int = 60,
-        batch_size: int = 32,
+        epochs: int | None = None,
+        batch_size: int = 16,
         lr: float = 4e-3,
         weight_decay: float = 0.05,
         label_smoothing: float = 0.1,
@@ -61,6 +72,8 @@ class ConvNeXtClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.depths = depths
         self.dims = dims
         self.kernel_size = kernel_size
+        self.patch = patch
+        self.stem = stem
         self.padding = padding
         self.version = version
         self.layer_scale = layer_scale
@@ -88,8 +101,9 @@ class ConvNeXtClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(self.classes_) < 2:
             raise InputError(f"y must hold at least 2 classes, got only {self.classes_.tolist()}")
         self.n_features_in_ = X.shape[1]
-        self.mean_ = X.mean(axis=(0, 2))
-        spread = X.std(axis=(0, 2))
+        both = _with_differences(X)
+        self.mean_ = both.mean(axis=(0, 2))
+        spread = both.std(axis=(0, 2))
         self.std_ = np.where(spread > 1e-12, spread, 1.0)
         x, classes = self._standardised(X), torch.from_numpy(target.astype(np.int64))
 
@@ -132,11 +146,15 @@ class ConvNeXtClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _network(self) -> ConvNeXt1d:
         with torch.random.fork_rng(devices=[]):  # building one draws weights
             return ConvNeXt1d(
-                self.n_features_in_,
+                2 * self.n_features_in_,
                 num_classes=len(self.classes_),
                 depths=self.depths,
                 dims=self.dims,
                 kernel_size=self.kernel_size,
+                patch=self.patch,
+                stem=self.stem,
+                weights="fan_in",
+                pool=EVERY_TOKEN,
                 padding=self.padding,
                 version=self.version,
                 layer_scale=self.layer_scale,
@@ -144,7 +162,7 @@ class ConvNeXtClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
 
     def _standardised(self, X: np.ndarray) -> Tensor:
-        scaled = (X - self.mean_[:, None]) / self.std_[:, None]
+        scaled = (_with_differences(X) - self.mean_[:, None]) / self.std_[:, None]
         return torch.from_numpy(scaled.astype(np.float32))
 
     def _train(self, x: Tensor, y: Tensor, device: str) -> dict[str, Tensor]:
@@ -153,22 +171,37 @@ class ConvNeXtClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         net.reset(generator)
         net.to(device).train()
         optimizer = AdamW(decay_groups(net, self.weight_decay), lr=self.lr)
-        steps = self.epochs * -(-len(x) // self.batch_size)
+        batches = self._batches(len(x), generator)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.lr, total_steps=steps + 1, pct_start=WARMUP_SHARE
+            optimizer, self.lr, total_steps=len(batches) + 1, pct_start=WARMUP_SHARE
         )
-        for _ in range(self.epochs):
-            for rows in torch.split(torch.randperm(len(x), generator=generator), self.batch_size):
-                loss = functional.cross_entropy(
-                    net(send(x[rows], device)),
-                    send(y[rows], device),
-                    label_smoothing=self.label_smoothing,
-                )
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
+        for rows in batches:
+            loss = functional.cross_entropy(
+                net(send(x[rows], device)),
+                send(y[rows], device),
+                label_smoothing=self.label_smoothing,
+            )
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
         return {name: value.cpu() for name, value in net.state_dict().items()}
+
+    def _batches(self, cases: int, generator: torch.Generator) -> list[Tensor]:
+        """Rows of each step: epochs in random order, laid end to end, so that batches are whole.
+
+        The two cases that an epoch of fifty leaves over would else make a step as large as any.
+        """
+        epochs, least = (EPOCHS, MIN_STEPS) if self.epochs is None else (self.epochs, 1)
+        steps = max(least, epochs * cases // self.batch_size)
+        epochs = -(-steps * self.batch_size // cases)
+        orders = [torch.randperm(cases, generator=generator) for _ in range(epochs)]
+        return list(torch.split(torch.cat(orders)[: steps * self.batch_size], self.batch_size))
+
+
+def _with_differences(X: np.ndarray) -> np.ndarray:
+    """(cases, channels, timepoints) to twice the channels; the first difference is 0."""
+    return np.concatenate([X, np.diff(X, axis=2, prepend=X[..., :1])], axis=1)
 
 
 def _windows(X: Any) -> np.ndarray:
