@@ -1,3 +1,4 @@
+import dataclasses
 import pickle
 
 import numpy as np
@@ -70,6 +71,18 @@ def test_a_panel_has_nan_rows_where_a_symbol_has_no_bar():
     assert np.isnan(bars.volume[:24, 1]).all()
     assert np.array_equal(bars.close[24:, 1], late["close"])
     assert bars.frame("close").columns.tolist() == ["A", "B"]
+
+
+def test_mirrored_bars_are_one_over_each_price_with_high_and_low_exchanged():
+    bars = Bars.from_frame(frame())
+    other = bars.mirrored()
+    np.testing.assert_array_equal(other.high, 1 / bars.low)
+    np.testing.assert_array_equal(other.low, 1 / bars.high)
+    np.testing.assert_array_equal(other.close, 1 / bars.close)
+    np.testing.assert_array_equal(other.open, 1 / bars.open)
+    np.testing.assert_array_equal(other.volume, bars.volume)
+    np.testing.assert_allclose(other.mirrored().high, bars.high)
+    assert dataclasses.replace(other).step == bars.step, "they are bars as any"
 
 
 def test_rows_are_a_view_that_keeps_step_and_calendar():

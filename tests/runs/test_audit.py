@@ -2,15 +2,20 @@
 
 import json
 import tomllib
+from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from convnext_vbt.cli.commands import app
+from convnext_vbt.errors import UserCodeError
+from convnext_vbt.learning import calibration, outcomes
 from convnext_vbt.market.sources import load_bars
 from convnext_vbt.runs.config import parse_config
 from convnext_vbt.runs.run import walk_forward
-from convnext_vbt.runs.strategy import audit_stages, audit_strategy, run_stages
+from convnext_vbt.runs.strategy import audit_stages, audit_strategy, make_features, run_stages
 from tests.strategies import TINY, write_tiny
 
 FEATURES = """
@@ -85,6 +90,72 @@ def test_what_is_audited_is_what_a_run_does():
         assert preds.proba.tobytes() == other.proba.tobytes()
         assert preds.quantiles.tobytes() == other.quantiles.tobytes()
         assert preds.fits == other.fits
+
+
+def everything(said, bar):
+    return (
+        np.concatenate([one.log_proba for one in said]),
+        np.concatenate([one.y for one in said]),
+    )
+
+
+@pytest.mark.parametrize("leak", ["outcomes known later", "outcomes of the bars ahead"])
+def test_a_slope_that_knows_what_came_is_caught(leak, monkeypatch):
+    if leak == "outcomes known later":
+        monkeypatch.setattr(calibration, "known_before", everything)
+    else:
+        honest = outcomes.calibrated_fit
+        monkeypatch.setattr(outcomes, "_calibrate", partial(with_its_own, honest))
+    report = examine(tiny(model={"kind": "logistic"}))
+    assert not report.passed
+    assert report.first.stage == "predictions"
+
+
+def with_its_own(honest, labels, every, m, calibrated):
+    """Each split's slope from its own test range too, whose labels end by its last bar."""
+    said = [outcomes.said_in_test(one.log_proba[m], labels, one.split) for one in every]
+    return [
+        honest(
+            one.fits[m], one.out_of_fold[m], said[: k + 1],
+            replace(one.split, test=(one.split.test[1], one.split.test[1])),
+        )
+        for k, one in enumerate(every)
+    ]  # fmt: skip
+
+
+def test_a_feature_function_that_fails_on_mirrored_bars_says_what_to_do(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        FEATURES
+        + """
+def priced(bars):
+    assert bars.close.min() > 1, "too cheap"
+    return honest(bars)
+
+def longer(bars):
+    from dataclasses import replace
+    made = honest(bars)
+    return replace(made, warmup=3 * int(bars.close.min() < 1))
+"""
+    )
+    bars = load_bars(ONE_SPLIT["source"])
+    for name, message in (
+        ("priced", r"fails on mirrored bars, every price 1 / price, .*too cheap.*mirror = false"),
+        ("longer", r"gives other names or another warm-up on mirrored bars.*mirror = false"),
+    ):
+        section = {"file": f"{path}:{name}", "names": None, "extend": False}
+        with pytest.raises(UserCodeError, match=message):
+            make_features(tiny(features=section), bars)
+        assert make_features(tiny(features=section | {"mirror": False}), bars).mirrored is None
+
+
+def test_the_features_of_the_mirror_are_those_of_its_bars():
+    bars = load_bars(ONE_SPLIT["source"])
+    features = make_features(tiny(), bars)
+    other = make_features(tiny(features={"mirror": False}), bars.mirrored())
+    np.testing.assert_array_equal(features.mirrored, other.values)
+    np.testing.assert_allclose(features.mirrored[..., 0], -features.values[..., 0], atol=2e-2)
+    np.testing.assert_array_equal(features.mirrored[..., 2], features.values[..., 2])
 
 
 ONE_SPLIT = {"source": "simulated:seed=5,bars=790"}

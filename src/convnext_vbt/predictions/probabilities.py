@@ -196,9 +196,9 @@ class Predictions:
         Split conformal prediction (Vovk et al. 2005; Lei et al. 2018): a class is in the set where
         1 - P(class) is at most the ceil((n + 1) coverage)-th smallest of the n scores
         1 - P(true class) on the split's own training range, out of fold; where n is too small for
-        that, all three are. If bars were exchangeable the set would hold the true class with at least this
-        probability. They are not (labels overlap, markets change): `evidence.scores` says how
-        often it did.
+        that, all three are. If bars were exchangeable the set would hold the true class with at
+        least this probability. They are not (labels overlap, markets change): `evidence.scores`
+        says how often it did.
         """
         if self.nonconformity is None:
             raise InputError(

@@ -55,9 +55,9 @@ def audit(
 ) -> AuditReport:
     """Replace the future by garbage again and again; report the first thing that noticed.
 
-    Cuts are all boundaries of all splits, `num_random_bars` bars at random, as many at which the
-    account entered (there only the open of the entry bar is known), the first bars in doubling
-    steps, and bars beside gaps and without volume. Every split is trained twice, `jobs` side by
+    Cuts are all boundaries of all splits, the first bars of their test ranges, `num_random_bars`
+    bars at random, as many at which the account entered (there only the open of the entry bar is
+    known), the first bars in doubling steps, and bars beside gaps and without volume. Every split is trained twice, `jobs` side by
     side; otherwise the weights of the first training are used.
 
     Raises `ValueError` when a stage fails on garbage that it accepts as bars; the message names
@@ -216,6 +216,8 @@ def _boundaries(splits: Sequence[Split]) -> Iterator[Cut]:
         limits.append((f"end of test of split {split.number}", split.test[1]))
         for why, limit in limits:
             yield Cut(bar=limit - 1, why=why)
+        # what was learned last for this range, from outcomes of the ranges before, is used here
+        yield Cut(bar=split.test[0], why=f"first bar of test of split {split.number}")
 
 
 def _odd_bars(bars: Bars) -> dict[str, np.ndarray]:
