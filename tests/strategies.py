@@ -17,6 +17,7 @@ halflife = 5.0
 [splits]
 train = 500
 test = 240
+folds = 3
 
 [model]
 prior = "none"

@@ -120,7 +120,7 @@ def test_out_of_fold_rows_never_make_the_slope_sure_and_earlier_splits_do():
     one, both = (calibrated_fit(FIT, rows, earlier[:n], SPLIT) for n in (1, 2))
     assert alone.direction_slope > one.direction_slope > both.direction_slope > 0.45
     assert alone.direction_error > one.direction_error > both.direction_error
-    assert both.direction_slope == pytest.approx(0.5, abs=0.15)
+    assert both.direction_slope == pytest.approx(0.5, abs=0.25)
     assert both.move_slope == alone.move_slope  # earlier splits say nothing of the move
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -28,6 +29,8 @@ from convnext_vbt.storage import sha256_json
 from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.rules import RuleConfig
 from convnext_vbt.trading.sweep import SweepConfig
+
+logger = logging.getLogger("convnext_vbt")
 
 MOST_VALUES = 10_000
 LARGEST = 10**15
@@ -136,7 +139,13 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     document.setdefault("name", path.stem)
     for override in overrides:
         _apply(document, override)
-    return parse_config(document, origin=str(path))
+    config = parse_config(document, origin=str(path))
+    for key in ("valid", "calibration"):
+        if getattr(config.splits, key) is not None:
+            logger.warning(
+                "%s: splits.%s cuts nothing any longer, nothing is held back; delete it", path, key
+            )
+    return config
 
 
 def parse_config(document: dict[str, Any], *, origin: str = "config") -> Config:

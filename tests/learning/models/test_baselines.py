@@ -23,7 +23,7 @@ from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.predictions import DOWN, STAY, UP, Split, Target
 
 T, N, F = 1200, 2, 3
-SPLIT = Split(number=1, train=(100, 1000), test=(1005, 1200))
+SPLIT = Split(number=1, train=(100, 1000), test=(1005, 1200), folds=3)
 KINDS = ("logistic", "boosting", "majority")
 TRAINING = TrainingConfig()
 
@@ -194,7 +194,7 @@ def walk(bars, kind, **options):
         bars,
         compute_features(bars, names=NAMES),
         labels,
-        WalkForward(train=500, test=120).split(labels),
+        WalkForward(train=500, test=120, folds=2).split(labels),
         model=ModelConfig(kind=kind),
         training=TRAINING,
         target=TARGET,

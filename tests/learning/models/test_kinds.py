@@ -79,7 +79,7 @@ def test_what_is_stored_is_restored_to_the_bit_or_nothing_is_stored(kind):
         return
     assert all(value.device.type == "cpu" and value.is_contiguous() for value in tensors.values())
     copied = {name: value.clone() for name, value in tensors.items()}
-    restored = KINDS[kind].restore(replace(MODEL, kind=kind), 4, copied, "cpu")
+    restored = KINDS[kind].restore(replace(MODEL, kind=kind, base="logistic"), 4, copied, "cpu")
     held = held_out(fitted, features)
     for one, again in zip(parts(fitted), restored, strict=True):
         assert torch.equal(again.log_proba(held), one.predictor.log_proba(held))
@@ -95,7 +95,8 @@ def test_an_ensemble_of_one_has_no_members(kind):
     fitted = fit(kind, features, labels, ensemble=1)
     assert fitted.members == ()
     if KINDS[kind].restore is not None:
-        model, tensors = replace(MODEL, kind=kind), fitted.predictor.tensors()
+        model = replace(MODEL, kind=kind, base="logistic")
+        tensors = fitted.predictor.tensors()
         assert len(KINDS[kind].restore(model, 4, tensors, "cpu")) == 1
 
 
