@@ -14,6 +14,7 @@ from convnext_vbt.errors import (
     DataError,
     UserCodeError,
 )
+from convnext_vbt.evidence.ledger import DataSet, count_trials, rule_entries
 from convnext_vbt.evidence.nulls import NULLS
 from convnext_vbt.learning import walkforward
 from convnext_vbt.runs import run as pipeline
@@ -98,6 +99,16 @@ def test_another_threshold_makes_a_run_of_its_own_without_training(home, done):
     assert other.directory != done.directory
     assert [event.cached for event in seen] == [True] * 3
     np.testing.assert_array_equal(other.predictions.proba, done.predictions.proba)
+
+
+@pytest.mark.parametrize("change", ["rule.hysteresis=0.01", "rule.min_edge=-1"])
+def test_another_exit_level_or_least_edge_is_another_rule(home, done, change):
+    ledger, data = done.directory.parent / "ledger.jsonl", DataSet.of(done.result.bars)
+    before = count_trials(ledger, data).num_rules
+    config = load_config(write_tiny(home), [change])
+    other = pipeline.run(config, out=done.directory.parent, jobs=1)
+    own = len(rule_entries(other.result, ""))
+    assert count_trials(ledger, data).num_rules == before + own
 
 
 def test_resweep_leaves_the_old_run_as_it_is(done):

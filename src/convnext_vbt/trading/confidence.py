@@ -130,20 +130,20 @@ def apply_rules_nb(
     """
     enter_long, exit_long, enter_short, exit_short = bits
     for c in prange(len(symbol_C)):
-        n, gap, m = symbol_C[c], gap_C[c], edge_C[c]
+        n, gap = symbol_C[c], gap_C[c]
+        allowed_T = allowed_MNT[edge_C[c], n]
         for t in range(up_NT.shape[1]):
             up, down, f = up_NT[n, t], down_NT[n, t], value_NT[n, t]
             theta, theta_down = long_CF[c, f], short_CF[c, f]
-            allowed = allowed_MNT[m, n, t]
+            allowed = np.int64(allowed_T[t])
             code, size = allowed & (exit_long | exit_short), 0.0
             if up < theta - gap:
                 code |= exit_long
             if is_short and down < theta_down - gap:
                 code |= exit_short
-            if up >= theta and up > down:
-                if allowed & enter_long:
-                    code |= enter_long
-                    size = size_nb(up, theta, full_F[f], floor)
+            if up >= theta and up > down and allowed & enter_long:
+                code |= enter_long
+                size = size_nb(up, theta, full_F[f], floor)
             elif down >= theta_down and down > up and allowed & enter_short:
                 if is_short:
                     code |= enter_short
