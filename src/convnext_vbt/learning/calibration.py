@@ -21,7 +21,7 @@ MOVE_DEVIATION = 0.5
 """Of the normal priors of the move's constant, around 0, and of its slope, around 1."""
 DIRECTION_MEAN, DIRECTION_DEVIATION = 0.5, 0.5
 """Of the normal prior of the direction's slope: confidence in direction is mostly overstated."""
-LEAST_DEVIATION = 0.3
+LEAST_DEVIATION = 0.5
 """What the slope is at least uncertain by once it has seen its own training range, for
 predictions out of fold lie between bars that were learned from, not after them."""
 MOST_ITERATIONS = 50

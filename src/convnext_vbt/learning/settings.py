@@ -63,11 +63,11 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
-    """How a split is trained: `[training]` of a strategy file."""
+    """How a network of one's own is trained, without a prior: `[training]` of a strategy file."""
 
-    steps: int = 0
-    """Optimiser steps at most; 0 takes the prior as it is. How many are kept is chosen out of
-    fold; 40 are plenty, because a training year is soon overfitted."""
+    steps: int = 40
+    """Optimiser steps at most, of which as many are kept as are best out of fold; few, because a
+    training year is soon overfitted."""
     lr: float = 1e-3
     """Peak learning rate of AdamW."""
     warmup_steps: int = 10
@@ -95,8 +95,7 @@ class TrainingConfig:
     says alone is kept too (`Predictions.members`)."""
 
     def __post_init__(self) -> None:
-        _check("training.steps", self.steps, self.steps >= 0, "at least 0")
-        for key in ("segments", "segment_bars", "eval_every", "patience", "ensemble"):
+        for key in ("steps", "segments", "segment_bars", "eval_every", "patience", "ensemble"):
             _check(f"training.{key}", getattr(self, key), getattr(self, key) >= 1, "at least 1")
         _check("training.lr", self.lr, self.lr > 0, "positive")
         for key in ("warmup_steps", "weight_decay"):

@@ -6,7 +6,7 @@ Dimensions: F features, K = 3 classes, B batch, L labelled bars.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -25,22 +25,19 @@ def train(
     average: ConvNeXt1d,
     segments: Segments,
     *,
-    start: Mapping[str, Tensor] | None,
-    outputs: slice,
     prior: np.ndarray,
     config: TrainingConfig,
     seeds: np.random.SeedSequence,
     device: str,
 ) -> Iterator[int]:
-    """Train `net` from the weights `start`, or from random ones; yield the step at each look.
+    """Train `net` from random weights; yield the step at each look.
 
     At a look, the first before any step, `average` is the moving average of the weights, on the
-    device and ready to predict. `outputs` are the K of the network's logits that the labels speak
-    of. `prior` holds the class frequencies of the training range.
+    device and ready to predict. `prior` holds the class frequencies of the training range.
     """
     data_seed, net_seed = seeds.spawn(2)
     trainer = _Trainer(
-        net, average, start, outputs,
+        net, average,
         context=segments.context, weights=_class_weights(prior, config), config=config,
         seed=int(net_seed.generate_state(1)[0]), device=device,
     )  # fmt: skip
@@ -59,8 +56,6 @@ class _Trainer:
         self,
         net: ConvNeXt1d,
         average: ConvNeXt1d,
-        start: Mapping[str, Tensor] | None,
-        outputs: slice,
         *,
         context: int,
         weights: Tensor,
@@ -68,12 +63,10 @@ class _Trainer:
         seed: int,
         device: str,
     ) -> None:
-        self.net, self.average, self.outputs = net, average, outputs
+        self.net, self.average = net, average
         self.context, self.config, self.device = context, config, device
         self.generator = torch.Generator().manual_seed(seed)
         net.reset(self.generator)
-        if start is not None:
-            net.load_state_dict(start)
         average.load_state_dict(net.state_dict())
         net.to(device).train()
         average.to(device).eval()
@@ -91,7 +84,7 @@ class _Trainer:
         self.optimizer.zero_grad()
         # not a name keeps a step's graph: the next one may be captured, with no other alive
         _loss(
-            self.forward(x_BFL * kept_BF1)[..., self.outputs],
+            self.forward(x_BFL * kept_BF1),
             send(y_BL, self.device),
             self.weights,
             self.config.label_smoothing,

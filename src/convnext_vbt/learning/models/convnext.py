@@ -1,9 +1,9 @@
 """The ConvNeXt: what a network sees in the bars, weighed beside the last bar's features.
 
-The network is a prior, trained beforehand on other markets, as it is or trained on; or one of its
-own that is trained on nothing but the training range. Where it is trained, each fold has a network
-of its own that has not seen it, and the head is fitted on what those say out of fold.
-Dimensions: F features, K = 3 classes, H horizons, R rows of a range, over all symbols.
+The network is a prior, trained beforehand on simulated markets and taken as it is; or one of its
+own, trained on nothing but the training range. Then each fold has a network of its own that has not
+seen it, and the head is fitted on what those say out of fold.
+Dimensions: F features, K = 3 classes, R rows of a range, over all symbols.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from convnext_vbt.learning.labels import NO_LABEL
 from convnext_vbt.learning.models.head import Columns, Head, fit_head, joined, last_bar_columns
 from convnext_vbt.learning.models.prior_file import Prior, load_prior
 from convnext_vbt.learning.models.protocol import FitTask, Learned, ModelKind
-from convnext_vbt.learning.models.trunk import SCALE, Trunk, picked
+from convnext_vbt.learning.models.trunk import SCALE, Trunk
 from convnext_vbt.learning.network import SIZES, ConvNeXt1d
 from convnext_vbt.learning.segments import Segments, Series
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
@@ -33,6 +33,9 @@ from convnext_vbt.predictions import CLASSES, UP
 
 FLOPS_A_SECOND = 9e10
 """What one core of a server of 2024 trains at, for the estimate of a dry run and nothing else."""
+SECONDS_OF_PRIOR = 3.0
+"""About what a split takes where nothing is trained, likewise."""
+NUM_FOLDS = 5
 _SHA256 = "prior_sha256"
 
 
@@ -44,9 +47,7 @@ class Seeing:
     head: Head
     base: bool
     prior: Prior | None
-    """What the trunk was made from."""
-    trained: bool
-    """Whether the trunk's weights are not just the prior's."""
+    """What the trunk is; None where it was trained."""
     member_heads: tuple[Head, ...] = ()
     """Of an ensemble: the heads of its networks, each alone."""
 
@@ -67,7 +68,7 @@ class Seeing:
             tensors[_SHA256] = _bytes(self.prior.sha256)
         return tensors | {
             f"{member}.{name}": value.cpu().contiguous()
-            for member, net in enumerate(self.trunk.nets if self.trained else ())
+            for member, net in enumerate(() if self.prior else self.trunk.nets)
             for name, value in net.state_dict().items()
         }
 
@@ -94,15 +95,16 @@ def training_flops(model: ModelConfig, training: TrainingConfig, num_features: i
     Six an input bar and parameter (forward, and backward twice that), because the dense network
     holds one token a bar at every stage.
     """
-    net = _network(model, num_features)
+    net = build_network(model, num_features)
     parameters: int = sum(p.numel() for p in net.parameters())
     bars: int = training.segments * (training.segment_bars + net.receptive_field - 1)
     return 6.0 * parameters * bars * training.steps
 
 
 def _seconds(model: ModelConfig, training: TrainingConfig, num_features: int) -> float:
-    folds = 5
-    networks = training.ensemble * (folds + 1)
+    if model.prior != "none":
+        return SECONDS_OF_PRIOR
+    networks = training.ensemble * (NUM_FOLDS + 1)
     return 1.0 + networks * training_flops(model, training, num_features) / FLOPS_A_SECOND
 
 
@@ -110,36 +112,27 @@ def _prior(model: ModelConfig) -> Prior | None:
     return None if model.prior == "none" else load_prior(model.prior)
 
 
-def _network(model: ModelConfig, num_features: int) -> ConvNeXt1d:
-    prior = _prior(model)
-    if prior is None:
-        return build_network(model, num_features)
-    return prior.network(drop_path=model.drop_path)
-
-
 def _receptive_field(model: ModelConfig, num_features: int) -> int:
-    reach: int = _network(model, num_features).receptive_field
+    prior = _prior(model)
+    net = build_network(model, num_features) if prior is None else prior.network()
+    reach: int = net.receptive_field
     return reach
 
 
 def _check(model: ModelConfig, training: TrainingConfig, names: tuple[str, ...]) -> None:
     prior = _prior(model)
-    if training.steps == 0 and prior is None:
+    if prior is None:
+        return
+    if training != TrainingConfig():
         raise InputError(
-            'model.prior = "none" leaves nothing but a network of its own, and training.steps = 0 '
-            "does not train it; set training.steps = 40"
+            f'[training] trains a network of its own, but model.prior = "{model.prior}" is taken '
+            'as it is; take [training] out, or set model.prior = "none"'
         )
-    if training.steps == 0 and training.ensemble > 1:
-        raise InputError(
-            f"training.ensemble = {training.ensemble} averages networks trained from different "
-            "seeds, but training.steps = 0 takes the prior as it is: leave the ensemble out, or "
-            "set training.steps = 40"
-        )
-    lacking = [] if prior is None else [name for name in prior.features if name not in names]
+    lacking = [name for name in prior.features if name not in names]
     if lacking:
         raise InputError(
             f'model.prior = "{model.prior}" reads features that are not there: '
-            f'{", ".join(lacking)}; add them, or set model.prior = "none" and training.steps = 40'
+            f'{", ".join(lacking)}; add them, or set model.prior = "none"'
         )
 
 
@@ -151,25 +144,23 @@ def _reads(model: ModelConfig) -> str | None:
 def _fit(task: FitTask) -> Learned:
     """The trunk, as it is or trained, and the head on its columns out of fold."""
     prior = _prior(task.model)
-    if task.training.steps == 0:
-        assert prior is not None
-        trunk = Trunk(
-            nets=(prior.network().to(task.device),), inputs=_inputs(prior, task), device=task.device
-        )
+    if prior is not None:
+        trunk = _trunk_of(prior, task)
         return _headed(task, prior, trunk, trunk.columns(task.train), steps=0)
     with exact(task.device):
-        made = [_train(task, prior, member) for member in range(task.training.ensemble)]
-    alone = [_headed(task, prior, one.trunk, one.columns, steps=one.steps) for one in made]
+        made = [_train(task, member) for member in range(task.training.ensemble)]
+    alone = [_headed(task, None, one.trunk, one.columns, steps=one.steps) for one in made]
     if len(made) == 1:
         return alone[0]
     trunk = Trunk(
         nets=tuple(net for one in made for net in one.trunk.nets),
-        inputs=made[0].trunk.inputs,
+        inputs=None,
+        moves=None,
         device=task.device,
     )
     columns = _mean_columns([one.columns for one in made])
     steps = -(-sum(one.steps for one in made) // len(made))  # 0 only if none learned anything
-    return _headed(task, prior, trunk, columns, steps=steps, members=alone)
+    return _headed(task, None, trunk, columns, steps=steps, members=alone)
 
 
 def _headed(
@@ -182,7 +173,7 @@ def _headed(
     members: Sequence[Learned] = (),
 ) -> Learned:
     """The head on columns out of fold, reading the trunk from now on."""
-    base, trained = task.model.base == "logistic", task.training.steps > 0
+    base = task.model.base == "logistic"
     every = _columns(columns, task.train, base=base)
     lasting = label_bars(task.labels, task.split.train)
     fitted = fit_head(every, task.train.y.numpy(), task.folds, label_bars=lasting)
@@ -191,13 +182,12 @@ def _headed(
         head=fitted.head,
         base=base,
         prior=prior,
-        trained=trained,
         member_heads=tuple(_head_of(one) for one in members),
     )
     return Learned(
         predictor=predictor,
         out_of_fold=fitted.out_of_fold,
-        epochs=steps if trained else fitted.iterations,
+        epochs=fitted.iterations if prior else steps,
         members=tuple(members),
     )
 
@@ -214,15 +204,18 @@ def _columns(of_trunk: Columns, held: HeldOut, *, base: bool) -> Columns:
 def _mean_columns(parts: Sequence[Columns]) -> Columns:
     return Columns(
         move=np.mean([one.move for one in parts], axis=0),
-        direction=np.mean([one.direction for one in parts], axis=0),
-        mirrored=parts[0].mirrored,
+        features=parts[0].features,
+        experts=np.mean([one.experts for one in parts], axis=0),
     )
 
 
-def _inputs(prior: Prior | None, task: FitTask) -> Tensor | None:
-    if prior is None:
-        return None
-    return torch.tensor([task.names.index(name) for name in prior.features])
+def _trunk_of(prior: Prior, task: FitTask) -> Trunk:
+    return Trunk(
+        nets=(prior.network().to(task.device),),
+        inputs=torch.tensor([task.names.index(name) for name in prior.features]),
+        moves=len(prior.horizons),
+        device=task.device,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -233,21 +226,20 @@ class _Trained:
     steps: int
 
 
-def _train(task: FitTask, prior: Prior | None, member: int) -> _Trained:
+def _train(task: FitTask, member: int) -> _Trained:
     """A network trained for as many steps as have the least loss out of fold, on everything.
 
     All folds' networks are trained side by side, so that training stops when their common loss has
     not fallen for `training.patience` looks.
     """
-    inputs, training = _inputs(prior, task), task.training
-    group = _group(prior, task)
-    in_folds = [_steps(task, prior, inputs, member, 1 + k) for k in range(len(task.folds))]
+    training = task.training
+    in_folds = [_steps(task, member, 1 + k) for k in range(len(task.folds))]
     best: Columns | None = None
     best_step, best_loss, looks_since = 0, np.inf, 0
     for looks in zip(*in_folds, strict=True):
         step = looks[0][0]
         columns = _at_held(task, [trunk for _, trunk in looks])
-        loss = _loss(columns, task, group)
+        loss = _loss(columns, task)
         task.progress(member * training.steps + step, training.ensemble * training.steps, loss)
         looks_since += 1
         if loss < best_loss:
@@ -255,19 +247,16 @@ def _train(task: FitTask, prior: Prior | None, member: int) -> _Trained:
         if looks_since >= training.patience:
             break
     assert best is not None
-    on_all = _steps(task, prior, inputs, member, 0)
+    on_all = _steps(task, member, 0)
     trunk = next(trunk for step, trunk in on_all if step == best_step)
     return _Trained(trunk=trunk, columns=best, steps=best_step)
 
 
-def _steps(
-    task: FitTask, prior: Prior | None, inputs: Tensor | None, member: int, place: int
-) -> Iterator[tuple[int, Trunk]]:
+def _steps(task: FitTask, member: int, place: int) -> Iterator[tuple[int, Trunk]]:
     """A network in training, at each look: on all labels, or from place 1 on on those of a fold."""
-    net, average = (_network(task.model, task.num_features) for _ in range(2))
-    trunk = Trunk(nets=(average,), inputs=inputs, device=task.device)
-    series, labels_TN = _both_views(task, inputs, task.folds[place - 1] if place else None)
-    first = len(CLASSES) * _group(prior, task)
+    net, average = (build_network(task.model, task.num_features) for _ in range(2))
+    trunk = Trunk(nets=(average,), inputs=None, moves=None, device=task.device)
+    series, labels_TN = _both_views(task, task.folds[place - 1] if place else None)
     looks = train(
         net,
         average,
@@ -278,8 +267,6 @@ def _steps(
             context=net.receptive_field - 1,
             length=task.training.segment_bars,
         ),
-        start=None if prior is None else prior.weights,
-        outputs=slice(first, first + len(CLASSES)),
         prior=task.train.frequencies,
         config=task.training,
         seeds=np.random.SeedSequence([task.seed, task.split.number, member, place]),
@@ -289,9 +276,7 @@ def _steps(
         yield step, trunk
 
 
-def _both_views(
-    task: FitTask, inputs: Tensor | None, fold: FoldRows | None
-) -> tuple[list[Series], np.ndarray]:
+def _both_views(task: FitTask, fold: FoldRows | None) -> tuple[list[Series], np.ndarray]:
     """The series and, beside them, their mirror images, with the labels that may be learned."""
     labels_TN = task.labels.values
     if fold is not None:
@@ -299,9 +284,9 @@ def _both_views(
         labels_TN = np.where(allowed_T[:, None], labels_TN, NO_LABEL)
     mirrored = task.train.mirrored
     if mirrored is None:
-        return picked(task.train.series, inputs), labels_TN
+        return list(task.train.series), labels_TN
     other_TN = np.where(labels_TN == NO_LABEL, NO_LABEL, UP - labels_TN)
-    return picked([*task.train.series, *mirrored.series], inputs), np.hstack([labels_TN, other_TN])
+    return [*task.train.series, *mirrored.series], np.hstack([labels_TN, other_TN])
 
 
 def _at_held(task: FitTask, trunks: Sequence[Trunk]) -> Columns:
@@ -310,24 +295,13 @@ def _at_held(task: FitTask, trunks: Sequence[Trunk]) -> Columns:
     out = _mean_columns(parts)  # of the right shape; every row is overwritten
     for fold, part in zip(task.folds, parts, strict=True):
         held = fold.held.numpy()
-        out.move[held], out.direction[held] = part.move[held], part.direction[held]
+        out.move[held], out.experts[held] = part.move[held], part.experts[held]
     return out
 
 
-def _loss(columns: Columns, task: FitTask, group: int) -> float:
+def _loss(columns: Columns, task: FitTask) -> float:
     """What the network's own logits, without the head, cost at the labelled rows."""
-    places = (group, group) if columns.mirrored else (group, columns.move.shape[1] // 2 + group)
-    pair = columns.move[:, places[0]], columns.direction[:, places[1]]
-    return task.train.loss(joined(*(column / SCALE for column in pair)))
-
-
-def _group(prior: Prior | None, task: FitTask) -> int:
-    """Which group of the logits the labels speak of: that of the nearest horizon."""
-    if prior is None:
-        return 0
-    lasting = task.labels.end - np.arange(len(task.labels.end))[:, None]
-    horizon = int(lasting[slice(*task.split.train)].max())
-    return int(np.abs(np.array(prior.horizons) - horizon).argmin())
+    return task.train.loss(joined(columns.move[:, 0] / SCALE, columns.experts[:, 0]))
 
 
 def _restore(
@@ -355,7 +329,7 @@ def _restore(
     members = [states[name] for name in sorted(filter(str.isdecimal, states), key=int)]
     nets = []
     for state in members:
-        net = _network(model, num_features)
+        net = build_network(model, num_features)
         net.load_state_dict(state)
         nets.append(net)
     if not nets:
@@ -364,13 +338,14 @@ def _restore(
     trunk = Trunk(
         nets=tuple(net.to(device).eval() for net in nets),
         inputs=tensors.get("inputs"),
+        moves=None if prior is None else len(prior.horizons),
         device=device,
     )
 
     def seeing(trunk: Trunk, place: int) -> Seeing:
         return Seeing(
             trunk=trunk, head=heads[place], base=model.base == "logistic", prior=prior,
-            trained=bool(members), member_heads=tuple(heads[1:]) if place == 0 else (),
+            member_heads=tuple(heads[1:]) if place == 0 else (),
         )  # fmt: skip
 
     alone = trunk.members() if len(heads) > 1 else ()

@@ -1,8 +1,9 @@
 """A network trained beforehand, as it lies in a file: weights, and what they are weights of.
 
 A safetensors file whose metadata hold, under "prior", JSON with `features` (names, in the order in
-which the network reads them), `depths`, `dims`, `kernel_size` and `horizons`: logits come in groups
-of three (DOWN, STAY, UP), a group for each horizon in bars.
+which the network reads them), `depths`, `dims`, `kernel_size`, `horizons`, `states` and `families`:
+the outputs are one logit of a move for each horizon in bars, then the hidden states, which have a
+side; `learning.prior.recipe` makes such a file.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from torch import Tensor
 
 from convnext_vbt.errors import InputError, MissingFileError
 from convnext_vbt.learning.network import ConvNeXt1d
-from convnext_vbt.predictions import CLASSES
 
 FOLDER = Path(__file__).parent.parent / "prior"
 """Where those lie that come with the package, NAME.safetensors each."""
@@ -35,22 +35,24 @@ class Prior:
     dims: tuple[int, ...]
     kernel_size: int
     horizons: tuple[int, ...]
-    """In bars; the first is what the network was mostly trained for."""
+    states: tuple[str, ...]
+    families: tuple[str, ...]
+    """The kinds of simulated markets that it has seen."""
     weights: Mapping[str, Tensor]
     """float32, whatever the file has."""
     sha256: str
     """Of the file."""
 
-    def network(self, *, drop_path: float = 0.0) -> ConvNeXt1d:
+    def network(self) -> ConvNeXt1d:
         """The network with these weights."""
         with torch.random.fork_rng(devices=[]):  # building one draws weights
             net = ConvNeXt1d(
                 len(self.features),
-                num_classes=len(CLASSES) * len(self.horizons),
+                num_classes=len(self.horizons) + len(self.states),
                 depths=self.depths,
                 dims=self.dims,
                 kernel_size=self.kernel_size,
-                drop_path=drop_path,
+                drop_path=0.0,
             )
         net.load_state_dict(self.weights)
         return net.eval()
@@ -88,6 +90,8 @@ def _read(path: Path, modified: int, size: int) -> Prior:  # noqa: ARG001 - the 
             dims=tuple(facts["dims"]),
             kernel_size=facts["kernel_size"],
             horizons=tuple(facts["horizons"]),
+            states=tuple(facts["states"]),
+            families=tuple(facts["families"]),
             weights=weights,
             sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         )
