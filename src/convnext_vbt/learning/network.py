@@ -347,12 +347,12 @@ def _over_channels(norm: nn.Module, x_BCT: Tensor) -> Tensor:
 
 
 def _patches(x_BTC: Tensor, conv: nn.Module) -> Tensor:
-    """A convolution whose stride is its kernel, as one matrix product: (B, T / stride, C)."""
+    """A causal strided convolution as one matrix product: (B, T / stride, C)."""
     assert isinstance(conv, nn.Conv1d)
-    batch, rows, dim = x_BTC.shape
-    taps = conv.kernel_size[0]
-    x_BRC = x_BTC.reshape(batch, rows // taps, taps * dim)
-    return functional.linear(x_BRC, conv.weight.transpose(1, 2).flatten(1), conv.bias)
+    taps, stride = conv.kernel_size[0], conv.stride[0]
+    padded = functional.pad(x_BTC, (0, 0, taps - stride, 0))
+    x_BRCJ = padded.unfold(1, taps, stride)
+    return functional.linear(x_BRCJ.flatten(2), conv.weight.flatten(1), conv.bias)
 
 
 def _dense_conv(x_BTC: Tensor, conv: nn.Module, dilation: int) -> Tensor:
