@@ -28,7 +28,7 @@ LEAST_DSR = 0.95
 MOST_NULL_P = 0.05
 HOPELESS_NULL_P = 0.5
 LEAST_POSITIVE_PERCENT = 60
-FEWEST_TRADES = 100
+FEWEST_TRADES = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
