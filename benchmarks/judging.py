@@ -38,6 +38,7 @@ WINDOW_BARS = 17_520
 
 MARKETS = {
     "edge 0": 0.0,
+    "edge 0.25": 0.25,
     "edge 0.5": 0.5,
     "edge 1": 1.0,
     **{f"oracle {sharpe:g}": edge for sharpe, edge in EDGES.items()},
@@ -51,21 +52,29 @@ CONDITIONS = (
 )  # fmt: skip
 """Those of a PASS, in the order in which a verdict gives its reasons."""
 
+BRACKET = {"exit": "bracket", "min_edge": -1.0}
 VARIANTS = tuple(
-    {"rule": {"hysteresis": gap, "short": short}, **brackets}
-    for gap, short, brackets in itertools.product(
-        (0.02, 0.05),
+    {"rule": {"short": short, **rule}, **brackets}
+    for short, (rule, brackets) in itertools.product(
         (True, False),
         (
-            {},
-            {"sweep": {"stop_multiple": [0.5]}},
-            {"sweep": {"stop_multiple": [2.0], "take_profit_multiple": [2.0]}},
-            {"trading": {"max_holding": 12}},
-            {"sweep": {"take_profit_multiple": [2.0]}, "trading": {"max_holding": 72}},
+            ({"min_edge": -1.0}, {}),
+            ({"min_edge": 0.0}, {}),
+            ({"min_edge": 0.5}, {}),
+            ({"min_edge": 1.0}, {}),
+            ({"min_edge": 1.0}, {"sweep": {"stop_multiple": [0.5]}}),
+            ({"min_edge": 1.0}, {"sweep": {"stop_multiple": [2.0]}}),
+            (BRACKET, {}),
+            (BRACKET, {"sweep": {"stop_multiple": [2.0], "take_profit_multiple": [2.0]}}),
+            (BRACKET, {"trading": {"max_holding": 12}}),
+            (
+                BRACKET,
+                {"sweep": {"take_profit_multiple": [2.0]}, "trading": {"max_holding": 72}},
+            ),
         ),
     )
 )
-"""The twenty strategies: how long to stay in, whether to sell short, where to take profits."""
+"""The twenty strategies: how sure of a gain, how long to stay in, whether to sell short."""
 
 Record = dict[str, Any]
 
@@ -98,8 +107,7 @@ def run(task: Task) -> list[Record]:
 
 def market(task: Task) -> tuple[Config, Bars]:
     """Strategy and bars of a task; the network's seed is the market's."""
-    quick = [f"seed={task.seed}", "training.ensemble=1"]  # one network: a third of the work
-    config = load_config(ROOT / "strategies" / "quickstart.toml", quick)
+    config = load_config(ROOT / "strategies" / "quickstart.toml", [f"seed={task.seed}"])
     if task.cell in MARKETS:
         bars = simulated_bars(seed=task.seed, edge=MARKETS[task.cell], bars=WINDOW_BARS)
         return config, with_drift(bars, YEARLY_DRIFT) if task.cell == "drift" else bars

@@ -100,7 +100,7 @@ def result(records: Iterable[Record]) -> dict[str, Any]:
         {
             "false_pass": of("edge 0")[0],
             "false_pass_high": of("edge 0")[2],
-            "power": {edge: of(f"edge {edge}")[0] for edge in ("0.5", "1")},
+            "power": {edge: of(f"edge {edge}")[0] for edge in ("0.25", "0.5", "1")},
             "power_by_oracle_sharpe": {f"{s:g}": of(f"oracle {s:g}")[0] for s in EDGES},
             "power_low": {cell: of(cell)[1] for cell in planted},
             "other_false_pass": {cell: of(cell)[0] for cell in nulls},

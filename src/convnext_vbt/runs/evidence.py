@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from convnext_vbt.errors import FewTradesWarning
+from convnext_vbt.errors import FewTradesWarning, MissingFileError
 from convnext_vbt.evidence.baselines import Comparison, compare
 from convnext_vbt.evidence.cells import look_into
 from convnext_vbt.evidence.gathering import Evidence, gather
@@ -34,6 +34,7 @@ from convnext_vbt.evidence.prior import prior_notes
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.learning.models import kind_of
+from convnext_vbt.learning.models.prior_file import load_prior
 from convnext_vbt.learning.settings import ModelConfig
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.directory import read_manifest, update_manifest
@@ -53,12 +54,10 @@ def gather_evidence(
     selected: Mapping[str, Any],
     jobs: int | None = None,
     device: str = "auto",
-    families: Sequence[str] | None = None,
 ) -> Evidence:
     """Everything that is computed of a run's worth; enters the ledger once for each run.
 
-    `selected` is the strategy's own cell. `families` are the simulated markets that the network's
-    prior was trained on; None where it has no prior.
+    `selected` is the strategy's own cell.
     """
     labels = labels_for(result.bars, config.labels).values
     cells = look_into(result, selected)
@@ -75,8 +74,18 @@ def gather_evidence(
         cells=cells,
         retrained=retrain_nulls(config, result, head, jobs=jobs, device=device) if full else {},
         sharpe_by_seed=sharpe_by_seed(config, result),
-        notes=prior_notes(config.data.source, families),
+        notes=prior_notes(config.data.source, _families(config)),
     )
+
+
+def _families(config: Config) -> Sequence[str] | None:
+    """Simulated markets that the network's prior has seen; None without one, or if it is gone."""
+    if config.model.kind != "convnext" or config.model.prior == "none":
+        return None
+    try:
+        return load_prior(config.model.prior).families
+    except MissingFileError:
+        return None
 
 
 def compare_baselines(

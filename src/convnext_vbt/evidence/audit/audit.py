@@ -57,8 +57,8 @@ def audit(
 
     Cuts are all boundaries of all splits, the first bars of their test ranges, `num_random_bars`
     bars at random, as many at which the account entered (there only the open of the entry bar is
-    known), the first bars in doubling steps, and bars beside gaps and without volume. Every split is trained twice, `jobs` side by
-    side; otherwise the weights of the first training are used.
+    known), the first bars in doubling steps, and bars beside gaps and without volume. Every split
+    is trained twice, `jobs` side by side; otherwise the weights of the first training are used.
 
     Raises `ValueError` when a stage fails on garbage that it accepts as bars; the message names
     the bar after which it began.

@@ -54,7 +54,7 @@ DIRECTION = Section(
 
 
 def _context(found: Direction, fits: tuple[SplitFit, ...]) -> dict[str, Any]:
-    applied = {fit.number: getattr(fit, "direction_slope", None) for fit in fits}
+    applied = {fit.number: fit.direction_slope for fit in fits}
     known = any(slope is not None for slope in applied.values())
     return {
         "sentence": slope_sentence(found.all),
