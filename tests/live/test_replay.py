@@ -53,6 +53,21 @@ def test_entries_worth_their_costs_and_exits_while_the_edge_lasts_are_the_backte
     assert counts.count(1) + counts.count(2) > 5
 
 
+def test_volatility_needs_its_history_for_a_stop_or_an_expectation(waiting):
+    trained = open_trained(waiting.directory)
+    kept = trained.kept(trained.predictions.splits[-1])
+    fixed = {"trading": replace(trained.config.trading, stop=0.02)}
+    blind = fixed | {
+        "rule": replace(trained.config.rule, exit="bracket"),
+        "sweep": replace(trained.config.sweep, min_edge=None),
+    }
+    asking, plain = (
+        replace(trained, config=trained.config.model_copy(update=change)).history(kept)
+        for change in (fixed, blind)
+    )
+    assert asking == trained.history(kept) > plain == kept.warmup + kept.fitted.receptive_field
+
+
 def test_the_reasons_say_what_is_expected_and_what_it_costs(waiting):
     trained = open_trained(waiting.directory)
     bars, split = waiting.result.bars, trained.predictions.splits[-1]

@@ -4,7 +4,14 @@ import pytest
 
 from convnext_vbt.errors import ConfigError
 from convnext_vbt.evidence.selection import Preset
-from convnext_vbt.runs.config import Config, load_config, parse_config, parse_values
+from convnext_vbt.runs.config import (
+    LATER_KEYS,
+    Config,
+    load_config,
+    load_written,
+    parse_config,
+    parse_values,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,6 +30,21 @@ def test_every_shipped_strategy_is_valid(path):
 def test_the_commented_template_states_the_defaults():
     template = ROOT / "src/convnext_vbt/runs/strategy.toml"
     assert load_config(template) == Config()
+
+
+def test_a_later_key_changes_the_hash_only_where_it_says_something_new(tmp_path):
+    plain = load_config(strategy(tmp_path, ""))
+    same = load_config(strategy(tmp_path, '[rule]\nexit = "bracket"\n'))
+    assert plain.sha256 == same.sha256
+    for change in ("rule.exit=edge", "rule.min_edge=0", "sweep.min_edge=[0.0]"):
+        assert load_config(strategy(tmp_path, ""), [change]).sha256 != plain.sha256
+
+
+def test_a_run_that_lacks_a_later_key_was_made_without_it(tmp_path, monkeypatch):
+    path = strategy(tmp_path, 'name = "old"\n')
+    monkeypatch.setitem(LATER_KEYS["rule"], "exit", "edge")  # were that what there was before
+    assert load_written(path).rule.exit == "edge"
+    assert load_config(path).rule.exit == "bracket"
 
 
 def test_the_template_names_every_key():

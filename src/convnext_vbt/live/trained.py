@@ -108,9 +108,11 @@ class Trained:
         )
 
     def history(self, kept: KeptSplit) -> int:
-        """Bars of a symbol that a decision needs: warm-up, receptive field, and the stop's own."""
-        trading, labels = self.config.trading, self.config.labels
-        volatility = 0 if trading.stop is not None else decay_warmup(0.5 ** (1 / labels.halflife))
+        """Bars of a symbol that a decision needs: warm-up, receptive field, volatility's own."""
+        config, labels = self.config, self.config.labels
+        asked = config.rule.exit == "edge" or config.rule.min_edge is not None
+        is_read = config.trading.stop is None or asked or config.sweep.min_edge is not None
+        volatility = decay_warmup(0.5 ** (1 / labels.halflife)) if is_read else 0
         return max(kept.warmup + kept.fitted.receptive_field, volatility + 2)
 
 

@@ -33,6 +33,17 @@ from convnext_vbt.trading.sweep import SweepConfig
 
 logger = logging.getLogger("convnext_vbt")
 
+LATER_KEYS: dict[str, dict[str, Any]] = {
+    "features": {"mirror": False},
+    "model": {"prior": "none"},
+    "rule": {"min_edge": None, "exit": "bracket"},
+    "sweep": {"min_edge": None},
+}
+"""Keys that came after 0.1.0, with the value that stands for what there was before them.
+
+The config.toml of a run that lacks them means these, whatever is the default by now, and a strategy
+that has them so keeps the hash that it had."""
+
 MOST_VALUES = 10_000
 LARGEST = 10**15
 """No key needs a larger number, and up to it every whole number is a float."""
@@ -126,10 +137,19 @@ class Config(BaseModel):
             initial = self.rule.threshold
         return Preset(initial=initial, risk=self.trading.risk, seed=self.seed)
 
+    def hashed(self) -> dict[str, Any]:
+        """What the hash is of: all keys, the later ones only where they say something new."""
+        shape: dict[str, Any] = self.model_dump(mode="json")
+        for section, keys in LATER_KEYS.items():
+            for key, before in keys.items():
+                if shape[section][key] == before:
+                    del shape[section][key]
+        return shape
+
     @property
     def sha256(self) -> str:
         """Hash of the resolved configuration."""
-        return sha256_json(self.model_dump(mode="json"))
+        return sha256_json(self.hashed())
 
     @property
     def id8(self) -> str:
@@ -154,6 +174,17 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
                 "%s: splits.%s cuts nothing any longer, nothing is held back; delete it", path, key
             )
     return config
+
+
+def load_written(path: Path) -> Config:
+    """Read the config.toml of a run, of whatever version; see `LATER_KEYS`.
+
+    Raises `ConfigError` as `load_config` does.
+    """
+    document = read_document(path)
+    for section, keys in LATER_KEYS.items():
+        document[section] = keys | document.get(section, {})
+    return parse_config(document, origin=str(path))
 
 
 def parse_config(document: dict[str, Any], *, origin: str = "config") -> Config:

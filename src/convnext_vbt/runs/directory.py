@@ -24,8 +24,7 @@ from convnext_vbt.errors import ConfigError, DamagedError, DataError, InputError
 from convnext_vbt.learning.splits import Splits
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.gaps import find_gaps
-from convnext_vbt.runs.config import Config, parse_config
-from convnext_vbt.runs.toml_text import read_document
+from convnext_vbt.runs.config import Config, load_written
 from convnext_vbt.runs.user_code import code_sha256
 from convnext_vbt.storage import (
     DIGEST,
@@ -180,17 +179,10 @@ def refuse_other_data(directory: Path, bars: Bars) -> None:
 
 
 def read_config(directory: Path) -> Config:
-    """The strategy of a run; a `DamagedError` where its file is not what was written.
-
-    A run of before there was another exit traded by brackets, whatever is the default by now.
-    """
+    """The strategy of a run; a `DamagedError` where its file is not what was written."""
     path = directory / "config.toml"
     try:
-        document = read_document(path)
-        rule = document.setdefault("rule", {})
-        if "exit" not in rule:
-            rule |= {"exit": "bracket", "min_edge": None}
-        return parse_config(document, origin=str(path))
+        return load_written(path)
     except ConfigError as error:
         why = str(error) if path.is_file() else "it is not there"
         raise DamagedError(

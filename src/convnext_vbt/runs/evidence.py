@@ -185,7 +185,7 @@ def trial_keys(config: Config) -> tuple[str, str]:
     Neither holds the data, the name, the risks or the cash; the rules' one lacks the swept lists
     too. A user's own code counts by its text.
     """
-    shape: dict[str, Any] = config.model_dump(mode="json")
+    shape = config.hashed()
     del shape["name"], shape["data"]
     for key in ("risk", "max_open_risk", "init_cash"):
         del shape["trading"][key]
@@ -198,5 +198,5 @@ def trial_keys(config: Config) -> tuple[str, str]:
     run_key = sha256_json(shape)
     del shape["sweep"], shape["selection"]
     for key in _OWN_OF_RULES:
-        del shape["rule"][key]
+        shape["rule"].pop(key, None)
     return run_key, sha256_json(shape)
