@@ -42,7 +42,8 @@ def test_old_runs_are_listed_with_what_they_came_to(old):
 
 
 def test_the_network_of_an_old_run_decides_no_longer(old):
-    refused = call("signal", old / FIRST, "--as-of", "2022-02-18T05:00", code=3)
+    refused = call("signal", old / FIRST, "--as-of", "2022-02-18T05:00")
+    assert refused.exit_code == 3
     assert "run the strategy again" in refused.stderr
 
 
