@@ -19,8 +19,8 @@ from convnext_vbt.predictions import DOWN, QUANTILE_LEVELS, STAY, UP, Range, Spl
 
 MOVE_DEVIATION = 0.5
 """Of the normal priors of the move's constant, around 0, and of its slope, around 1."""
-DIRECTION_MEAN, DIRECTION_DEVIATION = 0.5, 0.5
-"""Of the normal prior of the direction's slope: confidence in direction is mostly overstated."""
+DIRECTION_MEAN, DIRECTION_DEVIATION = 0.0, 0.5
+"""Of the normal prior of the direction's slope: a coin, until something else is shown."""
 LEAST_DEVIATION = 0.5
 """What the slope is at least uncertain by once it has seen its own training range, for
 predictions out of fold lie between bars that were learned from, not after them."""
