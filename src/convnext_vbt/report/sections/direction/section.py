@@ -113,7 +113,7 @@ def _row(number: int, claim: Claim) -> list[Cell]:
     return [
         Cell(text=str(number + 1)),
         Cell(text=f"{claim.bars:,}"),
-        Cell(text=format_number(claim.size, "probability")),
+        Cell(text=format_number(claim.size, "ratio")),
         Cell(
             text=format_number(slope.value, "ratio"),
             note=format_interval(slope.low, slope.high),
