@@ -19,11 +19,14 @@ from convnext_vbt.predictions import DOWN, QUANTILE_LEVELS, STAY, UP, Range, Spl
 
 MOVE_DEVIATION = 0.5
 """Of the normal priors of the move's constant, around 0, and of its slope, around 1."""
-DIRECTION_MEAN, DIRECTION_DEVIATION = 0.0, 0.5
-"""Of the normal prior of the direction's slope: a coin, until something else is shown."""
-LEAST_DEVIATION = 0.5
-"""What the slope is at least uncertain by once it has seen its own training range, for
-predictions out of fold lie between bars that were learned from, not after them."""
+COIN, TRUE = 0, 1
+"""What a claimed direction may be worth: next to nothing, or about what it says."""
+TRUE_SHARE = 0.2
+"""How probable the latter is beforehand: confidence in direction is mostly a coin's."""
+SLOPES, SLOPE_DEVIATION = (0.0, 1.0), 0.25
+"""The normal priors of the direction's slope in the two cases. The deviation comes back once a
+split has seen its own training range: predictions out of fold lie between bars that were learned
+from, not after them."""
 MOST_ITERATIONS = 50
 
 
@@ -52,11 +55,28 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Normal:
-    """A normal distribution of one number."""
+class Belief:
+    """What is believed of the direction's slope: a normal for each case, and their weights."""
 
-    mean: float
-    deviation: float
+    weights: tuple[float, float]
+    means: tuple[float, float]
+    deviations: tuple[float, float]
+
+    @property
+    def mean(self) -> float:
+        """Over both cases."""
+        return float(np.dot(self.weights, self.means))
+
+    @property
+    def deviation(self) -> float:
+        """Likewise."""
+        squares = np.square(self.deviations) + np.square(np.array(self.means) - self.mean)
+        return math.sqrt(float(np.dot(self.weights, squares)))
+
+
+BEFOREHAND = Belief(
+    weights=(1.0 - TRUE_SHARE, TRUE_SHARE), means=SLOPES, deviations=(SLOPE_DEVIATION,) * 2
+)
 
 
 def label_bars(labels: Labels, bars: Range) -> float:
@@ -91,13 +111,9 @@ def calibrated_fit(
     """
     weight = 1.0 / max(1.0, out_of_fold.label_bars)
     intercept, slope = fit_move(out_of_fold.log_proba, out_of_fold.y, weight)
-    belief = update_direction(
-        Normal(mean=DIRECTION_MEAN, deviation=DIRECTION_DEVIATION),
-        out_of_fold.log_proba,
-        out_of_fold.y,
-        weight,
-    )
-    belief = Normal(mean=belief.mean, deviation=max(belief.deviation, LEAST_DEVIATION))
+    belief = update_direction(BEFOREHAND, out_of_fold.log_proba, out_of_fold.y, weight)
+    first, second = (max(deviation, SLOPE_DEVIATION) for deviation in belief.deviations)
+    belief = replace(belief, deviations=(first, second))
     if earlier:
         belief = update_direction(belief, *known_before(earlier, split.test[0]), weight)
     return replace(
@@ -125,17 +141,31 @@ def fit_move(log_proba_RK: np.ndarray, y_R: np.ndarray, weight: float) -> tuple[
 
 
 def update_direction(
-    belief: Normal, log_proba_RK: np.ndarray, y_R: np.ndarray, weight: float
-) -> Normal:
+    belief: Belief, log_proba_RK: np.ndarray, y_R: np.ndarray, weight: float
+) -> Belief:
     """What is believed of the slope of log(P(UP) / P(DOWN)) after rows that moved.
 
-    Mode and deviation of the posterior (Laplace's approximation), each row worth `weight` outcomes.
+    Each case by the mode and curvature of its posterior (Laplace's approximation), the cases by
+    their evidence (MacKay 2003, ch. 27 and 28); each row is worth `weight` outcomes.
     """
     moved = (y_R != NO_LABEL) & (y_R != STAY)
-    x_1R = _direction_logit(log_proba_RK[moved])[None]
-    prior = np.array([belief.mean])
-    mode, precision = _mode(x_1R, y_R[moved] == UP, weight, prior, belief.deviation)
-    return Normal(mean=float(mode[0]), deviation=1.0 / math.sqrt(float(precision[0, 0])))
+    x_R, up_R = _direction_logit(log_proba_RK[moved]), y_R[moved] == UP
+    modes, deviations, logs = [], [], []
+    for share, mean, deviation in zip(belief.weights, belief.means, belief.deviations, strict=True):
+        mode, precision = _mode(x_R[None], up_R, weight, np.array([mean]), deviation)
+        slope, found = float(mode[0]), 1.0 / math.sqrt(float(precision[0, 0]))
+        loss = weight * float(np.logaddexp(0.0, np.where(up_R, -slope, slope) * x_R).sum())
+        pull = 0.5 * ((slope - mean) / deviation) ** 2
+        logs.append(math.log(share) - loss - pull + math.log(found / deviation))
+        modes.append(slope)
+        deviations.append(found)
+    coin = 1.0 / (1.0 + math.exp(min(logs[TRUE] - logs[COIN], 700.0)))
+    share = max(coin, 1e-12)  # nothing is impossible, so that its logarithm is finite
+    return Belief(
+        weights=(share, max(1.0 - share, 1e-12)),
+        means=(modes[COIN], modes[TRUE]),
+        deviations=(deviations[COIN], deviations[TRUE]),
+    )
 
 
 def apply(fit: SplitFit, log_proba: np.ndarray) -> np.ndarray:
