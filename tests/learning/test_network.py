@@ -89,6 +89,22 @@ def test_default_network_dense_equals_windows():
         assert (net.forward_valid(x) - window_logits(net, x)).abs().max() <= 1e-12
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"pool": 2}, {"patch": 2, "stem": 7}, {"patch": 1, "stem": 6, "pool": 2}]
+)
+def test_strided_is_dense_at_the_end_of_every_stride(options):
+    net = network(**options)
+    x = bars(net.receptive_field + 77)
+    with torch.no_grad():
+        strided, dense = net.forward_strided(x), net.forward_dense(x)
+    ends = torch.arange(net.stride - 1, x.shape[-1], net.stride)
+    assert strided.shape == (2, len(ends), 3)
+    warm = ends >= net.receptive_field - 1
+    assert warm.sum() > 2
+    assert (strided - dense[:, ends])[:, warm].abs().max() <= 1e-12
+    assert dense[:, ends].std(dim=1).min() > 0.01, "the oracle must tell bars apart"
+
+
 def test_gradients_of_dense_equal_those_of_windows():
     net = network(pool=2)
     x = bars(net.receptive_field + 20)

@@ -26,7 +26,7 @@ def test_bad_model_settings_are_named(key, value, message):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("steps", -1, "training.steps must be at least 0, got -1"),
+        ("steps", 0, "training.steps must be at least 1, got 0"),
         ("ensemble", 0, "training.ensemble must be at least 1"),
         ("lr", 0.0, "training.lr must be positive"),
         ("weight_decay", -1.0, "training.weight_decay must be at least 0"),

@@ -167,8 +167,8 @@ def test_a_fold_s_network_has_not_seen_its_labels(place, monkeypatch):
     fit(features, replace(labels, values=y), training=once)
     held = fold.held.numpy()
     before, after = columns[1], columns[3]  # each fit looks twice: at the start and at the end
-    np.testing.assert_array_equal(before.direction[held], after.direction[held])
-    assert not np.array_equal(before.direction[~held], after.direction[~held])
+    np.testing.assert_array_equal(before.experts[held], after.experts[held])
+    assert not np.array_equal(before.experts[~held], after.experts[~held])
 
 
 def fold_task(features, labels):
@@ -248,11 +248,9 @@ def test_an_ensemble_averages_what_its_networks_see():
     trunk, held = fitted.predictor.trunk, fold_task(features, labels).train
     each = [one.columns(held) for one in trunk.members()]
     both = trunk.columns(held)
-    # Differences of logits are averaged, and logarithms of sums nearly so.
-    mean = np.mean([one.direction for one in each], axis=0)
-    place = both.direction.shape[1] // 2
-    np.testing.assert_allclose(both.direction[:, place], mean[:, place], rtol=0, atol=1e-4)
-    assert np.abs(each[0].direction - each[1].direction).max() > 1e-3
+    mean = np.mean([one.experts for one in each], axis=0)
+    np.testing.assert_allclose(both.experts, mean, rtol=0, atol=1e-5)
+    assert np.abs(each[0].experts - each[1].experts).max() > 1e-3
     alone = [predict_range(one, features, 905, 1000) for one in fitted.members]
     assert np.nanmax(np.abs(alone[0] - alone[1])) > 1e-3
 

@@ -1,4 +1,4 @@
-"""What the network sees beside the last bar's features: a prior as it is, trained on, or its own.
+"""What the network sees beside the last bar's features: a prior as it is, or one of its own.
 
 How it is trained is in `tests.learning.test_training`.
 """
@@ -16,14 +16,13 @@ from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import fit_split, predict_range
 from convnext_vbt.learning.models.convnext import CONVNEXT, build_network, training_flops
 from convnext_vbt.learning.models.prior_file import load_prior
-from convnext_vbt.learning.models.trunk import SCALE, columns_of
 from convnext_vbt.learning.network import ConvNeXt1d
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from tests.learning.test_training import MODEL, SPLIT, TRAINING, market
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-FROZEN = TrainingConfig()
+DEFAULT = TrainingConfig()
 READS = ("c", "a")
 """Of the features a, b, c, d, in the prior's own order."""
 
@@ -33,15 +32,17 @@ def prior(tmp_path):
     return write_prior(tmp_path / "prior.safetensors")
 
 
-def write_prior(path, *, features=READS, horizons=(4, 24), seed=0):
+def write_prior(path, *, features=READS, horizons=(4, 24), states=("regimes",), seed=0):
     generator = torch.Generator().manual_seed(seed)
-    net = ConvNeXt1d(len(features), num_classes=3 * len(horizons), depths=(1,), dims=(4,))
+    outputs = len(horizons) + len(states)
+    net = ConvNeXt1d(len(features), num_classes=outputs, depths=(1,), dims=(4,))
     state = {
         name: torch.randn(value.shape, generator=generator).half()
         for name, value in net.state_dict().items()
     }
     facts = {
         "features": features, "depths": [1], "dims": [4], "kernel_size": 7, "horizons": horizons,
+        "states": states, "families": ["none", "regimes"],
     }  # fmt: skip
     save_file(state, path, metadata={"prior": json.dumps(facts)})
     return path
@@ -53,7 +54,7 @@ def with_mirror(features):
     return replace(features, mirrored=turned)
 
 
-def fit(features, labels, *, model, training=FROZEN):
+def fit(features, labels, *, model, training=DEFAULT):
     return fit_split(features, labels, SPLIT, model=model, training=training, seed=0)
 
 
@@ -61,7 +62,7 @@ def on(prior, **changes):
     return ModelConfig(prior=str(prior), **changes)
 
 
-def test_a_frozen_prior_reads_its_own_features_in_its_own_order(prior):
+def test_a_prior_reads_its_own_features_in_its_own_order(prior):
     features, labels = market()
     fitted = fit(features, labels, model=on(prior, base="none"))
     swapped = Features(
@@ -81,66 +82,39 @@ def test_a_frozen_prior_reads_its_own_features_in_its_own_order(prior):
     assert not np.array_equal(predict_range(based, features, 905, 1000), one, equal_nan=True)
 
 
-def test_columns_of_two_views_by_hand():
-    view, mirror = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(0))
-    columns = columns_of(view, mirror)
-    assert columns.move.shape == columns.direction.shape == (5, 2)
-    for h in range(2):
-        down, stay, up = (view[:, 3 * h + k].double().numpy() for k in range(3))
-        down_, stay_, up_ = (mirror[:, 3 * h + k].double().numpy() for k in range(3))
-        moves = np.log(np.exp(up) + np.exp(down)) - stay
-        moves_ = np.log(np.exp(up_) + np.exp(down_)) - stay_
-        np.testing.assert_allclose(columns.move[:, h], SCALE * (moves + moves_) / 2)
-        np.testing.assert_allclose(
-            columns.direction[:, h], SCALE * ((up - down) - (up_ - down_)) / 2
-        )
-    alone = columns_of(view, None)
-    assert alone.move.shape == (5, 4)
-    assert not alone.mirrored
-
-
-@pytest.mark.parametrize("steps", [0, 6])
-def test_the_mirrored_market_gets_the_mirrored_probabilities(prior, steps):
+def test_the_mirrored_market_gets_the_mirrored_probabilities_but_for_the_drift(prior):
     features, labels = market()
     both = with_mirror(features)
     turned = replace(features, values=both.mirrored, mirrored=features.values)
-    training = replace(TRAINING, steps=steps) if steps else FROZEN
-    fitted = fit(both, labels, model=on(prior), training=training)
-    assert fitted.predictor.head.direction[-1] == 0.0
+    fitted = fit(both, labels, model=on(prior))
+    head = fitted.predictor.head
+    still = replace(head, direction=torch.cat([head.direction[:-1], torch.zeros(1)]))
+    fitted = replace(fitted, predictor=replace(fitted.predictor, head=still))
     one, other = (predict_range(fitted, view, 905, 1000) for view in (both, turned))
     np.testing.assert_allclose(one, other[:, :, ::-1], atol=1e-5)
     assert np.nanmax(np.abs(one[:, :, 0] - one[:, :, 2])) > 0.05
 
 
-def test_a_prior_that_is_trained_on_starts_as_it_is(prior):
+def test_a_prior_is_taken_as_it_is(prior):
     features, labels = market()
-    told = []
-    fit_split(
-        features, labels, SPLIT, model=on(prior, base="none"), training=replace(TRAINING, lr=1e-9),
-        seed=0, progress=lambda *report: told.append(report),
-    )  # fmt: skip
-    losses = [loss for *_, loss, _ in told]
-    assert max(losses) - min(losses) < 1e-5
-    moved = fit(features, labels, model=on(prior), training=replace(TRAINING, lr=1e-2))
-    weights = moved.predictor.trunk.nets[0].state_dict()
-    assert moved.fit.epochs > 0
-    assert any(not torch.equal(weights[k], v) for k, v in load_prior(str(prior)).weights.items())
+    fitted = fit(features, labels, model=on(prior))
+    weights = fitted.predictor.trunk.nets[0].state_dict()
+    for name, value in load_prior(str(prior)).weights.items():
+        assert torch.equal(weights[name], value)
+    assert fitted.members == ()
 
 
-@pytest.mark.parametrize("steps", [0, 6])
-def test_what_is_kept_comes_back_with_the_prior_that_it_was_made_with(prior, steps):
+def test_what_is_kept_comes_back_with_the_prior_that_it_was_made_with(prior):
     features, labels = market()
-    training = replace(TRAINING, steps=steps, ensemble=2) if steps else FROZEN
-    fitted = fit(features, labels, model=on(prior), training=training)
+    fitted = fit(features, labels, model=on(prior))
     tensors = fitted.predictor.tensors()
-    assert any(name.startswith("0.") for name in tensors) == (steps > 0)  # else they are the file's
-    restored = CONVNEXT.restore(on(prior), 4, tensors, "cpu")
-    for one, again in zip([fitted, *fitted.members], restored, strict=True):
-        before, after = (
-            predict_range(replace(fitted, predictor=predictor), features, 905, 1000)
-            for predictor in (one.predictor, again)
-        )
-        np.testing.assert_array_equal(before, after)
+    assert sorted(tensors) == ["heads.0.direction", "heads.0.move", "inputs", "prior_sha256"]
+    (restored,) = CONVNEXT.restore(on(prior), 4, tensors, "cpu")
+    before, after = (
+        predict_range(replace(fitted, predictor=predictor), features, 905, 1000)
+        for predictor in (fitted.predictor, restored)
+    )
+    np.testing.assert_array_equal(before, after)
     write_prior(prior, seed=1)
     with pytest.raises(InputError, match=r"made with another prior than model.prior = .* is here"):
         CONVNEXT.restore(on(prior), 4, tensors, "cpu")
@@ -154,25 +128,26 @@ def test_a_network_of_its_own_adds_what_lies_before_the_last_bar():
     assert fitted.fit.valid_loss < linear.fit.valid_loss - 0.1
 
 
-@pytest.mark.parametrize(
-    ("model", "training", "message"),
-    [
-        (MODEL, FROZEN, r'model.prior = "none" .*set training.steps = 40'),
-        (None, TrainingConfig(ensemble=3), r"training.ensemble = 3 .*leave the ensemble out"),
-        (ModelConfig(prior="nowhere"), FROZEN, r'model.prior = "nowhere": there is no .*"none"'),
-    ],
-)
-def test_settings_that_do_not_go_together_are_refused(prior, model, training, message):
+def test_training_beside_a_prior_is_refused(prior):
     features, labels = market()
-    with pytest.raises(InputError, match=message):
-        fit(features, labels, model=model or on(prior), training=training)
+    with pytest.raises(
+        InputError,
+        match=r'^\[training\] trains a network of its own, but model.prior = ".*p.*" is taken as it '
+        r'is; take \[training\] out, or set model.prior = "none"',
+    ):
+        fit(features, labels, model=on(prior), training=replace(DEFAULT, ensemble=3))
+
+
+def test_a_prior_that_is_not_there_is_named_with_those_that_are():
+    with pytest.raises(InputError, match=r'model.prior = "nowhere": there is no .*"none".*simulat'):
+        load_prior("nowhere")
 
 
 def test_features_that_the_prior_lacks_are_named(tmp_path):
     features, labels = market()
     path = write_prior(tmp_path / "p.safetensors", features=("a", "rsi_14", "hour_sin"))
     with pytest.raises(
-        InputError, match=r'there: rsi_14, hour_sin; .* set model.prior = "none" and training'
+        InputError, match=r'there: rsi_14, hour_sin; add them, or set model.prior = "none"'
     ):
         fit(features, labels, model=on(path))
 
