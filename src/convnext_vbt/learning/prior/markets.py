@@ -242,7 +242,7 @@ def walk_nb(
         else:
             state = float(regime)
             drift = r.regime_drift * regime
-        if r.counter_rate > 0.0:
+        if r.melody_drift != 0.0 or r.counter_rate > 0.0:
             raw = r.melody_drift * side if left > 0 else 0.0
             linear = 0.0
             for k in range(lags):

@@ -30,7 +30,6 @@ from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import STAY
 from convnext_vbt.storage import write_bytes
 
-YEAR, BARS = 8_760, 17_520
 SHARES = {
     "none": 0.05,
     "regimes": 0.27,
@@ -61,6 +60,10 @@ class Recipe:
     """Of the hidden states' squared error, against the log-loss of whether it moves."""
     markets: int = 4
     """Whole markets a step."""
+    bars: int = 17_520
+    """Of each market: two years."""
+    scale_bars: int = 8_760
+    """Features are standardised by as many, as by the training range of a split."""
     pool: int = 48
     """Markets that are held; every other step the oldest make room for as many new ones."""
     lr: float = 3e-3
@@ -126,18 +129,19 @@ class Markets:
                     self.held.append(self._fresh())
 
     def _fresh(self) -> Example:
-        shares = np.array([SHARES[name] for name in self.recipe.families])
-        family = self.rng.choice(self.recipe.families, p=shares / shares.sum())
-        market = draw_market(self.rng, str(family), bars=BARS)
+        recipe = self.recipe
+        shares = np.array([SHARES[name] for name in recipe.families])
+        family = self.rng.choice(recipe.families, p=shares / shares.sum())
+        market = draw_market(self.rng, str(family), bars=recipe.bars)
         features = compute_features(market.bars)
         first = features.warmup
-        start = first + int(self.rng.integers(BARS - YEAR - first))
-        moved = [_moved(market.bars, horizon) for horizon in self.recipe.horizons]
-        ahead = _ahead(market.state, self.recipe.horizons[0])
+        start = first + int(self.rng.integers(recipe.bars - recipe.scale_bars - first))
+        moved = [_moved(market.bars, horizon) for horizon in recipe.horizons]
+        ahead = _ahead(market.state, recipe.horizons[0])
         unknown = torch.full_like(ahead, torch.nan)
-        state = [ahead if name == market.kind else unknown for name in self.recipe.states]
+        state = [ahead if name == market.kind else unknown for name in recipe.states]
         return Example(
-            x=_standardised(features, start),
+            x=_standardised(features, slice(start, start + recipe.scale_bars)),
             moved=torch.stack(moved)[:, first:],
             state=torch.stack(state)[:, first:],
         )
@@ -156,10 +160,10 @@ def _ahead(state_T: np.ndarray, horizon: int) -> Tensor:
     return torch.from_numpy(mean_T.astype(np.float32))
 
 
-def _standardised(features: Features, start: int) -> Tensor:
-    """As a walk-forward split does it, by one year's mean and deviation: float32 (F, T)."""
-    year = features.values[start : start + YEAR, 0]
-    scaled = (features.values[features.warmup :, 0] - year.mean(0)) / np.maximum(year.std(0), 1e-12)
+def _standardised(features: Features, by: slice) -> Tensor:
+    """As a walk-forward split does it, by mean and deviation of some bars: float32 (F, T)."""
+    some = features.values[by, 0]
+    scaled = (features.values[features.warmup :, 0] - some.mean(0)) / np.maximum(some.std(0), 1e-12)
     return torch.from_numpy(np.ascontiguousarray(np.clip(scaled, -CLIP, CLIP).T, np.float32))
 
 
@@ -170,7 +174,8 @@ def train_prior(
 
     `progress` hears of every step and its loss. One thread makes it repeatable.
     """
-    names = compute_features(draw_market(np.random.default_rng(0), "none", bars=BARS).bars).names
+    any_market = draw_market(np.random.default_rng(0), "none", bars=recipe.bars)
+    names = compute_features(any_market.bars).names
     generator = torch.Generator().manual_seed(recipe.seed)
     net, average = (_network(recipe, len(names)) for _ in range(2))
     net.reset(generator)
