@@ -32,6 +32,8 @@ source = "simulated:bars=4400"
 [splits]
 train = 3600
 test = 400
+[model]
+prior = "none"
 [training]
 steps = 2
 ensemble = 3

@@ -63,6 +63,7 @@ def by_splits(size: int) -> Callable[[], object]:
     config = {
         "features": {"names": ["rsi_14", "return_24"]},
         "splits": {"train": 3_000, "test": 500},
+        "model": {"prior": "none"},
         "training": {"steps": 2, "segments": 1},
     }
     return lambda: walk_forward(bars, config, jobs=1, device="cpu")

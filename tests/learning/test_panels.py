@@ -15,7 +15,7 @@ from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.predictions import Target
 
 TARGET = Target(horizon=6, halflife=5.0)
-MODEL = ModelConfig(depths=(1, 1, 1), dims=(4, 4, 4))
+MODEL = ModelConfig(prior="none", depths=(1, 1, 1), dims=(4, 4, 4))
 TRAINING = TrainingConfig(steps=4, segments=2, segment_bars=64, eval_every=2)
 WALK = WalkForward(train=500, test=120)
 NAMES = ("candle_body", "candle_upper_wick", "hour_sin")
