@@ -4,7 +4,7 @@ Run `python -m benchmarks.power [--out lines.jsonl]`. A market is two years of h
 model goes through `convnext_vbt.walk_forward` with the quickstart's strategy, is trained once on
 the first year and tested on the second. Nothing was tuned on the seeds. With `--out` a run that was
 cut goes on where it stopped, and runs of some models or seeds add up; what other code has found
-does not count.
+does not count. Models that take long run on four seeds, on all where `--models` names them.
 
 Markets: "regimes" (`market.simulated`) and "motifs" (`learning.prior.markets`: melodies of moves;
 what is linear in past moves is taken out of them), the latter also with two tempos of five.
@@ -30,7 +30,7 @@ import joblib
 
 from benchmarks.limits import GRID, KNOWS, Limit, Market, calibrated
 from benchmarks.powertable import checks, checks_table, summary, table
-from benchmarks.seeing import MODELS, Record, Task, run, source_hash
+from benchmarks.seeing import MODELS, OWN_PAST, Record, Task, run, source_hash
 from benchmarks.verdict import keep
 from convnext_vbt.storage import plain
 
@@ -43,6 +43,8 @@ MOTIFS = (
 )
 QUICK_CALIBRATION = 2
 LIMITS = "limits"
+COSTLY, FEW = ("boosting", OWN_PAST), 4
+"""Models that take most of the time, and on how many seeds they run unless asked for by name."""
 
 
 def missing(
@@ -51,17 +53,19 @@ def missing(
     models: Sequence[str],
     records: Iterable[Record],
     calibration: int | None = None,
+    costly: Sequence[str] = (),
 ) -> Iterator[Task]:
     """What is still to be run, seed by seed, so that a run that is cut has all markets evenly.
 
-    `models` are among `MODELS` and `LIMITS`; the limit of a market is calibrated, on `calibration`
-    others, when the first task needs it.
+    `models` are among `MODELS` and `LIMITS`, `costly` ones are for the first `FEW` seeds alone; the
+    limit of a market is calibrated, on `calibration` others, when the first task needs it.
     """
     done = {(record["market"], record["model"], record["seed"]) for record in records}
     limits: dict[Market, Limit] = {}
-    for seed in seeds:
+    for place, seed in enumerate(seeds):
+        wanted = [m for m in models if m in MODELS and (place < FEW or m not in costly)]
         for market in markets:
-            left = [m for m in models if m in MODELS and (str(market), m, seed) not in done]
+            left = [m for m in wanted if (str(market), m, seed) not in done]
             limited = LIMITS in models and (str(market), KNOWS, seed) not in done
             if limited and market not in limits:
                 limits[market] = calibrated(market, calibration)
@@ -100,7 +104,12 @@ def main() -> None:
     options = _options()
     records = read_records(options.out)
     tasks = missing(
-        options.markets, options.seeds, options.models, list(records), options.calibration
+        options.markets,
+        options.seeds,
+        options.models or [LIMITS, *MODELS],
+        list(records),
+        options.calibration,
+        () if options.models else COSTLY,
     )
     started = time.perf_counter()
     try:
@@ -123,11 +132,11 @@ def _options() -> argparse.Namespace:
     )
     add = parser.add_argument
     known = [LIMITS, *MODELS]
-    names = ", ".join(map(repr, known))
+    names = f"some of {', '.join(map(repr, known))}; all, costly ones on {FEW} seeds"
     add("--quick", action="store_true", help="two markets of each family; nothing is kept")
     add("--edges", type=_edges, default=EDGES, help="of the regimes, e.g. .5,1")
     add("--seeds", type=_seeds, default=SEEDS, help="FIRST:STOP")
-    add("--models", nargs="+", choices=known, default=known, metavar="MODEL", help=names)
+    add("--models", nargs="+", choices=known, metavar="MODEL", help=names)
     add("--jobs", type=int, default=1, help="processes, one thread each")
     add("--out", type=Path, help="JSON lines to append to and to go on from")
     options = parser.parse_args()
@@ -136,6 +145,7 @@ def _options() -> argparse.Namespace:
     if options.quick:
         options.markets = [Market(family="regimes", edge=1.0), MOTIFS[0]]
         options.seeds, options.calibration, options.out = SEEDS[:2], QUICK_CALIBRATION, None
+        options.models = options.models or [LIMITS, *(m for m in MODELS if m not in COSTLY)]
     return options
 
 

@@ -111,7 +111,8 @@ def figures(proba_TK: np.ndarray, labels: Labels, first: int) -> dict[str, float
     known = label_T[:first][(label_T[:first] >= 0) & (end_T[:first] < first)]
     frequency = np.bincount(known, minlength=3) / len(known)
     came = label_T[first:] >= 0
-    y, p = label_T[first:][came], np.maximum(proba_TK[first:][came], 1e-7)
+    y = label_T[first:][came]
+    p = np.maximum(proba_TK[first:][came].astype(np.float64), 1e-7)  # a slope needs the digits
     if np.isnan(p).any():
         raise ValueError(f"{int(np.isnan(p).any(axis=1).sum())} labelled bars lack probabilities")
     gain = np.log(p[np.arange(len(y)), y] / frequency[y]).mean()

@@ -29,6 +29,20 @@ def test_figures_by_hand():
     assert found["auc"] == 1.0
 
 
+def test_the_slope_says_by_how_much_claims_of_float32_are_overstated():
+    rng = np.random.default_rng(0)
+    logit = rng.standard_normal(20_000)
+    up = rng.random(20_000) < 1 / (1 + np.exp(-0.5 * logit))
+    chance = 1 / (1 + np.exp(-logit))
+    proba = np.column_stack([1 - chance, np.zeros(20_000), chance]).astype(np.float32)
+    found = figures(proba, labels_of(np.where(up, 2, 0)), 1_000)
+    assert found["slope"] == pytest.approx(0.5, abs=0.05)
+    assert found["direction"] < 30
+    silent = figures(np.full((20_000, 3), 1 / 3), labels_of(np.where(up, 2, 0)), 1_000)
+    assert math.isnan(silent["slope"])
+    assert silent["direction"] == pytest.approx(0, abs=1e-9)
+
+
 def test_figures_refuse_a_bar_without_probabilities():
     proba = np.full((6, 3), 1 / 3)
     proba[5] = np.nan
@@ -102,5 +116,7 @@ def test_a_cut_run_goes_on_where_it_stopped(tmp_path, capsys):
         (1, ("boosting",)),
         (2, (LOGISTIC, "boosting")),
     ]
+    many = missing([market], range(1, 7), [LOGISTIC, "boosting"], [], costly=["boosting"])
+    assert [len(task.models) for task in many] == [2, 2, 2, 2, 1, 1]
     limited = [record(KNOWS, 1, 10.0), *(record(model, 1, 1.0) for model in MODELS)]
     assert not list(missing([market], [1], [LIMITS, *MODELS], limited))
