@@ -26,7 +26,7 @@ from convnext_vbt.learning.prior.markets import COUNTER_LAGS, THUE_MORSE, motif_
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.market.volatility import ewma_volatility
-from convnext_vbt.predictions import Target
+from convnext_vbt.predictions import DOWN, UP, Target
 
 BARS = 17_520
 KNOWS, INFERS = "limit that knows", "limit that infers"
@@ -130,16 +130,24 @@ def _regime_model(edge: float, count: int) -> LabelModel:
     for seed in _calibration_seeds(count):
         bars = simulated_bars(seed=seed, edge=edge, bars=BARS)
         x = regime_features(bars, beliefs(bars, (edge,), particles=128, seed=seed).volatility)
-        parts.append((Truth.of(seed, BARS).regime, x, classes(bars)))
+        regime, label = Truth.of(seed, BARS).regime, classes(bars)
+        parts += [(regime, x, label), (-regime, x, mirrored(label))]
     return _fitted(parts)
 
 
 def _motif_model(market: Market, count: int) -> LabelModel:
     parts = []
+    signs = motif_signs(market.tempos)
     for seed in _calibration_seeds(count):
         bars, hidden = _motifs(market, seed)
-        parts.append((*motif_features(bars, hidden, market.tempos), classes(bars)))
+        (side, x), label = motif_features(bars, hidden, market.tempos), classes(bars)
+        parts += [(side, x, label), (-side, signs * x, mirrored(label))]
     return _fitted(parts)
+
+
+def mirrored(label: np.ndarray) -> np.ndarray:
+    """Classes with UP and DOWN exchanged: both kinds of market are as likely upside down."""
+    return np.where(label == UP, DOWN, np.where(label == DOWN, UP, label))
 
 
 def _calibration_seeds(count: int) -> range:
@@ -190,6 +198,13 @@ def motif_features(
     past = [np.concatenate([np.zeros(k), moves[: len(moves) - k]]) for k in range(COUNTER_LAGS)]
     others = [left, left**2, left * x[:, 0], counter, near, np.abs(near), *past]
     return np.sign(raw).astype(np.int64), np.column_stack([x, *others])
+
+
+def motif_signs(tempos: tuple[int, ...]) -> np.ndarray:
+    """-1 for each of `motif_features` that changes its sign with the market, (D,)."""
+    same, flips = [1.0], [-1.0]
+    count = len(tempos)
+    return np.array(same * 11 + flips * (1 + count) + same * count + flips * COUNTER_LAGS)
 
 
 def projection(moves: np.ndarray, tempo: int) -> np.ndarray:

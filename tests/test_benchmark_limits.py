@@ -1,10 +1,11 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from benchmarks.bayes import beliefs
-from benchmarks.limits import LabelModel, motif_features, projection
+from benchmarks.limits import LabelModel, mirrored, motif_features, motif_signs, projection
 from benchmarks.oracle import Truth
 from convnext_vbt.learning.prior.markets import motif_recipe, played
 from convnext_vbt.market.simulated import simulated_bars
@@ -55,6 +56,18 @@ def test_motif_features_tell_which_melody_the_market_has_heard():
     np.testing.assert_array_equal(left[64:-1] == 12, heard)
     assert heard.any()
     np.testing.assert_array_equal(side[64:-1][heard], np.sign(loudest)[64:-1][heard])
+
+
+def test_a_market_upside_down_has_the_features_that_its_mirror_says():
+    tempos = (2, 3)
+    bars, hidden = played(np.random.default_rng(41_001), motif_recipe(1.0, tempos=tempos), 800)
+    prices = {name: 1 / getattr(bars, name) for name in ("open", "close")}
+    flipped = replace(bars, **prices, high=1 / bars.low, low=1 / bars.high)
+    side, x = motif_features(bars, hidden, tempos)
+    other_side, other = motif_features(flipped, hidden * [-1, -1, 1, 1, -1], tempos)
+    np.testing.assert_array_equal(other_side, -side)
+    np.testing.assert_allclose(other, motif_signs(tempos) * x, rtol=1e-9, atol=1e-9)
+    assert mirrored(np.array([0, 1, 2, -1])).tolist() == [2, 1, 0, -1]
 
 
 def test_a_projection_is_largest_at_the_end_of_the_melody():
