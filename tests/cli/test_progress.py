@@ -82,7 +82,7 @@ def test_time_left(seconds, text):
 
 def test_a_split_in_a_line():
     assert split_line(finished(4, 2, cached=True)) == (
-        "split 5 (2/3)  25 steps  val-loss 1.0712 (prior 1.0940) (from cache)"
+        "split 5 (2/3)  out-of-fold loss 1.0712 (base rates 1.0940) (from cache)"
     )
     assert split_line(finished(0, 1, loss=1.2)).endswith("did not learn")
 

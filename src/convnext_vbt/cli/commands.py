@@ -185,6 +185,9 @@ def sweep(
     threshold: Annotated[
         str | None, typer.Option(help="E.g. 0.40:0.80:0.05 or q0.80,q0.90,0.5.")
     ] = None,
+    min_edge: Annotated[
+        str | None, typer.Option(help="Round trips of costs that a trade must return, net.")
+    ] = None,
     risk: Annotated[str | None, typer.Option(help="E.g. 0.005,0.01,0.02.")] = None,
     stop_multiple: Annotated[str | None, typer.Option(help="Times the base stop.")] = None,
     take_profit_multiple: Annotated[
@@ -202,6 +205,7 @@ def sweep(
             key: parse_values(text, name=key)
             for key, text in (
                 ("threshold", threshold),
+                ("min_edge", min_edge),
                 ("risk", risk),
                 ("stop_multiple", stop_multiple),
                 ("take_profit_multiple", take_profit_multiple),

@@ -66,13 +66,13 @@ def _print_line(console: Console, event: SplitDone) -> None:
 
 
 def split_line(event: SplitDone) -> str:
-    """One finished split in a line: its number, steps, loss out of fold beside the prior's."""
+    """One finished split in a line: its number, loss out of fold beside that of the base rates."""
     fit = event.fit
     cached = " (from cache)" if event.cached else ""
     learned = "" if fit.learned else "  did not learn"
     return (
-        f"split {fit.number + 1} ({event.done}/{event.total})  {fit.epochs} steps  "
-        f"val-loss {fit.valid_loss:.4f} (prior {fit.prior_loss:.4f}){learned}{cached}"
+        f"split {fit.number + 1} ({event.done}/{event.total})  "
+        f"out-of-fold loss {fit.valid_loss:.4f} (base rates {fit.prior_loss:.4f}){learned}{cached}"
     )
 
 

@@ -79,7 +79,7 @@ def judge(facts: Facts) -> Verdict:
 
     A figure that fails is a reason once: its sign of failure stands for its condition.
 
-    Below 100 trades it is INCONCLUSIVE whatever the figures. What is undefined (NaN) meets no
+    Below 30 trades it is INCONCLUSIVE whatever the figures. What is undefined (NaN) meets no
     condition and is no sign of failure either.
     """
     conditions, failures = _conditions(facts), _failures(facts)

@@ -42,9 +42,9 @@ class Waiting:
     def sentence(self) -> str:
         """All of it in words."""
         return (
-            f"It waited on {self.waited:,} of {self.predictions:,} predictions ({self.share:.0%}): "
-            f"no trade was expected to return {self.min_edge:g} x the round trip of "
-            f"{self.round_trip:.2%}, net. Trading anyway at the strategy's own threshold makes "
+            f"It waited on {self.waited:,} of {self.predictions:,} predictions ({self.share:.1%}): "
+            f"after costs no trade was expected to return {self.min_edge:g} x its round trip of "
+            f"{self.round_trip:.2%}. Trading anyway at the strategy's own threshold makes "
             f"{_count(self.trades_anyway)} and {self.total_return_anyway:+.1%}, waiting "
             f"{_count(self.trades)} and {self.total_return:+.1%}."
         )
