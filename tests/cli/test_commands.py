@@ -45,7 +45,7 @@ def run(home):
 
 def test_a_run_prints_results_on_stdout_and_one_line_a_split_on_stderr(run):
     result, directory = run
-    line = r"^split \d \((\d)/3\) .*val-loss \d\.\d+ \(prior"
+    line = r"^split \d \((\d)/3\) .*out-of-fold loss \d\.\d+ \(base rates"
     assert re.findall(line, result.stderr, re.MULTILINE) == list("123")
     assert "\r" not in result.stderr
     assert str(directory / "report.html") in result.stdout.replace("\n", "")

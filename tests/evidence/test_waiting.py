@@ -57,10 +57,10 @@ def test_waiting_is_counted_and_compared_with_trading_anyway(symbols, rule, edge
     if "min_edge" in at.index.names:
         at = at.xs(edge, level="min_edge")
     assert (found.trades, found.total_return) == (at["trades"].item(), at["total_return"].item())
-    often = f"{waits.sum():,} of {there.sum():,} predictions ({found.share:.0%})"
+    often = f"{waits.sum():,} of {there.sum():,} predictions ({found.share:.1%})"
     assert found.sentence.startswith(
-        f"It waited on {often}: no trade was expected to return {edge:g} x the round trip of "
-        "0.14%, net. Trading anyway "
+        f"It waited on {often}: after costs no trade was expected to return {edge:g} x its round "
+        "trip of 0.14%. Trading anyway "
     )
     assert (
         f"makes {found.trades_anyway:,} trades and {found.total_return_anyway:+.1%}, waiting "

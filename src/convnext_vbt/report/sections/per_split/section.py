@@ -71,7 +71,10 @@ SCORE_COLUMNS = (
                 "should be lower."),
     Column(label="Accuracy", help="Share of bars whose most probable class was the actual one."),
     Column(label="ECE", help="Expected calibration error: mean gap of probability and frequency."),
-    Column(label="Steps", help="Training steps of a network of its own; of a prior, iterations of the fit on it."),
+    Column(
+        label="Steps",
+        help="Training steps of a network of its own; of a prior, iterations of the fit on it.",
+    ),
 )  # fmt: skip
 
 COVERAGE = Column(
