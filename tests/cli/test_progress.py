@@ -49,8 +49,8 @@ def test_a_display_shows_every_split_in_training_and_the_time_left(tmp_path):
     text = text_of(display)
     assert "33 %" in text
     assert "eta 1:00" in text
-    assert "split 1  step 30/40  val-loss 1.0812 (prior 1.0940)" in text
-    assert "split 2  step 10/40  val-loss 1.2000 (prior 1.1000)" in text
+    assert "split 1  step 30/40  loss 1.0812 (base rates 1.0940)" in text
+    assert "split 2  step 10/40  loss 1.2000 (base rates 1.1000)" in text
     display.finish(finished(0, 1))
     text = text_of(display)
     assert "split 1/3" in text
@@ -139,7 +139,7 @@ def show_two_splits():
 def test_on_a_terminal_the_splits_in_training_are_shown_and_then_cleared(monkeypatch):
     text = on_terminal(monkeypatch, show_two_splits)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
-    assert "split 1  step 10/40  val-loss 1.0800 (prior 1.0940)" in plain
+    assert "split 1  step 10/40  loss 1.0800 (base rates 1.0940)" in plain
     assert "split 2  step 20/40" in plain
     assert "split 1/3" in plain
     assert split_line(finished(0, 1)) in plain

@@ -132,7 +132,7 @@ def test_one_block_has_no_error():
 
 def claim_of(low, high, *, size=0.3, gain=1.0):
     slope = Estimate(value=(low + high) / 2, error=0.1, low=low, high=high)
-    return Claim(bars=500, size=size, slope=slope, gain=Estimate(value=gain))
+    return Claim(bars=500, size=size, slope=slope, gain=Estimate(value=gain, high=gain + 3))
 
 
 CONFIDENCE = "Confidence in direction is"
@@ -146,7 +146,9 @@ CONFIDENCE = "Confidence in direction is"
         (claim_of(-0.2, 0.3, gain=-8.0), "overstated", True, f"{CONFIDENCE} overstated"),
         (claim_of(1.1, 2.1), "understated", True, f"{CONFIDENCE} understated"),
         (claim_of(-0.2, 1.2), "undecided", False, f"{CONFIDENCE} neither confirmed nor refuted"),
-        (claim_of(-0.2, 1.2, gain=-0.5), "undecided", True, f"{CONFIDENCE} neither confirmed"),
+        (claim_of(-0.2, 1.2, gain=-0.5), "undecided", False, f"{CONFIDENCE} neither confirmed"),
+        (claim_of(0.3, 1.2), "undecided", False, f"{CONFIDENCE} neither confirmed"),
+        (claim_of(-0.2, 1.2, gain=-5.0), "undecided", True, f"{CONFIDENCE} neither confirmed"),
         (claim_of(-9, 0.9, size=0.02, gain=-0.1), "not claimed", False, "No direction is claimed"),
     ],
 )
@@ -154,15 +156,15 @@ def test_words(claim, word, is_false, opening):
     assert (claim.word, claim.is_false) == (word, is_false)
     assert sentence(claim).startswith(opening)
     assert claim.to_dict()["sentence"] == sentence(claim)
-    assert ("no better than a coin" in sentence(claim)) == (
-        word != "not claimed" and claim.gain.value < 0
+    assert ("worse than a coin" in sentence(claim)) == (
+        word != "not claimed" and claim.gain.high < 0
     )
 
 
 def test_sentences():
     assert sentence(claim_of(-0.2, 0.3, gain=-8.0)) == (
-        "Confidence in direction is overstated: 1 claimed, 0.05 came (90 % CI -0.20 to 0.30); no "
-        "better than a coin (log-loss 8.0 nats per 1,000 moved bars above it)"
+        "Confidence in direction is overstated: 1 claimed, 0.05 came (90 % CI -0.20 to 0.30); "
+        "worse than a coin (log-loss 8.0 nats per 1,000 moved bars above it)"
     )
     assert sentence(claim_of(-9.0, 0.9, size=0.02)) == (
         "No direction is claimed: P(UP | move) lies 0.5 points from 50 %"

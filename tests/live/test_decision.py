@@ -184,7 +184,7 @@ def test_the_text_says_what_the_decision_says(trained, bars, long_row):
         f"UP {one.prob_up:.1%}",
         f"{one.entry.money_at_risk:,.2f}",
         "reaches the threshold",
-        "of the calibration bars",
+        "of the training range, out of fold",
         "volatility: over 4 bars",
         f"verdict is {trained.verdict}",
         "to 3e-08",

@@ -5,9 +5,10 @@ from dataclasses import asdict, fields
 import pandas as pd
 import pytest
 
-from convnext_vbt.errors import ConfigError
+from convnext_vbt.errors import ConfigError, InputError
+from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.runs.config import Config
-from convnext_vbt.runs.strategy import check_rule, make_sweep, rule_exit
+from convnext_vbt.runs.strategy import check_rule, make_sweep, prepare, rule_exit
 from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.rules import RuleConfig
 from convnext_vbt.trading.sweep import sweep
@@ -100,3 +101,9 @@ def test_a_single_multiple_is_no_level_and_a_list_of_exit_levels_always_is():
     config = Config.model_validate({"sweep": {"hysteresis": [0.05]}}, strict=False)
     names = make_sweep(config, bars, make_predictions(bars)).metrics.index.names
     assert names == ["threshold", "hysteresis", "risk", "symbol"]
+
+
+def test_training_beside_a_prior_is_refused_before_anything_is_trained():
+    config = Config.model_validate({"training": {"steps": 8}, "splits": {"train": 600, "test": 60}})
+    with pytest.raises(InputError, match=r'trains a network of its own, .* model.prior = "none"'):
+        prepare(config, simulated_bars(seed=1, bars=1_500))

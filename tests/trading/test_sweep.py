@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 import vectorbt as vbt  # noqa: F401  (registers the accessors)
 
+from convnext_vbt.errors import InputError
 from convnext_vbt.predictions import Predictions, Target
 from convnext_vbt.trading import cells
 from convnext_vbt.trading.brackets import fixed_brackets, target_brackets
 from convnext_vbt.trading.rules import RuleConfig, confidence_signals
 from convnext_vbt.trading.simulation import Simulation
-from convnext_vbt.trading.sweep import TOTAL, prediction_window, sweep
+from convnext_vbt.trading.sweep import TOTAL, SweepConfig, prediction_window, sweep
 
 from .markets import TARGET, random_bars, random_predictions, random_signals
 
@@ -389,3 +390,16 @@ def test_fixed_kind_targets_have_a_stop_and_no_take_profit():
 def test_brackets_refuse(changes, message):
     with pytest.raises(ValueError, match=message):
         fixed_brackets(BARS, **changes)
+
+
+@pytest.mark.parametrize("name", ["min_edge", "hysteresis"])
+@pytest.mark.parametrize("values", [(), (0.5, 0.5)])
+def test_a_list_of_the_rule_s_own_keys_has_values_and_none_twice(name, values):
+    with pytest.raises(InputError, match=rf"{name} needs at least one value and no value twice"):
+        SweepConfig(**{name: values})
+
+
+def test_the_strategy_s_own_least_edge_is_always_swept():
+    lists = SweepConfig(min_edge=(0.0, 2.0)).including("q0.90", 0.01, 1.0)
+    assert lists.min_edge == (0.0, 2.0, 1.0)
+    assert SweepConfig().including("q0.90", 0.01, 1.0).min_edge is None

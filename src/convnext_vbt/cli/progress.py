@@ -131,7 +131,7 @@ class Display:
         rows = [
             Text(
                 f"  split {step.number + 1}  step {step.step}/{step.steps}  "
-                f"val-loss {step.valid_loss:.4f} (prior {step.prior_loss:.4f})",
+                f"loss {step.valid_loss:.4f} (base rates {step.prior_loss:.4f})",
                 no_wrap=True,
                 overflow="ellipsis",
             )

@@ -36,6 +36,8 @@ Word = Literal["true", "overstated", "understated", "undecided", "not claimed"]
 
 LEAST_CLAIM = 0.04
 """Root mean square of the claimed logit below which no direction is claimed: 51 % against 49 %."""
+WITHIN = (0.5, 1.5)
+"""Between which the slope's whole interval lies where a claim is called true."""
 LEANING = 0.2
 """|P(UP) - P(DOWN)| above which a bar leans to a side."""
 NUM_BINS = 10
@@ -71,11 +73,17 @@ class Claim:
 
     @property
     def word(self) -> Word:
-        """What the slope's interval says of the claim; undecided where it holds 1 and 0."""
+        """What the slope's interval says of the claim.
+
+        True where it holds 1 and lies within `WITHIN`, undecided where it holds 1 and reaches
+        further.
+        """
         low, high = self.slope.low, self.slope.high
         if not self.size >= LEAST_CLAIM:
             return "not claimed"
-        if not (math.isfinite(low) and math.isfinite(high)) or low <= 0 < 1 <= high:
+        if not (math.isfinite(low) and math.isfinite(high)) or (
+            low <= 1 <= high and not WITHIN[0] < low <= high < WITHIN[1]
+        ):
             return "undecided"
         if high < 1:
             return "overstated"
@@ -88,9 +96,13 @@ class Claim:
 
     @property
     def is_false(self) -> bool:
-        """Whether it must be named: over- or understated, or claimed and no better than a coin."""
-        wrong = self.word in ("overstated", "understated")
-        return wrong or (self.word != "not claimed" and self.gain.value <= 0)
+        """Whether it must be named: over- or understated, or claimed and worse than a coin."""
+        return self.word in ("overstated", "understated") or self.is_worse_than_coin
+
+    @property
+    def is_worse_than_coin(self) -> bool:
+        """Whether direction is claimed and the whole interval of its gain lies below 0."""
+        return self.word != "not claimed" and self.gain.high < 0
 
     def to_dict(self) -> dict[str, Any]:
         """All fields and what they say."""
@@ -304,9 +316,9 @@ _OPENINGS: dict[Word, str] = {
 def sentence(claim: Claim) -> str:
     """What the claim was worth, in words, without a full stop."""
     text = slope_sentence(claim)
-    if claim.word != "not claimed" and claim.gain.value <= 0:
+    if claim.is_worse_than_coin:
         text += (
-            f"; no better than a coin (log-loss {-claim.gain.value:.1f} nats per 1,000 moved bars "
+            f"; worse than a coin (log-loss {-claim.gain.value:.1f} nats per 1,000 moved bars "
             "above it)"
         )
     return text

@@ -67,6 +67,7 @@ def keys_of(task: SplitTask) -> SplitKeys:
     for view in views:
         content.update(b"" if view is None else view[:stop].tobytes())
     content.update(task.labels.values[:stop].tobytes())
+    content.update(task.labels.end[:stop].tobytes())
     inputs = {
         "bars": content.hexdigest(),
         "features": task.features.names,

@@ -74,7 +74,7 @@ def volatility_reason(width: float, target: Target) -> str:
     """What a stop of `width`, the label's own barrier, says of the market."""
     return (
         f"volatility: over {target.horizon} bars the price moves by about {width:.2%}; "
-        "stop and take-profit are multiples of it"
+        "the stop is a multiple of it"
     )
 
 
@@ -93,7 +93,7 @@ def _confidence(preds: Predictions, n: int, confidence: float, word: str) -> str
     numbers = [split.number for split in preds.splits]
     row = preds.quantiles[numbers.index(int(preds.split[0, n]))]
     below = QUANTILE_LEVELS[min(int(np.searchsorted(row, confidence)), len(row) - 1)]
-    return f"{text}: surer than on {below:.0%} of the calibration bars"
+    return f"{text}: surer than on {below:.0%} of the training range, out of fold"
 
 
 def _value(preds: Predictions, n: int, threshold: Threshold) -> float:

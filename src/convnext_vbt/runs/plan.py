@@ -29,7 +29,7 @@ def plan(
     refuse_other_data(directory, bars)
     stages = prepare(config, bars)
     first = stages.splits[0]
-    lists = config.sweep.including(config.rule.threshold, config.trading.risk)
+    lists = config.sweep.including(config.rule.threshold, config.trading.risk, config.rule.min_edge)
     finished = len(list((directory / "splits").glob("*.json")))
     side_by_side = min(jobs or available_cores(), len(stages.splits))
     num_features = len(stages.features.names)

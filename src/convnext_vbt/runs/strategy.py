@@ -18,6 +18,7 @@ from convnext_vbt.evidence.stages import AuditStages, Stages
 from convnext_vbt.learning.features import Features, compute_features
 from convnext_vbt.learning.fitting import FittedSplit
 from convnext_vbt.learning.labels import Labels, labels_for
+from convnext_vbt.learning.models import kind_of
 from convnext_vbt.learning.splits import Splits
 from convnext_vbt.learning.walkforward import (
     SplitDone,
@@ -119,7 +120,7 @@ def make_features(config: Config, bars: Bars) -> Features:
 def make_sweep(config: Config, bars: Bars, predictions: Predictions) -> SweepResult:
     """The sweep of `[sweep]`, the strategy's own cell always among its cells."""
     rule, trading = config.rule, config.trading
-    lists = config.sweep.including(rule.threshold, trading.risk)
+    lists = config.sweep.including(rule.threshold, trading.risk, rule.min_edge)
     rules: Rules
     if rule.file is None:
         rules = confidence_rules(
@@ -188,12 +189,14 @@ def check_rule(config: Config) -> None:
 
 
 def prepare(config: Config, bars: Bars) -> Prepared:
-    """Features, labels and splits of these bars, once the rule is known to be usable."""
+    """Features, labels and splits of these bars, once rule and model are known to be usable."""
     check_rule(config)
     labels = labels_for(bars, config.labels)
+    features = make_features(config, bars)
+    kind_of(config.model.kind).check(config.model, config.training, features.names)
     return Prepared(
         bars=bars,
-        features=make_features(config, bars),
+        features=features,
         labels=labels,
         splits=config.splits.split(labels),
     )

@@ -74,7 +74,8 @@ class SweepConfig:
     """Values to sweep instead of `RuleConfig.min_edge`."""
 
     def __post_init__(self) -> None:
-        for name in ("threshold", *GRID):
+        own = [name for name in ("hysteresis", "min_edge") if getattr(self, name) is not None]
+        for name in ("threshold", *own, *GRID):
             values = getattr(self, name)
             if not values or len(set(values)) != len(values):
                 raise InputError(
@@ -88,10 +89,16 @@ class SweepConfig:
                 if not (value > 0 and np.isfinite(value)):
                     raise InputError(f"{name} must be positive and finite, got {value}")
 
-    def including(self, threshold: Threshold, risk: float) -> SweepConfig:
-        """The same lists with these two among them, as a strategy's own always are."""
+    def including(
+        self, threshold: Threshold, risk: float, min_edge: float | None = None
+    ) -> SweepConfig:
+        """The same lists with these among them, as a strategy's own always are."""
+        edges = self.min_edge
+        if edges is not None and min_edge is not None:
+            edges = tuple(dict.fromkeys((*edges, min_edge)))
         return replace(
             self,
+            min_edge=edges,
             threshold=tuple(dict.fromkeys((*self.threshold, threshold))),
             risk=tuple(dict.fromkeys((*self.risk, risk))),
         )
