@@ -33,6 +33,8 @@ eval_every = 2
 [rule]
 threshold = "q0.50"
 full = "q0.90"
+exit = "bracket" # to trade often, whatever it is worth
+min_edge = -1.0
 
 [sweep]
 threshold = ["q0.20", "q0.50"]

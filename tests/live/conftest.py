@@ -8,11 +8,16 @@ from convnext_vbt.runs import run as pipeline
 from convnext_vbt.runs.config import load_config
 from tests.strategies import write_tiny
 
+TOLD = (  # a market, and features, by which both sides are found to be worth something
+    ("seed=5", "seed=1,edge=2"),
+    ('"candle_upper_wick", "hour_sin"', '"bollinger_percent_b_20", "stochastic_k_14"'),
+)
 CHANGES = (
+    *TOLD,
     ("steps = 4", "steps = 4\nensemble = 2"),
     ("[sweep]", "[sweep]\nstop_multiple = [0.5, 2.0]"),
     ("horizon = 6", "horizon = 4"),
-    ("[model]", '[model]\nbase = "none"'),  # the base alone would hardly change its mind
+    ("[model]", '[model]\nbase = "none"'),  # the last bar alone would hardly change its mind
 )
 
 

@@ -147,7 +147,7 @@ def test_code_that_has_changed_since_is_refused(own):
 def test_other_features_than_those_of_training_are_refused(trained, bars):
     shape = trained.config.features.__class__(names=("candle_body", "hour_sin"))
     other = replace(trained, config=trained.config.model_copy(update={"features": shape}))
-    with pytest.raises(DataError, match=r"the features are 2 .* was trained on 3 .*_upper_wick"):
+    with pytest.raises(DataError, match=r"the features are 2 .* was trained on 3 .*_percent_b_20"):
         decide(other, bars, Account(equity=1.0))
 
 

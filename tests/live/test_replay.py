@@ -15,6 +15,7 @@ from convnext_vbt.runs import run as pipeline
 from convnext_vbt.runs import strategy as stages
 from convnext_vbt.runs.config import load_config
 from convnext_vbt.trading.brackets import barrier_width
+from tests.live.conftest import TOLD
 from tests.live.replay import replay
 from tests.strategies import write_tiny
 
@@ -41,7 +42,7 @@ def waiting(tmp_path_factory):
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewTradesWarning)  # few trades a cell
-        return pipeline.run(load_config(write_tiny(home), changes), out=home, jobs=1)
+        return pipeline.run(load_config(write_tiny(home, *TOLD), changes), out=home, jobs=1)
 
 
 def test_entries_worth_their_costs_and_exits_while_the_edge_lasts_are_the_backtests(waiting):
@@ -95,7 +96,9 @@ def test_the_reasons_say_what_is_expected_and_what_it_costs(waiting):
 
 
 def test_symbols_share_one_account_as_in_the_backtest(tmp_path):
-    sources = '["simulated:seed=5,bars=1200", "simulated:seed=6,bars=1200,symbol=B/USDT"]'
+    sources = (
+        '["simulated:seed=1,edge=2,bars=1200", "simulated:seed=6,edge=2,bars=1200,symbol=B/USDT"]'
+    )
     changes = [
         f"data.source={sources}",
         "trading.max_open_risk=0.008",
@@ -104,7 +107,7 @@ def test_symbols_share_one_account_as_in_the_backtest(tmp_path):
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewTradesWarning)  # few trades a cell
-        run = pipeline.run(load_config(write_tiny(tmp_path), changes), out=tmp_path, jobs=1)
+        run = pipeline.run(load_config(write_tiny(tmp_path, *TOLD), changes), out=tmp_path, jobs=1)
     trained = open_trained(run.directory)
     worst, pairs = replay(trained, run.result, 60, more=20)
     assert worst < 1e-5
@@ -121,9 +124,10 @@ def test_a_network_on_its_base_predicts_one_bar_as_the_backtest_did(tmp_path, ba
     prepared = stages.prepare(config, bars.rows(0, 800))
     preds = stages.walk(config, prepared, directory=tmp_path, jobs=1)
     kept = read_split(tmp_path, 0, config.model)
-    assert kept.fitted.predictor.base is not None
+    assert kept.fitted.predictor.base
+    fitted = replace(kept.fitted, fit=preds.fits[0])  # as `Trained.kept` does
     past = stages.make_features(config, bars.rows(0, 600))
-    np.testing.assert_allclose(predict_last(kept.fitted, past), preds.proba[599], atol=1e-6)
+    np.testing.assert_allclose(predict_last(fitted, past), preds.proba[599], atol=1e-6)
 
 
 def without(bars, rows, *, symbol):
