@@ -39,7 +39,7 @@ EDGES = [
     ("sharpe", 0.7001, 0.7, "buy-and-hold"),
     ("null_p", 0.0499, 0.05, "Random sides"),
     ("splits_positive", 6, 5, "splits"),
-    ("trades", 100, 99, "trades"),
+    ("trades", 30, 29, "trades"),
     ("doubled_costs_sharpe", 0.001, 0.0, "doubled costs"),
 ]
 
@@ -53,7 +53,7 @@ def test_a_pass_names_all_seven_conditions():
         "Sharpe ratio 2.00 against 0.70 for buy-and-hold, needs the higher one: met",
         "Random sides: p = 0.004, needs p < 0.05: met",
         "8 of 10 traded splits profitable, needs 60 %: met",
-        "250 trades, needs 100: met",
+        "250 trades, needs 30: met",
         "Sharpe ratio at doubled costs 1.10, needs more than 0: met",
     ]
     assert all(reason.ok for reason in found.reasons)
@@ -108,10 +108,10 @@ def test_all_signs_of_no_edge_are_named():
 
 
 @pytest.mark.parametrize("worse", [{}, {"total_return": -0.5, "sharpe_high": -1.0, "null_p": 0.9}])
-def test_below_a_hundred_trades_nothing_is_conclusive(worse):
-    found = judge(replace(GOOD, trades=99, **worse))
+def test_below_thirty_trades_nothing_is_conclusive(worse):
+    found = judge(replace(GOOD, trades=29, **worse))
     assert found.word == "INCONCLUSIVE"
-    assert "99 trades, needs 100: not met" in [reason.text for reason in found.reasons]
+    assert "29 trades, needs 30: not met" in [reason.text for reason in found.reasons]
 
 
 @pytest.mark.parametrize(

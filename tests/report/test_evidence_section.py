@@ -263,11 +263,14 @@ def test_a_network_that_added_nothing_is_marked(small):
     on_base = compare(results, base="logistic", preset=preset, names=NAMES)
     text = quick_render(idle, baselines=on_base)
     assert text.count("<td>0: network added nothing") == 1
-    assert "The network starts from the probabilities of logistic regression" in text
+    assert (
+        "What the network says is weighed out of fold beside all that logistic regression reads"
+        in text
+    )
     assert "Network minus logistic regression alone: Sharpe 0.00, no difference." in text
     apart = quick_render(idle, baselines=compare(results, preset=preset, names=NAMES))
     assert "network added nothing" not in apart
-    assert "The network starts from" not in apart
+    assert "What the network says is weighed" not in apart
 
 
 def test_coverage_is_shown_where_there_are_conformal_sets(small, page):

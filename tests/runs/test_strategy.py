@@ -40,7 +40,11 @@ def test_every_key_is_tried_away_from_its_default():
 def test_every_key_of_rule_trading_and_sweep_is_the_sweeps_own(symbols, short):
     bars = make_bars(bars=1500, symbols=symbols)
     preds = make_predictions(bars)
-    rule = RULE | {"short": short, "short_threshold": RULE["short_threshold"] if short else None}
+    rule = RULE | {
+        "exit": "bracket",
+        "short": short,
+        "short_threshold": RULE["short_threshold"] if short else None,
+    }
     sections = {
         "rule": rule,
         "trading": {**TRADING, "risk": 0.03},
@@ -82,7 +86,7 @@ def test_exit_is_the_sweeps_own_and_has_its_stops_alone():
             {"rule": {"exit": "edge"}, "sweep": {"take_profit_multiple": [2.0]}},
             "take_profit_multiple = .* has no",
         ),
-        ({"rule": {"threshold": 0.4, "hysteresis": 0.4}}, "hysteresis must lie in"),
+        ({"rule": {"exit": "bracket", "threshold": 0.4, "hysteresis": 0.4}}, "hysteresis must lie"),
     ],
 )
 def test_what_cannot_be_traded_is_refused_before_any_training(sections, message):
@@ -98,12 +102,14 @@ def test_a_rule_of_ones_own_keeps_its_bracket():
 
 def test_a_single_multiple_is_no_level_and_a_list_of_exit_levels_always_is():
     bars = make_bars(bars=1500)
-    config = Config.model_validate({"sweep": {"hysteresis": [0.05]}}, strict=False)
+    sections = {"rule": {"exit": "bracket"}, "sweep": {"hysteresis": [0.05]}}
+    config = Config.model_validate(sections, strict=False)
     names = make_sweep(config, bars, make_predictions(bars)).metrics.index.names
     assert names == ["threshold", "hysteresis", "risk", "symbol"]
 
 
 def test_training_beside_a_prior_is_refused_before_anything_is_trained():
-    config = Config.model_validate({"training": {"steps": 8}, "splits": {"train": 600, "test": 60}})
+    sections = {"training": {"steps": 8}, "splits": {"train": 600, "test": 60}}
+    config = Config.model_validate(sections, strict=False)
     with pytest.raises(InputError, match=r'trains a network of its own, .* model.prior = "none"'):
         prepare(config, simulated_bars(seed=1, bars=1_500))
