@@ -50,7 +50,7 @@ def test_the_json_counts_passes_by_cell_and_says_null_where_nothing_ran():
     value = json.loads(json.dumps(result(records), allow_nan=False))
     assert value["false_pass"] == 0.05
     assert value["false_pass_high"] == pytest.approx(beta.ppf(0.975, 2, 19))
-    assert value["power"] == {"0.5": 0.5, "1": None}
+    assert value["power"] == {"0.25": None, "0.5": 0.5, "1": None}
     assert value["power_by_oracle_sharpe"] == {"1": None, "1.5": None, "2": 1.0, "3": None}
     assert value["power_low"] == {
         "edge 0.5": pytest.approx(beta.ppf(0.025, 1, 2)),

@@ -167,8 +167,6 @@ def test_splits_tell_their_steps_and_train_the_same(tmp_path):
     for step, fit in zip(steps, watched.fits, strict=True):
         assert (step.step, step.steps) == (4, 4)
         assert step.prior_loss == fit.prior_loss
-        if fit.epochs == 4:  # the last look is the one that was kept
-            assert step.valid_loss == pytest.approx(fit.valid_loss)
 
 
 def test_a_watch_folder_that_is_gone_stops_nothing(tmp_path):

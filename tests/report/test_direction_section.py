@@ -68,7 +68,7 @@ def test_the_figure_holds_the_bins_the_slope_and_the_diagonal(evidence):
 
 def test_a_slope_that_was_applied_has_a_column(evidence):
     found = evidence.direction
-    plain = _context(found, evidence.result.predictions.fits)
+    plain = _context(found, ())
     assert "Slope applied" not in [column.label for column in plain["columns"]]
     fits = tuple(SimpleNamespace(number=k, direction_slope=0.25 * k) for k in range(2))
     told = _context(found, fits)

@@ -13,6 +13,8 @@ from convnext_vbt.runs.config import load_config
 from convnext_vbt.runs.run import run
 from tests.strategies import write_tiny
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
+
 COLUMNS = {
     "headline": "headline",
     "chosen": "strategy_cell",
@@ -26,7 +28,7 @@ COLUMNS = {
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    config = load_config(write_tiny(home), ["rule.min_edge=0.5", "trading.fees=0.0001"])
+    config = load_config(write_tiny(home), ["rule.min_edge=-0.5", "trading.fees=0.0001"])
     return run(config, out=home / "reports", jobs=1)
 
 
