@@ -28,7 +28,12 @@ COLUMNS = {
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    config = load_config(write_tiny(home), ["rule.min_edge=-0.5", "trading.fees=0.0001"])
+    told = (  # a market and features by which something is worth trading
+        ("seed=5", "seed=1,edge=2"),
+        ('"candle_upper_wick", "hour_sin"', '"bollinger_percent_b_20", "stochastic_k_14"'),
+    )
+    strategy = write_tiny(home, *told)
+    config = load_config(strategy, ["rule.min_edge=0.5", "trading.fees=0.0001"])
     return run(config, out=home / "reports", jobs=1)
 
 
