@@ -8,16 +8,17 @@ from convnext_vbt.runs import run as pipeline
 from convnext_vbt.runs.config import load_config
 from tests.strategies import write_tiny
 
-TOLD = (  # a market, and features, by which both sides are found to be worth something
-    ("seed=5", "seed=1,edge=2"),
+TOLD = (  # a market, features and a training by which both sides are found to be worth something
+    ("seed=5", "seed=2,edge=3"),
     ('"candle_upper_wick", "hour_sin"', '"bollinger_percent_b_20", "stochastic_k_14"'),
+    ("steps = 4", "steps = 24\nlr = 0.02\nfeature_dropout = 0.0"),
+    ("eval_every = 2", "eval_every = 8"),
 )
 CHANGES = (
     *TOLD,
-    ("steps = 4", "steps = 4\nensemble = 2"),
+    ("lr = 0.02", "lr = 0.02\nensemble = 2"),
     ("[sweep]", "[sweep]\nstop_multiple = [0.5, 2.0]"),
     ("horizon = 6", "horizon = 4"),
-    ("[model]", '[model]\nbase = "none"'),  # the last bar alone would hardly change its mind
 )
 
 

@@ -38,7 +38,6 @@ def waiting(tmp_path_factory):
         "trading.fees=0.00002",
         "trading.slippage=0.00001",
         "labels.horizon=4",
-        "model.base=none",
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewTradesWarning)  # few trades a cell
@@ -59,7 +58,7 @@ def test_volatility_needs_its_history_for_a_stop_or_an_expectation(waiting):
     kept = trained.kept(trained.predictions.splits[-1])
     fixed = {"trading": replace(trained.config.trading, stop=0.02)}
     blind = fixed | {
-        "rule": replace(trained.config.rule, exit="bracket"),
+        "rule": replace(trained.config.rule, exit="bracket", min_edge=None),
         "sweep": replace(trained.config.sweep, min_edge=None),
     }
     asking, plain = (
@@ -97,13 +96,12 @@ def test_the_reasons_say_what_is_expected_and_what_it_costs(waiting):
 
 def test_symbols_share_one_account_as_in_the_backtest(tmp_path):
     sources = (
-        '["simulated:seed=1,edge=2,bars=1200", "simulated:seed=6,edge=2,bars=1200,symbol=B/USDT"]'
+        '["simulated:seed=2,edge=3,bars=1200", "simulated:seed=9,edge=3,bars=1200,symbol=B/USDT"]'
     )
     changes = [
         f"data.source={sources}",
         "trading.max_open_risk=0.008",
         "trading.max_leverage=3",
-        "model.base=none",
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewTradesWarning)  # few trades a cell
