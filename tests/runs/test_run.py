@@ -101,6 +101,7 @@ def test_another_threshold_makes_a_run_of_its_own_without_training(home, done):
     np.testing.assert_array_equal(other.predictions.proba, done.predictions.proba)
 
 
+@pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 @pytest.mark.parametrize("change", ["rule.hysteresis=0.01", "rule.min_edge=-0.5"])
 def test_another_exit_level_or_least_edge_is_another_rule(home, done, change):
     ledger, data = done.directory.parent / "ledger.jsonl", DataSet.of(done.result.bars)
