@@ -74,13 +74,16 @@ def averaged(
 def _candidates(
     x_RC: np.ndarray, yes_R: np.ndarray, num_experts: int, weight: float
 ) -> Iterator[np.ndarray]:
-    """Coefficients (C + E,): for each expert and for none, without features and by penalty."""
+    """Coefficients (C + E,): for each expert and for none, without features and by penalty.
+
+    With neither it is a coin.
+    """
     first = x_RC.shape[1] - num_experts
     features = np.arange(first)
     for expert in (*range(first, x_RC.shape[1]), None):
         own = features[:0] if expert is None else np.array([expert])
         coef = np.zeros(x_RC.shape[1])
-        coef[own] = _fit(x_RC[:, own], yes_R, coef[own], np.full(len(own), _price(1, weight)))
+        coef[own] = _fit(x_RC[:, own], yes_R, coef[own], np.full(len(own), _price(weight)))
         yield coef
         both = np.append(features, own)
         x = x_RC[:, both]
@@ -88,13 +91,13 @@ def _candidates(
             penalty = np.full(len(both), (EXPERT_DEVIATION / deviation) ** 2)
             penalty[first:] = 1.0
             coef = coef.copy()
-            coef[both] = _fit(x, yes_R, coef[both], penalty * _price(1, weight))
+            coef[both] = _fit(x, yes_R, coef[both], penalty * _price(weight))
             yield coef
 
 
-def _price(count: int, weight: float) -> float:
+def _price(weight: float) -> float:
     """The penalty of an expert's coefficient beside a sum of losses that count `weight` each."""
-    return count / (weight * EXPERT_DEVIATION**2)
+    return 1.0 / (weight * EXPERT_DEVIATION**2)
 
 
 def _fit(x_RC: np.ndarray, yes_R: np.ndarray, coef: np.ndarray, penalty: np.ndarray) -> np.ndarray:

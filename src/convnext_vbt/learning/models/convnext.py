@@ -33,7 +33,7 @@ from convnext_vbt.predictions import CLASSES, UP
 
 FLOPS_A_SECOND = 9e10
 """What one core of a server of 2024 trains at, for the estimate of a dry run and nothing else."""
-SECONDS_OF_PRIOR = 3.0
+SECONDS_OF_PRIOR = 1.5
 """About what a split takes where nothing is trained, likewise."""
 NUM_FOLDS = 5
 _SHA256 = "prior_sha256"
