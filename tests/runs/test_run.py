@@ -348,6 +348,7 @@ def test_the_headline_and_the_verdict_are_in_the_metrics(done):
     assert choices[0]["threshold"] == "q0.50"  # the rule's own until two test ranges are past
 
 
+@pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 @pytest.mark.slow
 def test_full_evidence_trains_the_nulls_and_boosting_too(tmp_path, monkeypatch):
     asked = []
