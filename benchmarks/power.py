@@ -20,7 +20,6 @@ The last line is JSON.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,7 +30,7 @@ import joblib
 from benchmarks.limits import GRID, KNOWS, Limit, Market, calibrated
 from benchmarks.powertable import checks, checks_table, summary, table
 from benchmarks.seeing import MODELS, OWN_PAST, Record, Task, run, source_hash
-from benchmarks.verdict import keep
+from benchmarks.verdict import keep, read_lines
 from convnext_vbt.storage import plain
 
 EDGES = (0.25, 0.5, 1.0)
@@ -75,22 +74,13 @@ def missing(
 
 
 def read_records(path: Path | None) -> list[Record]:
-    """What earlier runs with this very code have found; half a line of a run that was cut is not.
+    """What earlier runs with this very code have found."""
+    return read_lines(path, _is_own)
 
-    Says how many lines do not count.
-    """
-    if path is None or not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    own = []
-    for line in lines:
-        with contextlib.suppress(json.JSONDecodeError):
-            record = json.loads(line)
-            if record["code"] == source_hash(record["model"], record["market"].split()[0]):
-                own.append(record)
-    if len(own) < len(lines):
-        print(f"{path}: {len(lines) - len(own)} result(s) of other code or cut short do not count")
-    return own
+
+def _is_own(record: Record) -> bool:
+    family = record["market"].split()[0]
+    return bool(record["code"] == source_hash(record["model"], family))
 
 
 def report(found: Sequence[Record], progress: str) -> None:

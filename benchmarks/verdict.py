@@ -28,7 +28,7 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,12 @@ def missing(
 
 
 def read_records(path: Path | None) -> list[Record]:
-    """What earlier runs with this very code have found; half a line of a run that was cut is not.
+    """What earlier runs with this very code have found; see `read_lines`."""
+    return read_lines(path, lambda record: bool(record["code"] == code_hash()))
+
+
+def read_lines(path: Path | None, is_own: Callable[[Record], bool]) -> list[Record]:
+    """The records that are this code's own; half a line of a run that was cut is none.
 
     Says how many lines do not count.
     """
@@ -70,7 +75,7 @@ def read_records(path: Path | None) -> list[Record]:
     for line in lines:
         with contextlib.suppress(json.JSONDecodeError):
             record = json.loads(line)
-            if record["code"] == code_hash():
+            if is_own(record):
                 own.append(record)
     if len(own) < len(lines):
         print(f"{path}: {len(lines) - len(own)} result(s) of other code or cut short do not count")

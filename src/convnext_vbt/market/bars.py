@@ -225,15 +225,8 @@ class Bars:
         A high is one over a low. Volume and funding stay as they are.
         """
         prices = (1.0 / values for values in (self.open, self.low, self.high, self.close))
-        return _unchecked(
-            self.index,
-            self.symbols,
-            *prices,
-            self.volume,
-            self.step,
-            self.days_per_year,
-            self.funding,
-        )
+        rest = (self.step, self.days_per_year, self.funding)
+        return _unchecked(self.index, self.symbols, *prices, self.volume, *rest)
 
     @property
     def bars_per_year(self) -> float:

@@ -46,7 +46,7 @@ MOST_TEMPOS = 5
 THUE_MORSE = np.array([1.0, -1, -1, 1, -1, 1, 1, -1])
 
 
-class Recipe(NamedTuple):
+class MarketRecipe(NamedTuple):
     """What one market is made of; all but the drift is drawn for every family alike."""
 
     regime_bars: float
@@ -84,7 +84,7 @@ class Recipe(NamedTuple):
     volume_noise: float
 
 
-QUICKSTART = Recipe(
+QUICKSTART = MarketRecipe(
     regime_bars=96.0, regime_drift=0.0, footprint=0.45, follow=0.0, follow_decay=0.5, flow=0.0,
     flow_decay=0.5, melody_drift=0.0, melody_bars=12.0, melody_clear=2.5, counter_rate=0.0,
     tempos=np.zeros(MOST_TEMPOS), volatility=0.0047, fast_decay=0.97,
@@ -94,7 +94,7 @@ QUICKSTART = Recipe(
 """The constants of `market.simulated`, without its drift: regimes of it are half of the family."""
 
 
-def draw_recipe(rng: np.random.Generator, family: str) -> Recipe:
+def draw_recipe(rng: np.random.Generator, family: str) -> MarketRecipe:
     """A recipe of a family; sizes are such that the plainest markets are plain to see."""
     u = rng.uniform
     edge = u(0.1, 1.25)
@@ -110,7 +110,7 @@ def draw_recipe(rng: np.random.Generator, family: str) -> Recipe:
     half = np.exp(u(np.log(2.0), np.log(150.0)))
     flow_half = np.exp(u(np.log(4.0), np.log(120.0)))
     decay = u(0.94, 0.985)
-    return Recipe(
+    return MarketRecipe(
         regime_bars=np.exp(u(np.log(30.0), np.log(300.0))),
         regime_drift=edge * u(0.16, 0.28) if family == "regimes" else 0.0,
         footprint=u(0.2, 0.7) if decoy else 0.0,
@@ -157,7 +157,7 @@ def draw_market(rng: np.random.Generator, family: str, *, bars: int = 17_520) ->
     return Market(bars=made, kind=_kind(recipe, family), state=hidden[:, 4])
 
 
-def _kind(recipe: Recipe, family: str) -> str:
+def _kind(recipe: MarketRecipe, family: str) -> str:
     if family in ("momentum", "reversal"):
         return "follow_fast" if recipe.follow_decay < FAST_DECAY else "follow_slow"
     if family == "flow":
@@ -165,7 +165,7 @@ def _kind(recipe: Recipe, family: str) -> str:
     return "" if family == "none" else family
 
 
-def played(rng: np.random.Generator, recipe: Recipe, bars: int) -> tuple[Bars, np.ndarray]:
+def played(rng: np.random.Generator, recipe: MarketRecipe, bars: int) -> tuple[Bars, np.ndarray]:
     """Bars of a recipe, and what is hidden in them; see `walk_nb`."""
     skipped = SETTLED if recipe.counter_rate > 0 else 0
     count = bars + skipped
@@ -190,7 +190,7 @@ def played(rng: np.random.Generator, recipe: Recipe, bars: int) -> tuple[Bars, n
     return made, hidden
 
 
-def motif_recipe(edge: float, *, tempos: tuple[int, ...] = (2, 3, 4, 6, 8)) -> Recipe:
+def motif_recipe(edge: float, *, tempos: tuple[int, ...] = (2, 3, 4, 6, 8)) -> MarketRecipe:
     """The market of melodies by which power is judged: Thue and Morse's, at five tempos."""
     padded = np.zeros(MOST_TEMPOS)
     padded[: len(tempos)] = tempos
@@ -201,7 +201,7 @@ def motif_recipe(edge: float, *, tempos: tuple[int, ...] = (2, 3, 4, 6, 8)) -> R
 
 @njit(cache=True)
 def walk_nb(
-    inner: np.ndarray, normal: np.ndarray, uniform: np.ndarray, r: Recipe
+    inner: np.ndarray, normal: np.ndarray, uniform: np.ndarray, r: MarketRecipe
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log open, high, low, close over the starting price, and log volume over its median: (T, 5).
 
