@@ -290,12 +290,18 @@ def _both_views(task: FitTask, fold: FoldRows | None) -> tuple[list[Series], np.
 
 
 def _at_held(task: FitTask, trunks: Sequence[Trunk]) -> Columns:
-    """Each fold's rows as its own network sees them."""
-    parts = [trunk.columns(task.train) for trunk in trunks]
-    out = _mean_columns(parts)  # of the right shape; every row is overwritten
-    for fold, part in zip(task.folds, parts, strict=True):
-        held = fold.held.numpy()
-        out.move[held], out.experts[held] = part.move[held], part.experts[held]
+    """Each fold's rows as its own network sees them, and nobody else's."""
+    num_rows = len(task.train.y)
+    out = Columns(
+        move=np.empty((num_rows, 1)),
+        features=np.empty((num_rows, 0)),
+        experts=np.empty((num_rows, 1)),
+    )
+    for fold, trunk in zip(task.folds, trunks, strict=True):
+        reach = trunk.nets[0].receptive_field
+        rows = HeldOut.of(task.train.series, task.labels.values, fold.bars.held, reach)
+        part, held = trunk.columns(rows), fold.held.numpy()
+        out.move[held], out.experts[held] = part.move, part.experts
     return out
 
 
