@@ -1,9 +1,12 @@
+import shutil
 from pathlib import Path
 
 import pytest
 
 from convnext_vbt.errors import ConfigError
 from convnext_vbt.evidence.selection import Preset
+from convnext_vbt.learning.models.prior_file import FOLDER, load_prior
+from convnext_vbt.runs.bars import read_bars
 from convnext_vbt.runs.config import (
     LATER_KEYS,
     Config,
@@ -12,6 +15,7 @@ from convnext_vbt.runs.config import (
     parse_config,
     parse_values,
 )
+from convnext_vbt.runs.user_code import load_function
 
 ROOT = Path(__file__).parents[2]
 
@@ -140,6 +144,36 @@ def test_overrides_are_toml_values_or_plain_text(tmp_path):
     assert config.data.start == "2021-01-01"
     assert config.sweep.risk == (0.01,)
     assert config.rule.short is False
+
+
+PATHS = (
+    "data.source=b.csv",
+    "features.file=m.py:f",
+    "rule.file=m.py:f",
+    "model.prior=p.st",
+)
+
+
+@pytest.mark.parametrize("how", ["in the file", "by --set", "in a run's own"])
+def test_every_path_starts_at_the_working_directory(tmp_path, monkeypatch, how):
+    for name in ("here", "elsewhere"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Path("b.csv").write_text(
+        "timestamp,open,high,low,close,volume\n2024-01-01T00:00,1,1,1,1,1\n2024-01-01T01:00,2,2,2,2,2\n"
+    )
+    Path("m.py").write_text("def f(*given):\n    return 7\n")
+    shutil.copy(FOLDER / "simulated.safetensors", "p.st")
+    pairs = [path.replace(".", " ", 1).replace("=", " ", 1).split() for path in PATHS]
+    text = "".join(f"[{section}]\n{key} = '{value}'\n" for section, key, value in pairs)
+    path = strategy(tmp_path / "elsewhere", text if how == "in the file" else "")
+    config = load_config(path, PATHS if how == "by --set" else ())
+    if how == "in a run's own":
+        path.write_text(load_config(path, PATHS).to_toml())
+        config = load_written(path)
+    assert len(read_bars(config)) == 2
+    assert load_function(config.features.file)() == load_function(config.rule.file)() == 7
+    assert load_prior(config.model.prior).sha256 == load_prior("simulated").sha256
 
 
 @pytest.mark.parametrize("override", ["seed", "=3", "a..b=3", "seed.x=3"])

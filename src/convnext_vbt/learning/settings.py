@@ -24,7 +24,7 @@ class ModelConfig:
     nothing."""
     prior: str = "simulated"
     """A network trained beforehand: "simulated", which comes with the package and has seen nothing
-    but simulated markets, the path of another one's file, or "none"."""
+    but simulated markets, the path of another one's file from the working directory, or "none"."""
     size: str | None = None
     """A named size (atto, femto, pico, nano, tiny, small) instead of depths and dims."""
     depths: tuple[int, ...] = (1, 1, 3, 1)

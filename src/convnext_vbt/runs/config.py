@@ -69,7 +69,8 @@ class FeaturesSection:
     names: tuple[str, ...] | None = None
     """Built-in features to use; all of them if absent."""
     file: str | None = None
-    """The user's own function, "mine.py:function" (Bars -> Features), beside the strategy file."""
+    """The user's own function, "mine.py:function" (Bars -> Features), its path from the working
+    directory."""
     extend: bool = True
     """Whether the user's features join the built-in ones or replace them."""
     mirror: bool = True
@@ -88,7 +89,7 @@ class RuleSection(RuleConfig):
     min_edge: float | None = 1.0
     exit: Exit = "edge"
     file: str | None = None
-    """The user's own function, "mine.py:function" (Predictions, Bars -> Signals)."""
+    """The user's own function, "mine.py:function" (Predictions, Bars -> Signals), likewise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

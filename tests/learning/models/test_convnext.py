@@ -143,6 +143,14 @@ def test_a_prior_that_is_not_there_is_named_with_those_that_are():
         load_prior("nowhere")
 
 
+def test_a_path_of_a_prior_starts_at_the_working_directory(tmp_path, monkeypatch):
+    there = write_prior(tmp_path / "p.safetensors")
+    monkeypatch.chdir(tmp_path)
+    assert load_prior("p.safetensors").sha256 == load_prior(str(there)).sha256
+    with pytest.raises(InputError, match=rf"no q\.safetensors \(paths start at {tmp_path}\);"):
+        load_prior("q.safetensors")
+
+
 def test_features_that_the_prior_lacks_are_named(tmp_path):
     features, labels = market()
     path = write_prior(tmp_path / "p.safetensors", features=("a", "rsi_14", "hour_sin"))

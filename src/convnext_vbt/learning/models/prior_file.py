@@ -59,7 +59,7 @@ class Prior:
 
 
 def load_prior(name: str) -> Prior:
-    """The prior of a name that comes with the package, or of a path.
+    """The prior of a name that comes with the package, or of a path from the working directory.
 
     Raises `InputError` where there is no such file or it is none of a prior.
     """
@@ -67,8 +67,9 @@ def load_prior(name: str) -> Prior:
     if not path.is_file():
         known = ", ".join(f'"{file.stem}"' for file in sorted(FOLDER.glob("*.safetensors")))
         raise MissingFileError(
-            f'model.prior = "{name}": there is no {path}; give the path of a prior, "none", or one '
-            f"that comes with the package ({known or 'here none does'})"
+            f'model.prior = "{name}": there is no {path} (paths start at {Path.cwd()}); give the '
+            f'path of a prior, "none", or one that comes with the package '
+            f"({known or 'here none does'})"
         )
     facts = path.stat()
     return _read(path, facts.st_mtime_ns, facts.st_size)
