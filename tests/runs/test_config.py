@@ -1,3 +1,4 @@
+import re
 import shutil
 from pathlib import Path
 
@@ -49,6 +50,50 @@ def test_a_run_that_lacks_a_later_key_was_made_without_it(tmp_path, monkeypatch)
     monkeypatch.setitem(LATER_KEYS["rule"], "min_edge", 3.0)  # were that what there was before
     assert (load_written(path).rule.exit, load_written(path).rule.min_edge) == ("bracket", 3.0)
     assert (load_config(path).rule.exit, load_config(path).rule.min_edge) == ("edge", 1.0)
+
+
+OLD = """
+name = "old"
+[training]
+steps = 12
+[rule]
+threshold = "q0.50"
+"""
+
+
+def test_a_runs_own_file_means_what_it_meant(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(OLD)
+    with pytest.raises(ConfigError, match=r"\[training\] trains"):
+        load_config(path)
+    (tmp_path / "manifest.json").write_text("{}")
+    assert load_config(path) == load_written(path)
+    assert load_config(path, ["rule.min_edge=2.0"]).rule.min_edge == 2.0
+    path.write_text("rule = 3")
+    with pytest.raises(ConfigError, match="rule = 3"):
+        load_config(path)
+
+
+def test_a_file_of_before_is_told_the_keys_that_keep_its_meaning(tmp_path):
+    path = strategy(tmp_path, OLD)
+    with pytest.raises(ConfigError, match="trains a network of its own") as caught:
+        load_config(path)
+    lines = re.search(r"before 0\.3\.0 means what it did with (.*)$", str(caught.value))[1]
+    assert sorted(lines.split(", ")) == [
+        "features.mirror = false", 'model.prior = "none"', 'rule.exit = "bracket"',
+        'rule.min_edge = "none"',
+    ]  # fmt: skip
+    assert load_config(path, lines.split(", ")) == load_written(path)
+    some = load_config(path, ['model.prior="none"'])  # a new file needs no more
+    assert (some.rule.exit, some.rule.min_edge) == ("edge", 1.0)
+    load_config(path, ["model.kind=logistic"])  # which has no prior
+
+
+def test_no_least_edge_reads_back_as_none(tmp_path):
+    config = load_config(strategy(tmp_path, '[rule]\nmin_edge = "none"'))
+    assert config.rule.min_edge is None
+    again = load_config(strategy(tmp_path, config.to_toml()))
+    assert (again, again.sha256) == (config, config.sha256)
 
 
 NOT_SHOWN = {

@@ -47,6 +47,13 @@ def test_the_network_of_an_old_run_decides_no_longer(old):
     assert "run the strategy again" in refused.stderr
 
 
+def test_an_old_runs_own_file_is_run_as_the_same_strategy(old):
+    before = json.loads((old / FIRST / "manifest.json").read_text())
+    told = answer("run", old / FIRST / "config.toml", "--out", old, "--dry-run")
+    assert told["cells"] == before["cells"]
+    assert Path(told["directory"]).name != FIRST  # its network is of another make
+
+
 def test_old_runs_are_compared(old):
     found = answer("compare", old / FIRST, old / SECOND, "--page", old / "page.html")
     assert (old / "page.html").is_file()

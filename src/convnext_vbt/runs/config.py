@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from convnext_vbt.errors import ConfigError
 from convnext_vbt.evidence.selection import Preset
@@ -44,9 +51,14 @@ LATER_KEYS: dict[str, dict[str, Any]] = {
 The config.toml of a run that lacks them means these, whatever is the default by now, and a strategy
 that has them so keeps the hash that it had."""
 
+NONE = "none"
 MOST_VALUES = 10_000
 LARGEST = 10**15
 """No key needs a larger number, and up to it every whole number is a float."""
+
+
+def _none_in_words(value: Any) -> Any:
+    return None if value == NONE else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +98,8 @@ class RuleSection(RuleConfig):
     """
 
     threshold: Threshold = "q0.50"
-    min_edge: float | None = 1.0
+    min_edge: Annotated[float | None, BeforeValidator(_none_in_words)] = 1.0
+    """"none" in a file, which knows no None."""
     exit: Exit = "edge"
     file: str | None = None
     """The user's own function, "mine.py:function" (Predictions, Bars -> Signals), likewise."""
@@ -127,8 +140,11 @@ class Config(BaseModel):
         return model
 
     def to_toml(self) -> str:
-        """The resolved configuration as TOML text; keys that are None are left out."""
-        return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+        """The resolved configuration as TOML text; keys that are None by default are left out."""
+        shape = self.model_dump(mode="json")
+        if self.rule.min_edge is None:
+            shape["rule"]["min_edge"] = NONE
+        return tomli_w.dumps(_without_none(shape))
 
     @property
     def preset(self) -> Preset:
@@ -161,14 +177,20 @@ class Config(BaseModel):
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a strategy file; `overrides` are "section.key=value", values as TOML or plain text.
 
+    A run's own config.toml, beside its manifest, is read as `load_written` reads it.
+
     Raises `ConfigError` naming file, section, key, value and remedy.
     """
     path = Path(path)
     document = read_document(path)
+    if path.name == "config.toml" and (path.parent / "manifest.json").is_file():
+        document = _as_written(document)
     document.setdefault("name", path.stem)
     for override in overrides:
         _apply(document, override)
     config = parse_config(document, origin=str(path))
+    if config.training != TrainingConfig() and "prior" not in document.get("model", {}):
+        _refuse_training(config, document, str(path))
     for key in ("valid", "calibration"):
         if getattr(config.splits, key) is not None:
             logger.warning(
@@ -182,10 +204,34 @@ def load_written(path: Path) -> Config:
 
     Raises `ConfigError` as `load_config` does.
     """
-    document = read_document(path)
+    return parse_config(_as_written(read_document(path)), origin=str(path))
+
+
+def _as_written(document: dict[str, Any]) -> dict[str, Any]:
+    """A run's own document with what there was before each of the `LATER_KEYS` that it lacks."""
+    given = {section: document.get(section, {}) for section in LATER_KEYS}
+    tables = {section: keys for section, keys in given.items() if isinstance(keys, dict)}
+    return document | {section: LATER_KEYS[section] | keys for section, keys in tables.items()}
+
+
+def _refuse_training(config: Config, document: dict[str, Any], origin: str) -> None:
+    """Name `[training]` where it stands beside a prior by default, as in files of before 0.3.0."""
+    if config.model.kind != "convnext":
+        return
+    default, lacking = Config(), []
     for section, keys in LATER_KEYS.items():
-        document[section] = keys | document.get(section, {})
-    return parse_config(document, origin=str(path))
+        for key, before in keys.items():
+            is_new = getattr(getattr(default, section), key) != before
+            if is_new and key not in document.get(section, {}):
+                lacking.append(
+                    f"{section}.{key} = {json.dumps(NONE if before is None else before)}"
+                )
+    raise ConfigError(
+        f"{origin}: [training] trains a network of its own, but model.prior is "
+        f'"{default.model.prior}" by default and taken as it is; take [training] out, or set '
+        f'model.prior = "{NONE}". A file of a version before 0.3.0 means what it did with '
+        f"{', '.join(lacking)}"
+    )
 
 
 def parse_config(document: dict[str, Any], *, origin: str = "config") -> Config:
