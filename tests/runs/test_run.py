@@ -24,6 +24,7 @@ from convnext_vbt.runs.config import load_config
 from convnext_vbt.runs.evidence import trial_keys
 from convnext_vbt.runs.plan import plan
 from convnext_vbt.runs.strategy import make_sweep
+from tests.learning.models.test_convnext import write_prior
 from tests.strategies import TINY, write_tiny
 
 FILES = {
@@ -43,6 +44,25 @@ FILES = {
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     return tmp_path_factory.mktemp("home")
+
+
+ON_A_PRIOR = [
+    ('prior = "none"', ""),
+    ("[training]\nsteps = 4\nsegments = 2\nsegment_bars = 64\neval_every = 2\n", ""),
+]
+
+
+@pytest.fixture(scope="module")
+def prior(home):
+    return write_prior(home / "p.safetensors", features=("candle_body", "hour_sin"))
+
+
+@pytest.fixture(scope="module")
+def on_prior(home, prior):
+    """A run whose network was trained beforehand; its prior's file is the tests' to break."""
+    (home / "prior").mkdir()
+    config = load_config(write_tiny(home / "prior", *ON_A_PRIOR), [f"model.prior={prior}"])
+    return pipeline.run(config, out=home / "prior", jobs=1)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +145,33 @@ def test_resweep_leaves_the_old_run_as_it_is(done):
 def test_resweep_refuses_what_no_sweep_can_be(done):
     with pytest.raises(ConfigError, match=r"\[sweep\] risk"):
         pipeline.resweep(done.directory, {"risk": ["high"]})
+
+
+@pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
+@pytest.mark.parametrize("now", ["gone", "broken", "another"])
+def test_a_report_needs_the_priors_file_no_more(on_prior, prior, now):
+    (note,) = on_prior.metrics["notes"]
+    assert "family (regimes) was in the simulation" in note
+    if now == "gone":
+        prior.unlink()
+    elif now == "broken":
+        prior.write_bytes(b"no safetensors at all")
+    else:
+        write_prior(prior, features=("rsi_14",), seed=1)
+    again = pipeline.resweep(on_prior.directory)
+    assert again.metrics == on_prior.metrics
+
+
+def test_nulls_that_train_again_refuse_another_prior(home, on_prior, prior):
+    directory = copy_of(on_prior, home / "full")
+    path = directory / "config.toml"
+    path.write_text(path.read_text().replace('evidence = "fast"', 'evidence = "full"'))
+    write_prior(prior, seed=1)
+    with pytest.raises(DataError, match=r"not the network that .* was made with; run the strategy"):
+        pipeline.resweep(directory)
+    prior.write_bytes(b"no safetensors at all")
+    with pytest.raises(ConvnextVbtError, match=r"is no file of a prior"):
+        pipeline.resweep(directory)
 
 
 def copy_of(done, folder):
@@ -338,6 +385,13 @@ def test_a_users_own_code_is_another_strategy_when_its_text_changes(tmp_path):
     path.write_text(OWN_CODE.replace("size=0.5", "size=0.6"))
     assert trial_keys(config)[0] != before[0]
     assert trial_keys(config)[1] != before[1]
+
+
+def test_another_network_trained_beforehand_is_another_strategy(tmp_path):
+    config = load_config(write_tiny(tmp_path, *ON_A_PRIOR))
+    one, other = (trial_keys(config, prior=sha256) for sha256 in ("a", "b"))
+    assert one[0] != other[0]
+    assert one[1] != other[1]
 
 
 def test_the_headline_and_the_verdict_are_in_the_metrics(done):

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from convnext_vbt.errors import ConfigError, DamagedError, DataError, InputError, WriteError
+from convnext_vbt.learning.models import kind_of
+from convnext_vbt.learning.models.prior_file import load_prior
 from convnext_vbt.learning.splits import Splits
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.gaps import find_gaps
@@ -115,10 +117,19 @@ def write_manifest(
             },
             "versions": versions(),
             "features_code": code_sha256(config.features.file),
+            "prior": _prior_facts(config),
             "trials": frozen,
             "splits": [asdict(split) for split in splits],
         },
     )
+
+
+def _prior_facts(config: Config) -> dict[str, Any] | None:
+    """Which network was trained beforehand, and on what; None where none was."""
+    if kind_of(config.model.kind).reads(config.model) is None:
+        return None
+    prior = load_prior(config.model.prior)
+    return {"sha256": prior.sha256, "families": list(prior.families)}
 
 
 def update_manifest(directory: Path, **changes: Any) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from convnext_vbt.errors import FewTradesWarning, MissingFileError
+from convnext_vbt.errors import DataError, FewTradesWarning
 from convnext_vbt.evidence.baselines import Comparison, compare
 from convnext_vbt.evidence.cells import look_into
 from convnext_vbt.evidence.gathering import Evidence, gather
@@ -59,13 +59,16 @@ def gather_evidence(
 
     `selected` is the strategy's own cell.
     """
+    manifest = read_manifest(directory)
+    prior, full = manifest.get("prior"), config.evidence == "full"  # no prior before 0.3.0
+    if full and prior is not None:
+        _refuse_other_prior(directory, config, prior["sha256"])
     labels = labels_for(result.bars, config.labels).values
     cells = look_into(result, selected)
     head = headline_of(result, config.preset, cells=cells)
-    trials = _frozen_trials(directory)
+    trials = _frozen_trials(manifest)
     if trials is None:
-        trials = _enter(directory, config, result, head)
-    full = config.evidence == "full"
+        trials = _enter(directory, config, result, head, prior=prior and prior["sha256"])
     return gather(
         result,
         labels=labels,
@@ -74,18 +77,17 @@ def gather_evidence(
         cells=cells,
         retrained=retrain_nulls(config, result, head, jobs=jobs, device=device) if full else {},
         sharpe_by_seed=sharpe_by_seed(config, result),
-        notes=prior_notes(config.data.source, _families(config)),
+        notes=prior_notes(config.data.source, prior and prior["families"]),
     )
 
 
-def _families(config: Config) -> Sequence[str] | None:
-    """Simulated markets that the network's prior has seen; None without one, or if it is gone."""
-    if config.model.kind != "convnext" or config.model.prior == "none":
-        return None
-    try:
-        return load_prior(config.model.prior).families
-    except MissingFileError:
-        return None
+def _refuse_other_prior(directory: Path, config: Config, sha256: str) -> None:
+    """The nulls that train again need the prior itself, which may be gone or another by now."""
+    if load_prior(config.model.prior).sha256 != sha256:
+        raise DataError(
+            f'model.prior = "{config.model.prior}" is not the network that {directory} was made '
+            "with; run the strategy again"
+        )
 
 
 def compare_baselines(
@@ -103,11 +105,11 @@ def compare_baselines(
     """
     kinds = ("majority", "logistic", *(("boosting",) if config.evidence == "full" else ()))
     results: dict[str, SweepResult] = {config.model.kind: result}
-    prepared = prepare(config, result.bars)
-    for kind in kinds:
+    others = {kind: config.model_copy(update={"model": ModelConfig(kind=kind)}) for kind in kinds}
+    prepared = prepare(others[kinds[0]], result.bars)  # the same of every model, prior or not
+    for kind, other in others.items():
         if kind == config.model.kind:
             continue
-        other = config.model_copy(update={"model": ModelConfig(kind=kind)})
         folder = Path("baselines") / kind
         neighbours = (path for path in directory.parent.glob(f"*/{folder}"))
         predictions = walk(
@@ -155,9 +157,11 @@ def sharpe_by_seed(config: Config, result: SweepResult) -> tuple[float, ...]:
     return tuple(sharpes)
 
 
-def _enter(directory: Path, config: Config, result: SweepResult, head: Headline) -> Trials:
+def _enter(
+    directory: Path, config: Config, result: SweepResult, head: Headline, *, prior: str | None
+) -> Trials:
     ledger = directory.parent / "ledger.jsonl"
-    run_key, rule_key = trial_keys(config)
+    run_key, rule_key = trial_keys(config, prior=prior)
     data = DataSet.of(result.bars)
     fixed = {name: getattr(config.rule, name) for name in _OWN_OF_RULES[1:]}
     rules = rule_entries(result, rule_key, fixed=fixed)
@@ -167,8 +171,8 @@ def _enter(directory: Path, config: Config, result: SweepResult, head: Headline)
     return trials
 
 
-def _frozen_trials(directory: Path) -> Trials | None:
-    frozen = read_manifest(directory).get("trials")
+def _frozen_trials(manifest: Mapping[str, Any]) -> Trials | None:
+    frozen = manifest.get("trials")
     if frozen is None:
         return None
     variance = frozen["variance"]
@@ -179,13 +183,16 @@ def _frozen_trials(directory: Path) -> Trials | None:
     )
 
 
-def trial_keys(config: Config) -> tuple[str, str]:
+def trial_keys(config: Config, *, prior: str | None = None) -> tuple[str, str]:
     """Hashes of the strategy and of what its rules share: same key, same trial.
 
     Neither holds the data, the name, the risks or the cash; the rules' one lacks the swept lists
-    too. A user's own code counts by its text.
+    too. A user's own code counts by its text, a network trained beforehand by `prior`, the SHA-256
+    of its file.
     """
     shape = config.hashed()
+    if prior is not None:
+        shape["model"]["prior"] = prior
     del shape["name"], shape["data"]
     for key in ("risk", "max_open_risk", "init_cash"):
         del shape["trading"][key]
