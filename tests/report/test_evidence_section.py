@@ -273,6 +273,16 @@ def test_a_network_that_added_nothing_is_marked(small):
     assert "What the network says is weighed" not in apart
 
 
+def test_a_network_that_is_taken_as_it_is_has_no_steps(small, page):
+    made = small.predictions
+    fits = tuple(replace(fit, epochs=None) for fit in made.fits)
+    text = quick_render(replace(small, predictions=replace(made, fits=fits)))
+    assert ">Steps</th>" in page.text
+    assert ">Steps</th>" not in text
+    tag = '<span class="tag">did not learn</span></td>'
+    assert page.text.count(tag) == text.count(tag) == 1
+
+
 def test_coverage_is_shown_where_there_are_conformal_sets(small, page):
     preds = small.predictions
     spread = np.tile(np.linspace(0.2, 0.8, 1001), (len(preds.splits), 1))

@@ -41,8 +41,9 @@ class SplitFit:
     """What training one split came to; losses are log-losses in nats per bar."""
 
     number: int
-    epochs: int
-    """Optimiser steps or rounds taken up to the weights that were kept."""
+    epochs: int | None
+    """Optimiser steps, iterations or rounds up to the weights that were kept; None where a network
+    is taken as it is, trained beforehand."""
     valid_loss: float
     """Out of fold, before calibration."""
     prior_loss: float

@@ -101,7 +101,7 @@ def test_a_prior_is_taken_as_it_is(prior):
     weights = fitted.predictor.trunk.nets[0].state_dict()
     for name, value in load_prior(str(prior)).weights.items():
         assert torch.equal(weights[name], value)
-    assert fitted.members == ()
+    assert (fitted.members, fitted.fit.epochs) == ((), None)
 
 
 def test_what_is_kept_comes_back_with_the_prior_that_it_was_made_with(prior):

@@ -146,7 +146,7 @@ def _fit(task: FitTask) -> Learned:
     prior = _prior(task.model)
     if prior is not None:
         trunk = _trunk_of(prior, task)
-        return _headed(task, prior, trunk, trunk.columns(task.train), steps=0)
+        return _headed(task, prior, trunk, trunk.columns(task.train), steps=None)
     with exact(task.device):
         made = [_train(task, member) for member in range(task.training.ensemble)]
     alone = [_headed(task, None, one.trunk, one.columns, steps=one.steps) for one in made]
@@ -169,7 +169,7 @@ def _headed(
     trunk: Trunk,
     columns: Columns,
     *,
-    steps: int,
+    steps: int | None,
     members: Sequence[Learned] = (),
 ) -> Learned:
     """The head on columns out of fold, reading the trunk from now on."""
@@ -187,7 +187,7 @@ def _headed(
     return Learned(
         predictor=predictor,
         out_of_fold=fitted.out_of_fold,
-        epochs=fitted.iterations if prior else steps,
+        epochs=steps,
         members=tuple(members),
     )
 

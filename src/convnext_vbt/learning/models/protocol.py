@@ -67,8 +67,9 @@ class Learned:
     out_of_fold: Tensor
     """float32 (R, K): log-probabilities at the training range's rows, labelled or not, each by
     what was learned outside its fold."""
-    epochs: int
-    """Steps, iterations or rounds that were kept; 0 if nothing was learned beyond the start."""
+    epochs: int | None
+    """Steps, iterations or rounds that were kept; 0 if nothing was learned beyond the start, None
+    where a network is taken as it is."""
     members: tuple[Learned, ...] = ()
     """Of an ensemble of two or more: each predictor alone."""
 

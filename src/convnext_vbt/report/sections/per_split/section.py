@@ -71,11 +71,12 @@ SCORE_COLUMNS = (
                 "should be lower."),
     Column(label="Accuracy", help="Share of bars whose most probable class was the actual one."),
     Column(label="ECE", help="Expected calibration error: mean gap of probability and frequency."),
-    Column(
-        label="Steps",
-        help="Training steps of a network of its own; of a prior, iterations of the fit on it.",
-    ),
 )  # fmt: skip
+
+STEPS = Column(
+    label="Steps",
+    help="Training steps of a network; rounds of boosting, iterations of a regression.",
+)
 
 COVERAGE = Column(
     label="Coverage / set",
@@ -144,8 +145,14 @@ def choices(head: Headline) -> dict[int, tuple[str, str]]:
 
 
 def score_columns(preds: Predictions) -> tuple[Column, ...]:
-    """Heads of the table of scores; conformal sets only where the predictions have them."""
-    return SCORE_COLUMNS if preds.nonconformity is None else (*SCORE_COLUMNS, COVERAGE)
+    """Heads of the table of scores; steps and conformal sets only where there are any."""
+    steps = (STEPS,) if _has_steps(preds) else ()
+    return (*SCORE_COLUMNS, *steps, *(() if preds.nonconformity is None else (COVERAGE,)))
+
+
+def _has_steps(preds: Predictions) -> bool:
+    """Not those of a network that was trained beforehand and is taken as it is."""
+    return any(fit.epochs is not None for fit in preds.fits)
 
 
 def split_rows(
@@ -196,15 +203,18 @@ def score_rows(
     for split in preds.splits:
         known = table is not None and split.number in table.index
         score = dict(table.loc[split.number].items()) if known and table is not None else None
+        fit = fits.get(split.number)
+        failed = fit is not None and not fit.learned
         row = [
-            Cell(text=str(split.number + 1)),
+            Cell(text=str(split.number + 1), tag="did not learn" if failed else ""),
             _score(score, "auc_up", 3),
             _score(score, "auc_down", 3),
             _losses(score),
             _score(score, "accuracy", 3),
             _score(score, "ece", 3),
-            _steps(fits.get(split.number), with_base),
         ]
+        if _has_steps(preds):
+            row.append(_steps(fit, with_base))
         if preds.nonconformity is not None:
             share, size = _score(score, "coverage_90", 3), _score(score, "set_size_90", 1)
             row.append(Cell(text=f"{share.text} / {size.text}"))
@@ -213,10 +223,10 @@ def score_rows(
 
 
 def _steps(fit: SplitFit | None, with_base: bool) -> Cell:
-    if fit is None:
+    if fit is None or fit.epochs is None:
         return Cell(text=ABSENT)
-    text = "0: network added nothing" if with_base and fit.epochs == 0 else f"{fit.epochs:,}"
-    return Cell(text=text, tag="" if fit.learned else "did not learn")
+    nothing = with_base and fit.epochs == 0
+    return Cell(text="0: network added nothing" if nothing else f"{fit.epochs:,}")
 
 
 def _test_dates(preds: Predictions, split: Split) -> list[Cell]:
