@@ -1,6 +1,7 @@
 """How often nothing was worth its costs, against plain counting and a sweep that asks nothing."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,13 +60,35 @@ def test_waiting_is_counted_and_compared_with_trading_anyway(symbols, rule, edge
     assert (found.trades, found.total_return) == (at["trades"].item(), at["total_return"].item())
     often = f"{waits.sum():,} of {there.sum():,} predictions ({found.share:.1%})"
     assert found.sentence.startswith(
-        f"It waited on {often}: after costs no trade was expected to return {edge:g} x its round "
-        "trip of 0.14%. Trading anyway "
+        f"It waited on {often}: neither side was expected to return, net of costs, {edge:g} x the "
+        f"0.14% that entry and exit cost. The strategy's own rule made {found.trades:,} trade"
     )
-    assert (
-        f"makes {found.trades_anyway:,} trades and {found.total_return_anyway:+.1%}, waiting "
-        in (found.sentence)
+    assert found.sentence.endswith(
+        f"without waiting it would have made {found.trades_anyway:,} trades and "
+        f"{found.total_return_anyway:+.1%}."
     )
+
+
+def test_bars_of_unknown_volatility_are_not_counted_as_waiting():
+    bars = make_bars(bars=1500)
+    preds = make_predictions(bars)
+    slow = replace(preds, target=replace(TARGET, halflife=40.0))  # 798 bars until it is known
+    found, all_known = (
+        waiting_of(result, look_into(result))
+        for result in (make_sweep(bars, one, min_edge=-1.0, **COSTS) for one in (slow, preds))
+    )
+    unknown = np.isnan(ewma_volatility(bars, halflife=40.0)) & (preds.split >= 0)
+    assert found.undecided == unknown.sum() > 200
+    assert found.waited == all_known.waited == 0  # to ask for any gain lets one side be worth it
+    assert found.predictions + found.undecided == all_known.predictions
+    said = (
+        f"cost. {found.undecided:,} more, on bars whose volatility is not known, are not counted."
+    )
+    assert said in found.sentence
+    assert (all_known.undecided, "not counted" in all_known.sentence) == (0, False)
+    never = replace(preds, target=replace(TARGET, halflife=80.0))
+    result = make_sweep(bars, never, min_edge=-1.0, **COSTS)
+    assert waiting_of(result, look_into(result)) is None
 
 
 def test_a_rule_that_asks_nothing_or_is_ones_own_does_not_wait():
