@@ -163,11 +163,12 @@ def test_words(claim, word, is_false, opening):
 
 def test_sentences():
     assert sentence(claim_of(-0.2, 0.3, gain=-8.0)) == (
-        "Confidence in direction is overstated: 1 claimed, 0.05 came (90 % CI -0.20 to 0.30); "
-        "worse than a coin (log-loss 8.0 nats per 1,000 moved bars above it)"
+        "Confidence in direction is overstated: calibration slope 0.05 (90 % CI -0.20 to "
+        "0.30), where 1 is true and 0 a coin; worse than a coin (log-loss 8.0 nats per 1,000 moved "
+        "bars above it)"
     )
     assert sentence(claim_of(-9.0, 0.9, size=0.02)) == (
-        "No direction is claimed: P(UP | move) lies 0.5 points from 50 %"
+        "No direction is claimed: P(UP), given a move, lies 0.5 points from 50 %"
     )
 
 

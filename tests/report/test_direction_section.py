@@ -41,7 +41,7 @@ def test_a_false_claim_is_named_in_the_verdict_before_the_callers_notes(evidence
     card = text[text.index('<section id="verdict"') :].partition("</section>")[0]
     notes = re.findall(r'<li class="remark"><span[^>]*>!</span> ([^<]*)</li>', card)
     assert notes == list(evidence.notes)
-    assert notes[0].startswith("Confidence in direction is overstated: 1 claimed, ")
+    assert notes[0].startswith("Confidence in direction is overstated: calibration slope ")
     assert notes[1] == NOTE
 
 

@@ -333,7 +333,8 @@ def _came(claim: Claim) -> str:
     slope = claim.slope
     if claim.word == "not claimed":
         points = 100.0 * (float(expit(claim.size)) - 0.5)
-        return f"P(UP | move) lies {points:.1f} points from 50 %"
+        return f"P(UP), given a move, lies {points:.1f} points from 50 %"
     if not math.isfinite(slope.low):
         return "too few bars moved to tell"
-    return f"1 claimed, {slope.value:.2f} came (90 % CI {slope.low:.2f} to {slope.high:.2f})"
+    interval = f"90 % CI {slope.low:.2f} to {slope.high:.2f}"
+    return f"calibration slope {slope.value:.2f} ({interval}), where 1 is true and 0 a coin"

@@ -46,7 +46,7 @@ def direction_figure(found: Direction) -> go.Figure:
         error_y={"type": "data", "symmetric": False, "array": high - rose,
                  "arrayminus": rose - low, "thickness": 1.4, "width": 3, "color": BLUE},
         customdata=np.column_stack([table["bars"].to_numpy(np.float64), low, high]),
-        hovertemplate="claimed P(UP | move) %{x:.3f}<br>went UP %{y:.3f} "
+        hovertemplate="claimed P(UP) given a move %{x:.3f}<br>went UP %{y:.3f} "
         "(%{customdata[1]:.3f} to %{customdata[2]:.3f})<br>%{customdata[0]:,.0f} bars"
         "<extra></extra>",
     )  # fmt: skip

@@ -17,21 +17,27 @@ from convnext_vbt.report.sections.direction.figures import direction_figure
 from convnext_vbt.report.sections.per_split.section import Cell, Column
 
 _MEANING = (
-    "The slope is that of what came, UP against DOWN, on the claimed logit log P(UP) / P(DOWN), "
-    "over the bars that moved: 1 is true, 0 is a coin. Through the origin; intervals count that "
-    "labels overlap."
+    "A bar moved if its label is UP or DOWN, and only these count. What is claimed of a bar is its "
+    "log odds, log P(UP) / P(DOWN). The calibration slope is that of the logistic regression, "
+    "without intercept, of what came on what was claimed: at 1 the odds came as claimed, between 0 "
+    "and 1 they were overstated, at 0 a coin says as much. Intervals allow for labels that overlap."
 )
 COLUMNS = (
     Column(label="Split"),
     Column(label="Bars that moved", help="Labelled UP or DOWN."),
-    Column(label="Claimed logit", help="Root mean square of log P(UP) / P(DOWN)."),
-    Column(label="Slope", help="Of what came on what was claimed, with its 90 % CI: 1 is true."),
+    Column(label="Claimed log odds",
+           help="Root mean square of log P(UP) / P(DOWN): 0.04 is 51 % against 49 %, 0.85 is 70 % "
+                "against 30 %."),
+    Column(label="Calibration slope",
+           help="Of what came on what was claimed, with its 90 % CI: 1 is true, 0 a coin."),
     Column(label="Gain over a coin",
            help="Nats per 1,000 moved bars by which log-loss lies below a coin’s, with its "
                 "90 % CI."),
 )  # fmt: skip
 APPLIED = Column(
-    label="Slope applied", help="By which the claim was multiplied, learned before the split."
+    label="Slope applied",
+    help="What the log odds were multiplied by before all this, learned from what came before the "
+    "split’s test range.",
 )
 
 
@@ -92,7 +98,7 @@ def _leaning(found: Direction) -> str:
     came = found.leaning_came
     return (
         f"On the {found.leaning:,} bars where P(UP) and P(DOWN) differ by more than {LEANING}, the "
-        f"mean outcome on the side claimed (1 right, 0 STAY, -1 wrong) should be "
+        f"mean outcome on the likelier side (1 right, 0 STAY, -1 wrong) should be "
         f"{found.leaning_claimed:.2f} and is {came.value:.2f} "
         f"(90 % CI {format_interval(came.low, came.high)})."
     )

@@ -46,9 +46,12 @@ _TERMS = (
     ("Log-loss, Brier score",
      "Errors of the probabilities; lower is better. A useful model beats the base rates."),
     ("ECE", "Expected calibration error: mean gap between probability and observed frequency."),
-    ("Direction slope",
-     ("What came, UP against DOWN, for each unit of the claimed logit log P(UP) / P(DOWN): 1 is "
-      "true, below 1 overstated, 0 a coin.")),
+    ("Calibration slope of direction",
+     ("Slope of the logistic regression of what came, UP against DOWN, on the claimed log odds "
+      "log P(UP) / P(DOWN): 1 is true, below 1 overstated, 0 a coin.")),
+    ("Waiting",
+     ("No entry on a bar on which neither side is expected to return its costs and rule.min_edge "
+      "times as much again. Counted over the bars with a prediction and a known volatility.")),
     ("bp", "Basis point: 0.01 %."),
 )  # fmt: skip
 
