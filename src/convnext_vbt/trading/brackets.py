@@ -16,6 +16,7 @@ from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.volatility import ewma_volatility
 from convnext_vbt.predictions import Target
+from convnext_vbt.trading.arguments import check_number
 
 DISTANCES = ("stop_long", "stop_short", "take_profit_long", "take_profit_short")
 
@@ -56,7 +57,10 @@ class Brackets:
                 )
             values.flags.writeable = False
             object.__setattr__(self, name, values)
-        if self.max_holding is not None and self.max_holding < 1:
+        if self.max_holding is None:
+            return
+        check_number("max_holding", self.max_holding)
+        if self.max_holding < 1:
             raise InputError(f"max_holding must be at least 1 bar or None, got {self.max_holding}")
 
     def scaled(self, *, stop: float = 1.0, take_profit: float = 1.0) -> Brackets:
@@ -151,4 +155,5 @@ def _distance(name: str, value: float | pd.DataFrame | pd.Series | None, bars: B
                 f"{name} {table.shape} must have the bars' index and shape {shape}; reindex it"
             )
         return table.to_numpy(np.float64)
+    check_number(name, value)
     return np.full(shape, float(value))

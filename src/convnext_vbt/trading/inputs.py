@@ -5,7 +5,7 @@ Dimensions: T bars, N symbols, C columns, A accounts (rules), K columns of one a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading import kernel
+from convnext_vbt.trading.arguments import check_number
 from convnext_vbt.trading.brackets import Brackets
 from convnext_vbt.trading.codes import ENTER_LONG, ENTER_SHORT
 from convnext_vbt.trading.signals import Rules
@@ -46,6 +47,10 @@ class SimulationConfig:
     its equity; entries beyond it are cut pro rata."""
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None or field.default is not None:
+                check_number(field.name, value)
         if not 0 < self.risk <= 1:
             raise InputError(f"risk must lie in (0, 1], got {self.risk}; 0.01 risks 1 % a trade")
         for name in ("fees", "slippage"):

@@ -18,6 +18,13 @@ import pandas as pd
 from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import DOWN, UP, Predictions
+from convnext_vbt.trading.arguments import (
+    as_list,
+    as_numbers,
+    check_number,
+    is_list,
+    is_number,
+)
 from convnext_vbt.trading.codes import ENTER, ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT
 from convnext_vbt.trading.confidence import ConfidenceRules
 from convnext_vbt.trading.expectation import Exit, check_exit, expected_returns, least_return
@@ -212,9 +219,9 @@ def confidence_signals(
     that do not belong to these bars, and for those without a target where it is needed.
     """
     rule = RuleConfig(
-        hysteresis=as_list("hysteresis", hysteresis)[0], short=short,
+        hysteresis=as_numbers("hysteresis", hysteresis)[0], short=short,
         short_threshold=short_threshold, floor=floor, full=full, abstain=abstain,
-        min_edge=as_list("min_edge", min_edge)[0], exit=exit,
+        min_edge=as_numbers("min_edge", min_edge, optional=True)[0], exit=exit,
     )  # fmt: skip
     trading = SimulationConfig(
         fees=fees, slippage=slippage, stop=stop, take_profit=take_profit, max_holding=max_holding
@@ -244,6 +251,8 @@ def parse_threshold(threshold: Threshold, name: str = "threshold") -> tuple[str,
         if not 0 <= level <= 1:
             raise InputError(f"{name} {threshold!r} is not understood; {remedy}")
         return "quantile", level
+    if not is_number(threshold):
+        raise InputError(f"{name} {threshold!r} is not understood; {remedy}")
     if not 0 < threshold < 1:
         raise InputError(f"{name} must lie in (0, 1), got {threshold!r}; {remedy}")
     return "probability", float(threshold)
@@ -273,21 +282,9 @@ def _time_last(values_TN: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values_TN.T)
 
 
-def as_list(name: str, values: Any) -> list[Any]:
-    """One value or a sequence of them as a list of plain Python values.
-
-    Raises `ValueError` for an empty or repeating sequence.
-    """
-    items = [values] if np.ndim(values) == 0 else list(values)
-    items = [item.item() if isinstance(item, np.generic) else item for item in items]
-    if not items or len(set(items)) != len(items):
-        raise InputError(f"{name} needs one or more distinct values, got {items}")
-    return items
-
-
 def swept_values(name: str, values: Any) -> list[Any] | None:
-    """`as_list` of what is given as a list, and makes a level; None of a single value."""
-    return as_list(name, values) if np.ndim(values) else None
+    """The numbers that are given as a list, and make a level; None of a single value."""
+    return as_numbers(name, values) if is_list(values) else None
 
 
 def refuse_untradable(
@@ -299,6 +296,12 @@ def refuse_untradable(
 ) -> None:
     """Raise `ValueError` for what cannot be traded; the lists are those of a sweep, if any."""
     check_exit(rule.exit, trading)
+    optional = {"abstain": rule.abstain, "min_edge": rule.min_edge}
+    given = {name: value for name, value in optional.items() if value is not None}
+    for name, value in {"hysteresis": rule.hysteresis, "floor": rule.floor, **given}.items():
+        check_number(name, value)
+    for threshold in thresholds:
+        parse_threshold(threshold)
     if hystereses is not None and rule.exit == "edge":
         raise InputError(
             f"hysteresis = {list(hystereses)} has no meaning with exit = 'edge', which leaves when "

@@ -22,6 +22,7 @@ import pandas as pd
 from convnext_vbt.errors import FewTradesWarning, InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
+from convnext_vbt.trading.arguments import as_list, as_numbers, check_number, is_list
 from convnext_vbt.trading.brackets import Brackets
 from convnext_vbt.trading.cells import Cells, walk_grid
 from convnext_vbt.trading.expectation import Exit, rule_brackets
@@ -37,7 +38,6 @@ from convnext_vbt.trading.rules import (
     RULE_DEFAULTS,
     RuleConfig,
     Threshold,
-    as_list,
     check_same_bars,
     confidence_rules,
     swept_values,
@@ -270,10 +270,12 @@ def sweep(
     Raises `ValueError` for inputs out of range or not of these bars.
     """
     lists = SweepConfig(
-        risk=tuple(as_list("risk", risk)),
-        stop_multiple=tuple(as_list("stop_multiple", stop_multiple)),
-        take_profit_multiple=tuple(as_list("take_profit_multiple", take_profit_multiple)),
+        risk=tuple(as_numbers("risk", risk)),
+        stop_multiple=tuple(as_numbers("stop_multiple", stop_multiple)),
+        take_profit_multiple=tuple(as_numbers("take_profit_multiple", take_profit_multiple)),
     )
+    if reference_risk is not None:
+        check_number("reference_risk", reference_risk)
     trading = SimulationConfig(
         risk=min(lists.risk) if reference_risk is None else reference_risk, fees=fees,
         slippage=slippage, max_leverage=max_leverage, init_cash=init_cash, stop=stop,
@@ -282,9 +284,9 @@ def sweep(
     rules: Rules
     if signals is None:
         rule = RuleConfig(
-            hysteresis=as_list("hysteresis", hysteresis)[0], short=short,
+            hysteresis=as_numbers("hysteresis", hysteresis)[0], short=short,
             short_threshold=short_threshold, floor=floor, full=full, abstain=abstain,
-            min_edge=as_list("min_edge", min_edge)[0], exit=exit,
+            min_edge=as_numbers("min_edge", min_edge, optional=True)[0], exit=exit,
         )  # fmt: skip
         rules = confidence_rules(
             preds,
@@ -298,7 +300,7 @@ def sweep(
     else:
         rules = signals
     given = zip(GRID[1:], (stop_multiple, take_profit_multiple), strict=True)
-    shown = [name for name, value in given if np.ndim(value)]
+    shown = [name for name, value in given if is_list(value)]
     return sweep_rules(bars, preds, rules, trading, lists, exits=exit, shown=shown)
 
 
