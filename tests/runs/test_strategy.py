@@ -108,6 +108,29 @@ def test_a_single_multiple_is_no_level_and_a_list_of_exit_levels_always_is():
     assert names == ["threshold", "hysteresis", "risk", "symbol"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "names", "needed"),
+    [
+        ("logistic", ["rsi_14"], "189 bars up to it, 188 bars until .* and 1 bar that the model"),
+        ("convnext", ["candle_body"], "584 bars up to it, 0 bars until .* and 584 bars that the"),
+    ],
+)
+def test_a_training_range_without_enough_history_is_refused_before_anything_is_trained(
+    kind, names, needed
+):
+    sections = {
+        "features": {"names": names},
+        "model": {"kind": kind, "prior": "none"},
+        "splits": {"train": 40, "test": 200},
+        "labels": {"horizon": 6, "halflife": 1.0},
+    }
+    config = Config.model_validate(sections, strict=False)
+    with pytest.raises(
+        InputError, match=rf"{needed}.* and there are 3\d; lengthen splits.train, or"
+    ):
+        prepare(config, simulated_bars(seed=1, bars=1_500))
+
+
 def test_training_beside_a_prior_is_refused_before_anything_is_trained():
     sections = {"training": {"steps": 8}, "splits": {"train": 600, "test": 60}}
     config = Config.model_validate(sections, strict=False)

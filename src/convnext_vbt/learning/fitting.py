@@ -74,12 +74,7 @@ def fit_split(
     reach = kind.receptive_field(model, len(features.names))
     train = HeldOut.of(series, labels.values, split.train, reach)
     if not len(train.labelled):
-        start, stop = split.train
-        raise InputError(
-            f"split {split.number}: no bar of the train range [{start}, {stop}) has both a label "
-            f"and the {reach} bars of history that the network reads; lengthen splits.train, or "
-            "start the splits later"
-        )
+        raise InputError(_too_short(features, split, reach))
     task = FitTask(
         train=train,
         folds=fold_rows(train, labels, split),
@@ -140,6 +135,34 @@ def predict_last(fitted: FittedSplit, features: Features) -> np.ndarray:
     num_bars = len(features.values)
     last: np.ndarray = predict_range(fitted, features, num_bars - 1, num_bars)[0]
     return last
+
+
+def refuse_short(features: Features, split: Split, reach: int) -> None:
+    """Raise `InputError` where no bar of the split can have the history that a model reads.
+
+    `reach` is the model's receptive field.
+    """
+    if split.train[1] < features.warmup + reach:
+        raise InputError(_too_short(features, split, reach))
+
+
+def _too_short(features: Features, split: Split, reach: int) -> str:
+    start, stop = split.train
+    needed = features.warmup + reach
+    return (
+        f"split {split.number}: no bar of the train range [{start}, {stop}) can be learned from: "
+        f"that takes a label and {_bars(needed)} up to it, {_bars(features.warmup)} until its "
+        f"features are known and {_bars(reach)} that the model reads, and there {_are(stop)}; "
+        "lengthen splits.train, or choose features with less memory (features.names)"
+    )
+
+
+def _bars(count: int) -> str:
+    return f"{count:,} bar{'s' * (count != 1)}"
+
+
+def _are(count: int) -> str:
+    return f"{'is' if count == 1 else 'are'} {count:,}"
 
 
 def _fit_of(learned: Learned, task: FitTask, prior_loss: float) -> SplitFit:

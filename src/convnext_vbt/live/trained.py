@@ -102,7 +102,8 @@ class Trained:
     def too_short(self, kept: KeptSplit, num_bars: int) -> str:
         """Why there is no decision on so few bars."""
         return (
-            f"{num_bars:,} bars are there and {self.history(kept):,} are needed (warm-up of the "
+            f"{num_bars:,} {'bar is' if num_bars == 1 else 'bars are'} there and "
+            f"{self.history(kept):,} are needed (warm-up of the "
             f"features {kept.warmup:,}, receptive field {kept.fitted.receptive_field:,}); load "
             "more history"
         )

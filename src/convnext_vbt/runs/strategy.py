@@ -16,7 +16,7 @@ from convnext_vbt.evidence.audit.audit import NUM_RANDOM_BARS, audit
 from convnext_vbt.evidence.audit.report import AuditReport
 from convnext_vbt.evidence.stages import AuditStages, Stages
 from convnext_vbt.learning.features import Features, compute_features
-from convnext_vbt.learning.fitting import FittedSplit
+from convnext_vbt.learning.fitting import FittedSplit, refuse_short
 from convnext_vbt.learning.labels import Labels, labels_for
 from convnext_vbt.learning.models import kind_of
 from convnext_vbt.learning.splits import Splits
@@ -189,17 +189,19 @@ def check_rule(config: Config) -> None:
 
 
 def prepare(config: Config, bars: Bars) -> Prepared:
-    """Features, labels and splits of these bars, once rule and model are known to be usable."""
+    """Features, labels and splits of these bars, once rule and model are known to be usable.
+
+    Raises `InputError` too where the first split cannot have the history that is needed.
+    """
     check_rule(config)
     labels = labels_for(bars, config.labels)
     features = make_features(config, bars)
-    kind_of(config.model.kind).check(config.model, config.training, features.names)
-    return Prepared(
-        bars=bars,
-        features=features,
-        labels=labels,
-        splits=config.splits.split(labels),
-    )
+    kind = kind_of(config.model.kind)
+    kind.check(config.model, config.training, features.names)
+    splits = config.splits.split(labels)
+    reach = kind.receptive_field(config.model, len(features.names))
+    refuse_short(features, splits[0], reach)
+    return Prepared(bars=bars, features=features, labels=labels, splits=splits)
 
 
 def walk(

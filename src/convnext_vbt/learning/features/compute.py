@@ -161,7 +161,8 @@ def _own_features(bars: Bars, function: FeatureFunction) -> Features:
     ready = _ready(bars, made.warmup)
     if not ready.any():
         raise InputError(
-            f"{where} states a warm-up of {made.warmup:,} bars, but there are only {len(bars):,}"
+            f"{where} states a warm-up of {made.warmup:,} bars, but there are only {len(bars):,}; "
+            "load more bars or shorten it"
         )
     broken = ready[:, :, None] & ~np.isfinite(made.values)
     if broken.any():
