@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 
 import convnext_vbt as cv
+from convnext_vbt.cli.terminal import print_bars
 from convnext_vbt.errors import (
     ConfigError,
     ConvnextVbtError,
     DamagedError,
     DataError,
+    InputError,
     UserCodeError,
 )
 from convnext_vbt.evidence.ledger import DataSet, count_trials, rule_entries
@@ -319,6 +321,36 @@ def test_check_counts_what_a_trader_asks_for(tmp_path):
     assert facts["bars"] == 1197
     assert (facts["gaps"], facts["missing_bars"]) == (1, 3)
     assert sum(facts["labels"]["holes"].values()) == pytest.approx(1)
+
+
+def test_bars_that_the_network_trained_beforehand_cannot_read_are_told(tmp_path, capsys):
+    table = prices(tmp_path)
+    table.to_csv(tmp_path / "whole.csv")
+    table.drop(columns="volume").to_csv(tmp_path / "bare.csv")
+    assert check_bars(str(tmp_path / "whole.csv"))["prior_lacks"] == []
+    facts = check_bars(str(tmp_path / "bare.csv"))
+    assert "volume_zscore_24" in facts["prior_lacks"]
+    print_bars(facts)
+    assert 'set model.prior = "none", for' in " ".join(capsys.readouterr().out.split())
+    assert check_bars("sp500")["prior_lacks"] == ["hour_sin", "hour_cos"]
+
+
+@pytest.mark.filterwarnings("ignore:.*no volume")
+@pytest.mark.parametrize("change", ["features.names=['rsi_14']", "data.source=bare.csv"])
+def test_what_a_prior_cannot_read_is_refused_by_a_dry_run_with_its_remedy(
+    tmp_path, monkeypatch, change
+):
+    monkeypatch.chdir(tmp_path)
+    bars = cv.load_bars("simulated:seed=5,bars=2500")
+    fields = {name: getattr(bars, name)[:, 0] for name in ("open", "high", "low", "close")}
+    pd.DataFrame(fields, index=pd.Index(bars.index, name="timestamp")).to_csv("bare.csv")
+    sections = "[splits]\ntrain = 2100\ntest = 200\n[data]\nsource = 'simulated:bars=2500'\n"
+    (tmp_path / "mine.toml").write_text(sections)
+    with pytest.raises(InputError, match=r'reads features .*\. Set model\.prior = "none" to'):
+        plan(load_config("mine.toml", [change]))
+    assert plan(load_config("mine.toml", [change, 'model.prior = "none"']))["splits"] == 2
+    for kind in ("logistic", "majority", "boosting"):  # they read no prior
+        plan(load_config("mine.toml", [change, f"model.kind={kind}"]))
 
 
 def test_thin_cells_are_warned_of(tmp_path):

@@ -160,6 +160,12 @@ def print_bars(facts: dict[str, Any]) -> None:
             f"  sessions: {closed:,} weekdays without a bar ({closed / years:.1f} a year; "
             f"exchanges have 8 to 20 holidays), {facts['short_sessions']:,} short days",
         )
+    if facts["prior_lacks"]:
+        say(
+            out,
+            '  network: set model.prior = "none", for the one trained beforehand reads what these '
+            f"bars do not give: {', '.join(facts['prior_lacks'])}",
+        )
     for gap in facts["largest_gaps"]:
         count = f"{gap['missing']:,} {'bar' if gap['missing'] == 1 else 'bars'}"
         whose = f"{gap['symbol']}, " if len(facts["symbols"]) > 1 else ""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.learning.features import possible_features
 from convnext_vbt.learning.labels import labels_for
+from convnext_vbt.learning.models.prior_file import load_prior
+from convnext_vbt.learning.settings import ModelConfig
 from convnext_vbt.market.bars import ALWAYS_OPEN, Bars, step_text
 from convnext_vbt.market.gaps import closed_weekdays, find_gaps, short_sessions
 from convnext_vbt.market.spikes import find_spikes
@@ -29,6 +33,14 @@ def _span(bars: Bars, gaps: pd.DataFrame, n: int) -> dict[str, Any]:
         "gaps": len(own),
         "missing_bars": int(own["missing"].sum()),
     }
+
+
+def _prior_lacks(bars: Bars) -> list[str]:
+    """Features that the network which comes with the package reads and these bars cannot give."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of features that are left out: that is the question
+        there = possible_features(bars)
+    return [name for name in load_prior(ModelConfig().prior).features if name not in there]
 
 
 def check_bars(source: str, *, strict: bool = False) -> dict[str, Any]:
@@ -65,6 +77,7 @@ def check_bars(source: str, *, strict: bool = False) -> dict[str, Any]:
             "spikes": len(spikes),
             "largest_spikes": spikes.head(5).to_dict("records"),
             "labels": shares,
+            "prior_lacks": _prior_lacks(bars),
         }
     )
     return facts

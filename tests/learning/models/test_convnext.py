@@ -155,7 +155,7 @@ def test_features_that_the_prior_lacks_are_named(tmp_path):
     features, labels = market()
     path = write_prior(tmp_path / "p.safetensors", features=("a", "rsi_14", "hour_sin"))
     with pytest.raises(
-        InputError, match=r'there: rsi_14, hour_sin; add them, or set model.prior = "none"'
+        InputError, match=r'there: rsi_14, hour_sin; .* lack .* Set model.prior = "none" to train'
     ):
         fit(features, labels, model=on(path))
 

@@ -55,7 +55,7 @@ def compute_features(
                 "features.names and features.extend"
             )
         return own
-    built_in = _built_in(bars, _possible(bars, None if names is None else _known(names)))
+    built_in = _built_in(bars, possible_features(bars, None if names is None else _known(names)))
     return built_in if own is None else _joined(bars, built_in, own)
 
 
@@ -74,7 +74,7 @@ def _known(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _possible(bars: Bars, names: tuple[str, ...] | None) -> tuple[str, ...]:
+def possible_features(bars: Bars, names: tuple[str, ...] | None = None) -> tuple[str, ...]:
     """The names that these bars can give a meaning to; None asks for all such."""
     if names is None:
         names = tuple(name for name in ALL_FEATURES if bars.step < _FAMILY_OF[name].below)

@@ -130,9 +130,11 @@ def _check(model: ModelConfig, training: TrainingConfig, names: tuple[str, ...])
         )
     lacking = [name for name in prior.features if name not in names]
     if lacking:
+        some = ", ".join(lacking[:5]) + f" and {len(lacking) - 5} more" * (len(lacking) > 5)
         raise InputError(
-            f'model.prior = "{model.prior}" reads features that are not there: '
-            f'{", ".join(lacking)}; add them, or set model.prior = "none"'
+            f'model.prior = "{model.prior}" reads features that are not there: {some}; '
+            "features.names leaves them out, or the bars lack what they are made of. Set "
+            'model.prior = "none" to train a network of these features, or let all of them be there'
         )
 
 
