@@ -25,6 +25,7 @@ from tests.strategies import TINY
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+
 @pytest.fixture(scope="module", params=KINDS)
 def kind(request):
     return request.param
