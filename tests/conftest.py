@@ -9,29 +9,38 @@ from tests.browser import find_browser, headless
 
 # Threads that wait for work would else keep busy the core that the other worker needs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Worker processes import torch for seconds: only where a test asks for two are there any.
+os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 
 FIRST = [
     "tests/trading/test_simulation.py",  # compiles most kernels of one half where none are cached,
     "tests/learning/features/test_compute.py",  # and this one those of the other
-    "tests/trading/test_sweep.py",
-    "tests/learning/test_walkforward.py",
     "tests/runs/test_run.py",
+    "tests/learning/test_walkforward.py",
+    "tests/live/test_replay.py",
     "tests/report/test_browser.py",
-    "tests/market/test_download.py",
-    "tests/evidence/test_audit.py",
     "tests/test_robust.py",
-    "tests/test_system.py",
-    "tests/report/test_page.py",
-    "tests/report/test_evidence_section.py",
-    "tests/test_package.py",
+    "tests/learning/test_devices.py",
+    "tests/market/test_download.py",
     "tests/runs/test_audit.py",
-    "tests/cli/test_commands.py",
+    "tests/report/test_evidence_section.py",
+    "tests/report/test_page.py",
+    "tests/learning/models/test_baselines.py",
     "tests/test_docs.py",
+    "tests/test_package.py",
+    "tests/evidence/audit/test_audit.py",
+    "tests/learning/test_classifier.py",
+    "tests/learning/models/test_kinds.py",
+    "tests/learning/test_training.py",
+    "tests/learning/test_network.py",
+    "tests/cli/test_commands.py",
+    "tests/report/test_recomputed.py",
+    "tests/trading/test_sweep.py",
     "tests/report/test_accessibility.py",
     "tests/report/test_compare_browser.py",
-    "tests/learning/test_devices.py",
-    "tests/learning/test_baselines.py",
-    "tests/live/test_replay.py",
+    "tests/test_get_browser.py",
+    "tests/test_system.py",
+    "tests/live/test_command.py",
 ]
 
 

@@ -17,7 +17,7 @@ halflife = 5.0
 [splits]
 train = 500
 test = 240
-folds = 3
+folds = 2
 
 [model]
 prior = "none"
@@ -25,10 +25,10 @@ depths = [1, 1]
 dims = [4, 4]
 
 [training]
-steps = 4
+steps = 2
 segments = 2
 segment_bars = 64
-eval_every = 2
+eval_every = 1
 
 [rule]
 threshold = "q0.50"

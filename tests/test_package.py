@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import convnext_vbt as cv
+from tests.conftest import FIRST
 
 ROOT = Path(__file__).parent.parent
 
@@ -80,3 +81,7 @@ def test_a_type_checker_sees_the_very_names_that_are_loaded():
             assert home == f"convnext_vbt.{cv._MODULES[name]}"
         else:
             assert getattr(importlib.import_module(module), attribute) is getattr(cv, name)
+
+
+def test_the_test_files_that_come_first_are_there():
+    assert [name for name in FIRST if not (ROOT / name).is_file()] == []

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ import convnext_vbt as cv
 from convnext_vbt.cli.commands import app
 from convnext_vbt.errors import WriteError
 from convnext_vbt.runs.directory import run_log, sole_owner
-from tests.processes import ROOT, start
+from tests.processes import ROOT, start, wait_for
 from tests.strategies import write_tiny
 
 LONGER = ["--set", "training.steps=60", "--set", "training.patience=60"]
@@ -337,14 +336,6 @@ def test_a_write_error_keeps_its_number_and_survives_a_process(tmp_path):
     assert str(told).startswith(f"{tmp_path}/a cannot be written (full); make room")
 
 
-def wait_for(condition, running):
-    deadline = time.monotonic() + 200
-    while not condition():
-        assert running.poll() is None, running.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @pytest.mark.slow
 def test_twenty_killed_runs_go_on_bit_identically(tmp_path):
     command = [sys.executable, "-W", "ignore", "-m", "tests.chaos", str(tmp_path), "20"]
@@ -361,16 +352,22 @@ def test_an_interrupt_exits_with_130_and_says_how_to_go_on(home, whole, copy, co
     before = content(copy / "splits")
     if command == "run":
         out = copy.parent / "interrupted"
-        running = start("run", home / "tiny.toml", "--out", out, "--jobs", 2, *LONGER)
-        wait_for(lambda: list(out.glob("*/splits/*.json")), running)
+        words = ("run", home / "tiny.toml", "--out", out, "--jobs", 2, *LONGER)
+
+        def begun():
+            return list(out.glob("*/splits/*.json"))
     else:
         more = ("--risk", "0.003,0.004") if command == "sweep" else ()
         lines = (copy / "run.log").read_text()
-        running = start(command, copy, *more)
-        logs = copy.parent.glob
-        wait_for(lambda: any(p.read_text() != lines for p in logs("*/run.log")), running)
-    os.killpg(running.pid, signal.SIGINT)
-    _, stderr = running.communicate(timeout=100)
+        words = (command, copy, *more)
+
+        def begun():
+            return any(p.read_text() != lines for p in copy.parent.glob("*/run.log"))
+
+    with start(*words) as running:
+        wait_for(begun, running)
+        os.killpg(running.pid, signal.SIGINT)
+        _, stderr = running.communicate(timeout=600)
     assert running.returncode == 130, stderr
     assert "interrupted. " in stderr
     assert "run the same command" in stderr
@@ -382,15 +379,15 @@ def test_an_interrupt_exits_with_130_and_says_how_to_go_on(home, whole, copy, co
 
 @pytest.mark.slow
 def test_two_processes_of_one_strategy_one_works_and_one_is_told(home, whole, tmp_path):
-    first = start("run", home / "tiny.toml", "--out", tmp_path, "--jobs", 1, *LONGER)
-    wait_for(lambda: list(tmp_path.glob("*/run.log")), first)
-    os.killpg(first.pid, signal.SIGSTOP)
-    second = run_tiny(home, tmp_path, *LONGER)
-    os.killpg(first.pid, signal.SIGCONT)
+    with start("run", home / "tiny.toml", "--out", tmp_path, "--jobs", 1, *LONGER) as first:
+        wait_for(lambda: list(tmp_path.glob("*/run.log")), first)
+        os.killpg(first.pid, signal.SIGSTOP)
+        second = run_tiny(home, tmp_path, *LONGER)
+        os.killpg(first.pid, signal.SIGCONT)
+        first.communicate(timeout=600)
     assert second.exit_code == 3
     assert "another process is working on" in second.stderr
-    assert first.wait(200) == 0
-    first.communicate()
+    assert first.returncode == 0
 
 
 CLUSTER = """

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +17,7 @@ from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.runs.directory import read_manifest
 from convnext_vbt.storage import write_sealed
-from tests.processes import start
+from tests.processes import start, wait_for
 from tests.strategies import write_tiny
 
 
@@ -248,11 +247,7 @@ def start_run(home, out, *args):
 
 
 def wait_for_splits(process, out, count):
-    deadline = time.monotonic() + 100
-    while len(list(out.glob("*/splits/*.json"))) < count:
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    wait_for(lambda: len(list(out.glob("*/splits/*.json"))) >= count, process)
 
 
 SLOW = ["--set", "training.steps=60", "--set", "training.patience=60"]
@@ -263,17 +258,17 @@ def test_a_killed_and_an_interrupted_run_go_on_and_give_bit_identical_files(home
     write_tiny(home)
     whole = call("run", home / "tiny.toml", "--out", home / "whole", "--jobs", 1, *SLOW)
     assert whole.exit_code == 0, whole.output
-    killed = start_run(home, tmp_path, *SLOW)
-    wait_for_splits(killed, tmp_path, 1)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate(timeout=60)
+    with start_run(home, tmp_path, *SLOW) as killed:
+        wait_for_splits(killed, tmp_path, 1)
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.communicate(timeout=600)
     assert killed.returncode == -signal.SIGKILL
     first = len(list(tmp_path.glob("*/splits/*.json")))
     assert 1 <= first < 3
-    interrupted = start_run(home, tmp_path, *SLOW)
-    wait_for_splits(interrupted, tmp_path, first + 1)
-    os.killpg(interrupted.pid, signal.SIGINT)
-    _, stderr = interrupted.communicate(timeout=60)
+    with start_run(home, tmp_path, *SLOW) as interrupted:
+        wait_for_splits(interrupted, tmp_path, first + 1)
+        os.killpg(interrupted.pid, signal.SIGINT)
+        _, stderr = interrupted.communicate(timeout=600)
     assert interrupted.returncode == 130
     assert "run the same command to go on" in stderr
     done = len(list(tmp_path.glob("*/splits/*.json")))

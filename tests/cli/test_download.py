@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import pytest
@@ -15,7 +14,7 @@ from convnext_vbt.market.download import download_bars
 from convnext_vbt.market.sources import load_bars
 from tests.cli.test_commands import call
 from tests.market.loopback import HOUR, START, client, make_bars, serving
-from tests.processes import ROOT, start
+from tests.processes import ROOT, start, wait_for
 from tests.strategies import write_tiny
 
 PAIR = ("BTC/USDT", "1h")
@@ -32,14 +31,6 @@ def exchange(tmp_path, monkeypatch):
 
 def start_download(*args):
     return start("download", "binance", *PAIR, *args)
-
-
-def wait_for_parts(process, store, count):
-    deadline = time.monotonic() + 60
-    while len(list(store.folder.glob("*.parquet"))) < count:
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -147,19 +138,19 @@ def test_without_ccxt_it_says_what_to_install():
     "sign", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
 )
 def test_a_stopped_download_goes_on(exchange, store, sign):
-    exchange.page = 5
-    process = start_download()
-    wait_for_parts(process, store, 3)
-    process.send_signal(sign)
-    _, stderr = process.communicate(timeout=60)
+    exchange.page, exchange.held_from = 5, START + 12 * HOUR  # the last bar of the third page
+    with start_download() as process:
+        wait_for(exchange.holds_back, process)
+        process.send_signal(sign)
+        _, stderr = process.communicate(timeout=600)
     if sign == signal.SIGINT:
         assert process.returncode == 130
         assert "What is stored stays; the same command goes on from there." in stderr
     else:
         assert process.returncode == -signal.SIGKILL
     kept = store.bars()
-    assert 10 < len(kept) < 250
-    exchange.page, exchange.asked = 100, []
+    assert len(kept) == 13
+    exchange.page, exchange.held_from, exchange.asked = 100, None, []
     done = download_bars(client(), *PAIR)
     assert exchange.asked[0][1] == kept.index[-1].value // 10**6
     assert done.added == 250 - len(kept)
@@ -168,12 +159,17 @@ def test_a_stopped_download_goes_on(exchange, store, sign):
 
 @pytest.mark.slow
 def test_two_downloads_at_once_share_the_work(exchange, store):
-    exchange.page = 25
-    process = start_download("-q")
-    wait_for_parts(process, store, 1)
+    exchange.page, exchange.held_from = 25, START + 24 * HOUR
     told = []
-    done = download_bars(client(), *PAIR, notify=told.append)
-    stdout, _ = process.communicate(timeout=60)
+
+    def notify(line):
+        told.append(line)
+        exchange.released.set()
+
+    with start_download("-q") as process:
+        wait_for(exchange.holds_back, process)
+        done = download_bars(client(), *PAIR, notify=notify)
+        stdout, _ = process.communicate(timeout=600)
     assert told == [f"another download of {SOURCE} is running; waiting"]
     assert process.returncode == 0
     assert "250 new bars · 250 stored" in stdout

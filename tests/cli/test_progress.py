@@ -165,7 +165,7 @@ def test_splits_tell_their_steps_and_train_the_same(tmp_path):
     assert total_in(tmp_path / "watch") == 3
     assert [step.number for step in steps] == [0, 1, 2]
     for step, fit in zip(steps, watched.fits, strict=True):
-        assert (step.step, step.steps) == (4, 4)
+        assert (step.step, step.steps) == (2, 2)
         assert step.prior_loss == fit.prior_loss
 
 

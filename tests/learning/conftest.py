@@ -1,7 +1,7 @@
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_thread():
     """Torch on one thread, as splits are trained."""
     import torch

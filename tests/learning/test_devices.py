@@ -36,7 +36,7 @@ from tests.learning.test_walkforward import TARGET, assert_same, inputs, predict
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-LONGER = replace(TRAINING, steps=40, eval_every=5, patience=8)
+LONGER = replace(TRAINING, steps=16, lr=1e-2)
 GIB = 2**30
 CARD = torch.cuda.is_available()
 no_card = pytest.mark.skipif(CARD, reason="there is a CUDA card: none need be pretended")

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 MODEL = ModelConfig(prior="none", depths=(1, 1), dims=(8, 16), base="none")  # receptive field 80
 TRAINING = TrainingConfig(
-    steps=12, segments=2, segment_bars=128, eval_every=4, lr=3e-3, warmup_steps=2
+    steps=8, segments=2, segment_bars=128, eval_every=4, lr=3e-3, warmup_steps=2
 )
-SPLIT = Split(number=3, train=(200, 900), test=(905, 1000), folds=3)
+SPLIT = Split(number=3, train=(200, 900), test=(905, 1000), folds=2)
 T, N, F = 1000, 2, 4
 
 
@@ -50,6 +50,18 @@ def fit(features, labels, *, split=SPLIT, seed=0, training=TRAINING, model=MODEL
     return fit_split(features, labels, split, model=model, training=training, seed=seed, **options)
 
 
+@pytest.fixture(scope="module")
+def fitted():
+    """Of the market, as the settings above say."""
+    return fit(*market())
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """The same with two networks."""
+    return fit(*market(), training=replace(TRAINING, ensemble=2))
+
+
 def weights(fitted, member=0):
     return torch.cat(
         [v.flatten() for v in fitted.predictor.trunk.nets[member].state_dict().values()]
@@ -62,7 +74,7 @@ def test_learns_what_is_there_and_says_so():
     fitted = fit(
         features,
         labels,
-        training=replace(TRAINING, steps=80, feature_dropout=0.0),
+        training=replace(TRAINING, steps=40, lr=1e-2, feature_dropout=0.0),
         progress=lambda *report: told.append(report),
     )
     assert fitted.fit.learned
@@ -74,14 +86,14 @@ def test_learns_what_is_there_and_says_so():
     steps, totals, losses, priors = zip(*told, strict=True)
     assert list(steps) == sorted(steps)
     assert steps[0] == 0
-    assert set(totals) == {80}
+    assert set(totals) == {40}
     assert set(priors) == {fitted.fit.prior_loss}
     assert steps[losses.index(min(losses))] == fitted.fit.epochs > 10
 
 
 def test_as_many_steps_are_kept_as_are_best_and_training_stops_when_it_only_gets_worse():
     features, labels = market(noise=100.0)  # nothing to learn, so it overfits
-    training = replace(TRAINING, steps=60, eval_every=2, patience=4, lr=1e-2, feature_dropout=0.0)
+    training = replace(TRAINING, steps=60, eval_every=2, patience=2, lr=1e-2, feature_dropout=0.0)
     told = []
     fitted = fit(features, labels, training=training, progress=lambda *report: told.append(report))
     steps, _, losses, _ = zip(*told, strict=True)
@@ -94,7 +106,7 @@ def test_as_many_steps_are_kept_as_are_best_and_training_stops_when_it_only_gets
 
 def test_the_network_kept_is_of_all_labels_and_of_that_many_steps():
     features, labels = market()
-    once = replace(TRAINING, steps=8, eval_every=8)
+    once = replace(TRAINING, eval_every=8)
     fitted = fit(features, labels, training=once)
     assert fitted.fit.epochs == 8
     y = labels.values.copy()
@@ -104,41 +116,37 @@ def test_the_network_kept_is_of_all_labels_and_of_that_many_steps():
     )
 
 
-def test_deterministic_and_blind_to_global_randomness():
+def test_deterministic_and_blind_to_global_randomness(fitted):
     features, labels = market()
-    torch.manual_seed(1)
-    before = torch.get_rng_state()
-    first = fit(features, labels)
-    assert torch.equal(torch.get_rng_state(), before)
+    fit(features, labels, split=replace(SPLIT, number=9))  # another job in between
     torch.manual_seed(2)
     np.random.seed(5)  # noqa: NPY002 - the global state is what must not matter
-    fit(features, labels, split=replace(SPLIT, number=9))  # another job in between
+    before = torch.get_rng_state()
     second = fit(features, labels)
-    assert torch.equal(weights(first), weights(second))
-    np.testing.assert_array_equal(first.out_of_fold.log_proba, second.out_of_fold.log_proba)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(weights(fitted), weights(second))
+    np.testing.assert_array_equal(fitted.out_of_fold.log_proba, second.out_of_fold.log_proba)
 
 
 @pytest.mark.parametrize("change", ["split number", "seed", "member"])
-def test_every_split_seed_and_member_has_its_own_weights(change):
+def test_every_split_seed_and_member_has_its_own_weights(pair, change):
     features, labels = market()
-    one = fit(features, labels, training=replace(TRAINING, ensemble=2))
     if change == "member":
-        other = weights(one, 1)
+        other = weights(pair, 1)
     elif change == "seed":
         other = weights(fit(features, labels, seed=1))
     else:
         other = weights(fit(features, labels, split=replace(SPLIT, number=4)))
-    assert (weights(one) - other).abs().max() > 1e-3
+    assert (weights(pair) - other).abs().max() > 1e-3
 
 
-def test_nothing_after_the_training_range_is_read():
+def test_nothing_after_the_training_range_is_read(fitted):
     features, labels = market()
     values, y = features.values.copy(), labels.values.copy()
     stop = SPLIT.train[1]
     values[stop:], y[stop:] = 1e6, 0
     y[: SPLIT.train[0]] = -1  # labels before the range are none of its business either
     other = fit(replace(features, values=values), replace(labels, values=y))
-    fitted = fit(features, labels)
     assert torch.equal(weights(other), weights(fitted))
     np.testing.assert_array_equal(other.mean, fitted.mean)
     np.testing.assert_array_equal(other.out_of_fold.log_proba, fitted.out_of_fold.log_proba)
@@ -149,7 +157,8 @@ def test_nothing_after_the_training_range_is_read():
 def test_a_fold_s_network_has_not_seen_its_labels(place, monkeypatch):
     """Whatever the labels inside a fold are: what its network says there stays the same."""
     features, labels = market()
-    once = replace(TRAINING, steps=8, eval_every=8)
+    once = replace(TRAINING, eval_every=8)
+    three = replace(SPLIT, folds=3)
     columns = []
     found = convnext._at_held
 
@@ -158,25 +167,24 @@ def test_a_fold_s_network_has_not_seen_its_labels(place, monkeypatch):
         return columns[-1]
 
     monkeypatch.setattr(convnext, "_at_held", noted)
-    train = fold_task(features, labels)
-    fold = train.folds[place]
-    fit(features, labels, training=once)
+    fold = fold_task(features, labels, three).folds[place]
+    fit(features, labels, training=once, split=three)
     y = labels.values.copy()
     inside = slice(*fold.bars.held)
     y[inside] = np.where(y[inside] >= 0, 2 - y[inside], -1)
-    fit(features, replace(labels, values=y), training=once)
+    fit(features, replace(labels, values=y), training=once, split=three)
     held = fold.held.numpy()
     before, after = columns[1], columns[3]  # each fit looks twice: at the start and at the end
     np.testing.assert_array_equal(before.experts[held], after.experts[held])
     assert not np.array_equal(before.experts[~held], after.experts[~held])
 
 
-def fold_task(features, labels):
+def fold_task(features, labels, split=SPLIT):
     """The rows of the training range and its folds, as a kind is given them."""
     mean, std = scale(features, SPLIT.train)
     series = pack(features, mean, std, SPLIT.train[1])
     train = HeldOut.of(series, labels.values, SPLIT.train, 80)
-    return SimpleNamespace(train=train, folds=fold_rows(train, labels, SPLIT))
+    return SimpleNamespace(train=train, folds=fold_rows(train, labels, split))
 
 
 def test_scale_is_that_of_the_training_range():
@@ -215,25 +223,23 @@ def test_segments_cover_every_labelled_bar_once_an_epoch_and_align_with_their_la
         assert len(now) == len(np.unique(now)) == inside.sum()
 
 
-def test_predictions_do_not_depend_on_the_range_they_are_asked_in():
-    features, labels = market()
-    fitted = fit(features, labels, training=replace(TRAINING, ensemble=2))
-    whole = predict_range(fitted, features, 0, T)
+def test_predictions_do_not_depend_on_the_range_they_are_asked_in(pair):
+    features, _ = market()
+    whole = predict_range(pair, features, 0, T)
     for start, stop in ((905, 1000), (950, 951), (999, 1000)):
-        part = predict_range(fitted, features, start, stop)
+        part = predict_range(pair, features, start, stop)
         assert part.dtype == np.float32
         np.testing.assert_array_equal(np.isnan(part), np.isnan(whole[start:stop]))
         np.testing.assert_allclose(part, whole[start:stop], rtol=0, atol=1e-5)
     for n in range(N):
         present = np.flatnonzero(~np.isnan(features.values[:, n, 0]))
         made = np.flatnonzero(np.isfinite(whole[:, n]).all(axis=1))
-        np.testing.assert_array_equal(made, present[fitted.receptive_field - 1 :])
+        np.testing.assert_array_equal(made, present[pair.receptive_field - 1 :])
     np.testing.assert_allclose(np.nansum(whole, axis=2)[np.isfinite(whole[..., 0])], 1.0, atol=1e-6)
 
 
-def test_a_prediction_survives_any_future():
-    features, labels = market()
-    fitted = fit(features, labels)
+def test_a_prediction_survives_any_future(fitted):
+    features, _ = market()
     whole = predict_range(fitted, features, 905, 1000)
     values = features.values.copy()
     values[950:] = np.nan
@@ -242,16 +248,15 @@ def test_a_prediction_survives_any_future():
     assert np.isnan(cut[45:]).all()
 
 
-def test_an_ensemble_averages_what_its_networks_see():
+def test_an_ensemble_averages_what_its_networks_see(pair):
     features, labels = market()
-    fitted = fit(features, labels, training=replace(TRAINING, ensemble=2))
-    trunk, held = fitted.predictor.trunk, fold_task(features, labels).train
+    trunk, held = pair.predictor.trunk, fold_task(features, labels).train
     each = [one.columns(held) for one in trunk.members()]
     both = trunk.columns(held)
     mean = np.mean([one.experts for one in each], axis=0)
     np.testing.assert_allclose(both.experts, mean, rtol=0, atol=1e-5)
     assert np.abs(each[0].experts - each[1].experts).max() > 1e-3
-    alone = [predict_range(one, features, 905, 1000) for one in fitted.members]
+    alone = [predict_range(one, features, 905, 1000) for one in pair.members]
     assert np.nanmax(np.abs(alone[0] - alone[1])) > 1e-3
 
 
@@ -259,7 +264,7 @@ def test_class_weights_do_not_bias_the_probabilities():
     features, labels = market(noise=3.0)
     y = labels.values.copy()
     y[(y == 0) & (np.arange(T)[:, None] % 4 > 0)] = 1  # DOWN becomes rare
-    longer = replace(TRAINING, steps=60, label_smoothing=0.0)
+    longer = replace(TRAINING, steps=24, lr=1e-2, label_smoothing=0.0)
     for kind in ("none", "balanced"):
         fitted = fit(
             features, replace(labels, values=y), training=replace(longer, class_weights=kind)

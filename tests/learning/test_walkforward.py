@@ -3,6 +3,7 @@ import dataclasses
 import json
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
@@ -28,8 +29,8 @@ from convnext_vbt.predictions import Predictions, Target
 
 TARGET = Target(horizon=6, halflife=5.0)
 MODEL = ModelConfig(prior="none", depths=(1, 1), dims=(4, 4))
-TRAINING = TrainingConfig(steps=4, segments=2, segment_bars=64, eval_every=2)
-WALK = WalkForward(train=500, test=120, folds=3)
+TRAINING = TrainingConfig(steps=2, segments=2, segment_bars=64, eval_every=1)
+WALK = WalkForward(train=500, test=120, folds=2)
 NAMES = ("candle_body", "candle_upper_wick", "hour_sin")
 
 
@@ -63,6 +64,20 @@ def predict(bars, *, stages=None, training=TRAINING, **options):
 @pytest.fixture(scope="module")
 def reference(bars):
     return predict(bars)[0]
+
+
+@pytest.fixture(scope="module")
+def finished(bars, tmp_path_factory):
+    """The splits of the reference, as they are kept."""
+    folder = tmp_path_factory.mktemp("finished")
+    assert predict(bars, directory=folder)[1] == [False] * 3
+    return folder
+
+
+@pytest.fixture
+def kept(finished, tmp_path):
+    """The same, to be changed."""
+    return Path(shutil.copytree(finished, tmp_path / "splits"))
 
 
 def assert_same(left, right):
@@ -197,24 +212,21 @@ def test_another_seed_gives_other_predictions(bars, reference):
     assert not np.array_equal(predict(bars, seed=4)[0].proba, reference.proba, equal_nan=True)
 
 
-def test_what_is_finished_is_not_done_again(bars, reference, tmp_path):
-    first, cached = predict(bars, directory=tmp_path)
-    assert cached == [False] * 3
-    (tmp_path / "001.json").unlink()  # as if killed before the split's last file was written
-    again, cached = predict(bars, directory=tmp_path)
-    assert cached == [True, False, True]
-    assert_same(first, reference)
-    assert_same(again, reference)
+def test_what_is_finished_is_not_done_again(bars, reference, kept):
+    (kept / "001.json").unlink()  # as if killed before the split's last file was written
+    for expected in ([True, False, True], [True] * 3):
+        preds, cached = predict(bars, directory=kept)
+        assert cached == expected
+        assert_same(preds, reference)
 
 
 def broken_pool(**options):
     raise BrokenProcessPool
 
 
-def test_no_worker_is_started_for_what_is_finished(bars, reference, tmp_path, monkeypatch):
-    predict(bars, directory=tmp_path / "old")
+def test_no_worker_is_started_for_what_is_finished(bars, reference, kept, tmp_path, monkeypatch):
     monkeypatch.setattr(workers.joblib, "Parallel", broken_pool)
-    for folder, siblings in ((tmp_path / "old", ()), (tmp_path / "new", (tmp_path / "old",))):
+    for folder, siblings in ((kept, ()), (tmp_path / "new", (kept,))):
         preds, cached = predict(bars, directory=folder, siblings=siblings, jobs=2)
         assert cached == [True] * 3
         assert_same(preds, reference)
@@ -248,11 +260,10 @@ def test_an_ensemble_keeps_what_each_network_says_alone(bars, reference, tmp_pat
         np.testing.assert_allclose(one.proba, other.proba[:-1], atol=1e-5)
 
 
-def test_a_changed_setting_trains_anew(bars, tmp_path):
-    predict(bars, directory=tmp_path)
+def test_a_changed_setting_trains_anew(bars, kept):
     changed = dataclasses.replace(TRAINING, lr=2e-3)
-    assert predict(bars, directory=tmp_path, training=changed)[1] == [False] * 3
-    assert predict(bars, directory=tmp_path, seed=9)[1] == [False] * 3
+    assert predict(bars, directory=kept, training=changed)[1] == [False] * 3
+    assert predict(bars, directory=kept, seed=9)[1] == [False] * 3
 
 
 def test_an_appended_bar_retrains_nothing(bars, reference, tmp_path):
@@ -264,17 +275,15 @@ def test_an_appended_bar_retrains_nothing(bars, reference, tmp_path):
     assert (longer.split == reference.split).all()
 
 
-def test_another_past_is_not_taken_for_this_one(bars, tmp_path):
-    predict(bars, directory=tmp_path)
+def test_another_past_is_not_taken_for_this_one(bars, kept):
     close = bars.close.copy()
     close[100] = bars.low[100]
     changed = dataclasses.replace(bars, close=close)
-    assert predict(changed, directory=tmp_path)[1] == [False] * 3
+    assert predict(changed, directory=kept)[1] == [False] * 3
 
 
-def test_splits_of_a_neighbour_are_taken_over(bars, reference, tmp_path):
-    predict(bars, directory=tmp_path / "old")
-    preds, cached = predict(bars, directory=tmp_path / "new", siblings=[tmp_path / "old"])
+def test_splits_of_a_neighbour_are_taken_over(bars, reference, kept, tmp_path):
+    preds, cached = predict(bars, directory=tmp_path / "new", siblings=[kept])
     assert cached == [True] * 3
     assert_same(preds, reference)
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(
@@ -284,38 +293,35 @@ def test_splits_of_a_neighbour_are_taken_over(bars, reference, tmp_path):
 
 @pytest.mark.parametrize("name", ["001.safetensors", "001.parquet", "001.json"])
 @pytest.mark.parametrize("damage", ["truncate", "flip"])
-def test_a_damaged_file_is_named_and_made_anew(bars, reference, tmp_path, caplog, name, damage):
-    predict(bars, directory=tmp_path)
-    raw = bytearray((tmp_path / name).read_bytes())
+def test_a_damaged_file_is_named_and_made_anew(bars, reference, kept, caplog, name, damage):
+    raw = bytearray((kept / name).read_bytes())
     if damage == "truncate":
         raw = raw[: len(raw) // 2]
     else:
         raw[len(raw) // 2] ^= 0x80
-    (tmp_path / name).write_bytes(raw)
+    (kept / name).write_bytes(raw)
     with caplog.at_level(logging.WARNING, logger="convnext_vbt"):
-        preds, cached = predict(bars, directory=tmp_path)
+        preds, cached = predict(bars, directory=kept)
     assert cached == [True, False, True]
     assert "001.json is damaged" in caplog.text
     assert_same(preds, reference)
 
 
-def test_one_changed_digit_in_a_record_is_noticed(bars, reference, tmp_path, caplog):
-    predict(bars, directory=tmp_path)
-    path = tmp_path / "000.json"
+def test_one_changed_digit_in_a_record_is_noticed(bars, reference, kept, caplog):
+    path = kept / "000.json"
     loss = f"{reference.fits[0].valid_loss!r}"
     path.write_text(path.read_text().replace(loss, f"{float(loss) + 1e-9!r}"))
-    preds, cached = predict(bars, directory=tmp_path)
+    preds, cached = predict(bars, directory=kept)
     assert cached == [False, True, True]
     assert "000.json is damaged" in caplog.text
     assert_same(preds, reference)
 
 
-def test_the_record_is_written_last_with_the_hashes_of_its_files(bars, tmp_path):
-    predict(bars, directory=tmp_path)
-    record = json.loads((tmp_path / "000.json").read_text())
+def test_the_record_is_written_last_with_the_hashes_of_its_files(finished):
+    record = json.loads((finished / "000.json").read_text())
     assert set(record["sha256"]) == {"000.safetensors", "000.parquet"}
-    newest = max((tmp_path / f"000.{k}").stat().st_mtime_ns for k in ("safetensors", "parquet"))
-    assert (tmp_path / "000.json").stat().st_mtime_ns >= newest
+    newest = max((finished / f"000.{k}").stat().st_mtime_ns for k in ("safetensors", "parquet"))
+    assert (finished / "000.json").stat().st_mtime_ns >= newest
 
 
 def test_a_split_that_fails_keeps_the_others(bars, tmp_path):

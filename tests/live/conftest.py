@@ -11,8 +11,8 @@ from tests.strategies import write_tiny
 TOLD = (  # a market, features and a training by which both sides are found to be worth something
     ("seed=5", "seed=2,edge=3"),
     ('"candle_upper_wick", "hour_sin"', '"bollinger_percent_b_20", "stochastic_k_14"'),
-    ("steps = 4", "steps = 24\nlr = 0.02\nfeature_dropout = 0.0"),
-    ("eval_every = 2", "eval_every = 8"),
+    ("steps = 2", "steps = 24\nlr = 0.02\nfeature_dropout = 0.0"),
+    ("eval_every = 1", "eval_every = 8"),
 )
 CHANGES = (
     *TOLD,

@@ -78,6 +78,8 @@ class Exchange:
         self.windowed = False  # answers with what lies in [since, since + page bars)
         self.down = False  # whatever is asked is refused
         self.delay = 0.0
+        self.held_from = None  # bars from this moment (ms) on are answered once `released` is set
+        self.released = threading.Event()
         self.asked = []  # (path, since in ms) of each request of bars
         self.hosts = Counter()
         self.cache = folder / "cache"
@@ -104,9 +106,18 @@ class Exchange:
         """The frame of all finished bars: what should be stored."""
         return frame_of({t: row for t, row in self.bars.items() if t + HOUR <= self.now})
 
+    def is_held(self, since):
+        return self.held_from is not None and since >= self.held_from
+
+    def holds_back(self):
+        """Whether there has been a request of bars that is answered later, if at all."""
+        return any(self.is_held(since) for _, since in self.asked)
+
     def klines(self, path, query):
         since = int(query.get("startTime", 0))
         self.asked.append((path, since))
+        if self.is_held(since):
+            self.released.wait()
         time.sleep(self.delay)
         rows = sorted(self.bars.values())
         if self.windowed:

@@ -24,7 +24,8 @@ FIRST, SECOND = "tiny-7da6320f", "tiny-57e7e559"
 
 @pytest.fixture
 def old(tmp_path):
-    zipfile.ZipFile(ARCHIVE).extractall(tmp_path)
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        archive.extractall(tmp_path)
     return tmp_path
 
 

@@ -28,10 +28,25 @@ KINDS = ("logistic", "boosting", "majority")
 TRAINING = TrainingConfig()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread():
     with threadpool_limits(1):
         yield
+
+
+@pytest.fixture(scope="module")
+def boosted():
+    return fit("boosting", *market())
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def fitted(kind, boosted):
+    return boosted if kind == "boosting" else fit(kind, *market())
 
 
 def market(*, seed=0):
@@ -67,25 +82,23 @@ def rows(features, labels, bars):
     return x[known], y[known]
 
 
-def test_boosting_is_scikit_learns_with_the_rounds_that_are_best_out_of_fold():
+def test_boosting_is_scikit_learns_with_the_rounds_that_are_best_out_of_fold(boosted):
     features, labels = market()
-    fitted = fit("boosting", features, labels)
     x, y = rows(features, labels, SPLIT.train)
     trees = HistGradientBoostingClassifier(
-        learning_rate=0.05, max_iter=fitted.fit.epochs, max_leaf_nodes=15, min_samples_leaf=100,
+        learning_rate=0.05, max_iter=boosted.fit.epochs, max_leaf_nodes=15, min_samples_leaf=100,
         l2_regularization=1.0, early_stopping=False,
     ).fit(x, y)  # fmt: skip
-    assert 3 < fitted.fit.epochs < MOST_ROUNDS
+    assert 3 < boosted.fit.epochs < MOST_ROUNDS
     x_test, _ = rows(features, labels, SPLIT.test)
     known = labels.values[slice(*SPLIT.test)] >= 0
-    proba = predict_range(fitted, features, *SPLIT.test)[known]
+    proba = predict_range(boosted, features, *SPLIT.test)[known]
     # Rows on the very edge of a bin may fall to its other side.
     assert (np.abs(proba - trees.predict_proba(x_test)).max(axis=1) < 1e-4).mean() > 0.99
 
 
-def test_boosting_out_of_fold_is_scikit_learns_of_the_other_folds():
+def test_boosting_out_of_fold_is_scikit_learns_of_the_other_folds(boosted):
     features, labels = market()
-    fitted = fit("boosting", features, labels)
     mean, std = scale(features, SPLIT.train)
     train = HeldOut.of(pack(features, mean, std, SPLIT.train[1]), labels.values, SPLIT.train, 1)
     fold = fold_rows(train, labels, SPLIT)[2]
@@ -102,9 +115,9 @@ def test_boosting_out_of_fold_is_scikit_learns_of_the_other_folds():
     stops = next(  # the first round without a better one among the ten after it
         k for k in range(MOST_ROUNDS) if min(losses[: k + 1]) <= min(losses[k + 1 : k + 11])
     )
-    rounds = min(fitted.fit.epochs, stops + 11)
+    rounds = min(boosted.fit.epochs, stops + 11)
     *_, last = itertools.islice(trees.staged_predict_proba(x[fold.held]), rounds)
-    said = fitted.out_of_fold.log_proba[fold.held]
+    said = boosted.out_of_fold.log_proba[fold.held]
     np.testing.assert_allclose(said, np.log(last), atol=1e-4)
 
 
@@ -122,10 +135,8 @@ def test_the_majority_says_the_training_range_s_frequencies():
     assert not fitted.fit.learned
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_baseline_looks_at_one_bar_only(kind):
-    features, labels = market()
-    fitted = fit(kind, features, labels)
+def test_a_baseline_looks_at_one_bar_only(fitted):
+    features, _ = market()
     assert fitted.receptive_field == 1
     whole = predict_range(fitted, features, 0, T)
     present = ~np.isnan(features.values[..., 0])
@@ -138,8 +149,7 @@ def test_a_baseline_looks_at_one_bar_only(kind):
     np.testing.assert_allclose(alone[0], whole[1100], atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_nothing_after_the_training_range_is_read(kind):
+def test_nothing_after_the_training_range_is_read(kind, fitted):
     features, labels = market()
     values, y = features.values.copy(), labels.values.copy()
     stop = SPLIT.train[1]
@@ -150,7 +160,6 @@ def test_nothing_after_the_training_range_is_read(kind):
         dataclasses.replace(features, values=values),
         Labels(values=y, end=end, bars_per_year=8760.0),
     )
-    fitted = fit(kind, features, labels)
     assert other.fit == fitted.fit
     for name in ("mean", "std"):
         np.testing.assert_array_equal(getattr(other, name), getattr(fitted, name))
@@ -162,7 +171,6 @@ def test_nothing_after_the_training_range_is_read(kind):
     np.testing.assert_array_equal(*before)
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("classes", [(STAY,), (STAY, UP)])
 def test_a_class_that_the_training_range_lacks_is_improbable(kind, classes):
     features, labels = market()
@@ -209,7 +217,6 @@ def assert_same(left, right):
     assert left.fits == right.fits
 
 
-@pytest.mark.parametrize("kind", KINDS)
 def test_a_baseline_walks_forward_and_resumes(bars, kind, tmp_path):
     first, cached = walk(bars, kind, directory=tmp_path)
     assert cached == [False] * 3
@@ -232,11 +239,11 @@ def test_a_baseline_walks_forward_and_resumes(bars, kind, tmp_path):
     )
 
 
-@pytest.mark.parametrize(("kind", "kept"), [("logistic", True), ("boosting", False)])
-def test_predictions_can_be_made_again(bars, kind, kept, tmp_path):
+@pytest.mark.parametrize(("name", "kept"), [("logistic", True), ("boosting", False)])
+def test_predictions_can_be_made_again(bars, name, kept, tmp_path):
     """A longer last range needs new predictions: from what is stored, or from trees grown again."""
-    shorter, _ = walk(bars.rows(0, len(bars) - 1), kind, directory=tmp_path)
-    longer, cached = walk(bars, kind, directory=tmp_path)
+    shorter, _ = walk(bars.rows(0, len(bars) - 1), name, directory=tmp_path)
+    longer, cached = walk(bars, name, directory=tmp_path)
     assert cached == [True, True, kept]
     assert longer.fits == shorter.fits
     np.testing.assert_array_equal(longer.proba[:-1], shorter.proba)

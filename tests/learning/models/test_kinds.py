@@ -25,13 +25,23 @@ from tests.strategies import TINY
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-every_kind = pytest.mark.parametrize("kind", KINDS)
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request):
+    return request.param
 
 
-def fit(kind, features, labels, *, seed=0, ensemble=2):
+@pytest.fixture(scope="module")
+def fitted(kind):
+    """A model of the kind; of two networks, if it is made of such."""
+    return fit(kind)
+
+
+def fit(kind, *, ensemble=2):
+    features, labels = market()
     model = replace(MODEL, kind=kind, base="logistic")
     training = replace(TRAINING, ensemble=ensemble)
-    return fit_split(features, labels, SPLIT, model=model, training=training, seed=seed)
+    return fit_split(features, labels, SPLIT, model=model, training=training, seed=5)
 
 
 def held_out(fitted, features):
@@ -41,10 +51,8 @@ def held_out(fitted, features):
     return HeldOut(series=series, rows=rows, y=torch.empty(0))
 
 
-@every_kind
-def test_probabilities_are_such(kind):
-    features, labels = market()
-    fitted = fit(kind, features, labels)
+def test_probabilities_are_such(fitted):
+    features, _ = market()
     held = held_out(fitted, features)
     log_proba = fitted.predictor.log_proba(held)
     assert log_proba.dtype == torch.float32
@@ -57,22 +65,19 @@ def test_probabilities_are_such(kind):
     np.testing.assert_allclose(predict_last(fitted, features), last, rtol=0, atol=1e-5)
 
 
-@every_kind
-def test_the_same_seed_gives_the_same_model(kind):
-    features, labels = market()
-    probabilities = []
-    for global_seed in (1, 2):
-        torch.manual_seed(global_seed)
-        np.random.seed(global_seed)  # noqa: NPY002 - the global state is what must not matter
-        fitted = fit(kind, features, labels, seed=5)
-        probabilities.append([predict_range(one, features, 0, T) for one in parts(fitted)])
+def test_the_same_seed_gives_the_same_model(kind, fitted):
+    features, _ = market()
+    torch.manual_seed(2)
+    np.random.seed(2)  # noqa: NPY002 - the global state is what must not matter
+    again = fit(kind)
+    probabilities = [
+        [predict_range(one, features, 0, T) for one in parts(model)] for model in (fitted, again)
+    ]
     np.testing.assert_array_equal(*probabilities)
 
 
-@every_kind
-def test_what_is_stored_is_restored_to_the_bit_or_nothing_is_stored(kind):
-    features, labels = market()
-    fitted = fit(kind, features, labels)
+def test_what_is_stored_is_restored_to_the_bit_or_nothing_is_stored(kind, fitted):
+    features, _ = market()
     tensors = fitted.predictor.tensors()
     if KINDS[kind].restore is None:
         assert tensors == {}
@@ -89,18 +94,15 @@ def parts(fitted):
     return [fitted, *fitted.members]
 
 
-@every_kind
 def test_an_ensemble_of_one_has_no_members(kind):
-    features, labels = market()
-    fitted = fit(kind, features, labels, ensemble=1)
-    assert fitted.members == ()
+    alone = fit(kind, ensemble=1)
+    assert alone.members == ()
     if KINDS[kind].restore is not None:
         model = replace(MODEL, kind=kind, base="logistic")
-        tensors = fitted.predictor.tensors()
+        tensors = alone.predictor.tensors()
         assert len(KINDS[kind].restore(model, 4, tensors, "cpu")) == 1
 
 
-@every_kind
 def test_a_kind_can_be_told_apart_and_timed(kind):
     assert sum(other.name == KINDS[kind].name for other in KINDS.values()) == 1
     assert KINDS[kind].seconds(ModelConfig(kind=kind, prior="none"), TRAINING, 30) > 0
