@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from convnext_vbt.cli.commands import app
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.simulated import simulated_bars
-from convnext_vbt.runs.directory import read_manifest
-from convnext_vbt.storage import write_sealed
+from convnext_vbt.runs.directory import read_manifest, read_metrics
+from convnext_vbt.storage import sha256_file, write_json, write_sealed
 from tests.processes import start, wait_for
 from tests.strategies import write_tiny
 
@@ -294,12 +294,38 @@ def test_a_run_directory_of_other_data_is_left_alone(home, run, tmp_path):
     assert {p.name: p.read_bytes() for p in copy.glob("*.*") if p.name != "run.log"} == before
 
 
-def test_a_gate_exits_with_5_when_it_is_not_met(run):
-    facts = json.loads(call("gate", run[1], "--min-dsr", "0", "--json").stdout)
-    closed = call("gate", run[1], "--min-dsr", "1")
-    assert closed.exit_code == 5
-    assert "NOT met: deflated Sharpe ratio" in closed.stdout
-    assert facts["met"] == (facts["verdict"] != "FAIL")
+def judged(run, folder, word, dsr):
+    """A copy of the run whose headline and verdict are these."""
+    shutil.copytree(run, folder)
+    metrics = read_metrics(folder)
+    metrics["headline"]["dsr"], metrics["verdict"]["word"] = dsr, word
+    write_json(folder / "metrics.json", metrics)
+    sha256 = sha256_file(folder / "metrics.json")
+    manifest = read_manifest(folder) | {"metrics_sha256": sha256}
+    write_sealed(folder / "manifest.json", manifest)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("word", "dsr", "plain", "lenient"),
+    [
+        ("PASS", 0.97, 0, 0),
+        ("INCONCLUSIVE", 0.97, 5, 0),
+        ("INCONCLUSIVE", 0.8, 5, 5),
+        ("INCONCLUSIVE", None, 5, 5),
+        ("FAIL", 0.97, 5, 5),
+        ("PASS", 0.8, 0, 5),
+    ],
+)
+def test_a_gate_needs_a_pass_unless_told_what_is_enough(run, tmp_path, word, dsr, plain, lenient):
+    folder = judged(run[1], tmp_path / "judged", word, dsr)
+    result = call("gate", folder)
+    assert result.exit_code == plain
+    assert result.stdout.startswith(f"{'NOT met' if plain else 'met'}: verdict {word}, deflated")
+    enough = call("gate", folder, "--min-dsr", 0.9, "--json")
+    assert enough.exit_code == lenient
+    facts = {"met": lenient == 0, "dsr": dsr, "min_dsr": 0.9, "verdict": word}
+    assert json.loads(enough.stdout) == facts
 
 
 def test_a_gate_on_something_else_is_told(tmp_path):

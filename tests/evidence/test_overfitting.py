@@ -47,7 +47,7 @@ def test_reference_values(lift, expected):
 @given(
     seed=st.integers(0, 10_000),
     periods=st.integers(12, 61),
-    configurations=st.integers(4, 8),
+    configurations=st.integers(5, 8),
     num_blocks=st.sampled_from([2, 4, 6]),
     idle=st.booleans(),
     twins=st.booleans(),
@@ -122,8 +122,25 @@ def test_undefined_says_why(returns, reason):
     assert result.logits.size == 0
 
 
+@pytest.mark.parametrize("count", [4, 5, 7])
+def test_worthless_configurations_are_overfitted_with_even_odds(count):
+    rng = np.random.default_rng(count)
+    found = [
+        probability_of_backtest_overfitting(rng.normal(size=(240, count)), 8).probability
+        for _ in range(200)
+    ]
+    assert abs(np.mean(found) - 0.5) < 3.5 * np.std(found) / 200**0.5
+
+
+def test_what_is_all_the_same_has_no_best():
+    one = np.random.default_rng(0).normal(size=(100, 1))
+    result = probability_of_backtest_overfitting(np.repeat(one, 9, axis=1))
+    assert math.isnan(result.probability)
+    assert result.reason == "1 of 9 configurations differ, 4 are needed"
+
+
 def test_no_half_that_varies_says_so():
-    returns = np.repeat([[1.0] * 4, [2.0] * 4], 5, axis=0)
+    returns = np.repeat([[1.0, 1.1, 1.2, 1.3], [2.0, 2.1, 2.2, 2.3]], 5, axis=0)
     result = probability_of_backtest_overfitting(returns, 2)
     assert result.reason == "no choice of blocks has a configuration that varies"
 

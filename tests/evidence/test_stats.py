@@ -43,6 +43,8 @@ PUBLISHED = [
         2,
     ),
     # Bailey et al. (2014), "Pseudo-mathematics and financial charlatanism"
+    # Pearson and Hartley, the mean largest of so many normal values
+    ("E[max], N = 2", stats.expected_maximum_sharpe(2, 1), 0.56419, 5),
     ("E[max], N = 10", stats.expected_maximum_sharpe(10, 1), 1.5746, 4),
     ("E[max], N = 45", stats.expected_maximum_sharpe(45, 1), 2.2356, 4),
 ]
@@ -62,12 +64,14 @@ def test_excess_kurtosis_would_be_seen():
 @given(
     sharpe=st.floats(-0.5, 0.5),
     periods=st.integers(10, 5000),
-    trials=st.integers(2, 10_000),
+    trials=st.integers(3, 10_000),
     variance=st.floats(1e-6, 0.1),
     skewness=st.floats(-3, 3),
     more_kurtosis=st.floats(0.5, 20),
 )
-def test_deflated_sharpe_is_vectorbts(sharpe, periods, trials, variance, skewness, more_kurtosis):
+def test_deflated_sharpe_of_three_and_more_is_vectorbts(
+    sharpe, periods, trials, variance, skewness, more_kurtosis
+):
     from vectorbt.returns.metrics import deflated_sharpe_ratio
 
     kurtosis = 1 + skewness**2 + more_kurtosis  # Pearson's inequality
@@ -208,6 +212,37 @@ def test_superior_predictive_ability_is_relative_to_the_benchmark():
     assert stats.superior_predictive_ability(returns + 0.03, 1.0) > 0.3
 
 
+def calm_edge(rng, periods):
+    """Nine wild configurations without skill and a calm one that earns a tenth of its deviation."""
+    returns = rng.normal(0.0, 1.0, (periods, 10))
+    returns[:, 4] = rng.normal(0.001, 0.01, periods)
+    return returns
+
+
+def test_superior_predictive_ability_sees_a_calm_rule_beside_wild_ones():
+    found = [
+        stats.superior_predictive_ability(calm_edge(np.random.default_rng(seed), 1_500))
+        for seed in range(4)
+    ]
+    assert max(found) < 0.05
+
+
+def test_superior_predictive_ability_knows_no_units():
+    returns = calm_edge(np.random.default_rng(9), 200)
+    scaled = returns * np.geomspace(1e-3, 1e3, 10)
+    p_value = stats.superior_predictive_ability(returns, block_size=5)
+    assert stats.superior_predictive_ability(scaled, block_size=5) == p_value
+
+
+def test_the_deviation_that_studentises_is_that_of_bootstrap_means():
+    rng = np.random.default_rng(10)
+    noise = rng.normal(size=(301, 2))
+    values = noise[1:] + [0.9, -0.5] * noise[:-1]
+    rows = stats.stationary_rows(rng, 20_000, len(values), mean_block=6.0)
+    drawn = values[rows].mean(axis=1).std(axis=0) * len(values) ** 0.5
+    np.testing.assert_allclose(stats._bootstrap_deviation(values, 6.0), drawn, rtol=0.02)
+
+
 @pytest.mark.slow
 def test_interval_covers_the_true_sharpe_as_often_as_it_says():
     rng = np.random.default_rng(7)
@@ -239,6 +274,10 @@ def test_superior_predictive_ability_rejects_as_often_as_it_says_without_skill()
         (
             lambda: stats.minimum_track_record_length(0.1, 0, confidence=95),
             "confidence must lie between 0 and 1, got 95",
+        ),
+        (
+            lambda: stats.minimum_track_record_length(0.1, 0, confidence=0.3),
+            "confidence must be at least 0.5, got 0.3",
         ),
         (
             lambda: stats.sharpe_confidence_interval(np.zeros(30), confidence=1),

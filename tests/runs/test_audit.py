@@ -16,6 +16,7 @@ from convnext_vbt.market.sources import load_bars
 from convnext_vbt.runs.config import parse_config
 from convnext_vbt.runs.run import walk_forward
 from convnext_vbt.runs.strategy import audit_stages, audit_strategy, make_features, run_stages
+from convnext_vbt.runs.user_code import files_opened, load_function
 from tests.strategies import TINY, write_tiny
 
 FEATURES = """
@@ -65,7 +66,7 @@ def examine(config):
 def test_the_real_stages_pass_and_every_one_was_compared():
     report = examine(tiny(splits={"folds": 3}, training={"steps": 4, "eval_every": 2}))
     assert report.passed, report.lines()
-    assert report.stages[4:8] == ("standardisation", "weights", "calibration", "retrained split")
+    assert report.stages[7:11] == ("standardisation", "weights", "calibration", "retrained split")
     assert all(made > 0 for made, _ in report.counts().values())
     *early, last = (late.prediction_move for late in report.late_starts)
     assert max(early) <= 1e-5
@@ -181,6 +182,59 @@ def test_a_users_own_rule_is_audited(tmp_path):
         report = examine(tiny(data=ONE_SPLIT, rule={"file": f"{path}:{name}"}))
         assert report.passed == passes
     assert report.first.stage == "signals"
+
+
+FILES = """
+import json
+from pathlib import Path
+import numpy as np
+from convnext_vbt.learning.features import Features
+
+def reads(bars):
+    weight = json.loads(Path(WHERE).read_text())
+    return Features(names=("x",), values=(weight * bars.high / bars.low)[:, :, None], warmup=0)
+
+def remembers(bars):
+    seen = Path(WHERE)
+    lost = np.load(seen) if seen.exists() else bars.close[-1:] > bars.close
+    with open(seen, "wb") as file:
+        np.save(file, lost)
+    values = (bars.high / bars.low)[:, :, None]
+    return Features(names=("x",), values=values, warmup=0)
+"""
+
+
+@pytest.mark.parametrize("function", ["reads", "remembers"])
+def test_files_that_a_users_own_code_opens_are_named(tmp_path, function):
+    file, where = tmp_path / "own.py", tmp_path / "weight.json"
+    file.write_text(FILES.replace("WHERE", repr(str(where))))
+    if function == "reads":
+        where.write_text("1.5")
+    features = {"file": f"{file}:{function}"}
+    report = examine(tiny(features=features, model={"kind": "majority"}))
+    assert report.opened == (str(where),)
+    assert any(str(where) in line and "nothing proves" in line for line in report.lines())
+    if function == "reads":
+        assert report.passed, report.lines()
+    else:
+        assert report.written == (str(where),)
+        assert not report.passed
+        assert report.lines()[-1].startswith(f"NOT PROVEN: the strategy's own code writes {where}")
+
+
+def test_files_of_python_and_of_packages_are_no_business_of_the_audit(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from pathlib import Path\nimport numpy\nimport zoneinfo\n"
+        "def look():\n"
+        "    open(numpy.__file__).close()\n"
+        "    return zoneinfo.ZoneInfo('Asia/Tokyo')\n"
+    )
+    with files_opened() as files:
+        load_function(f"{file}:look")()
+        tmp_path.joinpath("ours.txt").write_text("not the user's own code")
+    assert not files.read
+    assert not files.written
 
 
 @pytest.mark.slow

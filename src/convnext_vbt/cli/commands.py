@@ -231,22 +231,31 @@ def report(directory: RunDirectory, open_report: Open = False) -> None:
 def gate(
     directory: RunDirectory,
     min_dsr: Annotated[
-        float, typer.Option(min=0, max=1, help="Least deflated Sharpe ratio of the headline.")
-    ] = 0.95,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Least deflated Sharpe ratio of the headline; then INCONCLUSIVE is enough.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Exit 5 unless the headline's deflated Sharpe ratio is high enough and nothing failed."""
+    """Exit 5 unless the verdict is PASS or, with --min-dsr, at least not FAIL."""
     with exit_codes():
         from convnext_vbt.runs.directory import read_metrics
 
         metrics = read_metrics(directory)
         dsr, word = metrics["headline"]["dsr"], metrics["verdict"]["word"]
-        met = dsr is not None and dsr >= min_dsr and word != "FAIL"
+        if min_dsr is None:
+            met = word == "PASS"
+        else:
+            met = word != "FAIL" and dsr is not None and dsr >= min_dsr
         if as_json:
             typer.echo(json.dumps({"met": met, "dsr": dsr, "min_dsr": min_dsr, "verdict": word}))
         else:
             state, shown = "met" if met else "NOT met", "n/a" if dsr is None else f"{dsr:.3f}"
-            typer.echo(f"{state}: deflated Sharpe ratio {shown}, needs {min_dsr:g}; verdict {word}")
+            needs = "needs PASS" if min_dsr is None else f"needs {min_dsr:g} and no FAIL"
+            typer.echo(f"{state}: verdict {word}, deflated Sharpe ratio {shown}; {needs}")
     if not met:
         raise typer.Exit(5)
 

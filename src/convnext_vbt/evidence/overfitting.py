@@ -28,7 +28,8 @@ class BacktestOverfitting:
     """What picking the best configuration in hindsight is worth out of sample."""
 
     probability: float
-    """Share of choices whose in-sample best lands in the worse half out of sample."""
+    """Share of choices whose in-sample best lands in the worse half out of sample; those in the
+    very middle count half."""
     logits: np.ndarray
     """lambda = ln(w / (1 - w)) of every choice, w the relative rank out of sample."""
     num_configurations: int
@@ -46,12 +47,14 @@ def probability_of_backtest_overfitting(
     Every choice of half of them is in-sample once: the configuration with the best Sharpe ratio
     there has rank r among the N configurations out of sample (1 = worst, ties share the mean
     rank), w = r / (N + 1), lambda = ln(w / (1 - w)), and the probability is the share of
-    lambda <= 0.
+    lambda < 0 and half of that of lambda = 0. (The paper counts all of lambda = 0, so an odd number
+    of worthless configurations would be overfitted with more than even odds, (N + 1) / 2N.)
 
     A configuration with a value that is not finite, or that never varies, is left out. One that is
     constant within a half (it did not trade there) cannot be the best in-sample and stands at
     Sharpe 0 out of sample, where it neither won nor lost; a choice in which all are constant has
-    no logit. Undefined, with a reason, for fewer than 4 configurations or 2 periods a block.
+    no logit. Undefined, with a reason, for fewer than 4 configurations that differ or 2 periods a
+    block.
 
     Raises `ValueError` when `num_blocks` is not an even number of at least 2.
     """
@@ -66,11 +69,15 @@ def probability_of_backtest_overfitting(
     count = values.shape[1]
     if count < FEWEST_CONFIGURATIONS:
         return _undefined(count, f"{count} configurations vary, {FEWEST_CONFIGURATIONS} are needed")
+    different = len(np.unique(values, axis=1).T)
+    if different < FEWEST_CONFIGURATIONS:
+        reason = f"{different} of {count} configurations differ, {FEWEST_CONFIGURATIONS} are needed"
+        return _undefined(count, reason)
     logits = _logits(values, num_blocks)
     if not len(logits):
         return _undefined(count, "no choice of blocks has a configuration that varies")
     return BacktestOverfitting(
-        probability=float(np.mean(logits <= 0)),
+        probability=float(np.mean(logits < 0) + np.mean(logits == 0) / 2),
         logits=logits,
         num_configurations=count,
         reason="",

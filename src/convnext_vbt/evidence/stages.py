@@ -11,6 +11,7 @@ import numpy as np
 from convnext_vbt.evidence.selection import Preset, Selection, nested_selection
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions, Split
+from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.sweep import SweepResult
 
 
@@ -38,6 +39,11 @@ def no_parts(fitted: Any) -> Mapping[str, Mapping[str, np.ndarray]]:  # noqa: AR
     return {}
 
 
+def as_it_is(fitted: Any, split: Split, learned: bool) -> Any:  # noqa: ARG001
+    """Of fits that know neither which split they are of nor how well they learned."""
+    return fitted
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditStages:
     """The same with training taken apart, so that one split can be trained and asked alone.
@@ -60,3 +66,8 @@ class AuditStages:
     """What a fit consists of, in the order in which it is made: {"weights": {name: array}, ...}."""
     select: Callable[[SweepResult, Preset], Selection] = nested_selection
     """From a sweep and what was fixed beforehand: the account that the headline speaks of."""
+    as_split: Callable[[Any, Split, bool], Any] = as_it_is
+    """What was fitted on one split, as if on another, a later one of which nothing is known yet;
+    it has learned well beyond belief, or nothing."""
+    rule: Callable[[Bars, Predictions], Signals] | None = None
+    """A rule of the user's own, which is looked at more closely; None for those built in."""

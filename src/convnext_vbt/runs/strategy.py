@@ -30,7 +30,7 @@ from convnext_vbt.learning.workers import available_cores
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions, Split
 from convnext_vbt.runs.config import Config
-from convnext_vbt.runs.user_code import load_function
+from convnext_vbt.runs.user_code import files_opened, load_function
 from convnext_vbt.trading.expectation import Exit
 from convnext_vbt.trading.rules import confidence_rules, parse_threshold, refuse_untradable
 from convnext_vbt.trading.signals import Rules, Signals
@@ -48,13 +48,15 @@ def audit_strategy(
 
     `jobs` splits are trained side by side; default: the cores there are.
     """
-    return audit(
-        bars,
-        audit_stages(config),
-        config.preset,
-        num_random_bars=num_random_bars,
-        jobs=jobs or available_cores(),
-    )
+    with files_opened() as files:
+        report = audit(
+            bars,
+            audit_stages(config),
+            config.preset,
+            num_random_bars=num_random_bars,
+            jobs=jobs or available_cores(),
+        )
+    return replace(report, opened=tuple(files.read), written=tuple(files.written))
 
 
 def run_stages(config: Config, *, jobs: int | None = None, device: str = "auto") -> Stages:
@@ -79,6 +81,21 @@ def audit_stages(config: Config) -> AuditStages:
         forecast=partial(_forecast, config),
         sweep=partial(make_sweep, config),
         parts=_parts,
+        as_split=_as_split,
+        rule=None if config.rule.file is None else partial(_rule, config.rule.file),
+    )
+
+
+def _rule(file: str, bars: Bars, predictions: Predictions) -> Signals:
+    return own_signals(file, predictions, bars)
+
+
+def _as_split(fitted: FittedSplit, split: Split, learned: bool) -> FittedSplit:
+    loss = fitted.fit.prior_loss + (-1.0 if learned else 1.0)
+    return replace(
+        fitted,
+        fit=replace(fitted.fit, number=split.number, valid_loss=loss),
+        members=tuple(_as_split(member, split, learned) for member in fitted.members),
     )
 
 

@@ -4,14 +4,81 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from convnext_vbt.errors import UserCodeError
 from convnext_vbt.storage import sha256_file
+
+
+@dataclass(slots=True)
+class Files:
+    """What the user's own code opened, each file once, in the order in which it came."""
+
+    read: dict[str, None] = field(default_factory=dict)
+    written: dict[str, None] = field(default_factory=dict)
+
+
+class _Watch(threading.local):
+    """Where files are noted while the user's own code runs in this thread."""
+
+    files: Files | None = None
+    inside = False
+
+
+_watch = _Watch()
+_INSTALLED = (
+    *(str(Path(base).absolute()) for base in (sys.prefix, sys.base_prefix, "/usr/share", "/dev")),
+    str(Path(np.__file__).parents[1]),
+)
+"""Where Python, its packages and the system's own tables lie."""
+
+
+@contextmanager
+def files_opened() -> Iterator[Files]:
+    """Note the files that the user's own code opens through Python, in this thread.
+
+    Files of Python and of installed packages do not count, nor does Python source.
+    """
+    _hook_once()
+    files, before = Files(), _watch.files
+    _watch.files = files
+    try:
+        yield files
+    finally:
+        _watch.files = before
+
+
+@functools.cache
+def _hook_once() -> None:
+    sys.addaudithook(_note)  # which nobody can take away again
+
+
+def _note(event: str, args: tuple[Any, ...]) -> None:
+    if event != "open" or not _watch.inside or _watch.files is None:
+        return
+    name, mode, flags = args
+    if not isinstance(name, str | bytes | os.PathLike):
+        return  # a descriptor that somebody has opened before
+    _watch.inside = False  # what is asked here opens nothing of the user's
+    try:
+        path = Path(os.fsdecode(name)).absolute()
+        if path.suffix in (".py", ".pyc", ".so") or str(path).startswith(_INSTALLED):
+            return
+        writes = any(c in (mode or "r") for c in "wax+") or bool(flags & (os.O_WRONLY | os.O_RDWR))
+        found = _watch.files.written if writes else _watch.files.read
+        found[str(path)] = None
+    finally:
+        _watch.inside = True
 
 
 def load_function(reference: str) -> Callable[..., Any]:
@@ -55,6 +122,7 @@ def code_sha256(reference: str | None) -> str | None:
 
 def _reporting_errors(path: Path, what: str, call: Callable[[], Any]) -> Any:
     """Call the user's code; whatever it raises becomes one message with its file and line."""
+    was_inside, _watch.inside = _watch.inside, True
     try:
         return call()
     except (Exception, SystemExit) as error:  # which would end the command without a word
@@ -64,3 +132,5 @@ def _reporting_errors(path: Path, what: str, call: Callable[[], Any]) -> Any:
         raise UserCodeError(
             f"{what} raised {type(error).__name__}: {error} (line {line})"
         ) from error
+    finally:
+        _watch.inside = was_inside

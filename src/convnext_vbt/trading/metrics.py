@@ -10,6 +10,9 @@ import pandas as pd
 
 from convnext_vbt.trading import kernel
 
+NO_VARIANCE = 1e-9
+"""A standard deviation of daily returns below this share of their mean is rounding."""
+
 
 def cell_metrics(
     accounts: np.ndarray,
@@ -26,7 +29,8 @@ def cell_metrics(
       being ln(1 + cagr).
     - volatility, sharpe, sortino: of UTC-day returns (equity at each day's last bar, the first day
       against the initial cash), annualised with sqrt(days_per_year); standard deviation with
-      ddof 1, downside deviation sqrt(mean(min(r, 0)^2)); riskless rate 0. NaN without a trade.
+      ddof 1, downside deviation sqrt(mean(min(r, 0)^2)); riskless rate 0. NaN without a trade and,
+      the Sharpe ratio, where the returns do not vary: the same cost on a pegged price each day.
     - max_drawdown: negative, on bar closes, the start included; calmar: cagr over its size.
     - trades: all, one still open at the end included; win_rate, profit_factor (gross profit over
       gross loss) and mean_trade (net return of the position) are of closed trades.
@@ -44,12 +48,13 @@ def cell_metrics(
         cagr = np.where(growth > 0, np.maximum(growth, 0.0) ** (1.0 / years) - 1.0, -1.0)
         deviation = np.sqrt(sums[kernel.DAY_SQUARES] / (days - 1.0))
         downside = np.sqrt(sums[kernel.DAY_DOWNSIDE] / days)
+        varies = deviation > NO_VARIANCE * np.abs(sums[kernel.DAY_MEAN])
         scale = np.sqrt(days_per_year)
         table = {
             "total_return": growth - 1.0,
             "cagr": cagr,
             "volatility": deviation * scale,
-            "sharpe": np.where(traded, sums[kernel.DAY_MEAN] / deviation * scale, np.nan),
+            "sharpe": np.where(traded & varies, sums[kernel.DAY_MEAN] / deviation * scale, np.nan),
             "sortino": np.where(traded, sums[kernel.DAY_MEAN] / downside * scale, np.nan),
             "calmar": np.where(traded, cagr / -sums[kernel.DRAWDOWN], np.nan),
             "max_drawdown": sums[kernel.DRAWDOWN],

@@ -134,9 +134,9 @@ def test_an_honest_strategy_passes_and_every_stage_was_compared(report):
     assert report.passed
     assert report.first is None
     assert report.stages == (
-        "features", "labels", "splits", "training labels", "standardisation", "weights",
-        "calibration", "retrained split", "predictions", "signals", "sizes", "brackets",
-        "selection", "orders", "equity",
+        "asked twice", "features", "features alone", "columns", "labels", "splits",
+        "training labels", "standardisation", "weights", "calibration", "retrained split",
+        "predictions", "signals", "sizes", "brackets", "selection", "orders", "equity",
     )  # fmt: skip
     counts = report.counts()
     assert all(made == same > 0 for made, same in counts.values())

@@ -3,8 +3,13 @@
 At every boundary of every split and at many other bars t, all that comes after the close of t is
 replaced and the whole run is done again: features, labels, splits, predictions, signals, sizes,
 the nested choice of rules, orders, equity. What was known at t must come out equal to the last
-bit. Each split is also trained a second time, with garbage from its test range on. Bars are never
-cut off: the shapes stay, so a difference is a leak and not another order of floating-point sums.
+bit. Each split is also trained a second time, with garbage from its test range on; of a split that
+begins later, what another one has learned stands in. Bars are never cut off: the shapes stay, so a
+difference is a leak and not another order of floating-point sums.
+
+Features, and a rule of the user's own, are then looked at alone, at hundreds of bars; there the
+calendar of the future is another one too. Columns that read no bars must follow from the clock. All
+of it rests on code that gives the same twice, which is tried first.
 Dimensions: T bars, N symbols, K splits.
 """
 
@@ -19,6 +24,7 @@ import joblib
 import numpy as np
 
 from convnext_vbt.errors import InputError
+from convnext_vbt.evidence.audit.alone import cut_features, cut_rule, outside_columns
 from convnext_vbt.evidence.audit.garbage import garbage_after
 from convnext_vbt.evidence.audit.report import AuditReport, Check, Cut, LateStart
 from convnext_vbt.evidence.audit.trace import (
@@ -31,6 +37,7 @@ from convnext_vbt.evidence.audit.trace import (
     compare_prepared,
     compare_traded,
     feature_values,
+    first_feature,
     ranges_of,
 )
 from convnext_vbt.evidence.selection import USUAL, Preset
@@ -38,6 +45,10 @@ from convnext_vbt.evidence.stages import AuditStages
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Range, Split
 
+REPEATED, ALONE, OUTSIDE = "asked twice", "features alone", "columns"
+"""Before all others: whether the user's code gives the same twice; beside "features": at many more
+bars, and whether columns come from the bars or the clock."""
+RULE_ALONE = "rule alone"
 RETRAINED = "retrained split"
 """The stage in which a split that was trained twice predicts the same bars twice."""
 NUM_RANDOM_BARS = 16
@@ -78,16 +89,57 @@ class _Audit:
 
     def report(self, num_random_bars: int, jobs: int) -> AuditReport:
         self.fits, again = self._train(jobs)
-        self.traded = self._trade(self.real)
+        self.traded = self._trade(self.real, self.fits)
+        repeated = list(self._repeat())
+        if not all(check.identical for check in repeated):
+            return AuditReport(stages=(REPEATED,), checks=tuple(repeated))
         parts = list(self.stages.parts(self.fits[0]))
-        checks = [*self._compare_fits(again)]
+        checks = [*repeated, *self._compare_fits(again)]
         for cut in self._cuts(num_random_bars):
             checks += self._compare(cut)
+        alone = list(self._alone())
+        clock, outside = self._outside()
+        rule = () if self.stages.rule is None else (RULE_ALONE,)
+        features, *before = BEFORE_TRAINING
         return AuditReport(
-            stages=(*BEFORE_TRAINING, *parts, RETRAINED, *AFTER_TRAINING),
-            checks=tuple(checks),
+            stages=(
+                REPEATED, features, ALONE, OUTSIDE, *before, *parts, RETRAINED, *AFTER_TRAINING,
+                *rule,
+            ),
+            checks=(*checks, *alone, outside, *self._rule_alone()),
             late_starts=tuple(self._late_starts()),
-        )
+            clock=clock,
+            bars_alone=len(alone),
+        )  # fmt: skip
+
+    def _repeat(self) -> Iterator[Check]:
+        """The same bars once more, features and rule."""
+        last = len(self.bars) - 1
+        cut = Cut(bar=last, why="asked twice")
+        again = self.stages.features(self.bars)
+        names = self.bars.symbols
+        yield self._check(REPEATED, cut, first_feature(self.real.features, again, last, names))
+        if self.stages.rule is not None:
+            other = self._trade(self.real, self.fits)
+            after = compare_traded(self.traded, other, last, next_open=False)
+            yield self._check(REPEATED, cut, next(filter(None, after), None))
+
+    def _alone(self) -> Iterator[Check]:
+        features, make, seed = self.real.features, self.stages.features, self.preset.seed
+        for cut, difference in cut_features(self.bars, features, make, seed=seed):
+            yield self._check(ALONE, cut, difference)
+
+    def _outside(self) -> tuple[tuple[str, ...], Check]:
+        """Columns that follow from the clock, and whether any is from elsewhere."""
+        clock, found = outside_columns(self.bars, self.real.features, self.stages.features)
+        cut = Cut(bar=len(self.bars) - 1, why="all bars are others")
+        return clock, self._check(OUTSIDE, cut, found)
+
+    def _rule_alone(self) -> Iterator[Check]:
+        rule, preds = self.stages.rule, self.traded.predictions
+        if rule is not None:
+            for cut, difference in cut_rule(self.bars, preds, rule, seed=self.preset.seed):
+                yield self._check(RULE_ALONE, cut, difference)
 
     def _train(self, jobs: int) -> tuple[list[Any], list[Any]]:
         """Every split as it is, and again with garbage from its test range on."""
@@ -108,8 +160,8 @@ class _Audit:
         except ValueError as error:
             raise InputError(self._failure(cut, error)) from error
 
-    def _trade(self, run: Prepared) -> Traded:
-        preds = self.stages.forecast(run.bars, run.features, self.splits, self.fits)
+    def _trade(self, run: Prepared, fits: Sequence[Any]) -> Traded:
+        preds = self.stages.forecast(run.bars, run.features, self.splits, fits)
         result = self.stages.sweep(run.bars, preds)
         selection = self.stages.select(result, self.preset)
         return Traded(predictions=preds, result=result, selection=selection)
@@ -148,12 +200,21 @@ class _Audit:
         if any(found) or cut.bar + 1 < self.splits[0].test[0]:
             return  # what follows inherits the leak, or nothing is predicted yet
         try:
-            traded = self._trade(other)
+            traded = self._trade(other, self._fits_known(cut.bar))
         except ValueError as error:
             raise InputError(self._failure(cut, error)) from error
         after = compare_traded(self.traded, traded, cut.bar, next_open=cut.next_open)
         for stage, difference in zip(AFTER_TRAINING, after, strict=True):
             yield self._check(stage, cut, difference)
+
+    def _fits_known(self, bar: int) -> list[Any]:
+        """What was learned for test ranges that begin by the bar after `bar`; then strangers."""
+        others = [*self.fits[1:], self.fits[0]]
+        learned = bool(bar % 2)
+        return [
+            fit if split.test[0] <= bar + 1 else self.stages.as_split(other, split, learned)
+            for split, fit, other in zip(self.splits, self.fits, others, strict=True)
+        ]
 
     def _check(self, stage: str, cut: Cut, difference: Difference | None) -> Check:
         index = self.bars.index

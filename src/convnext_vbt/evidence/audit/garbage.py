@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import FIELDS, Bars
@@ -19,6 +21,10 @@ WILDER = 3.0
 """Times the market's own volatility."""
 VOLATILITY_RANGE = (1e-4, 0.05)
 """Kept to per bar, so that a long future neither stands still nor leaves what floats can hold."""
+FEWEST_LATER, MOST_LATER = 8, 200
+"""Bars of `another_future`."""
+LONGEST_PAUSE = 12
+"""Bars that an outage in `another_future` lasts at most."""
 
 
 def garbage_after(bars: Bars, bar: int, *, keep_open: bool = False, seed: int = 0) -> Bars:
@@ -50,6 +56,41 @@ def garbage_after(bars: Bars, bar: int, *, keep_open: bool = False, seed: int = 
         if bars.funding is not None:
             fields["funding"][later, n] = rng.permutation(-bars.funding[later, n])
     return replace(bars, **fields)
+
+
+def another_future(bars: Bars, bar: int, *, pauses: bool = True, seed: int = 0) -> Bars:
+    """The bars up to `bar` untouched, and some of another market after it, on another calendar.
+
+    There is another number of later bars, between which the market pauses (with `pauses`); of
+    several symbols some are gone, and the others lack bars. Levels and volatilities are those of
+    `garbage_after`.
+    """
+    rng = np.random.default_rng([seed, bar])
+    known = bars.rows(0, bar + 1)
+    count = int(rng.integers(FEWEST_LATER, MOST_LATER + 1))
+    steps = np.where(rng.random(count) < 0.1, rng.integers(2, LONGEST_PAUSE + 1, count), 1)
+    steps[0] = 1 if rng.random() < 0.5 else rng.integers(2, LONGEST_PAUSE + 1)
+    steps = steps if pauses else np.ones_like(steps)
+    later = known.index[-1] + pd.to_timedelta(bars.step.value * np.cumsum(steps), unit="ns")
+    names = (*FIELDS, *(() if bars.funding is None else ("funding",)))
+    fields = {name: np.full((count, len(bars.symbols)), np.nan) for name in names}
+    stays = int(rng.choice(np.flatnonzero(known.present.any(axis=0))))
+    for n in range(len(bars.symbols)):
+        rows = np.flatnonzero(known.present[:, n])
+        if not len(rows) or (n != stays and rng.random() < 0.3):
+            continue
+        keeps = np.flatnonzero((rng.random(count) < 0.95) | (n == stays))
+        close = known.close[rows, n]
+        walk = _walk(rng, len(keeps), close[-1], _volatility(close[-MOST_LATER:]), None)
+        volume = rng.choice(known.volume[rows, n], len(keeps)) * np.exp(rng.normal(size=len(keeps)))
+        for name, values in zip(FIELDS, (*walk, volume), strict=True):
+            fields[name][keeps, n] = values
+        if known.funding is not None:
+            fields["funding"][keeps, n] = -rng.choice(known.funding[rows, n], len(keeps))
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(known, name), fields[name]]) for name in names
+    }
+    return replace(known, index=pd.DatetimeIndex(known.index.append(later)), **joined)
 
 
 def _volatility(close: np.ndarray) -> float:

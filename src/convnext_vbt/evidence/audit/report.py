@@ -64,12 +64,28 @@ class AuditReport:
     stages: tuple[str, ...]
     """In the order in which a bar walks through them."""
     checks: tuple[Check, ...]
-    late_starts: tuple[LateStart, ...]
+    late_starts: tuple[LateStart, ...] = ()
+    clock: tuple[str, ...] = ()
+    """Columns that read the clock alone."""
+    bars_alone: int = 0
+    """Bars at which features were looked at alone."""
+    opened: tuple[str, ...] = ()
+    """Files that the user's own code opened: nothing proves what is in them."""
+    written: tuple[str, ...] = ()
+    """Files that it wrote, in which it can remember."""
 
     @property
     def passed(self) -> bool:
-        """Whether no stage knew anything of the future. Warm-up is reported, not judged."""
-        return self.first is None
+        """Whether no stage knew anything of the future. Warm-up is reported, not judged.
+
+        Code that writes files does not pass: what it remembers there may be of the future.
+        """
+        return self.first is None and not self.written
+
+    @property
+    def rarest(self) -> int:
+        """A leak on one bar in so many would have been found among the features with 95 %."""
+        return int(1.0 / (1.0 - 0.05 ** (1.0 / self.bars_alone))) if self.bars_alone else 0
 
     @property
     def first(self) -> Check | None:
@@ -96,12 +112,34 @@ class AuditReport:
             f"{stage:<{width}}  {same:>4} of {made:>4} identical{'' if same == made else '  LEAK'}"
             for stage, (made, same) in self.counts().items()
         ]
+        if self.clock:
+            rows.append(f"from the clock alone, whatever the bars: {', '.join(self.clock)}")
+        if self.opened:
+            rows.append(
+                f"the strategy's own code opened {', '.join(self.opened)}: nothing proves that "
+                "what is in there was known at the time"
+            )
         return [*rows, *map(_late_start_text, self.late_starts), self._verdict()]
 
     def _verdict(self) -> str:
         first = self.first
+        if first is None and self.written:
+            return (
+                f"NOT PROVEN: the strategy's own code writes {', '.join(self.written)}, in which "
+                "it can remember what came later; make it depend on its arguments alone"
+            )
         if first is None or first.difference is None:
-            return f"no leak: {len(self.checks)} comparisons, all identical to the last bit"
+            rare = f"; a leak in one bar of {self.rarest} would be found with 95 %"
+            return (
+                f"no leak: {len(self.checks):,} comparisons, all identical"
+                f"{rare if self.rarest else ''}"
+            )
+        if first.cut.why == "asked twice":
+            return (
+                f"NOT DETERMINISTIC: asked twice, {first.difference.text} at bar "
+                f"{first.difference.bar:,} ({first.difference_time:%Y-%m-%d %H:%M}); "
+                "make it depend on its arguments alone, seeds included"
+            )
         return (
             f"LEAK in {first.stage}: bar {first.difference.bar:,} "
             f"({first.difference_time:%Y-%m-%d %H:%M}) knows what came after bar "
@@ -122,6 +160,11 @@ class AuditReport:
             "first": None if first is None else _check_facts(first),
             "differences": [_check_facts(c) for c in self.checks if not c.identical],
             "late_starts": [_late_start_facts(late) for late in self.late_starts],
+            "clock": list(self.clock),
+            "bars_alone": self.bars_alone,
+            "rarest_leak": self.rarest,
+            "opened": list(self.opened),
+            "written": list(self.written),
         }
 
 

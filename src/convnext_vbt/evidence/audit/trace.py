@@ -6,6 +6,7 @@ Dimensions: T bars, N symbols, C columns.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import CLASSES, Predictions, Range, Split
 from convnext_vbt.trading.brackets import DISTANCES
 from convnext_vbt.trading.codes import BY_RULE
-from convnext_vbt.trading.signals import LEVELS
+from convnext_vbt.trading.signals import LEVELS, Signals
 from convnext_vbt.trading.sweep import SweepResult
 
 BEFORE_TRAINING = ("features", "labels", "splits", "training labels")
@@ -63,11 +64,7 @@ class Traded:
 
 def compare_prepared(left: Prepared, right: Prepared, bar: int) -> Iterator[Difference | None]:
     """By stage of `BEFORE_TRAINING`: the first difference known by the close of `bar`."""
-    columns = getattr(left.features, "names", ())
-    names = ("" if columns else "feature", left.bars.symbols, columns)
-    yield _first_row(
-        feature_values(left.features), feature_values(right.features), (0, bar + 1), names
-    )
+    yield first_feature(left.features, right.features, bar, left.bars.symbols)
     yield _known_labels(left, right, bar)
     yield _known_ranges(left.splits, right.splits, bar)
     yield _training_labels(left, right, bar)
@@ -116,6 +113,33 @@ def compare_arrays(left: np.ndarray, right: np.ndarray, title: str, bar: int) ->
     return None if found is None else Difference(bar=bar, text=found.text)
 
 
+def first_feature(
+    left: Any,
+    right: Any,
+    bar: int,
+    symbols: Sequence[str],
+    *,
+    tolerance: float = 0.0,
+    shift: int = 0,
+) -> Difference | None:
+    """The first feature by the close of `bar` that differs by more than some standard deviations.
+
+    `tolerance` counts in standard deviations; bars are told `shift` later.
+    """
+    one, other = (feature_values(features)[: bar + 1] for features in (left, right))
+    if tolerance and one.shape == other.shape:
+        flat = feature_values(left)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
+            spread = np.nanstd(flat, axis=tuple(range(flat.ndim - 1)), dtype=np.float64)
+        near = np.abs(one.astype(np.float64) - other) <= tolerance * spread
+        other = np.where(near, one, other)
+    columns = getattr(left, "names", ())
+    names = ("" if columns else "feature", symbols, columns)
+    found = _first_row(one, other, (0, bar + 1), names)
+    return None if found is None else Difference(bar=found.bar + shift, text=found.text)
+
+
 def feature_values(features: Any) -> np.ndarray:
     """The array (T, ...) of features."""
     return np.asarray(getattr(features, "values", features))
@@ -146,6 +170,12 @@ def _shown(value: Any) -> str:
 
 def _first_of(found: Any) -> Difference | None:
     return min(filter(None, found), key=lambda difference: difference.bar, default=None)
+
+
+def first_signal(left: Signals, right: Signals, bar: int) -> Difference | None:
+    """The first level or size by the close of `bar` that differs between two sets of signals."""
+    columns = [" ".join(map(str, column)) for column in left.columns]
+    return _first_attribute(left, right, (*LEVELS, "size"), (0, bar + 1), columns)
 
 
 def _first_attribute(

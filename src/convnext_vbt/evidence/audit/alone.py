@@ -1,0 +1,186 @@
+"""Features, and a user's own rule, by themselves: many more cuts than a whole run can pay for.
+
+Dimensions: T bars, N symbols, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.evidence.audit.garbage import another_future, garbage_after
+from convnext_vbt.evidence.audit.report import Cut
+from convnext_vbt.evidence.audit.trace import (
+    Difference,
+    feature_values,
+    first_feature,
+    first_signal,
+)
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.predictions import Predictions
+from convnext_vbt.trading.signals import Signals
+
+NUM_CUTS = 500
+"""At regular distances: of leaks that come every so many bars, at most as many, none is missed."""
+NUM_UNUSUAL = 12
+"""Of each kind of unusual bar."""
+BLOCK = 5_000
+"""Bars that features are computed on; more where their warm-up is long."""
+TOLERANCE = 1e-5
+"""Standard deviations: how much a sum may differ when the arrays have another length."""
+GREGORIAN_CYCLE = pd.Timedelta(days=10_227)
+"""28 years, after which dates and weekdays fall together again (from 1901 to 2099)."""
+
+Found = tuple[Cut, Difference | None]
+
+
+def cut_features(
+    bars: Bars, features: Any, make: Callable[[Bars], Any], *, seed: int
+) -> Iterator[Found]:
+    """Features of bars whose future is another market on another calendar, beside those as it was.
+
+    `features` are what `make` makes of the bars. The cuts are `cuts_alone`; features are computed
+    on blocks of some thousand bars. Equal is what differs by less than `TOLERANCE`.
+    """
+    warmup = int(getattr(features, "warmup", 0))
+    half = max(BLOCK // 2, 2 * warmup)
+    start, block, real = -1, bars, features
+    for cut in cuts_alone(bars, warmup, seed):
+        first = max(0, (cut.bar // half - 1) * half)
+        if first != start:
+            start, block = first, bars.rows(first, min(len(bars), first + 2 * half))
+            real = make(block)
+        inside = cut.bar - start
+        try:
+            other = _on_another_future(block, inside, make, seed)
+        except ValueError as error:  # on bars that are the same but for the future
+            yield cut, Difference(bar=cut.bar, text=f"the features fail: {error}")
+            continue
+        found = first_feature(real, other, inside, bars.symbols, tolerance=TOLERANCE, shift=start)
+        yield cut, found
+
+
+def _on_another_future(bars: Bars, bar: int, make: Callable[[Bars], Any], seed: int) -> Any:
+    """Features of another future, without outages where they cannot do with any."""
+    try:
+        return make(another_future(bars, bar, seed=seed))
+    except ValueError:
+        return make(another_future(bars, bar, pauses=False, seed=seed))
+
+
+def cut_rule(
+    bars: Bars, preds: Predictions, rule: Callable[[Bars, Predictions], Signals], *, seed: int
+) -> Iterator[Found]:
+    """A rule's signals where later bars and probabilities are garbage, beside those as they are."""
+    real = rule(bars, preds)
+    predicted = np.flatnonzero((preds.split >= 0).any(axis=1))
+    for cut in cuts_alone(bars, int(predicted[0]) if len(predicted) else 0, seed):
+        other = rule(garbage_after(bars, cut.bar, seed=seed), _other_probabilities(preds, cut.bar))
+        yield cut, first_signal(real, other, cut.bar)
+
+
+def _other_probabilities(preds: Predictions, bar: int) -> Predictions:
+    """The same up to `bar`; then those of bars in another order, UP and DOWN exchanged."""
+    proba = preds.proba.copy()
+    for n in range(len(preds.symbols)):
+        rows = bar + 1 + np.flatnonzero(preds.split[bar + 1 :, n] >= 0)
+        proba[rows, n] = proba[rows[::-1], n, ::-1]
+    return replace(preds, proba=proba, members=())
+
+
+def cuts_alone(bars: Bars, warmup: int, seed: int) -> list[Cut]:
+    """`NUM_CUTS` bars, no two of which are alike in any rhythm, and unusual ones, in order."""
+    first, last = min(warmup, len(bars) - 2), len(bars) - 2
+    span = last - first + 1
+    step = max(1, span // NUM_CUTS)
+    while step > 1 and np.gcd(step, NUM_CUTS) > 1:  # all remainders of NUM_CUTS come up
+        step -= 1
+    regular = [first + k * step for k in range(min(NUM_CUTS, span))]
+    cuts = [Cut(bar=bar, why="features alone") for bar in regular]
+    rng = np.random.default_rng(seed)
+    for why, found in _unusual(bars).items():
+        inside = found[(found >= first) & (found <= last)]
+        cuts += [Cut(bar=int(bar), why=why) for bar in rng.permutation(inside)[:NUM_UNUSUAL]]
+    unique = {cut.bar: cut for cut in reversed(cuts)}
+    return [unique[bar] for bar in sorted(unique)]
+
+
+def _unusual(bars: Bars) -> dict[str, np.ndarray]:
+    """Bars at which somebody might look further ahead than at others."""
+    volume, close = (np.nan_to_num(getattr(bars, name)) for name in ("volume", "close"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moved = np.nan_to_num(np.abs(np.diff(np.log(close), axis=0, prepend=np.nan)), posinf=0.0)
+        reach = np.nan_to_num(np.log(bars.high / bars.low))
+    most = {"most volume": volume, "largest move": moved, "widest range": reach}
+    out = {why: _largest(values) for why, values in most.items()}
+    out["least volume"] = _largest(-volume)
+    days = bars.index.normalize()
+    for why, period in (
+        ("end of a day", days),
+        ("end of a week", days - pd.to_timedelta(days.day_of_week, unit="D")),
+        ("end of a month", days - pd.to_timedelta(days.day - 1, unit="D")),
+    ):
+        out[why] = np.flatnonzero(period[1:] != period[:-1])
+    gap = np.flatnonzero(np.diff(bars.index.asi8) > bars.step.value)
+    out["before a gap"], out["after a gap"] = gap, gap + 1
+    present = bars.present
+    out["a symbol's end"] = np.flatnonzero((present[:-1] & ~present[1:]).any(axis=1))
+    return out
+
+
+def _largest(values_TN: np.ndarray) -> np.ndarray:
+    rows = np.argsort(-values_TN, axis=0, kind="stable")[:NUM_UNUSUAL]
+    return np.unique(rows)[:NUM_UNUSUAL]
+
+
+def outside_columns(
+    bars: Bars, features: Any, make: Callable[[Bars], Any]
+) -> tuple[tuple[str, ...], Difference | None]:
+    """Columns that read the clock alone, and the first one that comes from elsewhere.
+
+    A column that stays as it is on another market's bars reads no bars. If it stays as it is 28
+    years later too it follows from the clock: dates and weekdays fall together again. Otherwise
+    somebody brought it along: a table, a cache, a file.
+    """
+    real = _by_column(feature_values(features))
+    other = _by_column(feature_values(make(garbage_after(bars, 0))))
+    if real.shape != other.shape:
+        return (), None
+    told = np.isfinite(real).any(axis=0)
+    blind = told & _same(real[1:], other[1:]).all(axis=0)
+    if not blind.any():
+        return (), None
+    later = make(replace(bars, index=bars.index + GREGORIAN_CYCLE))
+    moved = _same(real, _by_column(feature_values(later)))
+    foreign = np.flatnonzero(blind & ~moved.all(axis=0))
+    names = [_name(column, features, bars) for column in range(real.shape[1])]
+    clock = np.flatnonzero(blind & moved.all(axis=0))
+    found = None
+    if len(foreign):
+        column = int(foreign[0])
+        found = Difference(
+            bar=int(np.flatnonzero(~moved[:, column])[0]),
+            text=f"{names[column]} is the same whatever the bars are, and does not follow from the "
+            "clock either: it was brought along",
+        )
+    return tuple(dict.fromkeys(names[column] for column in clock)), found
+
+
+def _by_column(values: np.ndarray) -> np.ndarray:
+    return values.reshape(len(values), -1)
+
+
+def _same(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return np.asarray((left == right) | ((left != left) & (right != right)))
+
+
+def _name(column: int, features: Any, bars: Bars) -> str:
+    names = getattr(features, "names", ())
+    if not names:
+        return "feature"
+    name = str(names[column % len(names)])
+    return name if len(bars.symbols) == 1 else f"{name} of {bars.symbols[column // len(names)]}"

@@ -1,0 +1,246 @@
+"""What only many cuts, another calendar or another market's bars can tell of features and rules."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from convnext_vbt.evidence.audit import alone
+from convnext_vbt.evidence.audit.alone import cut_features, cut_rule, cuts_alone, outside_columns
+from convnext_vbt.evidence.audit.garbage import another_future
+from convnext_vbt.market.bars import FIELDS
+from convnext_vbt.trading.signals import Signals
+from tests.evidence.markets import make_bars
+
+from .test_audit import HONEST, assert_blamed, examine
+
+
+@dataclass(frozen=True)
+class Columns:
+    names: tuple[str, ...]
+    values: np.ndarray
+    warmup: int = 0
+
+
+@pytest.fixture(scope="module")
+def bars():
+    return make_bars(bars=1_300, seed=4)
+
+
+def made_of(column):
+    """A feature that is honest beside one that is made of bars as a frame (T, N)."""
+
+    def make(bars):
+        honest = np.log(bars.high / bars.low)
+        other = np.broadcast_to(np.asarray(column(bars), dtype=np.float64), honest.shape)
+        return Columns(names=("reach", "x"), values=np.stack([honest, other], axis=2))
+
+    return make
+
+
+def found(bars, column):
+    make = made_of(column)
+    checks = list(cut_features(bars, make(bars), make, seed=0))
+    assert len(checks) >= 500
+    return [(cut, difference) for cut, difference in checks if difference is not None]
+
+
+def ahead(bars):
+    close = bars.close
+    return np.vstack([close[1:] / close[:-1] - 1.0, np.zeros((1, close.shape[1]))])
+
+
+LEAKS = {
+    "bars that are left": lambda bars: np.arange(len(bars), 0, -1)[:, None],
+    "hours to the next bar": lambda bars: np.append(np.diff(bars.index.asi8), 0)[:, None],
+    "the last price": lambda bars: bars.close[-1:],
+    "whether it is delisted": lambda bars: bars.present[-1:],
+}
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_the_calendar_of_the_future_is_garbage_too(leak):
+    holes = make_bars(symbols=2, bars=1_500, seed=5)
+    gone = {name: getattr(holes, name).copy() for name in FIELDS}
+    for values in gone.values():
+        values[1_200:, 1] = np.nan
+    blamed = found(replace(holes, **gone), LEAKS[leak])
+    assert len(blamed) > 100
+    assert all(difference.bar <= cut.bar for cut, difference in blamed)
+    assert " of " in blamed[0][1].text
+
+
+@pytest.mark.parametrize("phase", [0, 1, 37, 250, 499])
+def test_a_look_ahead_at_one_bar_in_500_is_caught_at_every_phase(bars, phase):
+    def rare(view):
+        # the block begins at the first bar here, so places are those of the whole
+        return np.where((np.arange(len(view)) % 500 == phase)[:, None], ahead(view), 0.0)
+
+    blamed = found(bars, rare)
+    assert blamed
+    assert {difference.bar % 500 for _, difference in blamed} == {phase}
+
+
+def test_a_look_ahead_at_unusual_bars_alone_is_caught(bars):
+    loudest = np.argsort(-bars.volume[:, 0])[:2]
+
+    def loud(view):
+        at = np.isin(view.index, bars.index[loudest])
+        return np.where(at[:, None], ahead(view), 0.0)
+
+    assert {difference.bar for _, difference in found(bars, loud)} <= set(loudest.tolist())
+    assert found(bars, loud)
+
+
+def test_features_that_fail_on_another_future_depend_on_it(bars):
+    def cached(view):
+        return np.zeros((len(bars), 1)) + view.close  # of as many bars as there were
+
+    (cut, difference), *_ = found(bars, cached)
+    assert difference.text.startswith("the features fail: operands could not be broadcast")
+    assert difference.bar == cut.bar
+
+
+def fft_mean(bars):
+    kernel = np.ones(24) / 24
+    size = 2 * len(bars)
+    turned = np.fft.rfft(bars.close[:, 0], size) * np.fft.rfft(kernel, size)
+    return np.fft.irfft(turned, size)[: len(bars), None] / bars.close
+
+
+HONEST_COLUMNS = {
+    "a mean by Fourier": fft_mean,
+    "an expanding mean": lambda bars: bars.frame("close").expanding().mean(),
+    "a recursive mean": lambda bars: bars.frame("close").ewm(span=300).mean(),
+    "days to the month's end": lambda bars: (bars.index.days_in_month - bars.index.day).to_numpy()[
+        :, None
+    ],
+    "hour": lambda bars: bars.index.hour.to_numpy()[:, None],
+    "a constant": lambda bars: 1.0,
+}
+
+
+@pytest.mark.parametrize("name", HONEST_COLUMNS)
+def test_what_is_honest_is_not_blamed(bars, name, monkeypatch):
+    monkeypatch.setattr(alone, "BLOCK", 600)  # several blocks
+    column = HONEST_COLUMNS[name]
+    assert not found(bars, column)
+    make = made_of(column)
+    clock, foreign = outside_columns(bars, make(bars), make)
+    assert foreign is None
+    from_clock = name in ("days to the month's end", "hour", "a constant")
+    assert clock == (("x",) if from_clock else ())
+
+
+def test_features_that_cannot_do_with_an_outage_are_looked_at_without(bars):
+    def daily(view):
+        if (np.diff(view.index.asi8) > view.step.value).any():
+            raise ValueError("there is a gap")
+        return ahead(view) * 0.0 + view.close
+
+    assert not found(bars, daily)
+    assert found(bars, lambda view: daily(view) + ahead(view))
+
+
+def test_a_table_that_was_brought_along_is_named(bars):
+    table = pd.Series(np.random.default_rng(0).normal(size=len(bars)), index=bars.index)
+
+    def joined(view):
+        return table.reindex(view.index).fillna(0.0).to_numpy()[:, None]
+
+    assert not found(bars, joined)  # no cut can tell
+    make = made_of(joined)
+    clock, foreign = outside_columns(bars, make(bars), make)
+    assert clock == ()
+    assert foreign.text.startswith("x is the same whatever the bars are")
+
+
+def test_whether_it_knows_a_table_is_part_of_the_audit(bars):
+    table = pd.Series(np.random.default_rng(0).normal(size=len(bars)), index=bars.index)
+
+    def features(view):
+        return table.reindex(view.index).fillna(0.0).to_numpy()[:, None]
+
+    assert_blamed(examine(bars, features=features), "columns", "was brought along")
+
+
+def test_features_that_remember_are_not_deterministic(bars):
+    calls = []
+
+    def features(view):
+        calls.append(view)
+        return HONEST.features(view) + len(calls)
+
+    report = examine(bars, features=features)
+    assert not report.passed
+    assert report.stages == ("asked twice",)
+    assert report.lines()[-1].startswith("NOT DETERMINISTIC: asked twice, feature of ")
+
+
+def made_predictions(bars):
+    feature, labels = HONEST.features(bars), HONEST.labels(bars)
+    splits = HONEST.splits(labels)
+    fits = [HONEST.fit(bars, feature, labels, split) for split in splits]
+    return HONEST.forecast(bars, feature, splits, fits)
+
+
+def test_a_rule_is_looked_at_alone_too(bars):
+    def rule(view, preds, leak=True):
+        up = preds.prob_up > preds.prob_down
+        rises = (ahead(view) > 0) & (np.arange(len(view)) % 97 == 7)[:, None]
+        return Signals.from_frames(entries=up | (rises & leak), exits=~up)
+
+    def traded(view, preds):
+        return HONEST.sweep(view, preds, rule(view, preds))
+
+    report = examine(bars, sweep=traded, rule=rule)
+    assert {check.stage for check in report.checks if not check.identical} >= {"rule alone"}
+    assert report.counts()["rule alone"][0] >= 500
+
+    preds = made_predictions(bars)
+    differences = [d for _, d in cut_rule(bars, preds, partial(rule, leak=False), seed=0)]
+    assert len(differences) >= 500
+    assert not any(differences)
+
+
+def test_what_later_splits_have_learned_is_not_known_yet(bars):
+    def forecast(view, feature, splits, fits):
+        last = fits[-1].slope
+        return HONEST.forecast(view, feature, splits, [replace(f, slope=last) for f in fits])
+
+    def stranger(fit, split, learned):
+        return replace(fit, slope=fit.slope / (2 if learned else 3))
+
+    report = examine(bars, forecast=forecast, as_split=stranger)
+    assert_blamed(report, "predictions")
+
+
+def test_another_future_is_of_valid_bars_and_of_another_calendar(bars):
+    lengths, pauses = set(), 0
+    for bar in (3, 700, len(bars) - 1):
+        other = another_future(bars, bar, seed=1)
+        for name in FIELDS:
+            np.testing.assert_array_equal(
+                getattr(other, name)[: bar + 1], getattr(bars, name)[: bar + 1]
+            )
+        assert other.present.all()
+        lengths.add(len(other) - bar)
+        pauses += int((np.diff(other.index.asi8) > bars.step.value).sum())
+    assert len(lengths) == 3
+    assert pauses > 5
+
+
+def test_cuts_alone_know_no_rhythm():
+    bars = make_bars(bars=9_000, seed=1)
+    cuts = cuts_alone(bars, 100, seed=0)
+    regular = [cut.bar for cut in cuts if cut.why == "features alone"]
+    assert {bar % 500 for bar in regular} >= set(range(0, 500, 1)) - {
+        cut.bar % 500 for cut in cuts if cut.why != "features alone"
+    }
+    assert regular[0] == 100
+    assert {cut.why for cut in cuts} >= {
+        "most volume", "least volume", "largest move", "widest range", "end of a day",
+        "end of a week", "end of a month",
+    }  # fmt: skip
