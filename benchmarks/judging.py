@@ -221,6 +221,7 @@ def code_hash() -> str:
     package = ROOT / "src" / "convnext_vbt"
     parts = ("market", "learning", "predictions", "trading", "evidence", "runs")
     files = sorted(path for part in parts for path in (package / part).rglob("*.py"))
+    files += sorted(package.rglob("*.safetensors"))  # the prior
     files += [ROOT / "strategies" / f"{name}.toml" for name in ("quickstart", "sp500_daily")]
     files += [ROOT / "benchmarks" / f"{name}.py" for name in ("judging", "oracle")]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]

@@ -2,7 +2,7 @@
 
 P(label | past) is a mixture: over what may be hidden, P(hidden | past) times P(label | hidden,
 volatility and clock). The first factor is that of `benchmarks.bayes`; for motifs the hidden state
-is told, since it follows from past moves and true volatility. The second is a multinomial logistic
+is told, since it follows from the closes. The second is a multinomial logistic
 regression, fitted on other markets whose hidden state is known: what it misses, a limit misses too.
 Nothing after the close of a bar is used at that bar. Dimensions: T bars, E edges, D features,
 K = 3 classes.
@@ -22,7 +22,13 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.bayes import MEDIAN_VOLATILITY, beliefs, season
 from benchmarks.oracle import Truth
 from convnext_vbt.learning.labels import labels_for
-from convnext_vbt.learning.prior.markets import COUNTER_LAGS, THUE_MORSE, motif_recipe, played
+from convnext_vbt.learning.prior.markets import (
+    COUNTER_LAGS,
+    THUE_MORSE,
+    Hidden,
+    motif_recipe,
+    played,
+)
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.market.volatility import ewma_volatility
@@ -58,8 +64,8 @@ class Market:
         return simulated_bars(seed=seed, edge=self.edge, bars=BARS)
 
 
-def _motifs(market: Market, seed: int) -> tuple[Bars, np.ndarray]:
-    """Bars and hidden states (T, 5) of a market of motifs; see `learning.prior.markets.played`."""
+def _motifs(market: Market, seed: int) -> tuple[Bars, Hidden]:
+    """Bars and hidden states of a market of motifs; see `learning.prior.markets.played`."""
     recipe = motif_recipe(market.edge, tempos=market.tempos)
     return played(np.random.default_rng(seed), recipe, BARS)
 
@@ -181,19 +187,19 @@ def regime_features(bars: Bars, volatility: np.ndarray) -> np.ndarray:
 
 
 def motif_features(
-    bars: Bars, hidden: np.ndarray, tempos: tuple[int, ...]
+    bars: Bars, hidden: Hidden, tempos: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Side of the melody's drift (T,) in the next bar, and what else the label hangs on (T, D).
 
     How long that drift lasts, the counter-drift, the moves that it will read, and how nearly a
-    next melody has been played. `hidden` (T, 5) is that of `learning.prior.markets.walk_nb`: drifts
-    there are of the bar itself, and known at the close of the one before.
+    next melody has been played. All of it is known at the close of the bar before.
     """
-    level = hidden[:, 3] - season(len(bars))
+    level = hidden.level - season(len(bars))
     x = regime_features(bars, np.column_stack([level, np.zeros(len(level))]))
-    raw, counter, left = np.vstack([hidden[1:, :3], np.zeros(3)]).T
-    moves = np.log(bars.close / bars.open)[:, 0] / (MEDIAN_VOLATILITY * np.exp(hidden[:, 3]))
-    moves = np.clip(moves, -4, 4)
+    raw, counter, left = (
+        np.append(drift[1:], 0.0) for drift in (hidden.melody, hidden.counter, hidden.left)
+    )
+    moves = hidden.heard
     near = np.column_stack([projection(moves, tempo) for tempo in tempos])
     past = [np.concatenate([np.zeros(k), moves[: len(moves) - k]]) for k in range(COUNTER_LAGS)]
     others = [left, left**2, left * x[:, 0], counter, near, np.abs(near), *past]

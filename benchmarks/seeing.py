@@ -134,8 +134,11 @@ def source_hash(model: str, family: str) -> str:
     if model in MODELS:
         parts = ("market", "learning", "predictions", "runs")
         files = [path for part in parts for path in (package / part).rglob("*.py")]
-        files += [*package.rglob("*.safetensors"), ROOT / "strategies" / "quickstart.toml"]
-        files += (benchmarks / "priors").glob("*.safetensors") if model == LEFT_OUT else ()
+        files.append(ROOT / "strategies" / "quickstart.toml")
+        if model == PRIOR:
+            files.append(package / "learning" / "prior" / "simulated.safetensors")
+        elif model == LEFT_OUT:
+            files.append(benchmarks / "priors" / f"without_{family}.safetensors")
     else:
         made = {"regimes": "market/simulated", "motifs": "learning/prior/markets"}[family]
         names = made, "market/volatility", "learning/labels"

@@ -64,7 +64,10 @@ def test_a_market_upside_down_has_the_features_that_its_mirror_says():
     prices = {name: 1 / getattr(bars, name) for name in ("open", "close")}
     flipped = replace(bars, **prices, high=1 / bars.low, low=1 / bars.high)
     side, x = motif_features(bars, hidden, tempos)
-    other_side, other = motif_features(flipped, hidden * [-1, -1, 1, 1, -1], tempos)
+    upside_down = hidden._replace(
+        melody=-hidden.melody, counter=-hidden.counter, heard=-hidden.heard
+    )
+    other_side, other = motif_features(flipped, upside_down, tempos)
     np.testing.assert_array_equal(other_side, -side)
     np.testing.assert_allclose(other, motif_signs(tempos) * x, rtol=1e-9, atol=1e-9)
     assert mirrored(np.array([0, 1, 2, -1])).tolist() == [2, 1, 0, -1]

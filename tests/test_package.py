@@ -38,6 +38,7 @@ def test_importing_the_package_loads_nothing_else():
     assert python(code) == "nothing"
 
 
+@pytest.mark.slow
 def test_the_right_half_runs_without_torch_and_the_accessor_is_there_after_vectorbt():
     modules = ["trading.sweep", "trading.portfolio", "report.page", "evidence.scores"]
     code = (

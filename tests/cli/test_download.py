@@ -134,9 +134,8 @@ def test_without_ccxt_it_says_what_to_install():
     assert out.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    "sign", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_download_goes_on(exchange, store, sign):
     exchange.page, exchange.held_from = 5, START + 12 * HOUR  # the last bar of the third page
     with start_download() as process:

@@ -114,6 +114,7 @@ def test_more_splits_than_joblib_takes_at_a_time_all_come_back(bars, caplog):
     assert not caplog.text  # no worker is taken for dead
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(bars, reference, tmp_path, monkeypatch):
     assert_same(predict(bars, jobs=2, watch=tmp_path)[0], reference)
     assert [step.number for step in steps_in(tmp_path)] == [0, 1, 2]

@@ -227,6 +227,7 @@ def test_print_fits_the_sheet(browser, address):
         assert visit.complaints == []
 
 
+@pytest.mark.slow
 def test_a_day_with_one_trade(browser, tmp_path):
     bars = make_bars(bars=500).rows(0, 24)
     up = pd.DataFrame(0.2, index=bars.index, columns=list(bars.symbols))
@@ -249,6 +250,7 @@ def test_a_day_with_one_trade(browser, tmp_path):
         assert visit.complaints == []
 
 
+@pytest.mark.slow
 def test_hostile_names_are_text(browser, tmp_path):
     name = "<script>alert(1)</script>"
     bars = make_bars(name, '<img src=x onerror="alert(1)">', bars=1_500)
@@ -348,6 +350,7 @@ def test_gross_gives_the_costs_back(res, wide):
     assert wide.figure("cagr") == expected(res, "cagr", **FIXED)
 
 
+@pytest.mark.slow
 def test_a_selection_changes_every_chart_that_follows_it(wide):
     follows = ("monthly", "trade_returns", "holding", "excursions", "price", "deciles", "equity",
                "split_sharpes", "outlines", "heatmap", "frontier")  # fmt: skip

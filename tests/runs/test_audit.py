@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from convnext_vbt.cli.commands import app
 from convnext_vbt.errors import UserCodeError
+from convnext_vbt.evidence.audit import alone
 from convnext_vbt.learning import calibration, outcomes
 from convnext_vbt.market.sources import load_bars
 from convnext_vbt.runs.config import parse_config
@@ -50,6 +51,15 @@ def hindsight(preds, bars):
 
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_cuts():
+    """Of features alone, which tests/evidence/audit/test_alone.py looks at in hundreds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alone, "NUM_CUTS", 25)
+        patch.setattr(alone, "NUM_UNUSUAL", 2)
+        yield
 
 
 def tiny(**sections):

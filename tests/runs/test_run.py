@@ -50,7 +50,7 @@ def home(tmp_path_factory):
 
 ON_A_PRIOR = [
     ('prior = "none"', ""),
-    ("[training]\nsteps = 4\nsegments = 2\nsegment_bars = 64\neval_every = 2\n", ""),
+    ("[training]\nsteps = 2\nsegments = 2\nsegment_bars = 64\neval_every = 1\n", ""),
 ]
 
 

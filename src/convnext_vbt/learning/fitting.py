@@ -74,7 +74,12 @@ def fit_split(
     reach = kind.receptive_field(model, len(features.names))
     train = HeldOut.of(series, labels.values, split.train, reach)
     if not len(train.labelled):
-        raise InputError(_too_short(features, split, reach))
+        refuse_short(features, split, reach)
+        start, stop = split.train
+        raise InputError(
+            f"split {split.number}: no bar of the train range [{start}, {stop}) with the history "
+            "that is needed has a label; lengthen splits.train, or start the splits later"
+        )
     task = FitTask(
         train=train,
         folds=fold_rows(train, labels, split),
@@ -142,19 +147,16 @@ def refuse_short(features: Features, split: Split, reach: int) -> None:
 
     `reach` is the model's receptive field.
     """
-    if split.train[1] < features.warmup + reach:
-        raise InputError(_too_short(features, split, reach))
-
-
-def _too_short(features: Features, split: Split, reach: int) -> str:
     start, stop = split.train
     needed = features.warmup + reach
-    return (
-        f"split {split.number}: no bar of the train range [{start}, {stop}) can be learned from: "
-        f"that takes a label and {_bars(needed)} up to it, {_bars(features.warmup)} until its "
-        f"features are known and {_bars(reach)} that the model reads, and there {_are(stop)}; "
-        "lengthen splits.train, or choose features with less memory (features.names)"
-    )
+    if stop < needed:
+        raise InputError(
+            f"split {split.number}: no bar of the train range [{start}, {stop}) can be learned "
+            f"from: that takes a label and {_bars(needed)} up to it, {_bars(features.warmup)} "
+            f"until its features are known and {_bars(reach)} that the model reads, and there "
+            f"{_are(stop)}; lengthen splits.train, or choose features with less memory "
+            "(features.names)"
+        )
 
 
 def _bars(count: int) -> str:

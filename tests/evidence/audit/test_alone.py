@@ -43,7 +43,7 @@ def made_of(column):
 def found(bars, column):
     make = made_of(column)
     checks = list(cut_features(bars, make(bars), make, seed=0))
-    assert len(checks) >= 500
+    assert len(checks) >= alone.NUM_CUTS
     return [(cut, difference) for cut, difference in checks if difference is not None]
 
 
@@ -125,6 +125,7 @@ HONEST_COLUMNS = {
 @pytest.mark.parametrize("name", HONEST_COLUMNS)
 def test_what_is_honest_is_not_blamed(bars, name, monkeypatch):
     monkeypatch.setattr(alone, "BLOCK", 600)  # several blocks
+    monkeypatch.setattr(alone, "NUM_CUTS", 60)
     column = HONEST_COLUMNS[name]
     assert not found(bars, column)
     make = made_of(column)

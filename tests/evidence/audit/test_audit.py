@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from convnext_vbt.evidence.audit import alone
 from convnext_vbt.evidence.audit.audit import audit
 from convnext_vbt.evidence.audit.garbage import garbage_after
 from convnext_vbt.evidence.selection import nested_selection
@@ -22,6 +23,15 @@ BARS = 1200
 TARGET = Target(horizon=12, halflife=5.0)
 WALK = WalkForward(train=500, test=350)
 THRESHOLDS = [0.34, 0.38]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_cuts():
+    """Of features alone, which tests/evidence/audit/test_alone.py looks at in hundreds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alone, "NUM_CUTS", 25)
+        patch.setattr(alone, "NUM_UNUSUAL", 2)
+        yield
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ def write_prior(path, *, features=READS, horizons=(4, 24), states=("regimes",), 
         for name, value in net.state_dict().items()
     }
     facts = {
-        "features": features, "depths": [1], "dims": [4], "kernel_size": 7, "horizons": horizons,
+        "features": features, "depths": [1], "dims": [4], "kernel_size": 7, "patch": 4,
+        "stem": 4, "horizons": horizons,
         "states": states, "families": ["none", "regimes"],
     }  # fmt: skip
     save_file(state, path, metadata={"prior": json.dumps(facts)})

@@ -1,6 +1,7 @@
 """Simulated markets of the prior: repeatable, causal, and of the kind that they say."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from convnext_vbt.learning.prior.markets import (
@@ -10,6 +11,8 @@ from convnext_vbt.learning.prior.markets import (
     QUICKSTART,
     STATES,
     STEPS_PER_BAR,
+    THUE_MORSE,
+    Hidden,
     draw_market,
     draw_recipe,
     motif_recipe,
@@ -20,8 +23,7 @@ from convnext_vbt.market import simulated
 from convnext_vbt.market.bars import FIELDS
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
-LEVEL, STATE = 3, 4
-"""Columns of what is hidden: the log volatility that all share, and the state."""
+STATE = Hidden._fields.index("state")
 
 
 def recipe_of(family, *, seed=1):
@@ -39,7 +41,7 @@ def draws(bars, *, seed=0):
 
 def moves(bars, hidden):
     """Each bar's move in its own standard deviations, up to a constant; jumps are bounded."""
-    moved = np.log(bars.close / bars.open)[:, 0] / np.exp(hidden[:, LEVEL])
+    moved = np.log(bars.close / bars.open)[:, 0] / np.exp(hidden.level)
     return np.clip(moved / moved.std(), -4, 4)
 
 
@@ -50,18 +52,21 @@ def test_the_same_seed_gives_the_same_market(family):
     )
     for field in FIELDS:
         np.testing.assert_array_equal(getattr(one.bars, field), getattr(again.bars, field))
-    np.testing.assert_array_equal(one.state, again.state)
-    assert one.kind == again.kind
+    assert one.states.keys() == again.states.keys()
+    for name, state in one.states.items():
+        np.testing.assert_array_equal(state, again.states[name])
     assert not np.array_equal(one.bars.close, other.bars.close)
 
 
 @every_family
-def test_states_and_kinds_are_in_range(family):
+def test_states_are_of_the_family_and_in_range(family):
     for seed in range(8):
         market = draw_market(np.random.default_rng(seed), family, bars=400)
-        assert market.kind in STATES.get(family, ("",))
-        assert market.state.shape == (400,)
-        assert np.abs(market.state).max() <= (3 if family == "motifs" else 1)
+        assert set(market.states) <= set(STATES.get(family, ()))
+        assert len(market.states) == {"none": 0, "motifs": 2}.get(family, 1)
+        for state in market.states.values():
+            assert state.shape == (400,)
+            assert np.abs(state).max() <= (3 if family == "motifs" else 1)
         assert np.isfinite(market.bars.volume).all()
         assert (market.bars.low <= market.bars.open).all()
         assert (market.bars.high >= market.bars.close).all()
@@ -69,8 +74,8 @@ def test_states_and_kinds_are_in_range(family):
 
 def test_averages_are_fast_or_slow_by_half_of_their_bars():
     rng = np.random.default_rng(0)
-    kinds = {draw_market(rng, "momentum", bars=2).kind for _ in range(20)}
-    assert kinds == {"follow_fast", "follow_slow"}
+    names = {name for _ in range(20) for name in draw_market(rng, "momentum", bars=2).states}
+    assert names == {"follow_fast", "follow_slow"}
     rng = np.random.default_rng(0)
     for _ in range(10):
         recipe = draw_recipe(np.random.default_rng(rng.integers(99)), "flow")
@@ -130,7 +135,7 @@ def test_nothing_foretells_a_market_without_an_edge(recipe):
     moved = moves(bars, hidden)
     known = {
         "nothing": np.ones(19_999),
-        "state": hidden[1:, STATE],
+        "state": hidden.state[1:],
         "last move": moved[:-1],
         "last volume": np.log(bars.volume[:-1, 0] / MEDIAN_VOLUME) * np.sign(moved[:-1]),
     }
@@ -156,7 +161,7 @@ PLAIN = {
 @pytest.mark.parametrize("recipe", PLAIN.values(), ids=PLAIN)
 def test_the_state_is_the_drift_with_the_sign_that_momentum_has(recipe):
     bars, hidden = played(np.random.default_rng(0), recipe, 20_000)
-    state, moved = hidden[:, STATE], moves(bars, hidden)
+    state, moved = hidden.state, moves(bars, hidden)
     sign = np.sign(recipe.follow or recipe.flow or 1.0)
     assert sign * (state * moved).sum() / np.sqrt((state**2).sum()) > 4
 
@@ -175,3 +180,21 @@ def test_the_counter_drift_takes_momentum_out_of_melodies():
     ]
     assert abs(ratios[0] - 1) < 0.06
     assert ratios[1] > 1.3
+
+
+def test_melodies_are_heard_by_whoever_sees_the_closes():
+    recipe = motif_recipe(1.0, tempos=(2, 3))
+    bars, hidden = played(np.random.default_rng(4), recipe, 3_000)
+    change = np.diff(np.log(bars.close[:, 0]))
+    variance = pd.Series(change**2).ewm(halflife=24, adjust=False).mean().to_numpy()
+    heard = np.clip(change[1:] / np.sqrt(variance[:-1]), -4, 4)
+    np.testing.assert_allclose(hidden.heard[1_502:], heard[1_500:], rtol=0, atol=1e-9)
+    played_3 = np.convolve(heard, np.repeat(THUE_MORSE, 3)[::-1] / np.sqrt(24), "valid")
+    played_2 = np.convolve(heard, np.repeat(THUE_MORSE, 2)[::-1] / np.sqrt(16), "valid")[8:]
+    loudest = np.where(np.abs(played_3) > np.abs(played_2), played_3, played_2)
+    begins = np.flatnonzero(hidden.left == recipe.melody_bars)
+    begins = begins[begins > 1_500]
+    assert len(begins) > 30
+    at_close_before = loudest[begins - 1 - 2 - 23]
+    assert np.abs(at_close_before).min() > recipe.melody_clear
+    np.testing.assert_array_equal(np.sign(at_close_before), np.sign(hidden.melody[begins]))

@@ -57,7 +57,7 @@ def test_two_steps_are_deterministic_and_a_file_of_them_comes_back(tmp_path):
 def test_batches_are_whole_markets_and_their_targets_at_the_tokens():
     batches = iter(Markets(recipe=TINY, rng=np.random.default_rng(0)))
     x, y = next(batches)
-    stride, outputs = 8, len(TINY.horizons) + len(TINY.states)
+    stride, outputs = 2 * TINY.patch, len(TINY.horizons) + len(TINY.states)
     assert x.shape[0] == 2
     assert x.shape[2] > 500
     assert y.shape == (2, outputs, x.shape[2] // stride)

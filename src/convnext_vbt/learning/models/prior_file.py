@@ -1,9 +1,9 @@
 """A network trained beforehand, as it lies in a file: weights, and what they are weights of.
 
 A safetensors file whose metadata hold, under "prior", JSON with `features` (names, in the order in
-which the network reads them), `depths`, `dims`, `kernel_size`, `horizons`, `states` and `families`:
-the outputs are one logit of a move for each horizon in bars, then the hidden states, which have a
-side; `learning.prior.recipe` makes such a file.
+which the network reads them), `depths`, `dims`, `kernel_size`, `patch`, `stem`, `horizons`,
+`states` and `families`. The outputs are one logit of a move for each horizon in bars, then the
+hidden states, which have a side; `learning.prior.recipe` makes such a file.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class Prior:
     depths: tuple[int, ...]
     dims: tuple[int, ...]
     kernel_size: int
+    patch: int
+    stem: int
     horizons: tuple[int, ...]
     states: tuple[str, ...]
     families: tuple[str, ...]
@@ -53,6 +55,8 @@ class Prior:
                 dims=self.dims,
                 kernel_size=self.kernel_size,
                 drop_path=0.0,
+                patch=self.patch,
+                stem=self.stem,
             )
         net.load_state_dict(self.weights)
         return net.eval()
@@ -90,6 +94,8 @@ def _read(path: Path, modified: int, size: int) -> Prior:  # noqa: ARG001 - the 
             depths=tuple(facts["depths"]),
             dims=tuple(facts["dims"]),
             kernel_size=facts["kernel_size"],
+            patch=facts["patch"],
+            stem=facts["stem"],
             horizons=tuple(facts["horizons"]),
             states=tuple(facts["states"]),
             families=tuple(facts["families"]),

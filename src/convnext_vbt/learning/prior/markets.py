@@ -7,7 +7,9 @@ volume, all of it drawn anew; what may be known of its direction is one family's
 - "regimes": a hidden state, -1, 0 or +1, drifts and leaves a footprint in volume (the kind of
   `market.simulated`).
 - "motifs": a melody of moves (Thue and Morse's eight notes), played at one of a few tempos, sets
-  off a drift of some bars; what is linear in past moves is taken out of it as it goes.
+  off a drift of some bars; what is linear in past moves is taken out of it as it goes. Both hear
+  the moves as anybody can who sees the closes, in units of an average of past ones: who knows how
+  such a market is made knows its drift.
 - "momentum", "reversal": the drift goes with, or against, an average of past moves.
 - "flow": the drift goes with, or against, an average of past moves weighed by the surprise in
   their volume.
@@ -17,6 +19,7 @@ Drifts are in standard deviations of the bar that they move. Dimensions: T bars.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -27,12 +30,13 @@ from convnext_vbt.market.bars import Bars
 
 STATES = {
     "regimes": ("regimes",),
-    "motifs": ("motifs",),
+    "motifs": ("motifs", "melody"),
     "momentum": ("follow_fast", "follow_slow"),
     "reversal": ("follow_fast", "follow_slow"),
     "flow": ("flow_fast", "flow_slow"),
 }
-"""Hidden states by family: averages are fast or slow, by half of `FAST_BARS` bars."""
+"""Hidden states by family: averages are fast or slow, by half of `FAST_BARS` bars; "motifs" is the
+drift, "melody" what it is before the counter-drift."""
 FAST_BARS = 20.0
 FAST_DECAY = 0.5 ** (1 / FAST_BARS)
 FAMILIES = ("none", "regimes", "motifs", "momentum", "reversal", "flow")
@@ -40,6 +44,8 @@ START = pd.Timestamp("2022-01-01", tz="UTC")
 STEP = pd.Timedelta(hours=1)
 STEPS_PER_BAR = 30
 MEDIAN_VOLUME = 1_000.0
+HEARD_DECAY = 0.5 ** (1 / 24.0)
+"""Of the average squared move that melodies are heard in units of."""
 COUNTER_LAGS, COUNTER_RATE, SETTLED = 36, 5e-4, 6_000
 """The counter-drift of a melody: moves that it reads, rate, and bars until it has settled."""
 MOST_TEMPOS = 5
@@ -64,7 +70,7 @@ class MarketRecipe(NamedTuple):
     melody_bars: float
     """Bars that the drift after a melody lasts."""
     melody_clear: float
-    """Standard deviations of a projection from which on a melody counts as played."""
+    """Deviations of a projection from which on a melody counts as played."""
     counter_rate: float
     """At which the counter-drift learns what is linear in the last moves; 0 = there is none."""
     tempos: np.ndarray
@@ -139,33 +145,53 @@ def draw_recipe(rng: np.random.Generator, family: str) -> MarketRecipe:
     )
 
 
+class Hidden(NamedTuple):
+    """What nobody sees, float64 (T,) each; drifts are of the bar itself, known at its open."""
+
+    melody: np.ndarray
+    """Drift that a melody has set off."""
+    counter: np.ndarray
+    """What takes out of it what is linear in past moves."""
+    left: np.ndarray
+    """Bars that the melody's drift lasts, this one included."""
+    level: np.ndarray
+    """Log volatility over its median, seasons included."""
+    state: np.ndarray
+    """Mostly in [-1, 1]: the drift as a share of the market's own size, with the sign that
+    momentum has."""
+    heard: np.ndarray
+    """The bar's move from close to close in units of an average of past ones, bounded."""
+
+
 class Market(NamedTuple):
     """Bars of one market, and what is hidden in them."""
 
     bars: Bars
-    kind: str
-    """Which of `STATES` its state is; empty where nothing is to be known."""
-    state: np.ndarray
-    """Float64 (T,), mostly in [-1, 1]: the drift of each bar as a share of the market's own size,
-    with the sign that momentum has."""
+    states: Mapping[str, np.ndarray]
+    """Those of `STATES` that it has, float64 (T,); none where nothing is to be known."""
 
 
 def draw_market(rng: np.random.Generator, family: str, *, bars: int = 17_520) -> Market:
     """One market of a family."""
     recipe = draw_recipe(rng, family)
     made, hidden = played(rng, recipe, bars)
-    return Market(bars=made, kind=_kind(recipe, family), state=hidden[:, 4])
+    return Market(bars=made, states=_states(recipe, family, hidden))
 
 
-def _kind(recipe: MarketRecipe, family: str) -> str:
-    if family in ("momentum", "reversal"):
-        return "follow_fast" if recipe.follow_decay < FAST_DECAY else "follow_slow"
-    if family == "flow":
-        return "flow_fast" if recipe.flow_decay < FAST_DECAY else "flow_slow"
-    return "" if family == "none" else family
+def _states(recipe: MarketRecipe, family: str, hidden: Hidden) -> dict[str, np.ndarray]:
+    match family:
+        case "none":
+            return {}
+        case "regimes":
+            return {"regimes": hidden.state}
+        case "motifs":
+            return {"motifs": hidden.state, "melody": hidden.melody / recipe.melody_drift}
+    fast, slow = STATES[family]
+    decay = recipe.flow_decay if family == "flow" else recipe.follow_decay
+    return {fast if decay < FAST_DECAY else slow: hidden.state}
 
 
-def played(rng: np.random.Generator, recipe: MarketRecipe, bars: int) -> tuple[Bars, np.ndarray]:
+def played(rng: np.random.Generator, recipe: MarketRecipe, bars: int) -> tuple[Bars, Hidden]:
     """Bars of a recipe, and what is hidden in them; see `walk_nb`."""
     skipped = SETTLED if recipe.counter_rate > 0 else 0
     count = bars + skipped
@@ -187,7 +213,7 @@ def played(rng: np.random.Generator, recipe: MarketRecipe, bars: int) -> tuple[B
         volume=MEDIAN_VOLUME * np.exp(path[:, 4:]),
         step=STEP,
     )
-    return made, hidden
+    return made, Hidden(*hidden.T)
 
 
 def motif_recipe(edge: float, *, tempos: tuple[int, ...] = (2, 3, 4, 6, 8)) -> MarketRecipe:
@@ -205,7 +231,7 @@ def walk_nb(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log open, high, low, close over the starting price, and log volume over its median: (T, 5).
 
-    The draws are those of `market.simulated.walk_nb`.
+    Beside it the columns of `Hidden`, (T, 6). The draws are those of `market.simulated.walk_nb`.
     """
     bars, steps = inner.shape
     out = np.empty((bars, 5))
@@ -214,9 +240,10 @@ def walk_nb(
     price = fast = interest = shock = follow = flow = 0.0
     slow = 0.28 * normal[0, 1]
     side, left = 0.0, 0.0
+    close, variance = 0.0, r.volatility**2
     lags = COUNTER_LAGS
     weights, recent = np.zeros(lags), np.zeros(lags)
-    hidden = np.zeros((bars, 5))
+    hidden = np.zeros((bars, 6))  # columns of `Hidden`
     # averages of white noise of deviation 1 have this one
     follow_scale = np.sqrt((1 + r.follow_decay) / (1 - r.follow_decay))
     flow_scale = np.sqrt((1 + r.flow_decay) / (1 - r.flow_decay)) / 0.25
@@ -281,10 +308,15 @@ def walk_nb(
             r.volume_volatility * level + r.volume_move * min(abs(move), 4.0) + surprise + interest
         )
         bounded = min(max(move, -4.0), 4.0)
+        change = price - close
+        heard = min(max(change / np.sqrt(variance), -4.0), 4.0)
+        variance = HEARD_DECAY * variance + (1 - HEARD_DECAY) * change * change
+        close = price
+        hidden[t, 5] = heard
         follow = r.follow_decay * follow + (1 - r.follow_decay) * bounded
         flow = r.flow_decay * flow + (1 - r.flow_decay) * np.tanh(move) * interest
-        played[t + 1] = played[t] + bounded
-        recent[t % lags] = bounded
+        played[t + 1] = played[t] + heard
+        recent[t % lags] = heard
         left -= 1
         if r.melody_drift != 0.0:
             best = 0.0

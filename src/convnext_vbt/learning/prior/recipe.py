@@ -39,6 +39,9 @@ SHARES = {
     "flow": 0.16,
 }
 """How often each family is drawn."""
+AT_ONCE = {"melody": 1}
+"""States of which the next bars are foretold, the first horizon for all others: the next bar's
+melody follows from the past without a doubt, which shows the network what to listen for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +50,22 @@ class Recipe:
 
     families: tuple[str, ...] = FAMILIES
     """Those that it may see; shares stay in proportion."""
-    steps: int = 4_000
+    steps: int = 13_000
     seed: int = 64
     depths: tuple[int, ...] = (1, 1, 3, 1)
     dims: tuple[int, ...] = (64, 64, 64, 128)
     kernel_size: int = 7
+    patch: int = 2
+    """Bars that a token begins after another; melodies of two bars a note need fine ones."""
+    stem: int = 8
+    """Bars that a token reads."""
     horizons: tuple[int, ...] = (24, 6, 96)
     """Bars within which a barrier of one sigma sqrt(horizon) may be touched."""
     weights: tuple[float, ...] = (1.0, 0.3, 0.3)
     """Of each horizon in the loss."""
     state_weight: float = 4.0
     """Of the hidden states' squared error, against the log-loss of whether it moves."""
-    markets: int = 4
+    markets: int = 2
     """Whole markets a step."""
     bars: int = 17_520
     """Of each market: two years."""
@@ -67,11 +74,11 @@ class Recipe:
     pool: int = 48
     """Markets that are held; every other step the oldest make room for as many new ones."""
     lr: float = 3e-3
-    warmup_steps: int = 100
+    warmup_steps: int = 200
     weight_decay: float = 0.02
     feature_dropout: float = 0.1
     """Chance that a feature is blanked throughout a market and step."""
-    ema: float = 0.998
+    ema: float = 0.999
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -108,7 +115,7 @@ class Markets:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches x (B, F, T) and targets at the tokens, (B, H + S, tokens)."""
-        recipe, stride = self.recipe, 4 * 2 ** (len(self.recipe.depths) - 1)
+        recipe, stride = self.recipe, self.recipe.patch * 2 ** (len(self.recipe.depths) - 1)
         self.held.extend(self._fresh() for _ in range(recipe.pool))
         step = 0
         while True:
@@ -137,9 +144,13 @@ class Markets:
         first = features.warmup
         start = first + int(self.rng.integers(recipe.bars - recipe.scale_bars - first))
         moved = [_moved(market.bars, horizon) for horizon in recipe.horizons]
-        ahead = _ahead(market.state, recipe.horizons[0])
-        unknown = torch.full_like(ahead, torch.nan)
-        state = [ahead if name == market.kind else unknown for name in recipe.states]
+        unknown = torch.full((recipe.bars,), torch.nan)
+        state = [
+            _ahead(market.states[name], AT_ONCE.get(name, recipe.horizons[0]))
+            if name in market.states
+            else unknown
+            for name in recipe.states
+        ]
         return Example(
             x=_standardised(features, slice(start, start + recipe.scale_bars)),
             moved=torch.stack(moved)[:, first:],
@@ -209,6 +220,8 @@ def _network(recipe: Recipe, num_features: int) -> ConvNeXt1d:
             dims=recipe.dims,
             kernel_size=recipe.kernel_size,
             drop_path=0.0,
+            patch=recipe.patch,
+            stem=recipe.stem,
         )
 
 
