@@ -6,9 +6,9 @@ the first year and tested on the second. Nothing was tuned on the seeds. With `-
 cut goes on where it stopped, and runs of some models or seeds add up; what other code has found
 does not count. Models that take long run on four seeds, on all where `--models` names them.
 
-Markets: "regimes" (`market.simulated`) and "motifs" (`learning.prior.markets`: melodies of moves, in
-units that the closes give away; what is linear in past moves is taken out of them), the latter also
-with two tempos of five.
+Markets: "regimes" (`market.simulated`) and "motifs" (`learning.prior.markets`: melodies of moves,
+in units that the closes give away; what is linear in past moves is taken out of them), the latter
+also with two tempos of five.
 
 Limits, see `benchmarks.limits`: one knows the market's edge, the other infers it too.
 

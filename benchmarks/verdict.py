@@ -1,9 +1,10 @@
 """How good the verdict is: its PASS on markets without an edge, and its power where there is one.
 
 Run `python -m benchmarks.verdict --markets 20 [--out runs.jsonl]`. Every market goes through the
-whole pipeline: features, labels, splits, training, sweep, nested selection, nulls, verdict.
-Nothing enters a ledger. Seeds begin at 10,000; nothing was tuned on them. Cells share their seeds: from edge to edge, a market differs by its drift alone. With `--out`
-a run that was cut goes on where it stopped, unless the library has changed.
+whole pipeline: features, labels, splits, training, sweep, nested selection, nulls, verdict. Nothing
+enters a ledger. Seeds begin at 10,000; nothing was tuned on them. Cells share their seeds: from
+edge to edge, a market differs by its drift alone. With `--out` a run that was cut goes on where it
+stopped, unless the library has changed.
 
 The cells:
 

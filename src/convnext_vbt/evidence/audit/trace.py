@@ -127,16 +127,16 @@ def first_feature(
     `tolerance` counts in standard deviations; bars are told `shift` later.
     """
     one, other = (feature_values(features)[: bar + 1] for features in (left, right))
-    if tolerance and one.shape == other.shape:
+    columns = getattr(left, "names", ())
+    names = ("" if columns else "feature", symbols, columns)
+    found = _first_row(one, other, (0, bar + 1), names)
+    if found is not None and tolerance and one.shape == other.shape:
         flat = feature_values(left)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
             spread = np.nanstd(flat, axis=tuple(range(flat.ndim - 1)), dtype=np.float64)
         near = np.abs(one.astype(np.float64) - other) <= tolerance * spread
-        other = np.where(near, one, other)
-    columns = getattr(left, "names", ())
-    names = ("" if columns else "feature", symbols, columns)
-    found = _first_row(one, other, (0, bar + 1), names)
+        found = _first_row(one, np.where(near, one, other), (0, bar + 1), names)
     return None if found is None else Difference(bar=found.bar + shift, text=found.text)
 
 
