@@ -145,6 +145,18 @@ def test_features_that_cannot_do_with_an_outage_are_looked_at_without(bars):
     assert found(bars, lambda view: daily(view) + ahead(view))
 
 
+def test_a_panel_that_cannot_do_with_missing_bars_is_looked_at_without():
+    panel = make_bars(symbols=2, bars=900, seed=6)
+
+    def whole(view):
+        ended = ~view.present[::-1].cumsum(axis=0).astype(bool)[::-1]
+        if (~view.present & ~ended).any():
+            raise ValueError("a bar is missing")
+        return np.where(ended, np.nan, 0.0)
+
+    assert not found(panel, whole)
+
+
 def test_a_table_that_was_brought_along_is_named(bars):
     table = pd.Series(np.random.default_rng(0).normal(size=len(bars)), index=bars.index)
 

@@ -61,9 +61,8 @@ def garbage_after(bars: Bars, bar: int, *, keep_open: bool = False, seed: int = 
 def another_future(bars: Bars, bar: int, *, pauses: bool = True, seed: int = 0) -> Bars:
     """The bars up to `bar` untouched, and some of another market after it, on another calendar.
 
-    There is another number of later bars, between which the market pauses (with `pauses`); of
-    several symbols some are gone, and the others lack bars. Levels and volatilities are those of
-    `garbage_after`.
+    There is another number of later bars, and of several symbols some are gone. With `pauses` the
+    market has outages, and symbols lack bars. Levels and volatilities are those of `garbage_after`.
     """
     rng = np.random.default_rng([seed, bar])
     known = bars.rows(0, bar + 1)
@@ -79,7 +78,7 @@ def another_future(bars: Bars, bar: int, *, pauses: bool = True, seed: int = 0) 
         rows = np.flatnonzero(known.present[:, n])
         if not len(rows) or (n != stays and rng.random() < 0.3):
             continue
-        keeps = np.flatnonzero((rng.random(count) < 0.95) | (n == stays))
+        keeps = np.flatnonzero((rng.random(count) < 0.95) | (n == stays) | (not pauses))
         close = known.close[rows, n]
         walk = _walk(rng, len(keeps), close[-1], _volatility(close[-MOST_LATER:]), None)
         volume = rng.choice(known.volume[rows, n], len(keeps)) * np.exp(rng.normal(size=len(keeps)))
