@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -230,6 +231,46 @@ def test_files_that_a_users_own_code_opens_are_named(tmp_path, function):
         assert report.written == (str(where),)
         assert not report.passed
         assert report.lines()[-1].startswith(f"NOT PROVEN: the strategy's own code writes {where}")
+
+
+READERS = {
+    "a.parquet": "pd.read_parquet(where)",
+    "a.feather": "pd.read_feather(where)",
+    "a.csv": "pd.read_csv(where)",
+    "a.pickle": "pd.read_pickle(where)",
+    "a.npy": "np.load(where)",
+    "a.npz": "np.load(where)['x']",
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_whatever_a_file_is_read_with_is_noticed(tmp_path, name):
+    where, file = tmp_path / name, tmp_path / "own.py"
+    table = pd.DataFrame({"x": [1.0, 2.0]})
+    if name == "a.npy":
+        np.save(where, table.x)
+    elif name == "a.npz":
+        np.savez(where, x=table.x)
+    else:
+        getattr(table, f"to_{where.suffix[1:]}")(where)
+    file.write_text(
+        "import numpy as np\nimport pandas as pd\n"
+        f"def look():\n    where = {str(where)!r}\n    return {READERS[name]}\n"
+    )
+    with files_opened() as files:
+        load_function(f"{file}:look")()
+    assert list(files.read) == [str(where)]
+    assert not files.written
+
+
+def test_a_database_can_remember(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(
+        f"import sqlite3\ndef look():\n    sqlite3.connect({str(tmp_path / 'seen.db')!r}).close()\n"
+    )
+    with files_opened() as files:
+        load_function(f"{file}:look")()
+    assert list(files.written) == [str(tmp_path / "seen.db")]
 
 
 def test_files_of_python_and_of_packages_are_no_business_of_the_audit(tmp_path):

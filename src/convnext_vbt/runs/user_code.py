@@ -36,10 +36,8 @@ class _Watch(threading.local):
 
 
 _watch = _Watch()
-_INSTALLED = (
-    *(str(Path(base).absolute()) for base in (sys.prefix, sys.base_prefix, "/usr/share", "/dev")),
-    str(Path(np.__file__).parents[1]),
-)
+_SYSTEM = (sys.prefix, sys.base_prefix, "/usr/share", "/dev", "/etc", "/proc", "/sys")
+_INSTALLED = (*(str(Path(base).absolute()) for base in _SYSTEM), str(Path(np.__file__).parents[1]))
 """Where Python, its packages and the system's own tables lie."""
 
 
@@ -53,9 +51,34 @@ def files_opened() -> Iterator[Files]:
     files, before = Files(), _watch.files
     _watch.files = files
     try:
-        yield files
+        with _parquet_noted():
+            yield files
     finally:
         _watch.files = before
+
+
+@contextmanager
+def _parquet_noted() -> Iterator[None]:
+    """Note the tables that pyarrow reads: it opens them itself, and Python hears nothing of it.
+
+    So does `pandas.read_parquet`, but not `pandas.read_feather` (pandas 3.1, pyarrow 26).
+    """
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        yield
+        return
+    read = parquet.read_table
+
+    def noting(source: Any, *args: Any, **kwargs: Any) -> Any:
+        _note("open", (source, "r", 0))
+        return read(source, *args, **kwargs)
+
+    parquet.read_table = noting
+    try:
+        yield
+    finally:
+        parquet.read_table = read
 
 
 @functools.cache
@@ -64,9 +87,9 @@ def _hook_once() -> None:
 
 
 def _note(event: str, args: tuple[Any, ...]) -> None:
-    if event != "open" or not _watch.inside or _watch.files is None:
+    if event not in ("open", "sqlite3.connect") or not _watch.inside or _watch.files is None:
         return
-    name, mode, flags = args
+    name, mode, flags = args if event == "open" else (args[0], "r+", 0)
     if not isinstance(name, str | bytes | os.PathLike):
         return  # a descriptor that somebody has opened before
     _watch.inside = False  # what is asked here opens nothing of the user's
