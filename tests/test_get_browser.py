@@ -64,6 +64,7 @@ def test_what_cannot_be_got_is_one_line_and_no_failure(bare):
     assert re.fullmatch("browser tests: skipped, no browser was found .*\n", done.stdout)
 
 
+@pytest.mark.slow
 @nowhere_else
 def test_a_program_that_is_no_browser_is_passed_over_unless_it_was_asked_for(bare, tmp_path):
     notice = program(tmp_path / "bin", "chromium", "echo install the snap; exit 1")
@@ -76,6 +77,7 @@ def test_a_program_that_is_no_browser_is_passed_over_unless_it_was_asked_for(bar
     )
 
 
+@pytest.mark.slow
 def test_an_installation_that_hangs_is_ended_with_all_it_started(tmp_path):
     mark = tmp_path / "alive"
     script = f"(sleep 1; touch {mark}) & wait"

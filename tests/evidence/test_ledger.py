@@ -183,6 +183,7 @@ sys.exit(sum(os.waitpid(pid, 0)[1] for pid in pids) != 0)
 """
 
 
+@pytest.mark.slow
 def test_concurrent_writers_lose_and_mix_nothing(tmp_path):
     path = tmp_path / "ledger.jsonl"
     subprocess.run([sys.executable, "-c", WRITERS, str(path)], check=True, cwd=ROOT)

@@ -45,7 +45,13 @@ def test_sees_a_shape_wherever_it_begins():
     assert fitted.score(X[80:], y[80:]) >= 0.95  # chance is 0.5; a pyramid on the levels has 0.54
 
 
-@pytest.mark.parametrize("options", [{}, {"padding": "causal"}, {"version": 2}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        *(pytest.param(o, marks=pytest.mark.slow) for o in ({"padding": "causal"}, {"version": 2})),
+    ],
+)
 def test_learns_a_synthetic_problem(options):
     X, y = waves(180)
     fitted = ConvNeXtClassifier(**FAST, **options).fit(X[:120], y[:120])

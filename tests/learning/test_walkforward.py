@@ -162,6 +162,7 @@ def test_a_split_in_this_process_is_held_to_one_thread(bars, tmp_path):
     assert {count[:2] for count in counts[os.getpid()]} == {(1, 1)}  # numba's have no part in it
 
 
+@pytest.mark.slow
 def test_workers_are_held_to_one_thread_each(bars, tmp_path, monkeypatch):
     for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
         monkeypatch.setenv(f"{library}_NUM_THREADS", "3")

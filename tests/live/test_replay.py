@@ -94,6 +94,7 @@ def test_the_reasons_say_what_is_expected_and_what_it_costs(waiting):
     assert len(said) > 2
 
 
+@pytest.mark.slow
 def test_symbols_share_one_account_as_in_the_backtest(tmp_path):
     sources = (
         '["simulated:seed=2,edge=3,bars=1200", "simulated:seed=9,edge=3,bars=1200,symbol=B/USDT"]'

@@ -206,6 +206,7 @@ def test_the_csv_holds_every_trade_of_the_account_in_view(res, wide):
     assert "view=cell" in wide.page.evaluate("location.hash")
 
 
+@pytest.mark.slow
 def test_a_phone_scrolls_in_one_direction_only(browser, address):
     with Visit(browser, address, viewport={"width": 390, "height": 844}, has_touch=True) as visit:
         assert visit.page.evaluate("document.documentElement.scrollWidth") == 390

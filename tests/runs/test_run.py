@@ -191,6 +191,7 @@ def prices(home, bars=1200):
     return pd.DataFrame(columns, index=pd.Index(frame.index, name="timestamp"))
 
 
+@pytest.mark.slow
 def test_later_bars_join_a_run_and_other_bars_do_not(home):
     path = home / "prices.csv"
     config = load_config(write_tiny(home), [f"data.source={path}"])
@@ -367,6 +368,7 @@ def test_tiny_has_no_thin_cells(done):
     assert "fewer than" not in TINY
 
 
+@pytest.mark.slow
 def test_the_ledger_counts_each_distinct_rule_once(tmp_path):
     small = ["trading.risk=0.001", "sweep.risk=[0.0005, 0.001]"]  # so small that no size is capped
     config = load_config(write_tiny(tmp_path), small)

@@ -29,6 +29,13 @@ def bars():
     return make_bars(bars=1_300, seed=4)
 
 
+@pytest.fixture(autouse=True)
+def few_cuts(request, monkeypatch):
+    """A tenth of the regular cuts, but for the test that counts on all of them."""
+    if "phase" not in request.fixturenames:
+        monkeypatch.setattr(alone, "NUM_CUTS", 50)
+
+
 def made_of(column):
     """A feature that is honest beside one that is made of bars as a frame (T, N)."""
 
@@ -67,7 +74,7 @@ def test_the_calendar_of_the_future_is_garbage_too(leak):
     for values in gone.values():
         values[1_200:, 1] = np.nan
     blamed = found(replace(holes, **gone), LEAKS[leak])
-    assert len(blamed) > 100
+    assert len(blamed) > 20
     assert all(difference.bar <= cut.bar for cut, difference in blamed)
     assert " of " in blamed[0][1].text
 
@@ -125,7 +132,6 @@ HONEST_COLUMNS = {
 @pytest.mark.parametrize("name", HONEST_COLUMNS)
 def test_what_is_honest_is_not_blamed(bars, name, monkeypatch):
     monkeypatch.setattr(alone, "BLOCK", 600)  # several blocks
-    monkeypatch.setattr(alone, "NUM_CUTS", 60)
     column = HONEST_COLUMNS[name]
     assert not found(bars, column)
     make = made_of(column)
@@ -202,7 +208,7 @@ def made_predictions(bars):
 def test_a_rule_is_looked_at_alone_too(bars):
     def rule(view, preds, leak=True):
         up = preds.prob_up > preds.prob_down
-        rises = (ahead(view) > 0) & (np.arange(len(view)) % 97 == 7)[:, None]
+        rises = (ahead(view) > 0) & (np.arange(len(view)) % 13 == 7)[:, None]
         return Signals.from_frames(entries=up | (rises & leak), exits=~up)
 
     def traded(view, preds):
@@ -210,11 +216,11 @@ def test_a_rule_is_looked_at_alone_too(bars):
 
     report = examine(bars, sweep=traded, rule=rule)
     assert {check.stage for check in report.checks if not check.identical} >= {"rule alone"}
-    assert report.counts()["rule alone"][0] >= 500
+    assert report.counts()["rule alone"][0] >= 50
 
     preds = made_predictions(bars)
     differences = [d for _, d in cut_rule(bars, preds, partial(rule, leak=False), seed=0)]
-    assert len(differences) >= 500
+    assert len(differences) >= 50
     assert not any(differences)
 
 
@@ -249,9 +255,8 @@ def test_cuts_alone_know_no_rhythm():
     bars = make_bars(bars=9_000, seed=1)
     cuts = cuts_alone(bars, 100, seed=0)
     regular = [cut.bar for cut in cuts if cut.why == "features alone"]
-    assert {bar % 500 for bar in regular} >= set(range(0, 500, 1)) - {
-        cut.bar % 500 for cut in cuts if cut.why != "features alone"
-    }
+    elsewhere = {cut.bar % 50 for cut in cuts if cut.why != "features alone"}
+    assert {bar % 50 for bar in regular} | elsewhere == set(range(50))
     assert regular[0] == 100
     assert {cut.why for cut in cuts} >= {
         "most volume", "least volume", "largest move", "widest range", "end of a day",
