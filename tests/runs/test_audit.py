@@ -1,6 +1,7 @@
 """The audit of whole strategies: the real stages, and a user's own code in them."""
 
 import json
+import sys
 import tomllib
 from dataclasses import replace
 from functools import partial
@@ -215,6 +216,7 @@ def remembers(bars):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", ["reads", "remembers"])
 def test_files_that_a_users_own_code_opens_are_named(tmp_path, function):
     file, where = tmp_path / "own.py", tmp_path / "weight.json"
@@ -271,6 +273,45 @@ def test_a_database_can_remember(tmp_path):
     with files_opened() as files:
         load_function(f"{file}:look")()
     assert list(files.written) == [str(tmp_path / "seen.db")]
+
+
+REMEMBERS = """
+import os
+import numpy as np
+from convnext_vbt.learning.features import Features
+
+def mean_of_all(bars):
+    mean = float(os.environ.setdefault("MEAN_OF_ALL_BARS", str(np.log(bars.close).mean())))
+    return Features(names=("x",), values=(np.log(bars.close) - mean)[:, :, None], warmup=0)
+"""
+
+
+@pytest.mark.slow
+def test_what_is_remembered_in_the_environment_is_not_deterministic(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEAN_OF_ALL_BARS", "0")
+    monkeypatch.delenv("MEAN_OF_ALL_BARS")
+    file = tmp_path / "own.py"
+    file.write_text(REMEMBERS)
+    features = {"file": f"{file}:mean_of_all"}
+    report = examine(tiny(features=features, model={"kind": "majority"}))
+    assert not report.passed
+    assert report.lines()[-1].startswith("NOT DETERMINISTIC: asked twice, x of SIM/USDT is")
+
+
+def test_compiled_code_threads_and_programs(tmp_path):
+    file, where = tmp_path / "own.py", tmp_path / "table.csv"
+    where.write_text("x\n1\n")
+    file.write_text(
+        "import subprocess\nimport sys\nfrom concurrent.futures import ThreadPoolExecutor\n"
+        "import numba\n\n@numba.njit(cache=True)\ndef twice(x):\n    return 2 * x\n\n"
+        "def look():\n    twice(1.0)\n    with ThreadPoolExecutor(1) as pool:\n"
+        f"        pool.submit(open, {str(where)!r}).result().close()\n"
+        "    return subprocess.run([sys.executable, '-c', ''], check=True)\n"
+    )
+    with files_opened() as files:
+        load_function(f"{file}:look")()
+    assert list(files.read) == [str(where), f"the program {sys.executable}"]
+    assert not files.written
 
 
 def test_files_of_python_and_of_packages_are_no_business_of_the_audit(tmp_path):

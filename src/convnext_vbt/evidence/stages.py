@@ -71,3 +71,6 @@ class AuditStages:
     it has learned well beyond belief, or nothing."""
     rule: Callable[[Bars, Predictions], Signals] | None = None
     """A rule of the user's own, which is looked at more closely; None for those built in."""
+    features_afresh: Callable[[Bars, Bars], Any] | None = None
+    """Features of the second bars in a process that has seen the first ones only; None where no
+    code of the user's own makes them."""

@@ -83,7 +83,22 @@ def audit_stages(config: Config) -> AuditStages:
         parts=_parts,
         as_split=_as_split,
         rule=None if config.rule.file is None else partial(_rule, config.rule.file),
+        features_afresh=None if config.features.file is None else partial(_afresh, config),
     )
+
+
+def _afresh(config: Config, before: Bars, bars: Bars) -> Features:
+    """Features in a new process, in which those of other bars were made before."""
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(max_workers=1) as pool:
+        found: Features = pool.submit(_one_after_the_other, config, before, bars).result()
+    return found
+
+
+def _one_after_the_other(config: Config, before: Bars, bars: Bars) -> Features:
+    make_features(config, before)
+    return make_features(config, bars)
 
 
 def _rule(file: str, bars: Bars, predictions: Predictions) -> Signals:

@@ -6,7 +6,6 @@ import functools
 import importlib.util
 import os
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,8 +27,8 @@ class Files:
     written: dict[str, None] = field(default_factory=dict)
 
 
-class _Watch(threading.local):
-    """Where files are noted while the user's own code runs in this thread."""
+class _Watch:
+    """Where files are noted while the user's own code runs, in whatever thread."""
 
     files: Files | None = None
     inside = False
@@ -37,13 +36,15 @@ class _Watch(threading.local):
 
 _watch = _Watch()
 _SYSTEM = (sys.prefix, sys.base_prefix, "/usr/share", "/dev", "/etc", "/proc", "/sys")
+_EVENTS = ("open", "sqlite3.connect", "subprocess.Popen")
+_CODE = (".py", ".pyc", ".so", ".nbi", ".nbc")
 _INSTALLED = (*(str(Path(base).absolute()) for base in _SYSTEM), str(Path(np.__file__).parents[1]))
 """Where Python, its packages and the system's own tables lie."""
 
 
 @contextmanager
 def files_opened() -> Iterator[Files]:
-    """Note the files that the user's own code opens through Python, in this thread.
+    """Note the files that the user's own code opens, and the programs that it starts.
 
     Files of Python and of installed packages do not count, nor does Python source.
     """
@@ -87,7 +88,10 @@ def _hook_once() -> None:
 
 
 def _note(event: str, args: tuple[Any, ...]) -> None:
-    if event not in ("open", "sqlite3.connect") or not _watch.inside or _watch.files is None:
+    if event not in _EVENTS or not _watch.inside or _watch.files is None:
+        return
+    if event == "subprocess.Popen":
+        _watch.files.read[f"the program {args[0]}"] = None
         return
     name, mode, flags = args if event == "open" else (args[0], "r+", 0)
     if not isinstance(name, str | bytes | os.PathLike):
@@ -95,7 +99,8 @@ def _note(event: str, args: tuple[Any, ...]) -> None:
     _watch.inside = False  # what is asked here opens nothing of the user's
     try:
         path = Path(os.fsdecode(name)).absolute()
-        if path.suffix in (".py", ".pyc", ".so") or str(path).startswith(_INSTALLED):
+        compiled = path.suffix in _CODE or "__pycache__" in path.parts
+        if compiled or any(path.is_relative_to(base) for base in _INSTALLED):
             return
         writes = any(c in (mode or "r") for c in "wax+") or bool(flags & (os.O_WRONLY | os.O_RDWR))
         found = _watch.files.written if writes else _watch.files.read

@@ -163,6 +163,17 @@ def test_a_panel_that_cannot_do_with_missing_bars_is_looked_at_without():
     assert not found(panel, whole)
 
 
+def test_a_symbol_that_begins_late_is_no_leak(monkeypatch):
+    monkeypatch.setattr(alone, "BLOCK", 400)
+    panel = make_bars(symbols=2, bars=1_200, seed=7)
+    late = {name: getattr(panel, name).copy() for name in FIELDS}
+    for values in late.values():
+        values[:700, 1] = np.nan
+    panel = replace(panel, **late)
+    assert not found(panel, lambda view: view.close / view.open)
+    assert found(panel, lambda view: view.present.any(axis=0))
+
+
 def test_a_table_that_was_brought_along_is_named(bars):
     table = pd.Series(np.random.default_rng(0).normal(size=len(bars)), index=bars.index)
 
@@ -219,6 +230,15 @@ def test_a_rule_is_looked_at_alone_too(bars):
     assert report.counts()["rule alone"][0] >= 50
 
     preds = made_predictions(bars)
+    for knows in (lambda view: len(view) == len(bars), lambda view: view.index[-1].minute == 0):
+
+        def last(view, preds, knows=knows):
+            up = preds.prob_up > preds.prob_down
+            month_end = view.index[-1].month
+            here = (view.index.month == month_end)[:, None] & bool(knows(view))
+            return Signals.from_frames(entries=up & here, exits=~up)
+
+        assert any(d for _, d in cut_rule(bars, preds, last, seed=0))
     differences = [d for _, d in cut_rule(bars, preds, partial(rule, leak=False), seed=0)]
     assert len(differences) >= 50
     assert not any(differences)

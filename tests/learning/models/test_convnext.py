@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from convnext_vbt.errors import InputError
@@ -169,6 +170,17 @@ def test_a_file_that_is_no_prior_is_named(tmp_path, damage):
         load_prior(str(path))
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(InputError, match=r"p.safetensors is no file of a prior"):
+        load_prior(str(path))
+
+
+def test_a_prior_of_an_earlier_version_says_so(tmp_path):
+    path = write_prior(tmp_path / "p.safetensors")
+    with safe_open(path, "pt") as file:
+        facts = json.loads(file.metadata()["prior"])
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del facts["patch"], facts["stem"]
+    save_file(weights, path, metadata={"prior": json.dumps(facts)})
+    with pytest.raises(InputError, match="an earlier version made it; make it anew"):
         load_prior(str(path))
 
 

@@ -49,11 +49,17 @@ def cut_features(
     warmup = int(getattr(features, "warmup", 0))
     half = max(BLOCK // 2, 2 * warmup)
     start, block, real = -1, bars, features
+    skipped = False
     for cut in cuts_alone(bars, warmup, seed):
         first = max(0, (cut.bar // half - 1) * half)
         if first != start:
             start, block = first, bars.rows(first, min(len(bars), first + 2 * half))
-            real = make(block)
+            try:
+                real, skipped = make(block), False
+            except ValueError:  # a symbol that begins later, say: too little to compare
+                skipped = True
+        if skipped:
+            continue
         inside = cut.bar - start
         try:
             other = _on_another_future(block, inside, make, seed)
@@ -75,12 +81,26 @@ def _on_another_future(bars: Bars, bar: int, make: Callable[[Bars], Any], seed: 
 def cut_rule(
     bars: Bars, preds: Predictions, rule: Callable[[Bars, Predictions], Signals], *, seed: int
 ) -> Iterator[Found]:
-    """A rule's signals where later bars and probabilities are garbage, beside those as they are."""
+    """A rule's signals where later bars and probabilities are garbage, beside those as they are.
+
+    At every other cut the future has another calendar too.
+    """
     real = rule(bars, preds)
     predicted = np.flatnonzero((preds.split >= 0).any(axis=1))
     for cut in cuts_alone(bars, int(predicted[0]) if len(predicted) else 0, seed):
-        other = rule(garbage_after(bars, cut.bar, seed=seed), _other_probabilities(preds, cut.bar))
-        yield cut, first_signal(real, other, cut.bar)
+        if cut.bar % 2:
+            future = garbage_after(bars, cut.bar, seed=seed)
+            told = _other_probabilities(preds, cut.bar)
+        else:
+            future = another_future(bars, cut.bar, seed=seed)
+            told = _cut_probabilities(preds, future, cut.bar, seed)
+        try:
+            other = rule(future, told)
+        except ValueError as error:  # on bars that are the same but for the future
+            yield cut, Difference(bar=cut.bar, text=f"the rule fails: {error}")
+            continue
+        rows = (0, cut.bar + 1)
+        yield cut, first_signal(real.rows(*rows), other.rows(*rows), cut.bar)
 
 
 def _other_probabilities(preds: Predictions, bar: int) -> Predictions:
@@ -90,6 +110,23 @@ def _other_probabilities(preds: Predictions, bar: int) -> Predictions:
         rows = bar + 1 + np.flatnonzero(preds.split[bar + 1 :, n] >= 0)
         proba[rows, n] = proba[rows[::-1], n, ::-1]
     return replace(preds, proba=proba, members=())
+
+
+def _cut_probabilities(preds: Predictions, future: Bars, bar: int, seed: int) -> Predictions:
+    """The same up to `bar`; then some for the bars of another future."""
+    later = len(future) - bar - 1
+    rng = np.random.default_rng([seed, bar])
+    drawn = rng.dirichlet((2.0, 2.0, 2.0), (later, len(preds.symbols)))
+    number = preds.split[: bar + 1].max()
+    split = np.where(future.present[bar + 1 :] & (number >= 0), number, -1)
+    drawn[split < 0] = np.nan
+    return replace(
+        preds,
+        index=future.index,
+        proba=np.concatenate([preds.proba[: bar + 1], drawn]),
+        split=np.concatenate([preds.split[: bar + 1], split]),
+        members=(),
+    )
 
 
 def cuts_alone(bars: Bars, warmup: int, seed: int) -> list[Cut]:

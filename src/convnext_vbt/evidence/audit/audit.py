@@ -84,6 +84,10 @@ class _Audit:
 
     def __init__(self, bars: Bars, stages: AuditStages, preset: Preset) -> None:
         self.bars, self.stages, self.preset = bars, stages, preset
+        # Before the first call here: who remembers, in a module or the environment, remembers
+        # another market there.
+        make = stages.features_afresh
+        self.afresh = None if make is None else make(garbage_after(bars, 0), bars)
         self.real = Prepared.of(stages, bars)
         self.splits = list(self.real.splits)
 
@@ -119,6 +123,9 @@ class _Audit:
         again = self.stages.features(self.bars)
         names = self.bars.symbols
         yield self._check(REPEATED, cut, first_feature(self.real.features, again, last, names))
+        if self.afresh is not None:
+            found = first_feature(self.real.features, self.afresh, last, names)
+            yield self._check(REPEATED, cut, found)
         if self.stages.rule is not None:
             other = self._trade(self.real, self.fits)
             after = compare_traded(self.traded, other, last, next_open=False)

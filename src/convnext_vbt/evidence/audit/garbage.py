@@ -76,15 +76,17 @@ def another_future(bars: Bars, bar: int, *, pauses: bool = True, seed: int = 0) 
     stays = int(rng.choice(np.flatnonzero(known.present.any(axis=0))))
     for n in range(len(bars.symbols)):
         rows = np.flatnonzero(known.present[:, n])
-        if not len(rows) or (n != stays and rng.random() < 0.3):
+        if len(rows) and n != stays and rng.random() < 0.3:
             continue
         keeps = np.flatnonzero((rng.random(count) < 0.95) | (n == stays) | (not pauses))
-        close = known.close[rows, n]
+        # who has not begun yet begins in the other future
+        close = known.close[rows, n] if len(rows) else known.close[known.present[:, stays], stays]
+        volumes = known.volume[rows, n] if len(rows) else np.ones(1)
         walk = _walk(rng, len(keeps), close[-1], _volatility(close[-MOST_LATER:]), None)
-        volume = rng.choice(known.volume[rows, n], len(keeps)) * np.exp(rng.normal(size=len(keeps)))
+        volume = rng.choice(volumes, len(keeps)) * np.exp(rng.normal(size=len(keeps)))
         for name, values in zip(FIELDS, (*walk, volume), strict=True):
             fields[name][keeps, n] = values
-        if known.funding is not None:
+        if known.funding is not None and len(rows):
             fields["funding"][keeps, n] = -rng.choice(known.funding[rows, n], len(keeps))
     joined: dict[str, Any] = {
         name: np.concatenate([getattr(known, name), fields[name]]) for name in names

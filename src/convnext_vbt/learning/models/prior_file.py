@@ -88,6 +88,8 @@ def _read(path: Path, modified: int, size: int) -> Prior:  # noqa: ARG001 - the 
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads((file.metadata() or {})["prior"])
+            if "features" in facts and "patch" not in facts:
+                raise LookupError("an earlier version made it; make it anew")
             weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
         prior = Prior(
             features=tuple(facts["features"]),
