@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def cut_features(
 
 
 def _on_another_future(bars: Bars, bar: int, make: Callable[[Bars], Any], seed: int) -> Any:
-    """Features of another future, without outages where they cannot do with any."""
+    """What is made of another future, of one without outages where it cannot do with any."""
     try:
         return make(another_future(bars, bar, seed=seed))
     except ValueError:
@@ -85,17 +86,20 @@ def cut_rule(
 
     At every other cut the future has another calendar too.
     """
+
+    def on_other_bars(future: Bars, bar: int) -> Signals:
+        return rule(future, _cut_probabilities(preds, future, bar, seed))
+
     real = rule(bars, preds)
     predicted = np.flatnonzero((preds.split >= 0).any(axis=1))
     for cut in cuts_alone(bars, int(predicted[0]) if len(predicted) else 0, seed):
-        if cut.bar % 2:
-            future = garbage_after(bars, cut.bar, seed=seed)
-            told = _other_probabilities(preds, cut.bar)
-        else:
-            future = another_future(bars, cut.bar, seed=seed)
-            told = _cut_probabilities(preds, future, cut.bar, seed)
         try:
-            other = rule(future, told)
+            if cut.bar % 2:
+                future = garbage_after(bars, cut.bar, seed=seed)
+                other = rule(future, _other_probabilities(preds, cut.bar))
+            else:
+                make = partial(on_other_bars, bar=cut.bar)
+                other = _on_another_future(bars, cut.bar, make, seed)
         except ValueError as error:  # on bars that are the same but for the future
             yield cut, Difference(bar=cut.bar, text=f"the rule fails: {error}")
             continue
