@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 
 from convnext_vbt.errors import UserCodeError
@@ -99,8 +100,9 @@ def _note(event: str, args: tuple[Any, ...]) -> None:
     _watch.inside = False  # what is asked here opens nothing of the user's
     try:
         path = Path(os.fsdecode(name)).absolute()
-        compiled = path.suffix in _CODE or "__pycache__" in path.parts
-        if compiled or any(path.is_relative_to(base) for base in _INSTALLED):
+        compiled = path.suffix in _CODE or not {"__pycache__", "numba"}.isdisjoint(path.parts)
+        kept = (*_INSTALLED, *filter(None, [numba.config.CACHE_DIR]))
+        if compiled or any(path.is_relative_to(base) for base in kept):
             return
         writes = any(c in (mode or "r") for c in "wax+") or bool(flags & (os.O_WRONLY | os.O_RDWR))
         found = _watch.files.written if writes else _watch.files.read
