@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 
 from convnext_vbt.errors import UserCodeError
@@ -101,7 +100,7 @@ def _note(event: str, args: tuple[Any, ...]) -> None:
     try:
         path = Path(os.fsdecode(name)).absolute()
         compiled = path.suffix in _CODE or not {"__pycache__", "numba"}.isdisjoint(path.parts)
-        kept = (*_INSTALLED, *filter(None, [numba.config.CACHE_DIR]))
+        kept = (*_INSTALLED, *filter(None, [os.environ.get("NUMBA_CACHE_DIR")]))
         if compiled or any(path.is_relative_to(base) for base in kept):
             return
         writes = any(c in (mode or "r") for c in "wax+") or bool(flags & (os.O_WRONLY | os.O_RDWR))
