@@ -51,8 +51,8 @@ def test_without_a_browser_its_tests_are_skipped_in_one_line(bare, workers):
     done = python(bare, "-m", "pytest", "-q", *workers, *files)
     assert done.returncode == 0, done.stdout
     (line,) = re.findall("^SKIPPED.*", done.stdout, re.MULTILINE)
-    assert re.fullmatch(r"SKIPPED \[1\d\] tests.conftest\.py: no Chrome, Chromium or Edge.*", line)
-    assert re.search(r"^1\d skipped(, \d+ deselected)? in", done.stdout, re.MULTILINE)
+    assert re.fullmatch(r"SKIPPED \[\d+\] tests.conftest\.py: no Chrome, Chromium or Edge.*", line)
+    assert re.search(r"^\d+ skipped(, \d+ deselected)? in", done.stdout, re.MULTILINE)
     assert "error" not in done.stdout
 
 

@@ -210,7 +210,8 @@ def overfitting(returns_DC):
         relative = rankdata(outside)[inside.argmax()] / (count + 1)
         logits.append(math.log(relative / (1 - relative)))
         ranks.append(rankdata(-outside)[np.argsort(-inside)])
-    return np.mean(np.array(logits) <= 0), np.mean(ranks, axis=0)
+    worse, middle = np.mean(np.array(logits) < 0), np.mean(np.array(logits) == 0)
+    return worse + middle / 2, np.mean(ranks, axis=0)
 
 
 def barrier_labels(bars, horizon=24, halflife=24.0):

@@ -338,7 +338,7 @@ def test_the_command_prints_every_stage_and_exits_with_5_at_a_leak(tmp_path, mon
     clean = CliRunner().invoke(app, command)
     leak = CliRunner().invoke(app, [*command, "--json", "--set", "rule.file=mine.py:hindsight"])
     assert clean.exit_code == 0
-    assert clean.stdout.splitlines()[0].startswith("features ")
+    assert clean.stdout.splitlines()[0].startswith("asked twice ")
     assert clean.stdout.splitlines()[-1].startswith("no leak: ")
     assert leak.exit_code == 5
     facts = json.loads(leak.stdout)
