@@ -158,6 +158,7 @@ def test_it_draws_without_a_request_or_a_complaint(res, wide):
     assert wide.requests == []
 
 
+@pytest.mark.slow
 def test_a_click_on_the_heatmap_selects_and_the_address_remembers(res, wide):
     cell = {"threshold": "q0.70", "risk": 0.02, "stop_multiple": 1.0}
     plot = wide.page.locator("#chart-heatmap .nsewdrag").first

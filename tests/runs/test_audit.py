@@ -176,6 +176,7 @@ def test_the_features_of_the_mirror_are_those_of_its_bars():
 ONE_SPLIT = {"source": "simulated:seed=5,bars=790"}
 
 
+@pytest.mark.slow
 def test_a_users_own_feature_function_is_audited(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(FEATURES)
