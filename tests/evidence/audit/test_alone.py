@@ -274,8 +274,8 @@ def test_another_future_is_of_valid_bars_and_of_another_calendar(bars):
 def test_cuts_alone_know_no_rhythm():
     bars = make_bars(bars=9_000, seed=1)
     cuts = cuts_alone(bars, 100, seed=0)
-    regular = [cut.bar for cut in cuts if cut.why == "features alone"]
-    elsewhere = {cut.bar % 50 for cut in cuts if cut.why != "features alone"}
+    regular = [cut.bar for cut in cuts if cut.why == "regular bar"]
+    elsewhere = {cut.bar % 50 for cut in cuts if cut.why != "regular bar"}
     assert {bar % 50 for bar in regular} | elsewhere == set(range(50))
     assert regular[0] == 100
     assert {cut.why for cut in cuts} >= {

@@ -141,7 +141,7 @@ def cuts_alone(bars: Bars, warmup: int, seed: int) -> list[Cut]:
     while step > 1 and np.gcd(step, NUM_CUTS) > 1:  # all remainders of NUM_CUTS come up
         step -= 1
     regular = [first + k * step for k in range(min(NUM_CUTS, span))]
-    cuts = [Cut(bar=bar, why="features alone") for bar in regular]
+    cuts = [Cut(bar=bar, why="regular bar") for bar in regular]
     rng = np.random.default_rng(seed)
     for why, found in _unusual(bars).items():
         inside = found[(found >= first) & (found <= last)]
