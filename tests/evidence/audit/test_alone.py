@@ -151,6 +151,20 @@ def test_features_that_cannot_do_with_an_outage_are_looked_at_without(bars):
     assert found(bars, lambda view: daily(view) + ahead(view))
 
 
+def test_features_that_fail_on_a_part_of_the_bars_are_told(bars):
+    def features(view):
+        if len(view) < len(bars) - 700:
+            raise ValueError("too few bars")
+        return HONEST.features(view)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alone, "BLOCK", 400)
+        report = examine(bars, features=features)
+    assert report.bars_alone == 0
+    assert report.lines()[-1].endswith("features fail on a part of the bars, so rare leaks were "
+                                       "not looked for")  # fmt: skip
+
+
 def test_a_panel_that_cannot_do_with_missing_bars_is_looked_at_without():
     panel = make_bars(symbols=2, bars=900, seed=6)
 
