@@ -47,11 +47,6 @@ MARKETS = {
 """The edge planted in each simulated cell."""
 BEST = "best of 20"
 
-CONDITIONS = (
-    "DSR", "interval", "buy-and-hold", "random sides", "splits", "trades", "doubled costs",
-)  # fmt: skip
-"""Those of a PASS, in the order in which a verdict gives its reasons."""
-
 BRACKET = {"exit": "bracket", "min_edge": -1.0}
 VARIANTS = tuple(
     {"rule": {"short": short, **rule}, **brackets}
@@ -162,12 +157,12 @@ def facts(judged: Assessment) -> Record:
         "total_return", "sharpe", "sharpe_low", "sharpe_high", "dsr", "trades", "splits_traded",
         "splits_positive",
     )  # fmt: skip
-    conditions = judged.verdict.reasons[-len(CONDITIONS) :]
     return {
         "word": judged.verdict.word,
-        "unmet": [n for n, r in zip(CONDITIONS, conditions, strict=True) if not r.ok],
+        "unmet": [reason.subject for reason in judged.verdict.reasons if not reason.ok],
         **{name: getattr(head, name) for name in figures},
-        "null_p": judged.random_sides.p_value,
+        "sides_p": judged.random_sides.p_value,
+        "times_p": judged.random_times.p_value,
         "buy_and_hold_sharpe": judged.buy_and_hold_sharpe,
         "doubled_costs_sharpe": judged.doubled_costs_sharpe,
     }
@@ -198,7 +193,7 @@ def best_of(
     best = max(heads, key=lambda head: -np.inf if np.isnan(head.sharpe) else head.sharpe)
     return {
         "word": judged[0]["word"] if judged else "INCONCLUSIVE",
-        "unmet": judged[0]["unmet"] if judged else [CONDITIONS[0]],
+        "unmet": judged[0]["unmet"] if judged else ["dsr"],
         "passes": sum(record["word"] == "PASS" for record in judged),
         "sharpe": best.sharpe,
         "dsr": best.dsr,

@@ -132,8 +132,9 @@ def _rows(cell: str, records: list[Record]) -> str:
     words = Counter(record["word"] for record in own)
     counts = "".join(f"{words[word]:>6}" for word in ("PASS", "INCONCLUSIVE", "FAIL"))
     share, low, high = shares(words["PASS"], len(own))
-    figures = (("Sharpe", "sharpe"), ("DSR", "dsr"), ("p", "null_p"), ("trades", "trades"))
-    spread = ", ".join(f"{name} {_quantiles(own, key)}" for name, key in figures)
+    figures = {"Sharpe": "sharpe", "DSR": "dsr", "sides p": "sides_p", "times p": "times_p"}
+    figures["trades"] = "trades"
+    spread = ", ".join(f"{name} {_quantiles(own, key)}" for name, key in figures.items())
     unmet = Counter(name for record in own for name in record["unmet"])
     alone = Counter(record["unmet"][0] for record in own if len(record["unmet"]) == 1)
     blocked = ", ".join(f"{name} {count} ({alone[name]})" for name, count in unmet.most_common())

@@ -40,7 +40,7 @@ def test_bounds_are_quantiles_of_beta():
 
 def record(cell, word, **figures):
     base = {"cell": cell, "seed": 1, "code": code_hash(), "word": word, "unmet": [], "sharpe": None}
-    return base | {"dsr": 0.5, "null_p": 0.5, "trades": 120} | figures
+    return base | {"dsr": 0.5, "sides_p": 0.5, "trades": 120} | figures
 
 
 def test_the_json_counts_passes_by_cell_and_says_null_where_nothing_ran():

@@ -8,7 +8,8 @@ import pytest
 from convnext_vbt.evidence.accounts import Account, daily_returns
 from convnext_vbt.evidence.headline import deflated, headline
 from convnext_vbt.evidence.ledger import Trials
-from convnext_vbt.evidence.nulls.random_sides import random_sides_null
+from convnext_vbt.evidence.nulls.random_sides import ONE_SIDED, random_sides_null
+from convnext_vbt.evidence.nulls.random_times import random_times_null
 from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.verdict import Facts, assess, judge
@@ -26,7 +27,8 @@ GOOD = Facts(
     num_trials=3,
     buy_and_hold_sharpe=0.7,
     doubled_costs_sharpe=1.1,
-    null_p=0.004,
+    sides_p=0.004,
+    times_p=0.003,
     trades=250,
     splits_traded=10,
     splits_positive=8,
@@ -37,14 +39,15 @@ EDGES = [
     ("dsr", 0.95, 0.9499, "Deflated Sharpe ratio"),
     ("sharpe_low", 0.001, 0.0, "lower end"),
     ("sharpe", 0.7001, 0.7, "buy-and-hold"),
-    ("null_p", 0.0499, 0.05, "Random sides"),
+    ("sides_p", 0.0499, 0.05, "Random sides"),
+    ("times_p", 0.0499, 0.05, "Random times"),
     ("splits_positive", 6, 5, "splits"),
     ("trades", 30, 29, "trades"),
     ("doubled_costs_sharpe", 0.001, 0.0, "doubled costs"),
 ]
 
 
-def test_a_pass_names_all_seven_conditions():
+def test_a_pass_names_all_conditions():
     found = judge(GOOD)
     assert found.word == "PASS"
     assert [reason.text for reason in found.reasons] == [
@@ -52,6 +55,7 @@ def test_a_pass_names_all_seven_conditions():
         "Sharpe ratio, lower end of the 90 % CI: 0.80, needs more than 0: met",
         "Sharpe ratio 2.00 against 0.70 for buy-and-hold, needs the higher one: met",
         "Random sides: p = 0.004, needs p < 0.05: met",
+        "Random times: p = 0.003, needs p < 0.05: met",
         "8 of 10 traded splits profitable, needs 60 %: met",
         "250 trades, needs 30: met",
         "Sharpe ratio at doubled costs 1.10, needs more than 0: met",
@@ -67,7 +71,7 @@ def test_each_condition_stands_between_a_strategy_and_a_pass(name, meets, misses
     (missed,) = (reason for reason in found.reasons if not reason.ok)
     assert words in missed.text
     assert missed.text.endswith(": not met")
-    assert len(found.reasons) == 7
+    assert len(found.reasons) == len(EDGES)
 
 
 @pytest.mark.parametrize(
@@ -80,12 +84,8 @@ def test_each_condition_stands_between_a_strategy_and_a_pass(name, meets, misses
             "Sharpe ratio, upper end of the 90 % CI: -0.001, below 0: fails",
         ),
         ("total_return", 0.0, 0.0001, "Net return 0.0 %, not above 0: fails"),
-        (
-            "null_p",
-            0.501,
-            0.5,
-            "Random sides: p = 0.501, above 0.5: fails",
-        ),
+        ("sides_p", 0.501, 0.5, "Random sides: p = 0.501, above 0.5: fails"),
+        ("times_p", 0.501, 0.5, "Random times: p = 0.501, above 0.5: fails"),
     ],
 )
 def test_one_sign_of_no_edge_is_enough_to_fail(name, fails, does_not, text):
@@ -94,20 +94,20 @@ def test_one_sign_of_no_edge_is_enough_to_fail(name, fails, does_not, text):
     assert found.reasons[0].text == text
     assert not found.reasons[0].ok
     assert len({reason.subject for reason in found.reasons}) == len(found.reasons)
-    assert len(found.reasons) == (8 if name == "total_return" else 7)
+    assert len(found.reasons) == len(EDGES) + (name == "total_return")
     assert judge(replace(GOOD, **{name: does_not})).word != "FAIL"
 
 
 def test_all_signs_of_no_edge_are_named():
-    found = judge(replace(GOOD, sharpe_high=-1.0, total_return=-0.123, null_p=0.8))
+    found = judge(replace(GOOD, sharpe_high=-1.0, total_return=-0.123, sides_p=0.8))
     assert [reason.text[:10] for reason in found.reasons[:3]] == [
         "Sharpe rat", "Net return", "Random sid",
     ]  # fmt: skip
     assert "Net return -12.3 %" in found.reasons[1].text
-    assert len(found.reasons) == 8
+    assert len(found.reasons) == len(EDGES) + 1
 
 
-@pytest.mark.parametrize("worse", [{}, {"total_return": -0.5, "sharpe_high": -1.0, "null_p": 0.9}])
+@pytest.mark.parametrize("worse", [{}, {"total_return": -0.5, "sharpe_high": -1.0, "sides_p": 0.9}])
 def test_below_thirty_trades_nothing_is_conclusive(worse):
     found = judge(replace(GOOD, trades=29, **worse))
     assert found.word == "INCONCLUSIVE"
@@ -120,10 +120,8 @@ def test_below_thirty_trades_nothing_is_conclusive(worse):
         ({"dsr": math.nan}, "No deflated Sharpe ratio (returns hardly vary), needs"),
         ({"sharpe_low": math.nan}, "No 90 % CI of the Sharpe ratio (too few days)"),
         ({"sharpe": math.nan}, "No Sharpe ratio to compare with buy-and-hold"),
-        (
-            {"null_p": math.nan, "null_reason": "all positions are on one side"},
-            "Random sides: no p-value, since all positions are on one",
-        ),
+        ({"sides_p": math.nan}, "Random sides: no p-value, needs"),
+        ({"times_p": math.nan}, "Random times: no p-value, needs"),
         ({"splits_traded": 0, "splits_positive": 0}, "No split traded, needs a gain"),
         ({"doubled_costs_sharpe": math.nan}, "No Sharpe ratio at doubled costs, needs"),
     ],
@@ -148,10 +146,29 @@ def test_what_is_undefined_neither_passes_nor_fails(name):
         assert "no" in missed.text.lower()
 
 
+def test_one_sided_strategies_are_judged_by_random_times_alone():
+    long_only = replace(GOOD, sides_p=math.nan, one_sided=True)
+    found = judge(long_only)
+    assert found.word == "PASS"
+    assert not any("sides" in reason.text for reason in found.reasons)
+    assert judge(replace(long_only, times_p=0.05)).word == "INCONCLUSIVE"
+    assert judge(replace(long_only, times_p=0.51)).word == "FAIL"
+
+
+@pytest.mark.parametrize(("skill", "word"), [(12.0, "PASS"), (0.0, "FAIL")])
+def test_an_account_that_is_long_only_can_pass(skill, word):
+    bars = make_bars()
+    preds = make_predictions(bars, skill=skill)
+    longs = make_sweep(bars, preds, short=False, fees=0.0002, slippage=0.0)
+    found = assess(longs, draws=60)
+    assert found.verdict.word == word
+    assert found.random_sides.reason == ONE_SIDED
+
+
 def test_no_split_traded_is_not_sixty_percent():
     found = judge(replace(GOOD, splits_traded=0, splits_positive=0))
     assert found.word == "INCONCLUSIVE"
-    assert "No split traded" in found.reasons[4].text
+    assert "No split traded" in found.reasons[5].text
 
 
 def test_rounding_never_contradicts_the_judgement():
@@ -176,6 +193,8 @@ def test_assess_puts_the_parts_together(result):
     assert replace(found.headline, selection=head.selection) == head
     null = random_sides_null(result, head.selection, risk=0.05, draws=60, seed=3)
     np.testing.assert_array_equal(found.random_sides.draws, null.draws)
+    times = random_times_null(result, head.selection, risk=0.05, draws=60, seed=3)
+    np.testing.assert_array_equal(found.random_times.draws, times.draws)
     doubled = Window(result).simulate(
         head.selection.signals, head.selection.brackets, risk=0.05, cost_multiple=2.0
     )
@@ -188,7 +207,8 @@ def test_assess_puts_the_parts_together(result):
         Facts(
             buy_and_hold_sharpe=found.buy_and_hold_sharpe,
             doubled_costs_sharpe=found.doubled_costs_sharpe,
-            null_p=null.p_value,
+            sides_p=null.p_value,
+            times_p=times.p_value,
             **{f.name: getattr(head, f.name) for f in fields(Facts) if f.name in head.__slots__},
         )
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -16,7 +17,8 @@ from convnext_vbt.evidence.hindsight import Hindsight, hindsight
 from convnext_vbt.evidence.ledger import Trials, rule_entries, trials_of
 from convnext_vbt.evidence.nulls import draw_nulls
 from convnext_vbt.evidence.nulls.null import NUM_DRAWS, Case, Null
-from convnext_vbt.evidence.nulls.random_sides import RANDOM_SIDES
+from convnext_vbt.evidence.nulls.random_sides import ONE_SIDED, RANDOM_SIDES
+from convnext_vbt.evidence.nulls.random_times import RANDOM_TIMES
 from convnext_vbt.evidence.selection import USUAL, Preset
 from convnext_vbt.evidence.window import Window
 from convnext_vbt.storage import plain
@@ -47,13 +49,15 @@ class Facts:
     """Over the same days."""
     doubled_costs_sharpe: float
     """With the same signals, fees and slippage doubled."""
-    null_p: float
+    sides_p: float
     """Of random sides."""
+    times_p: float
+    """Of random times."""
     trades: int
     splits_traded: int
     splits_positive: int
-    null_reason: str = ""
-    """Why there are no random sides to compare with; empty where there are."""
+    one_sided: bool = False
+    """All long or all short: there are no other sides to draw, and random times decide alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,10 +127,13 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
             if math.isfinite(facts.sharpe) and math.isfinite(facts.buy_and_hold_sharpe)
             else "No Sharpe ratio to compare with buy-and-hold, needs the higher one",
         ),
-        _condition(
-            "null_p",
-            facts.null_p < MOST_NULL_P,
-            f"{_random_sides(facts, MOST_NULL_P)}, needs p < {MOST_NULL_P}",
+        *(
+            _condition(
+                subject,
+                p < MOST_NULL_P,
+                f"{_null(title, p, MOST_NULL_P)}, needs p < {MOST_NULL_P}",
+            )
+            for subject, title, p in _nulls(facts)
         ),
         _condition(
             "splits_positive",
@@ -163,10 +170,13 @@ def _failures(facts: Facts) -> tuple[Reason, ...]:
             facts.total_return <= 0,
             f"Net return {100 * facts.total_return:.1f} %, not above 0",
         ),
-        (
-            "null_p",
-            facts.null_p > HOPELESS_NULL_P,
-            f"{_random_sides(facts, HOPELESS_NULL_P)}, above {HOPELESS_NULL_P}",
+        *(
+            (
+                subject,
+                p > HOPELESS_NULL_P,
+                f"{_null(title, p, HOPELESS_NULL_P)}, above {HOPELESS_NULL_P}",
+            )
+            for subject, title, p in _nulls(facts)
         ),
     )
     return tuple(
@@ -180,12 +190,17 @@ def _condition(subject: str, ok: bool, text: str) -> Reason:
     return Reason(subject=subject, ok=bool(ok), text=f"{text}: {'met' if ok else 'not met'}")
 
 
-def _random_sides(facts: Facts, bound: float) -> str:
-    if not math.isfinite(facts.null_p):
-        why = f", since {facts.null_reason}" if facts.null_reason else ""
-        return f"Random sides: no p-value{why}"
-    p = _number(facts.null_p, bound, digits=3)
-    return f"Random sides: p = {p}"
+def _nulls(facts: Facts) -> Iterator[tuple[str, str, float]]:
+    """Key in `Facts`, name and p-value of what chance alone has to be told from."""
+    if not facts.one_sided:
+        yield "sides_p", "Random sides", facts.sides_p
+    yield "times_p", "Random times", facts.times_p
+
+
+def _null(title: str, p: float, bound: float) -> str:
+    if not math.isfinite(p):
+        return f"{title}: no p-value"
+    return f"{title}: p = {_number(p, bound, digits=3)}"
 
 
 def _number(value: float, bound: float, digits: int = 2) -> str:
@@ -218,8 +233,13 @@ class Assessment:
 
     @property
     def random_sides(self) -> Null:
-        """The null of the verdict."""
+        """Same times, drawn sides: a null of the verdict."""
         return self.nulls[RANDOM_SIDES.name]
+
+    @property
+    def random_times(self) -> Null:
+        """Same sides, drawn times: a null of the verdict."""
+        return self.nulls[RANDOM_TIMES.name]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values as JSON knows them; what is undefined is None."""
@@ -257,7 +277,7 @@ def assess(
     draws: int = NUM_DRAWS,
     cells: Cells | None = None,
 ) -> Assessment:
-    """Headline, best cell in hindsight, direction null and verdict of a sweep.
+    """Headline, best cell in hindsight, nulls and verdict of a sweep.
 
     `head` is the headline if it was made already; then only the seed of `preset` is read.
     `trials` is what the ledger counted, this run included; None counts this sweep alone.
@@ -273,7 +293,7 @@ def assess(
     hold = Account.of(window.buy_and_hold())
     doubled = traded_again(window, head, cost_multiple=2)
     nulls = draw_nulls(Case(result=res, headline=head, preset=preset, num_draws=draws))
-    null = nulls[RANDOM_SIDES.name]
+    sides, times = nulls[RANDOM_SIDES.name], nulls[RANDOM_TIMES.name]
     holding, costly = (measures.sharpe(daily_returns(one), year) for one in (hold, doubled))
     facts = Facts(
         total_return=head.total_return,
@@ -284,8 +304,9 @@ def assess(
         num_trials=head.num_trials,
         buy_and_hold_sharpe=holding,
         doubled_costs_sharpe=costly,
-        null_p=null.p_value,
-        null_reason=null.reason,
+        sides_p=sides.p_value,
+        times_p=times.p_value,
+        one_sided=sides.reason == ONE_SIDED,
         trades=head.trades,
         splits_traded=head.splits_traded,
         splits_positive=head.splits_positive,

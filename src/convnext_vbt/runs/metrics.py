@@ -14,7 +14,6 @@ from convnext_vbt.evidence.concerns import Concerns
 from convnext_vbt.evidence.gathering import CASH, Evidence
 from convnext_vbt.evidence.nulls import shown
 from convnext_vbt.evidence.nulls.null import Null, NullTest
-from convnext_vbt.evidence.nulls.random_sides import RANDOM_SIDES
 from convnext_vbt.evidence.waiting import Waiting
 from convnext_vbt.runs.config import Config
 from convnext_vbt.storage import plain
@@ -63,8 +62,7 @@ def network_sentences(evidence: Evidence) -> list[str]:
 
 def _null_sentences(evidence: Evidence) -> list[str]:
     """What the nulls beside the verdict's say, in words."""
-    others = (pair for pair in shown(evidence.nulls) if pair[0] is not RANDOM_SIDES)
-    return [test.sentence(null) for test, null in others]
+    return [test.sentence(null) for test, null in shown(evidence.nulls) if test.retrains]
 
 
 def strategy_cell(config: Config, result: SweepResult) -> dict[str, Any]:

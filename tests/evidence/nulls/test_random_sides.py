@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 
 from convnext_vbt.evidence.accounts import daily_returns
 from convnext_vbt.evidence.headline import headline
-from convnext_vbt.evidence.nulls import random_sides
+from convnext_vbt.evidence.nulls import positions, random_sides
 from convnext_vbt.evidence.nulls.null import compare
 from convnext_vbt.evidence.nulls.random_sides import _SideAccounts, random_sides_null
 from convnext_vbt.evidence.selection import Preset, nested_selection
@@ -69,7 +69,7 @@ def test_on_the_observed_sides_it_is_the_headlines_own_account(terms, symbols):
     selection = nested_selection(result)
     assert len(selection.simulation.trades) > 100
     accounts = _SideAccounts(result, selection, None)
-    (returns,), (growth,) = accounts.walk(accounts.positions.is_long[None, :])
+    (returns,), (growth,) = accounts.walk_sides(accounts.positions.is_long[None, :])
     equity = selection.simulation.equity[-1].sum()
     assert growth == pytest.approx(equity / 10_000, rel=1e-12)
     np.testing.assert_allclose(returns, daily_returns(selection.account), rtol=0, atol=1e-13)
@@ -128,7 +128,7 @@ def test_drawn_sides_trade_at_the_same_times_by_the_same_brackets(bars, terms):
     rng = np.random.default_rng(5)
     sides = rng.random((6, len(selection.simulation.trades))) < 0.5
     sides[0] = ~accounts.positions.is_long
-    _, growth = accounts.walk(sides)
+    _, growth = accounts.walk_sides(sides)
     expected = [plain_growth(result, selection, row) for row in sides]
     assert growth == pytest.approx(expected, rel=1e-9)
     assert len(set(expected)) == 6
@@ -154,7 +154,7 @@ def test_draws_follow_the_seed_and_not_the_chunks(bars, monkeypatch):
     result = make_sweep(bars, make_predictions(bars))
     selection = nested_selection(result)
     first = random_sides_null(result, selection, draws=60, seed=1)
-    monkeypatch.setattr(random_sides, "CHUNK_CELLS", 7 * result.window[1])
+    monkeypatch.setattr(positions, "CHUNK_CELLS", 7 * result.window[1])
     again = random_sides_null(result, selection, draws=60, seed=1)
     np.testing.assert_array_equal(first.draws, again.draws)
     np.testing.assert_array_equal(first.total_returns, again.total_returns)
@@ -182,14 +182,14 @@ def test_each_symbol_keeps_its_own_share_of_longs():
     result = make_sweep(pair, replace(preds, proba=proba))
     selection = nested_selection(result)
     trades = selection.simulation.trades
-    shares = random_sides._long_shares(_SideAccounts(result, selection, None).positions)
+    shares = random_sides._long_shares(_SideAccounts(result, selection, None).positions, 2)
     first = trades[trades["col"] == 0]
     assert shares.tolist() == [np.mean(first["direction"] == 0), 1.0]
     found = random_sides_null(result, selection, draws=50, seed=4)
     assert found.reason == ""
     coins = np.random.default_rng(4).random((50, len(trades)))
     sides = coins < np.where(trades["col"] == 0, shares[0], 1.0)
-    _, growth = _SideAccounts(result, selection, None).walk(sides)
+    _, growth = _SideAccounts(result, selection, None).walk_sides(sides)
     np.testing.assert_array_equal(found.total_returns, growth - 1)
 
 

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping
 from convnext_vbt.evidence.nulls.bootstrapped_bars import BOOTSTRAPPED_BARS
 from convnext_vbt.evidence.nulls.null import Case, Null, NullTest
 from convnext_vbt.evidence.nulls.random_sides import RANDOM_SIDES
+from convnext_vbt.evidence.nulls.random_times import RANDOM_TIMES
 from convnext_vbt.evidence.nulls.shuffled_labels import SHUFFLED_LABELS
 
 NULLS: tuple[NullTest, ...] = (
     RANDOM_SIDES,
+    RANDOM_TIMES,
     SHUFFLED_LABELS,
     BOOTSTRAPPED_BARS,
 )

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convnext_vbt.evidence.headline import Headline
+from convnext_vbt.evidence.nulls.null import Null, NullTest
+from convnext_vbt.evidence.nulls.random_sides import RANDOM_SIDES
+from convnext_vbt.evidence.nulls.random_times import RANDOM_TIMES
 from convnext_vbt.evidence.verdict import FEWEST_TRADES, Assessment, Verdict
 from convnext_vbt.report.formats import format_interval, format_number, level_text
 from convnext_vbt.report.inputs import Inputs
@@ -131,7 +134,7 @@ def tiles(inputs: Inputs) -> list[Tile]:
 
 
 def _certainty(assessment: Assessment) -> list[Tile]:
-    head, null = assessment.headline, assessment.random_sides
+    head = assessment.headline
     tried = "1 strategy" if head.num_trials == 1 else f"{head.num_trials:,} strategies"
     return [
         Tile(
@@ -141,14 +144,7 @@ def _certainty(assessment: Assessment) -> list[Tile]:
             note=f"{head.splits_positive} of {head.splits_traded} splits profitable",
             help="Round trips, one still open at the end included.",
         ),
-        Tile(
-            question=QUESTIONS[1],
-            label="Random sides",
-            value=f"p = {null.p_value:.3f}" if math.isfinite(null.p_value) else "no test",
-            note=null.reason or f"{len(null.draws):,} draws",
-            help="Share of accounts with the same times and sizes, each side by coin flip, that "
-            "reach this Sharpe ratio.",
-        ),
+        *(_null(test, assessment.nulls[test.name]) for test in (RANDOM_SIDES, RANDOM_TIMES)),
         Tile(
             question=QUESTIONS[1],
             label="Deflated Sharpe ratio",
@@ -158,6 +154,16 @@ def _certainty(assessment: Assessment) -> list[Tile]:
             "strategies tried on this data.",
         ),
     ]
+
+
+def _null(test: NullTest, null: Null) -> Tile:
+    return Tile(
+        question=QUESTIONS[1],
+        label=test.title.capitalize(),
+        value=f"p = {null.p_value:.3f}" if math.isfinite(null.p_value) else "no test",
+        note=null.reason or f"{len(null.draws):,} draws",
+        help=f"Share of draws that reach this Sharpe ratio: {test.draws}.",
+    )
 
 
 def _by_question(tiles: Sequence[Tile]) -> list[dict[str, object]]:

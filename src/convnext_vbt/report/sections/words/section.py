@@ -26,6 +26,9 @@ _TERMS = (
     ("Random sides",
      ("Accounts with the same times and sizes, each side by coin flip. If they do as well, the "
       "network does not predict direction.")),
+    ("Random times",
+     ("Accounts with the same positions at random times, on prices without their drift and before "
+      "costs. If they do as well, it earns what holding as much at any time earns.")),
     ("p-value", "How often chance alone does as well; under 0.05 counts as evidence of skill."),
     ("90 % CI", "90 % confidence interval. If it contains 0, the sign is not known."),
     ("PBO, probability of backtest overfitting",

@@ -1,0 +1,105 @@
+"""Random times: the headline's positions with their sides, sizes and lengths, whenever.
+
+Dimensions: T bars of the window, N symbols, M draws, K positions, C accounts of one chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from convnext_vbt.evidence.nulls.null import NUM_DRAWS, Case, Null, NullTest, compare, undefined
+from convnext_vbt.evidence.nulls.positions import Orders, PositionAccounts, Positions, enter
+from convnext_vbt.evidence.selection import Selection
+from convnext_vbt.evidence.stats import sharpe_ratio
+from convnext_vbt.trading.codes import EXIT
+from convnext_vbt.trading.sweep import SweepResult
+
+
+def random_times_null(
+    res: SweepResult,
+    selection: Selection,
+    *,
+    risk: float | None = None,
+    draws: int = NUM_DRAWS,
+    seed: int = 0,
+) -> Null:
+    """The headline's positions thrown anew into the window, each symbol's in random order.
+
+    A position keeps its side, its confidence size and at most its length, and takes the brackets of
+    the bar where it lands; no two of a symbol overlap. Only knowledge of when is gone.
+
+    Headline and draws alike trade without costs on prices whose mean return over the window is
+    taken out (Aronson 2006, ch. 6): beta-matched, since a constant exposure earns nothing there.
+    With the drift left in, a rule that holds less while the market is wild would beat its own draws
+    by a calmer account alone. `risk` is the headline's. Undefined without a position.
+    """
+    accounts = _TimeAccounts(res, selection, risk, fair=True)
+    if not len(accounts.positions.row):
+        return undefined(float("nan"), "there is no position")
+    year = res.bars.days_per_year
+    (observed,), _ = accounts.walk(1, lambda _: accounts.orders([accounts.positions]))
+    sharpe = float(sharpe_ratio(observed, year))
+    returns, growth = accounts.walk(draws, lambda part: accounts.orders(accounts.throw(seed, part)))
+    return compare(sharpe, np.asarray(sharpe_ratio(returns.T, year)), growth - 1.0)
+
+
+class _TimeAccounts(PositionAccounts):
+    """Walks the positions on their own sides at given times."""
+
+    def throw(self, seed: int, draws: range) -> Iterator[Positions]:
+        """The positions at new times, once for each of these draws."""
+        own, (num_symbols, num_bars) = self.positions, self.shape
+        members = [np.flatnonzero(own.column == n) for n in range(num_symbols)]
+        bars = [np.flatnonzero(present) for present in self.present_NT]
+        for draw in draws:
+            rng = np.random.default_rng([seed, draw])
+            row, leave = np.empty_like(own.row), np.empty_like(own.leave)
+            for mine, here in zip(members, bars, strict=True):
+                order = rng.permutation(mine)
+                fill, end = (np.searchsorted(here, at[order] + 1) for at in (own.row, own.leave))
+                length = end - fill
+                before = np.cumsum(length) - length
+                # Some bar comes before every fill: that of the signal.
+                spare = len(here) - 1 - length.sum()
+                begin = 1 + before + np.sort(rng.integers(0, spare + 1, len(order)))
+                row[order] = here[begin] - 1
+                leave[order] = np.append(here, num_bars + 1)[begin + length] - 1
+            yield replace(own, row=row, leave=leave)
+
+    def orders(self, thrown: Iterable[Positions]) -> Orders:
+        """Signals of one account each. What lands after a missing bar is not entered."""
+        num_symbols, num_bars = self.shape
+        all_codes, all_sizes = [], []
+        for one in thrown:
+            codes = np.zeros((num_symbols, num_bars + 1), dtype=np.uint8)
+            sizes = np.zeros((num_symbols, num_bars))
+            codes[one.column, one.leave] = EXIT
+            can_enter = self.present_NT[one.column, one.row]
+            codes[one.column, one.row] = np.where(can_enter, enter(one.is_long), EXIT)
+            sizes[one.column, one.row] = one.size
+            all_codes.append(codes[:, :-1])
+            all_sizes.append(sizes)
+        return np.stack(all_codes), np.stack(all_sizes)
+
+
+def _draw(case: Case) -> Null:
+    return random_times_null(
+        case.result,
+        case.headline.selection,
+        risk=case.headline.risk,
+        draws=case.num_draws,
+        seed=case.preset.seed,
+    )
+
+
+RANDOM_TIMES = NullTest(
+    name="random_times",
+    title="random times",
+    question="Does it know when?",
+    draws="accounts held its positions at random times, without the market’s drift and costs",
+    meaning="If many do, it earns what holding as much at any time earns.",
+    draw=_draw,
+)
