@@ -136,6 +136,9 @@ class Account:
         for i in range(num_bars):
             here = [n for n, market in enumerate(self.markets) if market.prices[i] is not None]
             wishes = []
+            for n, market in enumerate(self.markets):
+                if n in self.held and all(p is None for p in market.prices[i:]):
+                    self.close(n, i, self.marks[n])  # delisted
             for n in here:
                 market = self.markets[n]
                 self.marks[n] = market.prices[i][0]
@@ -161,9 +164,6 @@ class Account:
                 if n in self.held:
                     self.held[n].bars += 1
                     self.inside(n, i, prices)
-                gone = all(p is None for p in self.markets[n].prices[i + 1 :])
-                if n in self.held and gone and i < num_bars - 1:
-                    self.close(n, i, prices[3])
             if self.worth() <= 0 and not self.bust:
                 self.bust = True
                 for n in list(self.held):

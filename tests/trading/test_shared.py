@@ -80,7 +80,8 @@ def random_market(seed: int, symbols=("A", "B", "C"), num_bars: int = 150, **mor
 
 
 def test_five_bars_of_two_symbols_by_hand():
-    # A is missing at bar 2, so its exit of row 1 expires; it has no bar 4: delisted after bar 3.
+    # A is missing at bar 2, so its exit of row 1 expires; delisted at bar 4, which it has not:
+    # at bar 3 nobody knew.
     bars = panel_of(
         A=[flat(100), (100, 104, 100, 104), None, (110, 110, 108, 108), None],
         B=[flat(50), (50, 50, 49, 49), flat(49), (48, 48, 47.5, 47.5), (47.5, 47.5, 47, 47)],
@@ -97,19 +98,24 @@ def test_five_bars_of_two_symbols_by_hand():
     at_open = closed + a * 10  # A at its open of 110
     room = at_open - a * 110  # under the 0.8 of it that B wants
     again = room / 48
-    fee = 0.001 * room + 0.001 * a * 108
     assert ledger(done, 0) == [
         (1, "buy", round(a, 9), 100.0, round(0.001 * money, 9)),
-        (3, "sell", round(a, 9), 108.0, round(0.001 * a * 108, 9)),
+        (4, "sell", round(a, 9), 108.0, round(0.001 * a * 108, 9)),
     ]
     assert ledger(done, 1) == [
         (1, "sell", round(b, 9), 50.0, round(0.001 * money, 9)),
         (2, "buy", round(b, 9), 49.0, round(0.001 * b * 49, 9)),
         (3, "sell", round(again, 9), 48.0, round(0.001 * room, 9)),
     ]
-    after = closed + a * 8 - fee
+    after = closed + a * 8 - 0.001 * room
     assert done.equity[:, 0] == pytest.approx(
-        [1000, 1000 - paid + a * 4 + b, closed + a * 4, after + again * 0.5, after + again],
+        [
+            1000,
+            1000 - paid + a * 4 + b,
+            closed + a * 4,
+            after + again * 0.5,
+            after + again - 0.001 * a * 108,
+        ],
         rel=1e-12,
     )
     assert done.equity.shape == (5, 1)

@@ -26,7 +26,8 @@ a long that is held then, to a short.
 On a shared account all exits of an open come before all entries. Entries are sized on one equity,
 each symbol at its open or else its last close, and cut by one factor where gross exposure or open
 risk would pass its cap, so that the order of the symbols means nothing; where that leaves next to
-nothing of an entry, there is none. A symbol without another bar is closed at its last close.
+nothing of an entry, there is none. A symbol without another bar is closed at its last close, at the
+first open that it misses: nobody can know before.
 Equity <= 0 closes every position.
 Dimensions: T bars, N symbols, C columns, K columns of one account, A accounts, P cells, D days,
 L accounts at once, S fields of an account, O orders, F fields of an order.
@@ -724,6 +725,9 @@ def open_shared_nb(
         first = entries.raw[k] = market.prices[n, 0, i]
         entries.side[k] = 0.0
         if np.isnan(first):
+            if i == market.final[n] + 1 and own_KS[k, POSITION] != 0.0:
+                mark = book.mark[k]
+                exit_nb(own_KS[k : k + 1], log.fills[k : k + 1], i, mark, int(DELISTED), terms)
             continue
         book.mark[k] = first
         code = columns.codes[c, i - 1] if i > 0 else 0
@@ -758,7 +762,7 @@ def close_shared_nb(market: Market, book: Book, i: int, terms: Terms, log: Log) 
     for k in range(len(own_KS)):
         if not np.isnan(first_K[k]):
             n = book.symbol[k]
-            mark = book.mark[k] = market.prices[n, 3, i]
+            book.mark[k] = market.prices[n, 3, i]
             if own_KS[k, POSITION] != 0.0:
                 book.held[k] += 1
                 reason, price = bracket_in_bar_nb(
@@ -766,8 +770,6 @@ def close_shared_nb(market: Market, book: Book, i: int, terms: Terms, log: Log) 
                     first_K[k], market.prices[n, 1, i], market.prices[n, 2, i],
                     own_KS[k, STOP_LEVEL], own_KS[k, TARGET_LEVEL],
                 )  # fmt: skip
-                if reason == NONE and i == market.final[n] and i < len(market.day_end) - 1:
-                    reason, price = int(DELISTED), mark
                 if reason != NONE:
                     exit_nb(own_KS[k : k + 1], log.fills[k : k + 1], i, price, reason, terms)
         base, position, entry_price = own_KS[k, BASE], own_KS[k, POSITION], own_KS[k, ENTRY_PRICE]
