@@ -188,6 +188,7 @@ def test_a_users_own_feature_function_is_audited(tmp_path):
     assert "distance of SIM/USDT is " in report.first.difference.text
 
 
+@pytest.mark.slow
 def test_a_users_own_rule_is_audited(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(RULES)
@@ -195,6 +196,29 @@ def test_a_users_own_rule_is_audited(tmp_path):
         report = examine(tiny(data=ONE_SPLIT, rule={"file": f"{path}:{name}"}))
         assert report.passed == passes
     assert report.first.stage == "signals"
+
+
+RULE_REMEMBERS = """
+import sys
+import convnext_vbt as cv
+
+def remembers(predictions, bars):
+    seen = sys.__dict__.setdefault("what_the_bars_became", bars.close[-1:] > bars.close)
+    rises = seen if seen.shape == bars.close.shape else True
+    up = predictions.prob_up > predictions.prob_down
+    return cv.Signals.from_frames(entries=up & rises, exits=~up)
+"""
+
+
+@pytest.mark.slow
+def test_what_a_rule_remembers_in_a_module_is_not_deterministic(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "what_the_bars_became", None, raising=False)
+    monkeypatch.delattr(sys, "what_the_bars_became")
+    path = tmp_path / "mine.py"
+    path.write_text(RULE_REMEMBERS)
+    report = examine(tiny(data=ONE_SPLIT, rule={"file": f"{path}:remembers"}))
+    assert not report.passed
+    assert report.lines()[-1].startswith("NOT DETERMINISTIC: asked twice, ")
 
 
 FILES = """

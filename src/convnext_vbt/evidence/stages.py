@@ -74,3 +74,7 @@ class AuditStages:
     features_afresh: Callable[[Bars, Bars], Any] | None = None
     """Features of the second bars in a process that has seen the first ones only; None where no
     code of the user's own makes them."""
+    rule_afresh: Callable[[tuple[Bars, Predictions], tuple[Bars, Predictions]], Signals] | None = (
+        None
+    )
+    """What the rule says of the second bars and predictions, likewise."""

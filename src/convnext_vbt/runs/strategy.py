@@ -83,22 +83,39 @@ def audit_stages(config: Config) -> AuditStages:
         parts=_parts,
         as_split=_as_split,
         rule=None if config.rule.file is None else partial(_rule, config.rule.file),
-        features_afresh=None if config.features.file is None else partial(_afresh, config),
+        features_afresh=None if config.features.file is None else partial(_features_afresh, config),
+        rule_afresh=None if config.rule.file is None else partial(_rule_afresh, config.rule.file),
     )
 
 
-def _afresh(config: Config, before: Bars, bars: Bars) -> Features:
-    """Features in a new process, in which those of other bars were made before."""
-    from joblib.externals.loky import ProcessPoolExecutor
-
-    with ProcessPoolExecutor(max_workers=1) as pool:
-        found: Features = pool.submit(_one_after_the_other, config, before, bars).result()
+def _features_afresh(config: Config, before: Bars, bars: Bars) -> Features:
+    make = partial(make_features, config)
+    found: Features = _in_a_new_process(make, (before,), (bars,))
     return found
 
 
-def _one_after_the_other(config: Config, before: Bars, bars: Bars) -> Features:
-    make_features(config, before)
-    return make_features(config, bars)
+def _rule_afresh(
+    file: str, before: tuple[Bars, Predictions], last: tuple[Bars, Predictions]
+) -> Signals:
+    found: Signals = _in_a_new_process(partial(_rule, file), before, last)
+    return found
+
+
+def _in_a_new_process(
+    function: Callable[..., Any], before: tuple[Any, ...], last: tuple[Any, ...]
+) -> Any:
+    """What the second call gives in a process in which only the first one was made before."""
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(max_workers=1) as pool:
+        return pool.submit(_one_after_the_other, function, before, last).result()
+
+
+def _one_after_the_other(
+    function: Callable[..., Any], before: tuple[Any, ...], last: tuple[Any, ...]
+) -> Any:
+    function(*before)
+    return function(*last)
 
 
 def _rule(file: str, bars: Bars, predictions: Predictions) -> Signals:

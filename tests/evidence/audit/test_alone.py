@@ -201,6 +201,47 @@ def test_a_table_that_was_brought_along_is_named(bars):
     assert foreign.text.startswith("x is the same whatever the bars are")
 
 
+@pytest.mark.parametrize("mixed", ["ratio", "sum"])
+def test_a_table_that_is_mixed_with_the_bars_is_named(bars, mixed):
+    daily = bars.frame("close").resample("D").last()  # each day knows its own last price
+
+    def joined(view):
+        own = daily.reindex(view.index, method="ffill").to_numpy()
+        return np.log(view.close / own) if mixed == "ratio" else own + view.close
+
+    assert not found(bars, joined)  # no cut can tell
+    make = made_of(joined)
+    clock, foreign = outside_columns(bars, make(bars), make)
+    assert clock == ()
+    assert foreign.text.startswith("x is another one for the same bars 28 years later")
+
+
+def test_dates_that_are_looked_up_must_be_there(bars):
+    def looked_up(view):
+        if view.index[0] not in bars.index:
+            raise ValueError("no such date")
+        return view.close
+
+    make = made_of(looked_up)
+    _, foreign = outside_columns(bars, make(bars), make)
+    assert foreign.text == "the same bars 28 years later make it fail: no such date"
+
+
+def test_a_clock_that_counts_from_1970_is_a_clock(bars):
+    def wave(view):
+        hours = np.asarray(view.index.as_unit("s").asi8) / 3600
+        return np.sin(2 * np.pi * hours / 24)[:, None] * view.close, np.cos(hours / 24)[:, None]
+
+    for number, expected in ((0, ()), (1, None)):
+        make = made_of(lambda view, number=number: wave(view)[number])
+        clock, foreign = outside_columns(bars, make(bars), make)
+        assert clock == ()
+        if expected is None:  # no period of the calendar
+            assert "does not follow from the clock" in foreign.text
+        else:
+            assert foreign is None
+
+
 def test_whether_it_knows_a_table_is_part_of_the_audit(bars):
     table = pd.Series(np.random.default_rng(0).normal(size=len(bars)), index=bars.index)
 

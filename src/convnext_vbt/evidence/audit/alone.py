@@ -96,7 +96,7 @@ def cut_rule(
         try:
             if cut.bar % 2:
                 future = garbage_after(bars, cut.bar, seed=seed)
-                other = rule(future, _other_probabilities(preds, cut.bar))
+                other = rule(future, other_probabilities(preds, cut.bar))
             else:
                 make = partial(on_other_bars, bar=cut.bar)
                 other = _on_another_future(bars, cut.bar, make, seed)
@@ -107,7 +107,7 @@ def cut_rule(
         yield cut, first_signal(real.rows(*rows), other.rows(*rows), cut.bar)
 
 
-def _other_probabilities(preds: Predictions, bar: int) -> Predictions:
+def other_probabilities(preds: Predictions, bar: int) -> Predictions:
     """The same up to `bar`; then those of bars in another order, UP and DOWN exchanged."""
     proba = preds.proba.copy()
     for n in range(len(preds.symbols)):
@@ -183,32 +183,37 @@ def outside_columns(
 ) -> tuple[tuple[str, ...], Difference | None]:
     """Columns that read the clock alone, and the first one that comes from elsewhere.
 
-    A column that stays as it is on another market's bars reads no bars. If it stays as it is 28
-    years later too it follows from the clock: dates and weekdays fall together again. Otherwise
-    somebody brought it along: a table, a cache, a file.
+    A column that stays as it is on another market's bars reads no bars. On the same bars 28 years
+    later dates and weekdays fall together again, so that a column of bars and clock stays as it
+    is; what does not was brought along, a table, a cache, a file, be it mixed with the bars.
     """
     real = _by_column(feature_values(features))
     other = _by_column(feature_values(make(garbage_after(bars, 0))))
     if real.shape != other.shape:
         return (), None
+    try:
+        later = _by_column(feature_values(make(replace(bars, index=bars.index + GREGORIAN_CYCLE))))
+    except ValueError as error:
+        return (), Difference(bar=0, text=f"the same bars 28 years later make it fail: {error}")
     told = np.isfinite(real).any(axis=0)
     blind = told & _same(real[1:], other[1:]).all(axis=0)
-    if not blind.any():
-        return (), None
-    later = make(replace(bars, index=bars.index + GREGORIAN_CYCLE))
-    moved = _same(real, _by_column(feature_values(later)))
-    foreign = np.flatnonzero(blind & ~moved.all(axis=0))
+    stays = _close(real, later)
     names = [_name(column, features, bars) for column in range(real.shape[1])]
-    clock = np.flatnonzero(blind & moved.all(axis=0))
+    clock = [names[column] for column in np.flatnonzero(blind & stays.all(axis=0))]
+    foreign = np.flatnonzero(told & ~stays.all(axis=0))
     found = None
     if len(foreign):
-        column = int(foreign[0])
-        found = Difference(
-            bar=int(np.flatnonzero(~moved[:, column])[0]),
-            text=f"{names[column]} is the same whatever the bars are, and does not follow from the "
-            "clock either: it was brought along",
+        column = int(foreign[np.argmax(blind[foreign])])
+        what = (
+            "is the same whatever the bars are, and does not follow from the clock either: it was "
+            "brought along"
+            if blind[column]
+            else "is another one for the same bars 28 years later: it reads more than bars and "
+            "clock, a table that was brought along or the year itself"
         )
-    return tuple(dict.fromkeys(names[column] for column in clock)), found
+        row = int(np.flatnonzero(~stays[:, column])[0])
+        found = Difference(bar=row, text=f"{names[column]} {what}")
+    return tuple(dict.fromkeys(clock)), found
 
 
 def _by_column(values: np.ndarray) -> np.ndarray:
@@ -217,6 +222,13 @@ def _by_column(values: np.ndarray) -> np.ndarray:
 
 def _same(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.asarray((left == right) | ((left != left) & (right != right)))
+
+
+def _close(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Equal but for the rounding of a time that is counted from far away."""
+    with np.errstate(invalid="ignore"):
+        near = np.abs(left - right) <= TOLERANCE * np.nan_to_num(np.nanstd(left, axis=0))
+    return np.asarray(near) | _same(left, right)
 
 
 def _name(column: int, features: Any, bars: Bars) -> str:

@@ -24,7 +24,12 @@ import joblib
 import numpy as np
 
 from convnext_vbt.errors import InputError
-from convnext_vbt.evidence.audit.alone import cut_features, cut_rule, outside_columns
+from convnext_vbt.evidence.audit.alone import (
+    cut_features,
+    cut_rule,
+    other_probabilities,
+    outside_columns,
+)
 from convnext_vbt.evidence.audit.garbage import garbage_after
 from convnext_vbt.evidence.audit.report import AuditReport, Check, Cut, LateStart
 from convnext_vbt.evidence.audit.trace import (
@@ -38,6 +43,7 @@ from convnext_vbt.evidence.audit.trace import (
     compare_traded,
     feature_values,
     first_feature,
+    first_signal,
     ranges_of,
 )
 from convnext_vbt.evidence.selection import USUAL, Preset
@@ -130,6 +136,17 @@ class _Audit:
             other = self._trade(self.real, self.fits)
             after = compare_traded(self.traded, other, last, next_open=False)
             yield self._check(REPEATED, cut, next(filter(None, after), None))
+        if self.stages.rule_afresh is not None:
+            yield self._check(REPEATED, cut, self._rule_afresh(last))
+
+    def _rule_afresh(self, last: int) -> Difference | None:
+        """Whether the rule says the same where it has seen nothing but another market before."""
+        stages, preds = self.stages, self.traded.predictions
+        assert stages.rule is not None
+        assert stages.rule_afresh is not None
+        before = garbage_after(self.bars, 0), other_probabilities(preds, -1)
+        afresh = stages.rule_afresh(before, (self.bars, preds))
+        return first_signal(stages.rule(self.bars, preds), afresh, last)
 
     def _alone(self) -> Iterator[Check]:
         features, make, seed = self.real.features, self.stages.features, self.preset.seed
