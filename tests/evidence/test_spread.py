@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from convnext_vbt.evidence.spread import implied_half_spread, products
+from convnext_vbt.evidence.spread import implied_half_spread, mean_and_error, products
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.simulated import simulated_bars
 
@@ -67,6 +67,17 @@ def test_products_worked_by_hand():
     np.testing.assert_allclose(middle, [1.5e-4, 1e-4], rtol=1e-12)
     # 0.03 is the high of its own bar and of the next; 0.01 is the low of the next alone.
     np.testing.assert_allclose(loading, [0.25, 0.5], rtol=1e-12)
+
+
+def test_the_error_of_a_mean_counts_what_hangs_together():
+    lone = np.random.default_rng(0).standard_normal(1000)
+    mean, error = mean_and_error(lone)
+    assert mean == lone.mean()
+    assert error == pytest.approx(lone.std() / np.sqrt(1000), rel=0.15)
+    # Each value five times: 9 lags with Bartlett's weights over correlations of .8, .6, .4, .2 are
+    # 1 + 2 (.9 x .8 + .8 x .6 + .7 x .4 + .6 x .2) = 4.2 times the variance.
+    _, error = mean_and_error(np.repeat(lone, 5))
+    assert error == pytest.approx(lone.std() * np.sqrt(4.2 / 5000), rel=0.1)
 
 
 def test_a_bounce_around_a_price_that_stands_still():

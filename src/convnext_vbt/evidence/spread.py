@@ -123,8 +123,8 @@ def _moments(bars: Bars, n: int) -> _Moments | None:
     weights_Q /= weights_Q.mean()
     roll_Q, middle_Q, loading_Q = (x[usable[2:]] for x in products(high, low, close))
     return _Moments(
-        roll=_mean_and_error(weights_Q * roll_Q),
-        freed=_mean_and_error(weights_Q * (middle_Q - REVERSAL * roll_Q)),
+        roll=mean_and_error(weights_Q * roll_Q),
+        freed=mean_and_error(weights_Q * (middle_Q - REVERSAL * roll_Q)),
         loading=float((weights_Q * loading_Q).mean()),
     )
 
@@ -165,7 +165,7 @@ def _variance(
     return np.maximum(values, CALMEST * np.median(moving)) if len(moving) else values
 
 
-def _mean_and_error(values_Q: np.ndarray) -> tuple[float, float]:
+def mean_and_error(values_Q: np.ndarray) -> tuple[float, float]:
     """The mean and Newey and West's (1987) standard error of it."""
     count = len(values_Q)
     mean = values_Q.mean()
