@@ -127,13 +127,116 @@ def test_fingerprint_sees_every_value_and_only_the_asked_rows():
         (pd.date_range("2024-01-01", periods=400, freq="15min"), 365, 35040),
         (pd.bdate_range("2024-01-01", periods=400), 252, 252),
         (pd.bdate_range("2024-01-01", periods=4), 252, 252),
-        (pd.date_range("2024-01-01", periods=100, freq="W-FRI"), 252, 365 / 7),
+        (pd.date_range("2024-01-01", periods=100, freq="W-FRI"), 52, 365 / 7),
     ],
 )
 def test_the_calendar_is_read_off_the_index(index, days, bars_a_year):
     bars = Bars.from_frame(frame(len(index)).set_axis(index, axis=0))
     assert bars.days_per_year == days
     assert bars.bars_per_year == pytest.approx(bars_a_year)
+
+
+def hours_of(start, stop, is_open):
+    index = pd.date_range(start, stop, freq="h", tz="UTC", inclusive="left")
+    return index[is_open(index)]
+
+
+def on_index(index):
+    return Bars.from_frame(frame(len(index)).set_axis(index, axis=0))
+
+
+def currencies(index):
+    """Sunday 22:00 to Friday 22:00 UTC, closed on Christmas and New Year's Day."""
+    at = np.asarray(index.day_of_week * 24 + index.hour)
+    holiday = np.isin(index.strftime("%m-%d"), ["12-25", "01-01"])
+    return ((at < 4 * 24 + 22) | (at >= 6 * 24 + 22)) & ~holiday
+
+
+def sydney(index):
+    """10:00 to 16:00 local: in summer the week begins on Sunday 23:00 UTC, in winter on Monday."""
+    local = index.tz_convert("Australia/Sydney")
+    return np.asarray((local.day_of_week < 5) & (local.hour >= 10) & (local.hour < 16))
+
+
+def test_sunday_evenings_are_days_of_their_own():
+    index = hours_of("2021-01-01", "2025-01-01", currencies)
+    bars = on_index(index)
+    counted = index.normalize().nunique() / 4
+    assert counted == pytest.approx(311, abs=1.5)
+    assert bars.days_per_year == 311
+    assert bars.bars_per_year == pytest.approx(len(index) / 4, rel=0.01)
+    assert bars.has_sessions
+    daily = on_index(pd.DatetimeIndex(index.normalize().unique()))
+    assert (daily.days_per_year, daily.bars_per_year) == (311, 311)
+
+
+@pytest.mark.parametrize("start", pd.date_range("2023-11-20", periods=7, freq="4D"))
+@pytest.mark.parametrize("days", [21, 60])
+def test_a_few_weeks_tell_the_calendar(start, days):
+    """Christmas lies within most of them."""
+    stop = start + pd.Timedelta(days=days)
+    assert on_index(hours_of(start, stop, currencies)).days_per_year == 311
+    assert on_index(hours_of(start, stop, lambda at: at.hour >= 0)).days_per_year == 365
+    exchange = hours_of(start, stop, lambda at: (at.day_of_week < 5) & (at.hour // 7 == 2))
+    assert on_index(exchange).days_per_year == 252
+
+
+@pytest.mark.parametrize(("is_open", "days"), [(currencies, 311), (lambda at: at.hour >= 0, 365)])
+def test_missing_weeks_and_days_do_not_change_the_calendar(is_open, days):
+    index = hours_of("2022-01-01", "2024-01-01", is_open)
+    week = (index.asi8 // (7 * 86_400 * 10**9)) % 5
+    assert on_index(index[week > 1]).days_per_year == days  # two weeks in five are not there
+    day = index.asi8 // (86_400 * 10**9)
+    lost = np.random.default_rng(1).random(int(day[-1] - day[0]) + 1) < 0.1
+    assert on_index(index[~lost[day - day[0]]]).days_per_year == days
+    lost = np.random.default_rng(2).random(len(index)) < 0.3
+    assert on_index(index[~lost]).days_per_year == days
+
+
+def test_one_symbol_that_starts_late_does_not_change_the_calendar():
+    early = on_index(hours_of("2022-01-01", "2024-01-01", currencies))
+    late = hours_of("2023-06-01", "2024-01-01", currencies)
+    panel = Bars.join(
+        [early, Bars.from_frame(frame(len(late)).set_axis(late, axis=0), symbol="late")]
+    )
+    assert panel.days_per_year == 311
+    assert panel.rows(len(panel) - 200, len(panel)).days_per_year == 311
+
+
+def test_a_market_with_sundays_in_summer_alone_counts_those():
+    index = hours_of("2020-01-01", "2024-01-01", sydney)
+    days = on_index(index).days_per_year
+    # Two weekdays of a hundred are holidays everywhere, but here there is none.
+    assert days == pytest.approx(index.normalize().nunique() / 4 * 252 / 261, rel=0.02)
+    assert 275 < days < 287
+
+
+def test_sunday_to_thursday_is_five_days_and_a_few_saturdays_are_none():
+    israel = hours_of(
+        "2022-01-01", "2024-01-01", lambda at: np.isin(at.day_of_week, [6, 0, 1, 2, 3])
+    )
+    assert on_index(pd.DatetimeIndex(israel.normalize().unique())).days_per_year == 252
+    exchange = pd.bdate_range("2010-01-01", "2020-01-01", tz="UTC")
+    saturdays = pd.date_range("2010-01-02", periods=9, freq="364D", tz="UTC")
+    assert on_index(exchange.union(saturdays)).days_per_year == 252
+
+
+@pytest.mark.parametrize(
+    ("freq", "days"), [("W-SUN", 52), ("W-MON", 52), ("MS", 12), ("QS", 4), ("YS", 1), ("3D", 122)]
+)
+def test_bars_longer_than_a_day_count_themselves(freq, days):
+    index = pd.date_range("2000-01-01", periods=20, freq=freq, tz="UTC")
+    for stamps in (index, index.delete([5, 6, 7])):
+        bars = on_index(stamps)
+        assert bars.days_per_year == days
+        assert not bars.has_sessions
+
+
+def test_a_year_can_be_given():
+    bars = on_index(pd.bdate_range("2024-01-01", periods=400))
+    values = {field: getattr(bars, field) for field in FIELDS}
+    own = Bars(index=bars.index, symbols=bars.symbols, step=bars.step, days_per_year=260, **values)
+    assert (own.days_per_year, own.bars_per_year) == (260, 260)
 
 
 def test_session_hours_count_seven_a_day():
@@ -216,7 +319,7 @@ def test_the_constructor_checks_symbols_shape_step_zone_and_calendar():
         ({"symbols": ("A", "A")}, ValueError, "distinct and at least one"),
         ({"close": bars.close[:, 0]}, ValueError, r"close must have shape \(48, 1\)"),
         ({"step": pd.Timedelta(0)}, ValueError, "step must be positive"),
-        ({"days_per_year": 260}, ValueError, "365, 252 or 0, got 260"),
+        ({"days_per_year": 366}, ValueError, r"lie in \[1, 365\], or be 0 .*, got 366"),
         ({"index": bars.index.tz_convert("Asia/Tokyo")}, ValueError, "must be UTC.*tz_convert"),
         ({"index": bars.index.tz_localize(None)}, ValueError, "must be UTC, got time zone None"),
         ({"index": bars.index[::-1]}, ValueError, "is earlier than the row before"),

@@ -34,7 +34,7 @@ class Headline:
     """Distinct strategies tried on this data, this one included."""
     num_days: int
     days_per_year: int
-    """Days that the annual Sharpe ratio counts: 365, or 252 for a market with weekends."""
+    """UTC days that the annual Sharpe ratio counts: the market's own (`Bars.days_per_year`)."""
     skewness: float
     """Of the daily returns."""
     kurtosis: float

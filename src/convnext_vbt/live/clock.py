@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import DataError
-from convnext_vbt.market.bars import ALWAYS_OPEN, Bars
+from convnext_vbt.market.bars import Bars
 
 
 def utc_now() -> pd.Timestamp:
@@ -47,7 +47,7 @@ def stale_from(bars: Bars) -> pd.Timestamp:
     break in these bars and a step.
     """
     break_ = bars.step
-    if bars.days_per_year != ALWAYS_OPEN:
+    if bars.has_sessions:
         break_ = max(break_, pd.Timedelta(int(np.diff(bars.index.asi8).max()), unit="ns"))
     return bars.index[-1] + break_ + bars.step
 

@@ -32,7 +32,7 @@ from convnext_vbt.live.trained import (
     predict_since,
     recent,
 )
-from convnext_vbt.market.bars import ALWAYS_OPEN, Bars
+from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.gaps import find_gaps
 from convnext_vbt.market.volatility import ewma_volatility
 from convnext_vbt.predictions import DOWN, STAY, UP, Predictions, Split
@@ -293,7 +293,6 @@ def _decision(moment: _Moment, n: int, plan: _Plan) -> Decision:
     target = held.units if stays else 0.0 if entry is None else entry.side * entry.units
     change = target - held.units
     limit = moment.brackets.max_holding if entry is not None else None
-    around_the_clock = bars.days_per_year == ALWAYS_OPEN
     due = None if limit is None else bars.index[-1] + (limit + 1) * bars.step
     down, stay, up = moment.preds.proba[0, n, [DOWN, STAY, UP]].tolist()
     return Decision(
@@ -309,7 +308,7 @@ def _decision(moment: _Moment, n: int, plan: _Plan) -> Decision:
         prob_up=up,
         entry=entry,
         leave_after=limit,
-        leave_at=due if around_the_clock else None,
+        leave_at=None if bars.has_sessions else due,
         reasons=tuple(_reasons(moment, n, plan)),
         warnings=tuple(_warnings(moment, n, plan)),
     )

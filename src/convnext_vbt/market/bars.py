@@ -22,8 +22,14 @@ MOST_FUNDING = 0.1
 """A rate per bar beyond this is surely meant in percent."""
 
 ALWAYS_OPEN = 365
+SUNDAYS_TOO = 311
 WEEKDAYS_ONLY = 252
-"""Trading days a year of the two kinds of market."""
+"""UTC days with a bar a year: of a market that never closes, of one whose week begins on Sunday
+evening (currencies, futures: 313 less two holidays), and of an exchange open Monday to Friday."""
+_DAY = pd.Timedelta(days=1)
+_SATURDAY, _SUNDAY = 5, 6
+_SELDOM = 0.1
+"""Of the days of the weekday that is open most: a weekday open less often is closed."""
 
 
 class FramesBySymbol(Protocol):
@@ -56,7 +62,8 @@ class Bars:
     step: pd.Timedelta
     """The usual distance between two bars (the most frequent one)."""
     days_per_year: int = 0
-    """365 for a market that is open at weekends, else 252; 0 reads it off the index."""
+    """UTC days a year that have a bar: 365 for a market that is always open, 252 for one open on
+    weekdays, 311 with bars on Sunday evenings too, 52 for weekly bars; 0 reads it off the index."""
     funding: np.ndarray | None = None
     """Funding rate due at each bar's open, float64 (T, N), a fraction of the notional: 0.0001 is
     1 bp, paid by who is long then to who is short. NaN or 0 where none is due, None for no such
@@ -85,8 +92,11 @@ class Bars:
         _check_values(self)
         if self.days_per_year == 0:
             object.__setattr__(self, "days_per_year", _days_per_year(self.index, self.step))
-        elif self.days_per_year not in (ALWAYS_OPEN, WEEKDAYS_ONLY):
-            raise InputError(f"days_per_year must be 365, 252 or 0, got {self.days_per_year}")
+        elif not 1 <= self.days_per_year <= ALWAYS_OPEN:
+            raise InputError(
+                "days_per_year must lie in [1, 365], or be 0 to be read off the index, got "
+                f"{self.days_per_year}"
+            )
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, *, symbol: str = "asset") -> Self:
@@ -229,12 +239,22 @@ class Bars:
         return _unchecked(self.index, self.symbols, *prices, self.volume, *rest)
 
     @property
+    def has_sessions(self) -> bool:
+        """Whether the market closes between days or weeks, as far as bars of this size show it."""
+        return self.days_per_year < ALWAYS_OPEN and self.step <= _DAY
+
+    @property
     def bars_per_year(self) -> float:
         """Bars a year: 8,760 hourly ones around the clock, 252 daily ones on weekdays."""
-        if self.days_per_year == ALWAYS_OPEN or self.step > pd.Timedelta(days=1):
-            return 365 * (pd.Timedelta(days=1) / self.step)
-        _, per_day = np.unique(self.index.normalize().asi8, return_counts=True)
-        return WEEKDAYS_ONLY * float(np.median(per_day))
+        if not self.has_sessions:
+            return 365 * (_DAY / self.step)
+        days, per_day = np.unique(self.index.asi8 // _DAY.value, return_counts=True)
+        weekday = _weekday(days)
+        # A usual week, day by day: Sunday evening has two or three bars, Friday lacks as many.
+        often = np.bincount(weekday, minlength=7)
+        open_ = np.flatnonzero(often >= _SELDOM * often.max())
+        usual = [np.median(per_day[weekday == day]) for day in open_]
+        return self.days_per_year * float(np.average(usual, weights=often[open_]))
 
     def fingerprint(self, stop: int | None = None) -> str:
         """SHA-256 of the symbols, times and values of the first `stop` bars (default: all)."""
@@ -429,15 +449,38 @@ def _ohlcv_columns(frame: pd.DataFrame, symbol: str) -> pd.DataFrame:
 
 
 def _days_per_year(index: pd.DatetimeIndex, step: pd.Timedelta) -> int:
-    """365 when the market trades at weekends or, where no weekend can tell, around the clock."""
-    weekend = np.asarray(index.day_of_week) >= 5
-    calendar = pd.date_range(index[0].normalize(), index[-1].normalize(), freq="D")
-    if (np.asarray(calendar.day_of_week) >= 5).any():
-        # Around the clock 2 days in 7 are weekend; the few weekend stamps of a session market
-        # (a Sunday-evening futures open) stay well under a tenth.
-        return ALWAYS_OPEN if weekend.mean() > 0.1 else WEEKDAYS_ONLY
-    overnight = step < pd.Timedelta(days=1) and (np.diff(index.asi8) <= step.value).all()
-    return ALWAYS_OPEN if overnight else WEEKDAYS_ONLY
+    """UTC days a year that have a bar, from the weekdays that have one.
+
+    Only weekdays are compared with each other: weeks that are missing, holidays and days lost at
+    random change nothing, and so do a few bars more.
+    """
+    if step > _DAY:
+        distance = np.diff(index.asi8)
+        usual = float(distance[distance <= 2 * step.value].mean())
+        return max(1, round(365.25 * _DAY.value / usual))
+    days = np.unique(index.asi8 // _DAY.value)
+    seen = np.isin(np.arange(7), _weekday(np.arange(days[0], days[-1] + 1)))
+    if not seen[_SATURDAY] and step < _DAY and (np.diff(index.asi8) <= step.value).all():
+        return ALWAYS_OPEN  # no weekend can tell, and there are no nights
+    count = np.bincount(_weekday(days), minlength=7)
+    share = count / count.max()
+    share[:_SATURDAY][~seen[:_SATURDAY]] = 1.0
+    saturday = share[_SATURDAY]
+    sunday = share[_SUNDAY] if seen[_SUNDAY] else saturday
+    if min(saturday, sunday) >= 0.5:
+        return ALWAYS_OPEN
+    # Sessions that straddle midnight for half of the year have their Sundays in that half alone.
+    weekend = [
+        0.0 if some < _SELDOM else 1.0 if some > 0.75 else some for some in (saturday, sunday)
+    ]
+    open_ = (share[:_SATURDAY] >= _SELDOM).sum() + sum(weekend)
+    return round(float(np.interp(open_, [5, 6], [WEEKDAYS_ONLY, SUNDAYS_TOO])))
+
+
+def _weekday(days: np.ndarray) -> np.ndarray:
+    """0 for Monday to 6 for Sunday, of days since 1970-01-01, a Thursday."""
+    weekday: np.ndarray = (days + 3) % 7
+    return weekday
 
 
 def modal_step(index: pd.DatetimeIndex) -> pd.Timedelta:

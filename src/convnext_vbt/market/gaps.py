@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.market.bars import ALWAYS_OPEN, Bars
+from convnext_vbt.market.bars import Bars
 
 _DAY = 86_400 * 10**9
 _LONGEST_HOLIDAY = 4
@@ -17,7 +17,7 @@ def find_gaps(bars: Bars) -> pd.DataFrame:
 
     `start` and `end` are the open times of the first and the last missing bar, `missing` their
     number. Between a symbol's first and last bar a market that is open around the clock should
-    have a bar every `bars.step`. A market with sessions (`bars.days_per_year` 252) has nights,
+    have a bar every `bars.step`. A market with sessions (`bars.has_sessions`) has nights,
     weekends, holidays and early closes, which are no gaps. There a gap is a hole within a day at
     hours at which the days before and after have bars, or five weekdays and more in a row without
     a bar.
@@ -41,7 +41,7 @@ def short_sessions(bars: Bars) -> int:
 def _symbol_gaps(bars: Bars, n: int) -> pd.DataFrame:
     stamps = bars.index[bars.present[:, n]].asi8
     step = bars.step.value
-    if bars.days_per_year == ALWAYS_OPEN or step > _DAY:
+    if not bars.has_sessions:
         spans = regular_gaps(stamps, step)
     else:
         spans = [*_missing_sessions(stamps, step), *_holes_in_sessions(stamps, step)]

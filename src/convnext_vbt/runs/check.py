@@ -12,7 +12,7 @@ from convnext_vbt.learning.features import possible_features
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.learning.models.prior_file import load_prior
 from convnext_vbt.learning.settings import ModelConfig
-from convnext_vbt.market.bars import ALWAYS_OPEN, Bars, step_text
+from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.gaps import closed_weekdays, find_gaps, short_sessions
 from convnext_vbt.market.spikes import find_spikes
 from convnext_vbt.predictions import CLASSES, Target
@@ -55,7 +55,7 @@ def check_bars(source: str, *, strict: bool = False) -> dict[str, Any]:
         )
         for symbol, known in zip(bars.symbols, (row[row >= 0] for row in values.T), strict=True)
     }
-    sessions = bars.days_per_year != ALWAYS_OPEN
+    sessions = bars.has_sessions
     largest = gaps.sort_values(["missing", "start"], ascending=[False, True]).head(5)
     facts: dict[str, Any] = plain(
         {
