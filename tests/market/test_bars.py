@@ -205,10 +205,22 @@ def test_one_symbol_that_starts_late_does_not_change_the_calendar():
 
 def test_a_market_with_sundays_in_summer_alone_counts_those():
     index = hours_of("2020-01-01", "2024-01-01", sydney)
-    days = on_index(index).days_per_year
+    bars = on_index(index)
+    days = bars.days_per_year
     # Two weekdays of a hundred are holidays everywhere, but here there is none.
     assert days == pytest.approx(index.normalize().nunique() / 4 * 252 / 261, rel=0.02)
     assert 275 < days < 287
+    assert bars.bars_per_year == pytest.approx(252 * 6, rel=0.02)
+
+
+def test_weekdays_outside_a_span_of_days_count_as_the_others():
+    """From a Thursday to a Monday: what the market does on Tuesday cannot be known."""
+    for is_open, days in [
+        (currencies, 311),
+        (lambda at: at.hour >= 0, 365),
+        (lambda at: at.day_of_week < 5, 252),
+    ]:
+        assert on_index(hours_of("2024-03-07", "2024-03-12", is_open)).days_per_year == days
 
 
 def test_sunday_to_thursday_is_five_days_and_a_few_saturdays_are_none():
