@@ -11,10 +11,13 @@ from convnext_vbt.evidence.ledger import Trials
 from convnext_vbt.evidence.nulls.random_sides import ONE_SIDED, random_sides_null
 from convnext_vbt.evidence.nulls.random_times import random_times_null
 from convnext_vbt.evidence.selection import Preset
+from convnext_vbt.evidence.spread import implied_half_spread
 from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.verdict import Facts, assess, judge
 from convnext_vbt.evidence.window import Window
+from convnext_vbt.market.bars import FIELDS
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
+from tests.evidence.test_spread import bars_of, bouncing
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 
@@ -29,6 +32,8 @@ GOOD = Facts(
     doubled_costs_sharpe=1.1,
     sides_p=0.004,
     times_p=0.003,
+    charged=0.0007,
+    implied_spread=0.0002,
     trades=250,
     splits_traded=10,
     splits_positive=8,
@@ -44,6 +49,7 @@ EDGES = [
     ("splits_positive", 6, 5, "splits"),
     ("trades", 30, 29, "trades"),
     ("doubled_costs_sharpe", 0.001, 0.0, "doubled costs"),
+    ("implied_spread", 0.0007, 0.00071, "half-spread"),
 ]
 
 
@@ -59,6 +65,7 @@ def test_a_pass_names_all_conditions():
         "8 of 10 traded splits profitable, needs 60 %: met",
         "250 trades, needs 30: met",
         "Sharpe ratio at doubled costs 1.10, needs more than 0: met",
+        "7 bp charged a side, needs the 2 bp of half-spread by which closes bounce: met",
     ]
     assert all(reason.ok for reason in found.reasons)
 
@@ -209,9 +216,30 @@ def test_assess_puts_the_parts_together(result):
             doubled_costs_sharpe=found.doubled_costs_sharpe,
             sides_p=null.p_value,
             times_p=times.p_value,
+            charged=0.0007,
+            implied_spread=0.0,
             **{f.name: getattr(head, f.name) for f in fields(Facts) if f.name in head.__slots__},
         )
     )
+
+
+@pytest.mark.parametrize("charged", [0.0007, 0.003])
+def test_costs_below_the_spread_that_the_bars_imply_are_no_pass(charged):
+    """Of two symbols, one bounces by 20 bp; the bound is weighted by what was traded of each."""
+    calm, wild = make_bars(bars=6000), bars_of(*bouncing(0.002, num_bars=6000))
+    arrays = {f: np.hstack([getattr(calm, f), getattr(wild, f)]) for f in FIELDS}
+    pair = replace(calm, symbols=("calm", "wild"), **arrays)
+    res = make_sweep(pair, make_predictions(pair), fees=charged, slippage=0.0)
+    found = assess(res, draws=10)
+    bound = implied_half_spread(res.window_bars).low[1]
+    assert 0.0014 < bound < 0.002
+    orders = found.headline.selection.simulation.orders
+    value = orders["size"] * orders["price"]
+    expected = 1e4 * bound * value[orders["col"] == 1].sum() / value.sum()
+    reason = found.verdict.reasons[-1]
+    assert reason.subject == "implied_spread"
+    assert f"{expected:.3g} bp of half-spread by which closes bounce" in reason.text
+    assert reason.ok == (charged > expected / 1e4)
 
 
 def test_without_a_ledger_the_sweep_itself_is_all_that_was_tried(result):

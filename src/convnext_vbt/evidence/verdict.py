@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+import numpy as np
+import pandas as pd
+
 from convnext_vbt.evidence import measures
 from convnext_vbt.evidence.accounts import Account, daily_returns
 from convnext_vbt.evidence.by_symbol import figures_by_symbol
@@ -20,8 +23,10 @@ from convnext_vbt.evidence.nulls.null import NUM_DRAWS, Case, Null
 from convnext_vbt.evidence.nulls.random_sides import ONE_SIDED, RANDOM_SIDES
 from convnext_vbt.evidence.nulls.random_times import RANDOM_TIMES
 from convnext_vbt.evidence.selection import USUAL, Preset
+from convnext_vbt.evidence.spread import implied_half_spread
 from convnext_vbt.evidence.window import Window
 from convnext_vbt.storage import plain
+from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import SweepResult
 
 Word = Literal["PASS", "INCONCLUSIVE", "FAIL"]
@@ -53,6 +58,10 @@ class Facts:
     """Of random sides."""
     times_p: float
     """Of random times."""
+    charged: float
+    """Fees and slippage a side, a fraction of the traded value."""
+    implied_spread: float
+    """Half-spread that the bars surely imply, likewise; 0 where they imply none."""
     trades: int
     splits_traded: int
     splits_positive: int
@@ -105,6 +114,7 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
     own = _number(facts.sharpe, facts.buy_and_hold_sharpe)
     holding = _number(facts.buy_and_hold_sharpe, facts.sharpe)
     doubled = _number(facts.doubled_costs_sharpe, 0.0)
+    charged, implied = 1e4 * facts.charged, 1e4 * facts.implied_spread
     return (
         _condition(
             "dsr",
@@ -153,6 +163,14 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
             f"Sharpe ratio at doubled costs {doubled}, needs more than 0"
             if math.isfinite(facts.doubled_costs_sharpe)
             else "No Sharpe ratio at doubled costs, needs more than 0",
+        ),
+        _condition(
+            "implied_spread",
+            facts.implied_spread <= facts.charged,
+            f"{charged:.3g} bp charged a side, needs the {implied:.3g} bp of half-spread by which "
+            "closes bounce"
+            if implied
+            else f"{charged:.3g} bp charged a side, the bars imply no spread",
         ),
     )
 
@@ -308,6 +326,8 @@ def assess(
         times_p=times.p_value,
         one_sided=sides.reason == ONE_SIDED,
         trades=head.trades,
+        charged=res.config.fees + res.config.slippage,
+        implied_spread=_implied_spread(res, head.selection.simulation),
         splits_traded=head.splits_traded,
         splits_positive=head.splits_positive,
     )
@@ -322,3 +342,14 @@ def assess(
         doubled_costs_sharpe=costly,
         verdict=judge(facts),
     )
+
+
+def _implied_spread(res: SweepResult, traded: Simulation) -> float:
+    """The symbols' proven half-spreads, weighted by what of each was traded; 0 without a trade."""
+    orders, symbols = traded.orders, traded.columns.get_level_values("symbol")
+    value_N = np.zeros(len(res.bars.symbols))
+    column = pd.Index(res.bars.symbols).get_indexer(symbols)[orders["col"]]
+    np.add.at(value_N, column, orders["size"] * orders["price"])
+    if not value_N.any():
+        return 0.0
+    return float(np.average(implied_half_spread(res.window_bars).low, weights=value_N))

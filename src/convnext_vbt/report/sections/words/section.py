@@ -29,6 +29,10 @@ _TERMS = (
     ("Random times",
      ("Accounts with the same positions at random times, on prices without their drift and before "
       "costs. If they do as well, it earns what holding as much at any time earns.")),
+    ("Half-spread by which closes bounce",
+     ("A last print is half a spread off, at random, and the next bar takes that back. What the "
+      "bars surely imply (99 % lower bound; Roll, Abdi and Ranaldo) is the least that a fill "
+      "costs.")),
     ("p-value", "How often chance alone does as well; under 0.05 counts as evidence of skill."),
     ("90 % CI", "90 % confidence interval. If it contains 0, the sign is not known."),
     ("PBO, probability of backtest overfitting",
