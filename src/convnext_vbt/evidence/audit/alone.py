@@ -228,7 +228,7 @@ def _close(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Equal but for the rounding of a time that is counted from far away."""
     with np.errstate(invalid="ignore"):
         near = np.abs(left - right) <= TOLERANCE * np.nan_to_num(np.nanstd(left, axis=0))
-    return np.asarray(near) | _same(left, right)
+    return np.asarray(near | _same(left, right))
 
 
 def _name(column: int, features: Any, bars: Bars) -> str:
