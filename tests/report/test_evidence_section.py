@@ -83,7 +83,8 @@ def test_the_verdict_comes_before_everything_else(res, assessment, page):
     for value in (
         format_number(head.total_return, "percent"), format_number(head.sharpe, "ratio"),
         format_number(head.max_drawdown, "percent"), f"{head.trades:,}",
-        f"p = {assessment.random_sides.p_value:.3f}", "5 strategies tried",
+        f"random sides: p = {assessment.random_sides.p_value:.3f}",
+        f"p = {assessment.random_times.p_value:.3f}", "5 strategies tried",
     ):  # fmt: skip
         assert value in section, value
 

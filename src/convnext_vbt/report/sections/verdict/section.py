@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convnext_vbt.evidence.headline import Headline
-from convnext_vbt.evidence.nulls.null import Null, NullTest
+from convnext_vbt.evidence.nulls.null import Null
 from convnext_vbt.evidence.nulls.random_sides import RANDOM_SIDES
 from convnext_vbt.evidence.nulls.random_times import RANDOM_TIMES
 from convnext_vbt.evidence.verdict import FEWEST_TRADES, Assessment, Verdict
@@ -134,7 +134,7 @@ def tiles(inputs: Inputs) -> list[Tile]:
 
 
 def _certainty(assessment: Assessment) -> list[Tile]:
-    head = assessment.headline
+    head, sides, times = assessment.headline, assessment.random_sides, assessment.random_times
     tried = "1 strategy" if head.num_trials == 1 else f"{head.num_trials:,} strategies"
     return [
         Tile(
@@ -144,7 +144,14 @@ def _certainty(assessment: Assessment) -> list[Tile]:
             note=f"{head.splits_positive} of {head.splits_traded} splits profitable",
             help="Round trips, one still open at the end included.",
         ),
-        *(_null(test, assessment.nulls[test.name]) for test in (RANDOM_SIDES, RANDOM_TIMES)),
+        Tile(
+            question=QUESTIONS[1],
+            label="Random times",
+            value=_p_value(times),
+            note=times.reason or f"random sides: {sides.reason or _p_value(sides)}",
+            help=f"Share of {len(times.draws):,} draws that reach this Sharpe ratio: "
+            f"{RANDOM_TIMES.draws}. Random sides: {RANDOM_SIDES.draws}.",
+        ),
         Tile(
             question=QUESTIONS[1],
             label="Deflated Sharpe ratio",
@@ -156,14 +163,8 @@ def _certainty(assessment: Assessment) -> list[Tile]:
     ]
 
 
-def _null(test: NullTest, null: Null) -> Tile:
-    return Tile(
-        question=QUESTIONS[1],
-        label=test.title.capitalize(),
-        value=f"p = {null.p_value:.3f}" if math.isfinite(null.p_value) else "no test",
-        note=null.reason or f"{len(null.draws):,} draws",
-        help=f"Share of draws that reach this Sharpe ratio: {test.draws}.",
-    )
+def _p_value(null: Null) -> str:
+    return f"p = {null.p_value:.3f}" if math.isfinite(null.p_value) else "no test"
 
 
 def _by_question(tiles: Sequence[Tile]) -> list[dict[str, object]]:
