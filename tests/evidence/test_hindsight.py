@@ -3,9 +3,8 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats as scipy_stats
 
-from convnext_vbt.evidence import stats
+from convnext_vbt.evidence import measures, stats
 from convnext_vbt.evidence.accounts import Account, daily_returns
 from convnext_vbt.evidence.hindsight import hindsight
 from convnext_vbt.evidence.ledger import Trials
@@ -36,15 +35,7 @@ def test_it_is_the_best_sharpe_ratio_among_cells_with_enough_trades(bars):
     for name in ("sharpe", "total_return", "trades"):
         assert getattr(found, name) == table.loc[best, name]
     returns = daily_returns(Account.of(result.simulation(**found.cell)))
-    expected = stats.deflated_sharpe_ratio(
-        found.sharpe / math.sqrt(365),
-        len(returns),
-        50,
-        0.002,
-        scipy_stats.skew(returns),
-        scipy_stats.kurtosis(returns, fisher=False),
-    )
-    assert found.dsr == pytest.approx(expected, rel=1e-6)
+    assert found.dsr == pytest.approx(measures.deflated_sharpe(returns, 50, 0.002), rel=1e-6)
     assert (found.num_trials, found.variance) == (50, 0.002)
 
     rules = table.xs(0.005, level="risk")["trades"] >= 30
@@ -75,17 +66,8 @@ def test_no_cell_with_enough_trades_is_undefined(bars):
 def test_a_single_rule_is_not_deflated(bars):
     result = make_sweep(bars, make_predictions(bars), threshold=["q0.60"])
     found = hindsight(result, Trials(num_runs=1, num_rules=1, variance=math.nan))
-    returns = result.daily_returns.iloc[:, 0]
-    assert found.dsr == pytest.approx(
-        stats.probabilistic_sharpe_ratio(
-            found.sharpe / math.sqrt(365),
-            0.0,
-            len(returns),
-            scipy_stats.skew(returns),
-            scipy_stats.kurtosis(returns, fisher=False),
-        ),
-        rel=1e-6,
-    )
+    returns = result.daily_returns.iloc[:, 0].to_numpy()
+    assert found.dsr == pytest.approx(measures.probabilistic_sharpe(returns), rel=1e-6)
 
 
 def test_swept_multiples_symbols_and_a_users_own_rule():

@@ -51,7 +51,7 @@ def test_ratios_are_annual_by_the_markets_own_days():
         down = math.sqrt((0.01**2 + 0.02**2) / 6)
         assert measures.sortino(RETURNS, days) == pytest.approx(mean / down * year)
     long = np.tile(RETURNS, 10)
-    daily, annual = (measures.sharpe_interval(long, days, seed=3) for days in (1, 365))
+    daily, annual = (measures.sharpe_interval(long, days) for days in (1, 365))
     np.testing.assert_allclose(annual, np.array(daily) * math.sqrt(365))
     assert math.isnan(measures.volatility(RETURNS[:1], 365))
     assert math.isnan(measures.sortino(np.abs(RETURNS), 365))
@@ -64,9 +64,10 @@ def test_moments_are_the_fields_own():
 
 
 def test_of_one_trial_the_deflated_ratio_is_the_probabilistic_one():
-    one = measures.deflated_sharpe(RETURNS, 1, 0.5)
-    assert one == measures.probabilistic_sharpe(RETURNS)
-    assert measures.deflated_sharpe(RETURNS, 50, 0.5) < one
+    long = np.tile(RETURNS, 10)
+    one = measures.deflated_sharpe(long, 1, 0.5)
+    assert one == measures.probabilistic_sharpe(long)
+    assert measures.deflated_sharpe(long, 50, 0.5) < one
 
 
 def test_trades_that_ended_are_judged(trades):

@@ -3,11 +3,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import kurtosis, norm, skew
+from scipy.stats import norm
 
 from convnext_vbt.evidence import stats, sweep_table
 from convnext_vbt.evidence.cells import Grid, look_into
 from convnext_vbt.evidence.ledger import Trials
+from tests.report.ledger import sharpe_probability
 from tests.report.markets import RISKS, THRESHOLDS, make_bars, make_sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
@@ -23,16 +24,11 @@ def test_psr_and_dsr_of_a_cell_by_the_formula():
     equity = pd.Series(simulation.equity[:, 0], index=simulation.index)
     day = equity.groupby(equity.index.normalize()).last()
     returns = day / day.shift(fill_value=simulation.init_cash) - 1
-    ratio = returns.mean() / returns.std()
-    spread = 1 - skew(returns) * ratio + (kurtosis(returns, fisher=False) - 1) / 4 * ratio**2
     gamma = 0.5772156649
     best = (1 - gamma) * norm.ppf(1 - 1 / 20) + gamma * norm.ppf(1 - 1 / (20 * math.e))
 
-    def psr(benchmark):
-        return norm.cdf((ratio - benchmark) * math.sqrt(len(returns) - 1) / math.sqrt(spread))
-
-    assert found["psr"] == pytest.approx(psr(0.0))
-    assert found["dsr"] == pytest.approx(psr(math.sqrt(0.002) * best))
+    assert found["psr"] == pytest.approx(sharpe_probability(returns))
+    assert found["dsr"] == pytest.approx(sharpe_probability(returns, math.sqrt(0.002) * best))
 
 
 def test_rule_sharpes_are_those_of_the_smallest_risk():

@@ -11,7 +11,8 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kurtosis, norm, rankdata, skew
+from scipy import stats as scipy_stats
+from scipy.stats import norm, rankdata
 
 YEAR_DAYS, YEAR_BARS = 365, 8_760
 
@@ -150,10 +151,7 @@ class Ledger:
 
     def sharpe_probability(self, trials=1, variance=0.0):
         """That the true Sharpe ratio is above what the best of `trials` reaches by luck."""
-        returns = self.day_returns()
-        ratio, days = returns.mean() / returns.std(), len(returns)
-        spread = 1 - skew(returns) * ratio + (kurtosis(returns, fisher=False) - 1) / 4 * ratio**2
-        return norm.cdf((ratio - luck(trials, variance)) * ((days - 1) / spread) ** 0.5)
+        return sharpe_probability(self.day_returns(), luck(trials, variance))
 
     def in_range(self, start, stop):
         """Return, drawdown, trades, daily returns within bars [start, stop)."""
@@ -180,17 +178,35 @@ def luck(trials, variance):
     return variance**0.5 * units
 
 
-def bootstrap_interval(returns, seed=0):
-    """90 % interval of the annual Sharpe ratio by arch's stationary bootstrap, NaN if undefined."""
-    from arch.bootstrap import StationaryBootstrap, optimal_block_length
+def sharpe_error(returns):
+    """Sharpe ratio a day, its standard error by leaving out blocks of days, number of blocks."""
+    days = np.asarray(returns, dtype=float)
+    count = math.isqrt(len(days))
+    number = np.searchsorted([k * len(days) // count for k in range(1, count)], range(len(days)),
+                             side="right")  # fmt: skip
 
-    length = max(1.0, float(optimal_block_length(np.asarray(returns))["stationary"].iloc[0]))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        draws = [
-            data[0][0].mean() / data[0][0].std(ddof=1)
-            for data in StationaryBootstrap(length, np.asarray(returns), seed=seed).bootstrap(2_000)
-        ]
-    return np.quantile(draws, [0.05, 0.95]) * YEAR_DAYS**0.5
+    def ratio(values):
+        return values.mean() / values.std(ddof=1)
+
+    without = np.array([ratio(days[number != k]) for k in range(count)])
+    z2 = (days - days.mean()) ** 2 / days.var()
+    added = pd.Series(ratio(days) * (1 - z2) / 2)
+    together = count / (count - 1) * (added.groupby(number).sum() ** 2).sum()
+    bursts = max(together - (added**2).sum(), 0) / len(days) ** 2
+    variance = (count - 1) / count * ((without - ratio(days)) ** 2).sum() + 5 * bursts
+    return ratio(days), variance**0.5, count
+
+
+def sharpe_probability(returns, benchmark=0.0):
+    """That the true Sharpe ratio a day is above `benchmark`."""
+    ratio, error, count = sharpe_error(returns)
+    return scipy_stats.t.cdf((ratio - benchmark) / error, count - 1)
+
+
+def sharpe_interval(returns):
+    """90 % interval of the annual Sharpe ratio."""
+    ratio, error, count = sharpe_error(returns)
+    return (ratio + error * scipy_stats.t.ppf([0.05, 0.95], count - 1)) * YEAR_DAYS**0.5
 
 
 def halves(returns_DC):

@@ -18,9 +18,9 @@ from tests.report.ledger import (
     YEAR_DAYS,
     Ledger,
     barrier_labels,
-    bootstrap_interval,
     luck,
     overfitting,
+    sharpe_interval,
 )
 from tests.report.markets import Page, make_bars, make_sweep
 
@@ -125,7 +125,7 @@ def test_key_figures_of_the_headline_and_the_strategy_file(page, books, head):
         figures = book.figures() | {"dsr": book.sharpe_probability(trials, variance)}
         for name, value in figures.items():
             assert column(page, name, css) == format_number(value, FIGURE[name].kind), (css, name)
-    low, high = bootstrap_interval(head.day_returns())
+    low, high = sharpe_interval(head.day_returns())
     assert column(page, "sharpe_interval", "headline") == format_interval(low, high)
 
 
@@ -231,7 +231,7 @@ def test_every_split(page, res, accounts):
         ratio = returns.mean() / returns.std(ddof=1) * YEAR_DAYS**0.5
         wanted = [format_number(gain, "percent"), format_number(depth, "percent")]
         assert row[4:8] == [*wanted, format_number(ratio, "ratio"), str(trades)]
-        low, high = bootstrap_interval(returns)
+        low, high = sharpe_interval(returns)
         assert f'muted">{format_interval(low, high)}</span>' in page.text
 
 
@@ -256,7 +256,7 @@ def test_thresholds_and_the_plateau(page, books):
         returns = books[rule, RISKS[0]].day_returns()
         assert ratio[k] == pytest.approx(returns.mean() / returns.std() * YEAR_DAYS**0.5)
     for k in (0, 2, 4):
-        low, high = bootstrap_interval(books[RULES[k], RISKS[0]].day_returns())
+        low, high = sharpe_interval(books[RULES[k], RISKS[0]].day_returns())
         assert page.array(page.data["metrics"]["sharpe_low"])[2 * k] == pytest.approx(low)
         assert page.array(page.data["metrics"]["sharpe_high"])[2 * k] == pytest.approx(high)
     table = pd.Series({cell: book.figures()["sharpe"] for cell, book in books.items()}).unstack()

@@ -54,7 +54,7 @@ def compare(
 
     All must have been traded over the same bars and test ranges. `base` is the name of the one
     that the first starts from, as a network from logistic regression. Differences are those of
-    `difference.sharpe_difference`: both strategies drawn on the same days. `known` are headlines by
+    `difference.sharpe_difference`: both strategies on the same days. `known` are headlines by
     `preset` that are there already; `names` say how sentences call a strategy, if not as it is.
     `labels` are what came true, int8 (T, N), -1 where nothing did; None where nobody knows.
 
@@ -72,7 +72,6 @@ def compare(
             heads[name].selection.account,
             heads[first].selection.account,
             days_per_year=heads[name].days_per_year,
-            seed=preset.seed,
         )
         rows[name] = _row(heads[name], difference)
         other = f"{called[name]} alone" if name == base else called[name]

@@ -43,8 +43,6 @@ class Contender:
     """Of its own report, over its own window; so is the headline's deflated Sharpe ratio."""
     settings: Mapping[str, str]
     """Every key of its configuration, "section.key", and what it is set to."""
-    seed: int = 0
-    """Of its own report's intervals."""
     report: str = ""
     """Where its report lies, from the comparison's folder; empty for none."""
 
@@ -101,8 +99,7 @@ def compare_runs(contenders: Sequence[Contender]) -> RunComparison:
     """Cut the headline accounts of finished runs to their common window and measure them there.
 
     The window goes from the latest first bar to the earliest end; a run that began before it
-    starts from the equity it had by then. Differences are paired by day, against the first run,
-    and drawn with its seed: those of its own report, where the windows are the same.
+    starts from the equity it had by then. Differences are paired by day, against the first run.
 
     Raises `ValueError` for fewer than two runs, a name given twice, no common window, or a run
     that had lost everything before it.
@@ -125,12 +122,7 @@ def compare_runs(contenders: Sequence[Contender]) -> RunComparison:
     base = _by_day(rows[0].account)
     year = contenders[0].result.bars.days_per_year
     for k, row in enumerate(rows[1:], start=1):
-        difference = returns_difference(
-            _by_day(row.account),
-            base,
-            days_per_year=year,
-            seed=contenders[0].seed,
-        )
+        difference = returns_difference(_by_day(row.account), base, days_per_year=year)
         rows[k] = replace(row, difference=difference)
     return RunComparison(
         contenders=tuple(contenders),
@@ -160,7 +152,7 @@ def _row(name: str, one: Contender, whole: Account, first: pd.Timestamp, stop: p
         )
     found = key_figures(account, window.rows(start, end), slippage=config.slippage)
     year = one.result.bars.days_per_year
-    low, high = sharpe_interval(daily_returns(account), year, seed=one.seed)
+    low, high = sharpe_interval(daily_returns(account), year)
     return Row(
         name=name,
         figures=found | {"sharpe_low": low, "sharpe_high": high},
@@ -176,7 +168,7 @@ def _by_day(account: Account) -> pd.Series:
 def _hold(one: Contender, first: pd.Timestamp, stop: pd.Timestamp) -> Row:
     """Bought at the start of the first run's own window; measured in the common one."""
     account = Account.of(Window(one.result).buy_and_hold())
-    row = _row("buy and hold", replace(one, seed=0), account, first, stop)
+    row = _row("buy and hold", one, account, first, stop)
     return replace(row, figures={k: v for k, v in row.figures.items() if k not in RULES_ONLY})
 
 

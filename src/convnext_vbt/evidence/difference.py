@@ -10,7 +10,9 @@ import pandas as pd
 
 from convnext_vbt.evidence.accounts import Account, daily, daily_returns
 from convnext_vbt.evidence.measures import CONFIDENCE
-from convnext_vbt.evidence.stats import FEWEST_PERIODS, bootstrap_sharpes, sharpe_ratio
+from convnext_vbt.evidence.sharpe import estimate
+
+FIRST_LESS_SECOND = np.array([[1.0], [-1.0]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +35,12 @@ def sharpe_difference(
     second: Account,
     *,
     days_per_year: int,
-    seed: int = 0,
 ) -> Difference:
     """`returns_difference` of the daily returns of two accounts, each over its whole length."""
     return returns_difference(
         _by_day(first),
         _by_day(second),
         days_per_year=days_per_year,
-        seed=seed,
     )
 
 
@@ -49,24 +49,22 @@ def returns_difference(
     second: pd.Series,
     *,
     days_per_year: int,
-    seed: int = 0,
 ) -> Difference:
-    """Paired stationary bootstrap of two series of UTC-day returns on their common days.
+    """How two series of UTC-day returns differ on their common days.
 
-    Both are drawn on the same days, so what moves the whole market cancels out. 90 % percentile
-    interval, 2,000 draws, the mean block that of `stats.sharpe_confidence_interval`. NaN where
-    either Sharpe ratio is undefined, and an interval of NaN where one is in some draw.
+    Standard error and 90 % interval are those of `stats.sharpe_confidence_interval`, with the same
+    blocks of days left out of both, so what moves the whole market cancels out. NaN where either
+    Sharpe ratio is undefined, and an interval of NaN where one has none.
     """
     pair = pd.concat([first, second], axis=1, join="inner").to_numpy()
-    year = math.sqrt(days_per_year)
-    found = _difference(pair) * year
-    low = high = math.nan
-    if len(pair) >= FEWEST_PERIODS and math.isfinite(found):
-        sharpes = bootstrap_sharpes(pair, seed=seed)
-        draws = (sharpes[:, 0] - sharpes[:, 1]) * year
-        if np.isfinite(draws).all():
-            low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Difference(sharpe=found, low=float(low), high=float(high), num_days=len(pair))
+    found, year = estimate(pair, FIRST_LESS_SECOND), math.sqrt(days_per_year)
+    (low,), (high,) = found.interval(CONFIDENCE)
+    return Difference(
+        sharpe=float(found.value[0]) * year,
+        low=float(low) * year,
+        high=float(high) * year,
+        num_days=len(pair),
+    )
 
 
 def difference_sentence(first: str, second: str, difference: Difference) -> str:
@@ -88,11 +86,6 @@ def difference_sentence(first: str, second: str, difference: Difference) -> str:
 
 def _capital(name: str) -> str:
     return name[:1].upper() + name[1:]
-
-
-def _difference(returns_D2: np.ndarray) -> float:
-    first, second = np.asarray(sharpe_ratio(returns_D2))
-    return float(first - second)
 
 
 def _by_day(account: Account) -> pd.Series:

@@ -26,7 +26,7 @@ class Headline:
     sharpe: float
     """Annual Sharpe ratio of UTC-day returns."""
     sharpe_low: float
-    """Lower end of its 90 % interval (stationary bootstrap)."""
+    """Lower end of its 90 % interval (`measures.sharpe_interval`)."""
     sharpe_high: float
     dsr: float
     """Deflated Sharpe ratio with N = `num_trials` and V = `variance`."""
@@ -85,7 +85,7 @@ def headline_of(
     growth = float(account.equity[-1] / account.init_cash)
     returns = daily_returns(account)
     skewness, kurtosis = measures.moments(returns)
-    low, high = measures.sharpe_interval(returns, year, seed=preset.seed)
+    low, high = measures.sharpe_interval(returns, year)
     traded, positive = _splits(selection)
     return Headline(
         total_return=growth - 1.0,

@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from convnext_vbt.evidence import stats
+from convnext_vbt.evidence.sharpe import estimate
 from convnext_vbt.trading.codes import CLOSED, GAP_STOP, SELL, SHORT
 
 CONFIDENCE = 0.90
@@ -64,12 +65,10 @@ def sharpe(returns_D: np.ndarray, days_per_year: float) -> float:
     return float(stats.sharpe_ratio(returns_D, days_per_year))
 
 
-def sharpe_interval(
-    returns_D: np.ndarray, days_per_year: float, *, seed: int = 0
-) -> tuple[float, float]:
+def sharpe_interval(returns_D: np.ndarray, days_per_year: float) -> tuple[float, float]:
     """90 % interval of the annual Sharpe ratio (`stats.sharpe_confidence_interval`)."""
     year = math.sqrt(days_per_year)
-    low, high = stats.sharpe_confidence_interval(returns_D, CONFIDENCE, seed=seed)
+    low, high = stats.sharpe_confidence_interval(returns_D, CONFIDENCE)
     return low * year, high * year
 
 
@@ -87,22 +86,23 @@ def moments(returns_D: np.ndarray) -> tuple[float, float]:
     return float((standard**3).mean()), float((standard**4).mean())
 
 
-def probabilistic_sharpe(returns_D: np.ndarray) -> float:
-    """Probability that the true Sharpe ratio of these returns is above 0."""
-    skewness, kurtosis = moments(returns_D)
-    daily = stats.sharpe_ratio(returns_D)
-    return float(stats.probabilistic_sharpe_ratio(daily, 0.0, len(returns_D), skewness, kurtosis))
+def probabilistic_sharpe(returns_D: np.ndarray, benchmark: float = 0.0) -> float:
+    """Probability that the true Sharpe ratio of these returns is above `benchmark`, both per day.
+
+    Student's t with the standard error of `sharpe_interval`, for days that may depend on each
+    other; `stats.probabilistic_sharpe_ratio` is of moments alone. NaN where the interval is.
+    """
+    (probability,) = estimate(returns_D[:, None]).exceeds(benchmark)
+    return float(probability)
 
 
 def deflated_sharpe(returns_D: np.ndarray, num_trials: int, variance: float) -> float:
-    """Deflated Sharpe ratio of these returns as the best of `num_trials`.
+    """`probabilistic_sharpe` of these returns as the best of `num_trials`.
 
     `variance` is that of the trials' Sharpe ratios per day.
     """
-    skewness, kurtosis = moments(returns_D)
-    daily = stats.sharpe_ratio(returns_D)
-    return float(
-        stats.deflated_sharpe_ratio(daily, len(returns_D), num_trials, variance, skewness, kurtosis)
+    return probabilistic_sharpe(
+        returns_D, float(stats.expected_maximum_sharpe(num_trials, variance))
     )
 
 

@@ -14,6 +14,7 @@ from convnext_vbt.evidence import stats
 from convnext_vbt.evidence.accounts import Account
 from convnext_vbt.evidence.measures import is_closed, is_short
 from convnext_vbt.evidence.resampling import stationary_rows
+from convnext_vbt.evidence.sharpe import FEWEST_PERIODS
 from convnext_vbt.market.bars import Bars
 
 ROLLING_DAYS = 90
@@ -70,9 +71,10 @@ class Fan:
 def bootstrap_fan(returns_D: np.ndarray) -> Fan | None:
     """How far the same days in another order, some twice and some never, would have led.
 
-    Stationary bootstrap as in `stats.sharpe_confidence_interval`; None where that is undefined.
+    Stationary bootstrap (Politis and Romano 1994), its mean block by `stats.block_length`; None
+    below 20 days and where returns do not vary.
     """
-    if len(returns_D) < stats.FEWEST_PERIODS or not np.isfinite(stats.sharpe_ratio(returns_D)):
+    if len(returns_D) < FEWEST_PERIODS or not np.isfinite(stats.sharpe_ratio(returns_D)):
         return None
     rows = stationary_rows(
         np.random.default_rng(0), NUM_PATHS, len(returns_D),

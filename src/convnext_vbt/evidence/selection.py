@@ -49,7 +49,7 @@ class Preset:
     risk: float | None = None
     """Share of equity that a trade of full size risks; None takes the sweep's reference risk."""
     seed: int = 0
-    """Of every interval, null and random cut."""
+    """Of every null and random cut."""
 
 
 USUAL = Preset()

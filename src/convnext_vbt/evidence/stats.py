@@ -10,7 +10,6 @@ Dimensions: T periods, C configurations (rules), S blocks.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +20,13 @@ from convnext_vbt.evidence.overfitting import (
     BacktestOverfitting,
     probability_of_backtest_overfitting,
 )
-from convnext_vbt.evidence.resampling import stationary_rows
+from convnext_vbt.evidence.sharpe import (
+    FEWEST_PERIODS,
+    FloatOrArray,
+    estimate,
+    scalar_or_array,
+    sharpe_ratio,
+)
 
 __all__ = [
     "BacktestOverfitting",
@@ -35,77 +40,25 @@ __all__ = [
     "superior_predictive_ability",
 ]
 
-NUM_DRAWS = 2_000
-FEWEST_PERIODS = 20
-"""The rule for the block length looks back 5 + sqrt(T) periods: shorter series have none."""
-_NO_VARIANCE = 1e-12
-"""A standard deviation below this share of the largest return is rounding, not variation."""
-
-_NUMBERS_AT_ONCE = 1_000_000
-"""Returns that the bootstrap holds in memory at a time."""
-
-FloatOrArray = float | np.ndarray
-
-
-def sharpe_ratio(returns: ArrayLike, periods_per_year: float = 1) -> FloatOrArray:
-    """Mean over standard deviation of returns, times sqrt(periods_per_year).
-
-    `returns` is (T,), for a float, or (T, C), for an array (C,). NaN for a column with fewer than
-    two periods, with a value that is not finite, or whose returns do not vary.
-
-    >>> round(sharpe_ratio([0.01, -0.005, 0.02, 0.0], periods_per_year=365), 2)
-    10.77
-    """
-    values = np.asarray(returns, dtype=np.float64)
-    if len(values) < 2:
-        return _plain(np.full(values.shape[1:], np.nan))
-    finite = np.isfinite(values).all(axis=0)
-    values = np.where(finite, values, 0.0)
-    deviation = values.std(axis=0, ddof=1)
-    varies = finite & (deviation > _NO_VARIANCE * np.abs(values).max(axis=0))
-    ratio = np.full(values.shape[1:], np.nan)
-    np.divide(values.mean(axis=0), deviation, out=ratio, where=varies)
-    return _plain(ratio * math.sqrt(periods_per_year))
-
 
 def sharpe_confidence_interval(
-    returns: ArrayLike, confidence: float = 0.90, seed: int = 0
+    returns: ArrayLike,
+    confidence: float = 0.90,
+    seed: int = 0,  # noqa: ARG001
 ) -> tuple[float, float]:
-    """Percentile interval of the Sharpe ratio per period of returns (T,).
+    """Interval of the Sharpe ratio per period of returns (T,), which may depend on each other.
 
-    Stationary bootstrap (Politis and Romano 1994), 2,000 draws, with the block length of Politis
-    and White (2004, corrected 2009). Multiply both ends by sqrt(periods per year) to annualise.
-    (NaN, NaN) where the Sharpe ratio itself is undefined, below 20 periods, or where a draw came
-    out without variation: too few periods with a return.
+    Student's t with a jackknife over sqrt(T) blocks (`evidence.sharpe`). Multiply both ends by
+    sqrt(periods per year) to annualise. (NaN, NaN) where the Sharpe ratio itself is undefined,
+    below 20 periods, or where one block has all the variation: too few periods with a return.
+    Nothing is drawn: `seed` is of no effect.
     """
     _check_confidence(confidence)
     values = np.asarray(returns, dtype=np.float64)
     if values.ndim != 1:
         raise InputError(f"returns must be one series (T,), got shape {values.shape}")
-    if len(values) < FEWEST_PERIODS or not np.isfinite(sharpe_ratio(values)):
-        return math.nan, math.nan
-    draws = bootstrap_sharpes(values[:, None], seed=seed)[:, 0]
-    if not np.isfinite(draws).all():
-        return math.nan, math.nan
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    (low,), (high,) = estimate(values[:, None]).interval(confidence)
     return float(low), float(high)
-
-
-def bootstrap_sharpes(returns_TC: np.ndarray, *, seed: int) -> np.ndarray:
-    """Sharpe ratios per period of 2,000 stationary bootstrap draws of rows of returns, (draws, C).
-
-    The same rows for every column; NaN where a draw came out without variation. Some MB of draws
-    are computed at a time.
-    """
-    generator, mean_block = np.random.default_rng(seed), block_length(returns_TC)
-    columns = np.ascontiguousarray(returns_TC.T)  # sums run along memory
-    at_once = max(1, _NUMBERS_AT_ONCE // returns_TC.size)
-    draws = np.empty((NUM_DRAWS, len(columns)))
-    for start in range(0, NUM_DRAWS, at_once):
-        part = draws[start : start + at_once]
-        rows = stationary_rows(generator, len(part), len(returns_TC), mean_block=mean_block)
-        part[:] = np.asarray(sharpe_ratio(columns[:, rows].transpose(2, 1, 0)))
-    return draws
 
 
 def probabilistic_sharpe_ratio(
@@ -118,16 +71,16 @@ def probabilistic_sharpe_ratio(
     """Probability that the true Sharpe ratio exceeds `benchmark`, both per period.
 
     Phi[(SR - SR*) sqrt(T - 1) / sqrt(1 - g3 SR + (g4 - 1)/4 SR^2)], Bailey and Lopez de Prado
-    (2012), eq. 11. NaN for fewer than two periods, where an argument is not finite, for a
-    kurtosis below 1 (no distribution has one; an excess kurtosis?) and where the moments leave no
-    positive variance.
+    (2012), eq. 11, where returns do not depend on each other. NaN for fewer than two periods, where
+    an argument is not finite, for a kurtosis below 1 (no distribution has one; an excess kurtosis?)
+    and where the moments leave no positive variance.
 
     >>> round(probabilistic_sharpe_ratio(0.036 / 0.079, 0, 24, skewness=-2.448, kurtosis=10.164), 5)
     0.91271
     """
     sr, target, periods = _finite(sharpe), _finite(benchmark), _finite(num_periods)
     root = np.sqrt(_where(periods >= 2, periods - 1))
-    return _plain(ndtr((sr - target) * root / np.sqrt(_spread(sr, skewness, kurtosis))))
+    return scalar_or_array(ndtr((sr - target) * root / np.sqrt(_spread(sr, skewness, kurtosis))))
 
 
 def expected_maximum_sharpe(num_trials: ArrayLike, variance: ArrayLike) -> FloatOrArray:
@@ -147,7 +100,7 @@ def expected_maximum_sharpe(num_trials: ArrayLike, variance: ArrayLike) -> Float
     best = (1 - np.euler_gamma) * ndtri(1 - 1 / several)
     best = best + np.euler_gamma * ndtri(1 - 1 / (several * np.e))
     best = np.maximum(best, math.pi**-0.5)
-    return _plain(np.sqrt(spread) * np.where(trials == 1, 0.0, best))
+    return scalar_or_array(np.sqrt(spread) * np.where(trials == 1, 0.0, best))
 
 
 def deflated_sharpe_ratio(
@@ -192,7 +145,7 @@ def minimum_track_record_length(
         raise InputError(f"confidence must be at least 0.5, got {confidence:g}")
     sr, target = _finite(sharpe), _finite(benchmark)
     lead = _where(sr > target, sr - target)
-    return _plain(1 + _spread(sr, skewness, kurtosis) * (ndtri(confidence) / lead) ** 2)
+    return scalar_or_array(1 + _spread(sr, skewness, kurtosis) * (ndtri(confidence) / lead) ** 2)
 
 
 def superior_predictive_ability(
@@ -278,10 +231,6 @@ def _finite(values: ArrayLike) -> np.ndarray:
 
 def _where(defined: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.where(defined, values, np.nan)
-
-
-def _plain(values: Any) -> FloatOrArray:
-    return float(values) if np.ndim(values) == 0 else np.asarray(values)
 
 
 def _check_confidence(confidence: float) -> None:

@@ -22,7 +22,7 @@ SINGLE = ("longest_drawdown", "psr", "dsr", "break_even")
 """Figures that only cells whose own account was looked into have."""
 RULE_COLUMNS = ("rule_sharpe", "sharpe_low", "sharpe_high")
 MAX_INTERVALS = 64
-"""Rule columns that get a bootstrap interval, each some 0.1 s; above it none does."""
+"""Rule columns that get an interval, each some ms; above it none does."""
 MULTIPLES = ("stop_multiple", "take_profit_multiple")
 
 

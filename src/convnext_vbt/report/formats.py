@@ -46,11 +46,11 @@ FIGURES = (
     Figure(name="sharpe", label="Sharpe ratio, annualised", kind="ratio", signed=True,
            help="Mean over standard deviation of daily returns, annualised, no risk-free rate."),
     Figure(name="sharpe_interval", label="Sharpe ratio, 90 % CI", kind="interval",
-           help="Stationary bootstrap of daily returns. For a cell: at the smallest risk, which "
-                "hardly changes the ratio."),
+           help="By leaving out blocks of days, which need not be independent. For a cell: at the "
+                "smallest risk, which hardly changes the ratio."),
     Figure(name="psr", label="PSR (true Sharpe > 0)", kind="probability",
            help="Probabilistic Sharpe ratio: the probability that the true Sharpe ratio is above "
-                "0, given length, skew and tails, and nothing else tried."),
+                "0, by the standard error of the interval, as if nothing else had been tried."),
     Figure(name="dsr", label="DSR (PSR deflated for trials)", kind="probability",
            help="Deflated Sharpe ratio: the same probability, allowing for the number of trials. "
                 "The headline counts strategies; a cell counts every rule tried."),

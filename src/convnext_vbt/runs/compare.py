@@ -93,7 +93,6 @@ def _contender(folder: Path, name: str) -> Contender:
         headline=deflated(head, metrics["headline"]["num_trials"]),
         verdict=metrics["verdict"]["word"],
         settings=settings_of(config, manifest["versions"]),
-        seed=config.seed,
     )
 
 

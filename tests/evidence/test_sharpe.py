@@ -1,0 +1,190 @@
+"""How sure a Sharpe ratio is, against plain loops, statsmodels and populations that are known."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats as scipy_stats
+
+from convnext_vbt.evidence import measures, sharpe, stats
+from convnext_vbt.evidence.sharpe import estimate, sharpe_ratio
+
+FIRST_LESS_SECOND = np.array([[1.0], [-1.0]])
+
+
+def plain_error(series, weights=(1.0,)):
+    """The definition for a weighted sum of the Sharpe ratios of series, one block at a time."""
+    pairs = list(zip(weights, series, strict=True))
+
+    def value(rows):
+        return sum(weight * one[rows].mean() / one[rows].std(ddof=1) for weight, one in pairs)
+
+    days = np.arange(len(series[0]))
+    count = math.isqrt(len(days))
+    bounds = [k * len(days) // count for k in range(count + 1)]
+    blocks = [days[start:stop] for start, stop in pairwise(bounds)]
+    whole = value(days)
+    without = [value(np.setdiff1d(days, block)) for block in blocks]
+    variance = (count - 1) / count * sum((one - whole) ** 2 for one in without)
+    moved = sum(
+        weight * one.mean() / one.std(ddof=1) / 2 * (1 - (one - one.mean()) ** 2 / one.var())
+        for weight, one in pairs
+    )
+    together = sum(moved[block].sum() ** 2 for block in blocks) * count / (count - 1)
+    more = max(together - sum(moved**2), 0) / len(days) ** 2
+    return math.sqrt(variance + 5 * more)
+
+
+def garch(rng, periods, series, *, alpha, beta):
+    """Returns of deviation 1 with Student's t of 5 degrees of freedom, (T, C)."""
+    shocks = rng.standard_t(5, (periods + 3_000, series)) * math.sqrt(3 / 5)
+    variance, out = np.ones(series), np.empty_like(shocks)
+    for t, shock in enumerate(shocks):
+        out[t] = np.sqrt(variance) * shock
+        variance = 1 - alpha - beta + alpha * out[t] ** 2 + beta * variance
+    return out[-periods:]
+
+
+def autoregressive(rng, periods, series, phi):
+    """Returns of deviation 1, (T, C)."""
+    out = rng.normal(size=(periods + 50, series))
+    out[1:] *= math.sqrt(1 - phi**2)
+    for t in range(1, len(out)):
+        out[t] += phi * out[t - 1]
+    return out[-periods:]
+
+
+@pytest.mark.parametrize("periods", [20, 60, 367])
+def test_standard_errors_are_the_definitions(periods):
+    returns = 0.1 + garch(np.random.default_rng(0), periods, 3, alpha=0.2, beta=0.7)
+    found = estimate(returns)
+    np.testing.assert_allclose(found.value, sharpe_ratio(returns))
+    np.testing.assert_allclose(found.error, [plain_error([one]) for one in returns.T])
+    lead = estimate(returns[:, :2], FIRST_LESS_SECOND)
+    np.testing.assert_allclose(lead.error, plain_error(returns.T[:2], (1.0, -1.0)))
+    np.testing.assert_allclose(lead.value, found.value[0] - found.value[1])
+
+    student = scipy_stats.t(math.isqrt(periods) - 1)
+    for end, side in zip(found.interval(0.9), (-1, 1), strict=True):
+        np.testing.assert_allclose(end, found.value + side * student.ppf(0.95) * found.error)
+    above = student.cdf((found.value - 0.02) / found.error)
+    np.testing.assert_allclose(found.exceeds(0.02), above)
+    np.testing.assert_allclose(found.exceeds(found.interval(0.9)[0]), 0.95)
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+def test_the_error_of_independent_returns_is_the_asymptotic_one(skewed):
+    """Mertens (2002), of which Lo (2002) is the normal case: median of 200 records."""
+    rng, days = np.random.default_rng(1), 2_000
+    draws = 1 - rng.exponential(size=(days, 200)) if skewed else rng.normal(size=(days, 200))
+    ratio, g3, g4 = (0.2, -2.0, 9.0) if skewed else (0.2, 0.0, 3.0)
+    expected = math.sqrt((1 - g3 * ratio + (g4 - 1) / 4 * ratio**2) / days)
+    found = estimate(ratio + draws)
+    assert np.median(found.error) == pytest.approx(expected, rel=0.03)
+    wide = np.median(np.subtract(*found.interval(0.90)[::-1]))
+    assert wide == pytest.approx(2 * expected * scipy_stats.norm.ppf(0.95), rel=0.05)
+
+
+@pytest.mark.parametrize(("phi", "times"), [(0.5, 3.0), (-0.5, 1 / 3)])
+def test_the_error_of_returns_that_persist_is_that_of_newey_and_west(phi, times):
+    """statsmodels' long-run variance of the ratio's influence function, and (1 + phi)/(1 - phi)."""
+    from statsmodels.regression.linear_model import OLS
+
+    returns = 0.05 + autoregressive(np.random.default_rng(2), 40_000, 1, phi)
+    ratio = sharpe_ratio(returns[:, 0])
+    standard = (returns[:, 0] - returns.mean()) / returns.std()
+    influence = standard - ratio / 2 * (standard**2 - 1)
+    fitted = OLS(influence, np.ones(len(influence))).fit(cov_type="HAC", cov_kwds={"maxlags": 60})
+    (error,) = estimate(returns).error
+    assert error == pytest.approx(fitted.bse[0], rel=0.15)
+    assert error**2 * len(returns) == pytest.approx(times, rel=0.3)
+
+
+def test_bursts_of_volatility_make_it_less_sure_and_independent_days_do_not(monkeypatch):
+    rng = np.random.default_rng(3)
+    stormy = 0.1 + garch(rng, 1_500, 20, alpha=0.15, beta=0.84)
+    calm = rng.permuted(stormy, axis=0)
+    known = [np.median(estimate(one).error) for one in (stormy, calm)]
+    monkeypatch.setattr(sharpe, "UNSEEN", 0.0)
+    seen = [np.median(estimate(one).error) for one in (stormy, calm)]
+    assert known[0] / seen[0] > 1.3
+    assert known[1] / seen[1] < 1.02
+
+
+def test_an_interval_knows_neither_units_nor_sides():
+    returns = 0.02 + garch(np.random.default_rng(4), 400, 1, alpha=0.1, beta=0.8)[:, 0]
+    low, high = stats.sharpe_confidence_interval(returns)
+    for factor in (1e-6, 1e4):
+        assert stats.sharpe_confidence_interval(returns * factor) == pytest.approx((low, high))
+    assert stats.sharpe_confidence_interval(-returns) == pytest.approx((-high, -low))
+    turned = measures.probabilistic_sharpe(-returns)
+    assert turned == pytest.approx(1 - measures.probabilistic_sharpe(returns))
+
+
+def test_probability_and_interval_say_the_same():
+    returns = np.random.default_rng(5).normal(0.08, 1.0, 365)
+    low, high = measures.sharpe_interval(returns, 365)
+    year = math.sqrt(365)
+    assert measures.probabilistic_sharpe(returns, low / year) == pytest.approx(0.95)
+    assert measures.probabilistic_sharpe(returns, high / year) == pytest.approx(0.05)
+    hurdle = stats.expected_maximum_sharpe(20, 1 / 365)
+    deflated = measures.deflated_sharpe(returns, 20, 1 / 365)
+    assert deflated == measures.probabilistic_sharpe(returns, hurdle)
+
+
+def test_what_is_undefined_spoils_no_other_column():
+    returns = np.random.default_rng(6).normal(0.05, 1.0, (365, 6))
+    alone = estimate(returns[:, [0, 5]])
+    returns[7, 1], returns[9, 2], returns[:, 3] = np.nan, np.inf, 0.0
+    returns[:, 4] = 0.0
+    returns[40:50, 4] = 0.01, -0.02, 0.03, 0.01, 0.0, 0.02, -0.01, 0.01, 0.0, 0.01  # in one block
+    found = estimate(returns)
+    np.testing.assert_allclose(found.value[[0, 5]], alone.value, rtol=1e-12)
+    np.testing.assert_allclose(found.error[[0, 5]], alone.error, rtol=1e-12)
+    assert np.isnan(found.value).tolist() == [False, True, True, True, False, False]
+    assert np.isnan(found.error).tolist() == [False, True, True, True, True, False]
+    for series in returns.T[1:5]:
+        assert np.isnan(stats.sharpe_confidence_interval(series)).all()
+        assert math.isnan(measures.probabilistic_sharpe(series))
+        assert math.isnan(measures.deflated_sharpe(series, 3, 0.01))
+
+
+@pytest.mark.parametrize("periods", [0, 1, 2, 19])
+def test_a_short_record_says_nothing(periods):
+    returns = np.random.default_rng(7).normal(size=periods)
+    assert np.isnan(stats.sharpe_confidence_interval(returns)).all()
+    assert math.isnan(measures.probabilistic_sharpe(returns))
+
+
+def flat(rng, ratio):
+    """A day in seven has a return."""
+    mean = ratio * math.sqrt(0.15 / (0.15**2 - ratio**2 * 0.15 * 0.85))
+    return np.where(rng.random((365, 400)) < 0.15, rng.normal(mean, 1.0, (365, 400)), 0.0)
+
+
+FAMILIES = {
+    "normal": (lambda rng, ratio: rng.normal(ratio, 1.0, (365, 400)), 0.9),
+    "AR 0.4": (lambda rng, ratio: ratio + autoregressive(rng, 365, 400, 0.4), 0.9),
+    "AR -0.2": (lambda rng, ratio: ratio + autoregressive(rng, 365, 400, -0.2), 0.9),
+    "GARCH": (lambda rng, ratio: ratio + garch(rng, 365, 400, alpha=0.1, beta=0.85), 0.9),
+    "flat": (flat, 0.9),
+    "months": (lambda rng, ratio: ratio + garch(rng, 365, 400, alpha=0.15, beta=0.84), 0.83),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_years_interval_covers_as_often_as_it_says(name):
+    """400 years of an annual Sharpe ratio of 1.5; more of them in `benchmarks.coverage`."""
+    draw, share = FAMILIES[name]
+    ratio = 1.5 / math.sqrt(365)
+    low, high = estimate(draw(np.random.default_rng(8), ratio)).interval(0.90)
+    covered = int(((low <= ratio) & (ratio <= high)).sum())
+    assert scipy_stats.binomtest(covered, 400, share).pvalue > 0.01, covered
+
+
+def test_sharpe_ratio_is_pandas():
+    returns = pd.DataFrame(np.random.default_rng(1).normal(0.001, 0.01, (300, 3)))
+    expected = returns.mean() / returns.std() * 252**0.5
+    np.testing.assert_allclose(sharpe_ratio(returns, 252), expected, rtol=1e-12)
