@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 
+from benchmarks.coverage import FAMILIES, autoregressive, garch
 from convnext_vbt.evidence import measures, sharpe, stats
 from convnext_vbt.evidence.sharpe import estimate, sharpe_ratio
 
@@ -37,28 +38,9 @@ def plain_error(series, weights=(1.0,)):
     return math.sqrt(variance + 5 * more)
 
 
-def garch(rng, periods, series, *, alpha, beta):
-    """Returns of deviation 1 with Student's t of 5 degrees of freedom, (T, C)."""
-    shocks = rng.standard_t(5, (periods + 3_000, series)) * math.sqrt(3 / 5)
-    variance, out = np.ones(series), np.empty_like(shocks)
-    for t, shock in enumerate(shocks):
-        out[t] = np.sqrt(variance) * shock
-        variance = 1 - alpha - beta + alpha * out[t] ** 2 + beta * variance
-    return out[-periods:]
-
-
-def autoregressive(rng, periods, series, phi):
-    """Returns of deviation 1, (T, C)."""
-    out = rng.normal(size=(periods + 50, series))
-    out[1:] *= math.sqrt(1 - phi**2)
-    for t in range(1, len(out)):
-        out[t] += phi * out[t - 1]
-    return out[-periods:]
-
-
 @pytest.mark.parametrize("periods", [20, 60, 367])
 def test_standard_errors_are_the_definitions(periods):
-    returns = 0.1 + garch(np.random.default_rng(0), periods, 3, alpha=0.2, beta=0.7)
+    returns = garch(0.2, 0.7, 5)(np.random.default_rng(0), (periods, 3), 0.1)
     found = estimate(returns)
     np.testing.assert_allclose(found.value, sharpe_ratio(returns))
     np.testing.assert_allclose(found.error, [plain_error([one]) for one in returns.T])
@@ -92,7 +74,7 @@ def test_the_error_of_returns_that_persist_is_that_of_newey_and_west(phi, times)
     """statsmodels' long-run variance of the ratio's influence function, and (1 + phi)/(1 - phi)."""
     from statsmodels.regression.linear_model import OLS
 
-    returns = 0.05 + autoregressive(np.random.default_rng(2), 40_000, 1, phi)
+    returns = autoregressive(phi)(np.random.default_rng(2), (40_000, 1), 0.05)
     ratio = sharpe_ratio(returns[:, 0])
     standard = (returns[:, 0] - returns.mean()) / returns.std()
     influence = standard - ratio / 2 * (standard**2 - 1)
@@ -104,7 +86,7 @@ def test_the_error_of_returns_that_persist_is_that_of_newey_and_west(phi, times)
 
 def test_bursts_of_volatility_make_it_less_sure_and_independent_days_do_not(monkeypatch):
     rng = np.random.default_rng(3)
-    stormy = 0.1 + garch(rng, 1_500, 20, alpha=0.15, beta=0.84)
+    stormy = garch(0.15, 0.84, 5)(rng, (1_500, 20), 0.1)
     calm = rng.permuted(stormy, axis=0)
     known = [np.median(estimate(one).error) for one in (stormy, calm)]
     monkeypatch.setattr(sharpe, "UNSEEN", 0.0)
@@ -114,7 +96,7 @@ def test_bursts_of_volatility_make_it_less_sure_and_independent_days_do_not(monk
 
 
 def test_an_interval_knows_neither_units_nor_sides():
-    returns = 0.02 + garch(np.random.default_rng(4), 400, 1, alpha=0.1, beta=0.8)[:, 0]
+    returns = garch(0.1, 0.8, 5)(np.random.default_rng(4), (400, 1), 0.02)[:, 0]
     low, high = stats.sharpe_confidence_interval(returns)
     for factor in (1e-6, 1e4):
         assert stats.sharpe_confidence_interval(returns * factor) == pytest.approx((low, high))
@@ -158,30 +140,18 @@ def test_a_short_record_says_nothing(periods):
     assert math.isnan(measures.probabilistic_sharpe(returns))
 
 
-def flat(rng, ratio):
-    """A day in seven has a return."""
-    mean = ratio * math.sqrt(0.15 / (0.15**2 - ratio**2 * 0.15 * 0.85))
-    return np.where(rng.random((365, 400)) < 0.15, rng.normal(mean, 1.0, (365, 400)), 0.0)
-
-
-FAMILIES = {
-    "normal": (lambda rng, ratio: rng.normal(ratio, 1.0, (365, 400)), 0.9),
-    "AR 0.4": (lambda rng, ratio: ratio + autoregressive(rng, 365, 400, 0.4), 0.9),
-    "AR -0.2": (lambda rng, ratio: ratio + autoregressive(rng, 365, 400, -0.2), 0.9),
-    "GARCH": (lambda rng, ratio: ratio + garch(rng, 365, 400, alpha=0.1, beta=0.85), 0.9),
-    "flat": (flat, 0.9),
-    "months": (lambda rng, ratio: ratio + garch(rng, 365, 400, alpha=0.15, beta=0.84), 0.83),
-}
-
-
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_years_interval_covers_as_often_as_it_says(name):
     """400 years of an annual Sharpe ratio of 1.5; more of them in `benchmarks.coverage`."""
-    draw, share = FAMILIES[name]
-    ratio = 1.5 / math.sqrt(365)
-    low, high = estimate(draw(np.random.default_rng(8), ratio)).interval(0.90)
+    ratio, least = 1.5 / math.sqrt(365), 0.8 if name == "GARCH 0.15/0.84 t5" else 0.89
+    found = estimate(FAMILIES[name](np.random.default_rng(8), (365, 400), ratio))
+    low, high = found.interval(0.90)
     covered = int(((low <= ratio) & (ratio <= high)).sum())
-    assert scipy_stats.binomtest(covered, 400, share).pvalue > 0.01, covered
+    assert scipy_stats.binomtest(covered, 400, least, alternative="less").pvalue > 0.01, covered
+    assert covered < 0.97 * 400
+    over = int((found.exceeds(ratio) >= 0.95).sum())
+    most = 0.15 if name == "GARCH 0.15/0.84 t5" else 0.06
+    assert scipy_stats.binomtest(over, 400, most, alternative="greater").pvalue > 0.01, over
 
 
 def test_sharpe_ratio_is_pandas():
