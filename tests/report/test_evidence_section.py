@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import kurtosis, norm, skew
+from scipy.stats import norm
 
 from convnext_vbt.evidence.baselines import compare
 from convnext_vbt.evidence.gathering import gather
@@ -19,6 +19,7 @@ from convnext_vbt.report.formats import FIGURES, format_interval, format_number
 from convnext_vbt.report.notebook import plot_equity
 from convnext_vbt.report.page import render, write_report
 from convnext_vbt.trading.sweep import sweep
+from tests.report.ledger import sharpe_probability
 from tests.report.markets import FIXED, Page, make_bars, make_sweep, quick_render
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
@@ -112,13 +113,8 @@ def test_the_headline_column_equals_a_ledger_rebuilt_from_its_orders(res, assess
     returns = day / day.shift(fill_value=10_000.0) - 1
     ratio = returns.mean() / returns.std()
     path = np.append(10_000, equity)
-    spread = 1 - skew(returns) * ratio + (kurtosis(returns, fisher=False) - 1) / 4 * ratio**2
     days, gamma = len(returns), 0.5772156649
     best = (1 - gamma) * norm.ppf(1 - 1 / 5) + gamma * norm.ppf(1 - 1 / (5 * math.e))
-
-    def psr(benchmark):
-        return norm.cdf((ratio - benchmark) * math.sqrt(days - 1) / math.sqrt(spread))
-
     orders = pd.DataFrame(simulation.orders)
     raw = orders["price"] / np.where(orders["side"] == 1, 1 - 0.0002, 1 + 0.0002)
     costs = (orders["fees"] + orders["size"] * (orders["price"] - raw).abs()).sum()
@@ -128,8 +124,8 @@ def test_the_headline_column_equals_a_ledger_rebuilt_from_its_orders(res, assess
         "sharpe": ratio * math.sqrt(365),
         "volatility": returns.std() * math.sqrt(365),
         "max_drawdown": (path / np.maximum.accumulate(path) - 1).min(),
-        "psr": psr(0.0),
-        "dsr": psr(best / math.sqrt(days)),
+        "psr": sharpe_probability(returns),
+        "dsr": sharpe_probability(returns, best / math.sqrt(days)),
         "costs": costs,
         "break_even": (equity.iloc[-1] - 10_000 + costs) / (orders["size"] * orders["price"]).sum(),
         "trades": len(simulation.trades),
