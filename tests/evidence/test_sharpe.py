@@ -19,8 +19,11 @@ def plain_error(series, weights=(1.0,)):
     """The definition for a weighted sum of the Sharpe ratios of series, one block at a time."""
     pairs = list(zip(weights, series, strict=True))
 
+    def value_of(one):
+        return one.mean() / one.std(ddof=1)
+
     def value(rows):
-        return sum(weight * one[rows].mean() / one[rows].std(ddof=1) for weight, one in pairs)
+        return sum(weight * value_of(one[rows]) for weight, one in pairs)
 
     days = np.arange(len(series[0]))
     count = math.isqrt(len(days))
@@ -29,18 +32,22 @@ def plain_error(series, weights=(1.0,)):
     whole = value(days)
     without = [value(np.setdiff1d(days, block)) for block in blocks]
     variance = (count - 1) / count * sum((one - whole) ** 2 for one in without)
-    moved = sum(
-        weight * one.mean() / one.std(ddof=1) / 2 * (1 - (one - one.mean()) ** 2 / one.var())
-        for weight, one in pairs
-    )
+    moved = np.zeros(len(days))
+    for weight, one in pairs:
+        active = one != 0
+        square = active * (one - one.mean()) ** 2
+        moved += weight * value_of(one) / 2 * (active / active.mean() - square / square.mean())
     together = sum(moved[block].sum() ** 2 for block in blocks) * count / (count - 1)
     more = max(together - sum(moved**2), 0) / len(days) ** 2
     return math.sqrt(variance + 5 * more)
 
 
+@pytest.mark.parametrize("waits", [False, True])
 @pytest.mark.parametrize("periods", [20, 60, 367])
-def test_standard_errors_are_the_definitions(periods):
+def test_standard_errors_are_the_definitions(periods, waits):
     returns = garch(0.2, 0.7, 5)(np.random.default_rng(0), (periods, 3), 0.1)
+    if waits:
+        returns[np.arange(periods) % 15 < 9] = 0.0
     found = estimate(returns)
     np.testing.assert_allclose(found.value, sharpe_ratio(returns))
     np.testing.assert_allclose(found.error, [plain_error([one]) for one in returns.T])
@@ -93,6 +100,13 @@ def test_bursts_of_volatility_make_it_less_sure_and_independent_days_do_not(monk
     seen = [np.median(estimate(one).error) for one in (stormy, calm)]
     assert known[0] / seen[0] > 1.3
     assert known[1] / seen[1] < 1.02
+
+
+def test_to_wait_is_no_burst_of_volatility(monkeypatch):
+    returns = FAMILIES["85 % flat, spells"](np.random.default_rng(9), (1_500, 50), 0.1)
+    known = np.median(estimate(returns).error)
+    monkeypatch.setattr(sharpe, "UNSEEN", 0.0)
+    assert known / np.median(estimate(returns).error) < 1.02
 
 
 def test_an_interval_knows_neither_units_nor_sides():

@@ -189,8 +189,9 @@ def sharpe_error(returns):
         return values.mean() / values.std(ddof=1)
 
     without = np.array([ratio(days[number != k]) for k in range(count)])
-    z2 = (days - days.mean()) ** 2 / days.var()
-    added = pd.Series(ratio(days) * (1 - z2) / 2)
+    active = days != 0
+    square = active * (days - days.mean()) ** 2
+    added = pd.Series(ratio(days) * (active / active.mean() - square / square.mean()) / 2)
     together = count / (count - 1) * (added.groupby(number).sum() ** 2).sum()
     bursts = max(together - (added**2).sum(), 0) / len(days) ** 2
     variance = (count - 1) / count * ((without - ratio(days)) ** 2).sum() + 5 * bursts

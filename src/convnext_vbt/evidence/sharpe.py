@@ -28,7 +28,8 @@ FEWEST_PERIODS = 20
 UNSEEN = 5.0
 """Variance that unseen bursts of volatility add, in multiples of what those seen do. Coverage is
 nominal without it unless shocks to volatility last for months: there a 90 % interval would hold an
-annual ratio of 1.5 in 75 % of years, with it in 83 %. Independent returns it leaves alone."""
+annual ratio of 1.5 in 75 % of years, with it in 83 %. Independent returns it leaves alone, and
+periods without a position do not count as calm ones."""
 
 _NO_VARIANCE = 1e-12
 """A standard deviation below this share of the largest return is rounding, not variation."""
@@ -105,12 +106,19 @@ def _combined(values: np.ndarray, weights_CK: np.ndarray | None) -> np.ndarray:
 
 
 def _by_deviation(returns_TC: np.ndarray, ratios: np.ndarray) -> np.ndarray:
-    """T times what each period adds to a ratio through the deviation: SR/2 (1 - z^2), (T, C)."""
+    """T times what each period's size adds to a ratio through the deviation, (T, C).
+
+    SR/2 (1 - z^2) where every period has a return. One without any adds nothing and has no part in
+    what is expected of the others: that a strategy waits, be it for months, is no calm.
+    """
     known = np.where(np.isfinite(ratios), returns_TC, 0.0)
-    square_TC = np.square(known - known.mean(axis=0))
-    mean = square_TC.mean(axis=0)
-    share_TC = np.divide(square_TC, mean, out=np.ones_like(square_TC), where=mean > 0)
-    return np.asarray(ratios / 2.0 * (1.0 - share_TC))
+    active_TC = known != 0
+    square_TC = np.where(active_TC, np.square(known - known.mean(axis=0)), 0.0)
+    real, expected = (
+        np.divide(part, part.mean(axis=0), out=np.ones(part.shape), where=part.mean(axis=0) > 0)
+        for part in (square_TC, active_TC.astype(np.float64))
+    )
+    return np.asarray(ratios / 2.0 * (expected - real))
 
 
 def _bursts(added_TK: np.ndarray, bounds: np.ndarray) -> np.ndarray:
