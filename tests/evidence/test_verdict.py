@@ -124,7 +124,10 @@ def test_below_thirty_trades_nothing_is_conclusive(worse):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"dsr": math.nan}, "No deflated Sharpe ratio (returns hardly vary), needs"),
+        (
+            {"dsr": math.nan},
+            "No deflated Sharpe ratio (few days or no variation), needs",
+        ),
         ({"sharpe_low": math.nan}, "No 90 % CI of the Sharpe ratio (too few days)"),
         ({"sharpe": math.nan}, "No Sharpe ratio to compare with buy-and-hold"),
         ({"sides_p": math.nan}, "Random sides: no p-value, needs"),

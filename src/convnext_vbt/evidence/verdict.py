@@ -121,7 +121,7 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
             facts.dsr >= LEAST_DSR,
             f"Deflated Sharpe ratio {dsr} ({tried} tried on this data), needs {LEAST_DSR}"
             if math.isfinite(facts.dsr)
-            else f"No deflated Sharpe ratio (returns hardly vary), needs {LEAST_DSR}",
+            else f"No deflated Sharpe ratio (few days or no variation), needs {LEAST_DSR}",
         ),
         _condition(
             "sharpe_low",
