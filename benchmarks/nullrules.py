@@ -193,7 +193,7 @@ def biased(
 
 
 def timed_long(bars: Bars, seed: int) -> list[Strategy]:
-    """Long by 1 / volatility on days that begin calmer than most of the last 60, else out."""
+    """Long by 1 / volatility on days that begin calmer than most of the last week, else out."""
     side = _daily(_is_calm(bars).astype(int))
     return [Ruled(signals=held(bars, side, calm_size(bars)), preset=Preset(seed=seed))]
 
@@ -206,8 +206,8 @@ def timed_sides(bars: Bars, seed: int) -> list[Strategy]:
 
 
 def _is_calm(bars: Bars) -> np.ndarray:
-    sigma = pd.Series(ewma_volatility(bars, halflife=24.0)[:, 0])
-    return (sigma < sigma.rolling(60 * DAY, min_periods=DAY).median()).to_numpy()
+    sigma = pd.Series(ewma_volatility(bars, halflife=12.0)[:, 0])
+    return (sigma < sigma.rolling(WEEK, min_periods=DAY).median()).to_numpy()
 
 
 def _daily(value_T: np.ndarray, hours: int = DAY) -> np.ndarray:

@@ -48,6 +48,7 @@ from benchmarks.nulls import (
     run,
     table,
 )  # fmt: skip
+from convnext_vbt.evidence.verdict import FEWEST_TRADES
 from convnext_vbt.trading.codes import LONG, MAX_HOLDING, STOP, TAKE_PROFIT
 from convnext_vbt.trading.signals import LEVELS
 
@@ -238,6 +239,14 @@ def test_volatility_alone_times(flat):
     )
     mirrored = FAMILIES["timed sides"].rule(turned, SEED)[0].signals
     np.testing.assert_array_equal(sides.entries, mirrored.entries)
+
+
+@pytest.mark.parametrize("name", [name for name in RULES if not name.startswith("best")])
+def test_there_are_trades_enough_for_a_verdict(name):
+    family = FAMILIES[name]
+    bars = family.market(SEED)
+    swept = family.rule(bars, SEED)[0].sweep(bars, "no costs")
+    assert len(swept.simulation().trades) >= FEWEST_TRADES
 
 
 def test_the_twenty_are_twenty(flat):
