@@ -49,7 +49,7 @@ def test_a_run_that_lacks_a_later_key_was_made_without_it(tmp_path, monkeypatch)
     path = strategy(tmp_path, 'name = "old"\n')
     monkeypatch.setitem(LATER_KEYS["rule"], "min_edge", 3.0)  # were that what there was before
     assert (load_written(path).rule.exit, load_written(path).rule.min_edge) == ("bracket", 3.0)
-    assert (load_config(path).rule.exit, load_config(path).rule.min_edge) == ("edge", 1.0)
+    assert (load_config(path).rule.exit, load_config(path).rule.min_edge) == ("edge", 0.5)
 
 
 OLD = """
@@ -81,11 +81,11 @@ def test_a_file_of_before_is_told_the_keys_that_keep_its_meaning(tmp_path):
     lines = re.search(r"before 0\.3\.0 means what it did with (.*)$", str(caught.value))[1]
     assert sorted(lines.split(", ")) == [
         "features.mirror = false", 'model.prior = "none"', 'rule.exit = "bracket"',
-        'rule.min_edge = "none"',
+        'rule.full_edge = "none"', 'rule.min_edge = "none"',
     ]  # fmt: skip
     assert load_config(path, lines.split(", ")) == load_written(path)
     some = load_config(path, ['model.prior="none"'])  # a new file needs no more
-    assert (some.rule.exit, some.rule.min_edge) == ("edge", 1.0)
+    assert (some.rule.exit, some.rule.min_edge) == ("edge", 0.5)
     load_config(path, ["model.kind=logistic"])  # which has no prior
 
 

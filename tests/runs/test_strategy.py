@@ -16,7 +16,7 @@ from tests.evidence.markets import make_bars, make_predictions
 
 RULE = {
     "threshold": 0.45, "hysteresis": 0.02, "short_threshold": "q0.55", "floor": 0.5, "full": 0.7,
-    "min_edge": 0.5,
+    "min_edge": 0.5, "full_edge": 3.0,
 }  # fmt: skip
 TRADING = {
     "fees": 0.001, "slippage": 0.0004, "max_leverage": 1.5, "init_cash": 500.0, "stop": 0.02,
@@ -65,13 +65,11 @@ def test_exit_is_the_sweeps_own_and_has_its_stops_alone():
     preds = make_predictions(bars)
     config = Config.model_validate({"rule": {"exit": "edge", "min_edge": 0.5}}, strict=False)
     found = make_sweep(config, bars, preds)
-    lists = config.sweep
-    public = sweep(
-        bars, preds, threshold=lists.threshold, risk=lists.risk, exit="edge", min_edge=0.5
-    )
+    lists, asked = config.sweep, {"min_edge": 0.5, "full_edge": config.rule.full_edge}
+    public = sweep(bars, preds, threshold=lists.threshold, risk=lists.risk, exit="edge", **asked)
     pd.testing.assert_frame_equal(found.metrics, public.metrics, check_exact=True)
     assert found.brackets.max_holding is None
-    bracket = sweep(bars, preds, threshold=lists.threshold, risk=lists.risk, min_edge=0.5)
+    bracket = sweep(bars, preds, threshold=lists.threshold, risk=lists.risk, **asked)
     assert not found.metrics.equals(bracket.metrics)
 
 

@@ -212,6 +212,36 @@ def test_all_columns_say_what_the_plain_rule_says(leave, short):
     assert sorted(set(counts), reverse=True) == counts
 
 
+def test_sizes_follow_what_a_trade_is_expected_to_return():
+    """From the floor at the least edge to all at the full one, on either side."""
+    rules = {"threshold": [0.36, 0.42], "floor": 0.2, "exit": "edge"}
+    sized = confidence_signals(PREDS, MARKET, min_edge=[0.5, 3.0], full_edge=5.0, **rules)
+    plain = confidence_signals(PREDS, MARKET, min_edge=[0.5, 3.0], **rules)
+    for name in LEVELS:
+        np.testing.assert_array_equal(getattr(sized, name), getattr(plain, name))
+    width = SIGMAS * math.sqrt(TARGET.horizon)
+    gross = width * (PREDS.proba[:, :, 2] * TARGET.up - PREDS.proba[:, :, 0] * TARGET.down)
+    for c, (_, min_edge, symbol) in enumerate(sized.columns):
+        n = MARKET.symbols.index(symbol)
+        enters = sized.entries[:, c] | sized.short_entries[:, c]
+        side = np.where(sized.entries[:, c], 1.0, -1.0)
+        net = side * gross[:, n] / ROUND_TRIP - 1
+        expected = 0.2 + 0.8 * np.clip((net - min_edge) / (5.0 - min_edge), 0, 1)
+        found = sized.size[enters, c]
+        np.testing.assert_allclose(found, expected[enters], rtol=1e-5)
+        assert found.min() < 0.5 < found.max()
+        assert (sized.size[~enters, c] == 0).all()
+
+
+def test_without_a_least_edge_or_costs_there_is_nothing_to_size_by():
+    by_confidence = confidence_signals(PREDS, MARKET, threshold=0.36, exit="edge")
+    same = confidence_signals(PREDS, MARKET, threshold=0.36, exit="edge", full_edge=5.0)
+    np.testing.assert_array_equal(same.size, by_confidence.size)
+    free = {"fees": 0.0, "slippage": 0.0, "min_edge": 0.0, "full_edge": 2.0}
+    found = confidence_signals(PREDS, MARKET, threshold=0.36, **free)
+    assert set(np.unique(found.size)) == {0.0, 1.0}
+
+
 @settings(max_examples=15, derandomize=True, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(550, 690), st.sampled_from(["bracket", "edge"]))
 def test_rows_depend_on_nothing_after_them(seed, t, leave):
@@ -224,7 +254,7 @@ def test_rows_depend_on_nothing_after_them(seed, t, leave):
     }
     one, two = random_predictions(bars, seed=seed), random_predictions(bars, seed=seed + 1)
     spliced = replace(one, proba=np.concatenate([one.proba[: t + 1], two.proba[t + 1 :]]))
-    rules = {"threshold": [0.38], "min_edge": [0.0, 2.0], "exit": leave}
+    rules = {"threshold": [0.38], "min_edge": [0.0, 2.0], "full_edge": 4.0, "exit": leave}
     before = confidence_signals(one, bars, **rules)
     after = confidence_signals(spliced, replace(bars, **fields), **rules)
     for name in (*LEVELS, "size"):
@@ -312,6 +342,7 @@ def test_a_list_of_least_edges_is_a_level_of_the_sweep():
     bars = random_bars(num_bars=1_500, seed=7)
     preds = random_predictions(bars, seed=7)
     rules = {"threshold": [0.36, 0.4], "risk": [0.01, 0.02]}
+    rules["full_edge"] = 3.0
     both = sweep(bars, preds, min_edge=[0.0, 2.0], hysteresis=[0.02], **rules)
     assert both.metrics.index.names == ["threshold", "hysteresis", "min_edge", "risk", "symbol"]
     assert len(both.metrics) == 8
@@ -337,6 +368,7 @@ NO_TARGET = replace(predicted(UP, DOWN), target=None)
         (None, {"min_edge": -2.0}, "min_edge must be at least 0, or -1 for a gain before costs"),
         (None, {"min_edge": math.inf}, "min_edge must be at least 0"),
         (None, {"min_edge": [1.0, 1.0]}, "min_edge needs one or more distinct values"),
+        (None, {"min_edge": 1.0, "full_edge": math.inf}, r"full_edge must lie in \(0, inf\), got inf"),
         (None, {"exit": "never"}, r"exit must be one of \('bracket', 'edge'\), got 'never'"),
         (None, {"exit": "edge", "take_profit": 0.1}, "take_profit = 0.1 has no meaning"),
         (None, {"exit": "edge", "max_holding": 9}, "max_holding = 9 has no meaning with exit"),

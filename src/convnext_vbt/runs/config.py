@@ -43,7 +43,7 @@ logger = logging.getLogger("convnext_vbt")
 LATER_KEYS: dict[str, dict[str, Any]] = {
     "features": {"mirror": False},
     "model": {"prior": "none"},
-    "rule": {"min_edge": None, "exit": "bracket"},
+    "rule": {"min_edge": None, "full_edge": None, "exit": "bracket"},
     "sweep": {"min_edge": None},
 }
 """Keys that came after 0.1.0, with the value that stands for what there was before them.
@@ -98,8 +98,10 @@ class RuleSection(RuleConfig):
     """
 
     threshold: Threshold = "q0.50"
-    min_edge: Annotated[float | None, BeforeValidator(_none_in_words)] = 1.0
+    min_edge: Annotated[float | None, BeforeValidator(_none_in_words)] = 0.5
     """"none" in a file, which knows no None."""
+    full_edge: Annotated[float | None, BeforeValidator(_none_in_words)] = 2.5
+    """Likewise."""
     exit: Exit = "edge"
     file: str | None = None
     """The user's own function, "mine.py:function" (Predictions, Bars -> Signals), likewise."""
@@ -142,8 +144,9 @@ class Config(BaseModel):
     def to_toml(self) -> str:
         """The resolved configuration as TOML text; keys that are None by default are left out."""
         shape = self.model_dump(mode="json")
-        if self.rule.min_edge is None:
-            shape["rule"]["min_edge"] = NONE
+        for key in ("min_edge", "full_edge"):
+            if shape["rule"][key] is None:
+                shape["rule"][key] = NONE
         return tomli_w.dumps(_without_none(shape))
 
     @property

@@ -36,6 +36,8 @@ class ConfidenceRules(Rules):
     """uint8 (M, N, T): bits of `LEVELS`, sides that may be entered and must be left on that bar."""
     min_edges: tuple[float | None, ...]
     """What `allowed` asks of a trade, (M,); the first asks nothing."""
+    net: np.ndarray
+    """float32 (2, N, T): net return expected of a long and of a short, in round trips of costs."""
     value: np.ndarray
     """int64 (N, T): which of the F values of a threshold holds on that bar."""
     symbol: np.ndarray
@@ -50,8 +52,11 @@ class ConfidenceRules(Rules):
     """int64 (C,): which of the M values of `min_edges` holds."""
     full: np.ndarray
     """float32 (F,): the confidence of the full size."""
+    full_edge: float | None
+    """Net return of the full size, in round trips, where a `min_edge` is asked for; None: the
+    size is by confidence."""
     floor: float
-    """Size of a trade right at the threshold."""
+    """Size of a trade right at the threshold, or right at `min_edge`."""
     is_short: bool
     """Whether DOWN is sold."""
     exit: Exit
@@ -63,7 +68,8 @@ class ConfidenceRules(Rules):
             name: np.ascontiguousarray(getattr(self, name)[:, start:stop])
             for name in ("up", "down", "value")
         }
-        cut["allowed"] = np.ascontiguousarray(self.allowed[:, :, start:stop])
+        for name in ("allowed", "net"):
+            cut[name] = np.ascontiguousarray(getattr(self, name)[:, :, start:stop])
         return replace(self, index=self.index[start:stop], **cut)
 
     def take(self, columns: Sequence[int] | np.ndarray) -> ConfidenceRules:
@@ -91,12 +97,18 @@ class ConfidenceRules(Rules):
             self.gap, self.edge, self.full, float(self.floor), self.is_short, LEVEL_BITS,
             codes, sizes,
         )  # fmt: skip
+        if self.full_edge is not None:
+            least = [np.nan if least is None else least for least in self.min_edges]
+            size_by_edge_nb(
+                codes, self.net, self.symbol, np.array(least)[self.edge], float(self.full_edge),
+                float(self.floor), LEVEL_BITS, sizes,
+            )  # fmt: skip
         return codes, sizes
 
 
 @njit(cache=True, error_model="numpy")
 def size_nb(p: float, threshold: float, full: float, floor: float) -> float:
-    """Share of the full stake at confidence p; float32 goes in, float64 comes out."""
+    """Share of the full stake at confidence or net return p; float32 goes in, float64 comes out."""
     room = np.float64(full) - np.float64(threshold)
     reach = 1.0
     if room > 0.0:
@@ -152,3 +164,31 @@ def apply_rules_nb(
                     code |= exit_long
             code_CT[c, t] = code
             size_CT[c, t] = size
+
+
+@njit(cache=True, parallel=True, error_model="numpy")
+def size_by_edge_nb(
+    code_CT: np.ndarray,
+    net_2NT: np.ndarray,
+    symbol_C: np.ndarray,
+    least_C: np.ndarray,
+    full: float,
+    floor: float,
+    bits: tuple[int, int, int, int],
+    size_CT: np.ndarray,
+) -> None:
+    """Overwrite the sizes of entries: `floor` at the least net return asked for, 1 from `full` on.
+
+    Columns that ask for none (NaN) keep theirs.
+    """
+    enter_long, _, enter_short, _ = bits
+    for c in prange(len(symbol_C)):
+        n, least = symbol_C[c], least_C[c]
+        if np.isnan(least):
+            continue
+        for t in range(code_CT.shape[1]):
+            code = np.int64(code_CT[c, t])
+            if code & enter_long:
+                size_CT[c, t] = size_nb(net_2NT[0, n, t], least, full, floor)
+            elif code & enter_short:
+                size_CT[c, t] = size_nb(net_2NT[1, n, t], least, full, floor)

@@ -27,7 +27,13 @@ from convnext_vbt.trading.arguments import (
 )
 from convnext_vbt.trading.codes import ENTER, ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT
 from convnext_vbt.trading.confidence import ConfidenceRules
-from convnext_vbt.trading.expectation import Exit, check_exit, expected_returns, least_return
+from convnext_vbt.trading.expectation import (
+    Exit,
+    check_exit,
+    expected_returns,
+    least_return,
+    round_trip,
+)
 from convnext_vbt.trading.inputs import TRADING_DEFAULTS, SimulationConfig
 from convnext_vbt.trading.signals import Signals
 
@@ -57,6 +63,9 @@ class RuleConfig:
     """Coverage of the conformal sets, such as 0.5, that must name one side for an entry."""
     min_edge: float | None = None
     """Least net return expected of a trade, in round trips of costs; none: costs are not asked."""
+    full_edge: float | None = None
+    """Net return expected, in round trips, that earns the full size; it falls to `floor` at
+    `min_edge`. None, or without a `min_edge`: the size is by confidence."""
     exit: Exit = "bracket"
     """Leave by bracket and hysteresis, or "edge": when the expected return turns."""
 
@@ -99,14 +108,18 @@ def confidence_rules(
         own_F = _values(preds, rule.short_threshold, "short_threshold")
         short_SF = np.tile(own_F, (len(long_SF), 1))
     asked = (None, *(value for value in lists["min_edge"] if value is not None))
+    returns = None
+    if rule.exit == "edge" or len(asked) > 1:
+        returns = expected_returns(preds, bars, trading, exits=rule.exit, history=history)
     gaps = np.array(lists["hysteresis"] if rule.exit == "bracket" else [np.inf], np.float32)
     return ConfidenceRules(
         index=bars.index,
         columns=pd.MultiIndex.from_tuples(columns, names=levels),
         up=_time_last(preds.proba[:, :, UP]),
         down=_time_last(preds.proba[:, :, DOWN]),
-        allowed=_allowed(preds, bars, rule, asked, trading, history),
+        allowed=_allowed(preds, rule, asked, trading, returns),
         min_edges=asked,
+        net=_net(returns if rule.full_edge is not None else None, trading),
         value=_time_last(preds.split_position),
         symbol=symbol,
         long=long_SF[theta],
@@ -114,25 +127,34 @@ def confidence_rules(
         gap=gaps[gap],
         edge=edge + (lists["min_edge"][0] is not None),
         full=_values(preds, _full(preds, rule), "full"),
+        full_edge=None if returns is None else rule.full_edge,
         floor=rule.floor,
         is_short=rule.short,
         exit=rule.exit,
     )
 
 
+def _net(returns: tuple[np.ndarray, np.ndarray] | None, trading: SimulationConfig) -> np.ndarray:
+    """Net returns of a long and a short in round trips, float32 (2, N, T); inf without costs."""
+    if returns is None:
+        return np.zeros((2, 0, 0), dtype=np.float32)
+    costs = round_trip(trading)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.stack([_time_last((gross - costs) / costs) for gross in returns]).astype("f4")
+
+
 def _allowed(
     preds: Predictions,
-    bars: Bars,
     rule: RuleConfig,
     min_edges: Sequence[float | None],
     trading: SimulationConfig,
-    history: Bars | None,
+    returns: tuple[np.ndarray, np.ndarray] | None,
 ) -> np.ndarray:
     """Sides that may be entered and must be left at each of these: uint8 (M, N, T) of bits."""
     free_TN = np.where(_may_enter(preds, rule.abstain), np.uint8(ENTER), np.uint8(0))
-    if rule.exit == "bracket" and set(min_edges) == {None}:
+    if returns is None:
         return _time_last(free_TN)[None]
-    long, short = expected_returns(preds, bars, trading, exits=rule.exit, history=history)
+    long, short = returns
     leave_TN = np.zeros_like(free_TN)
     if rule.exit == "edge":
         leave_TN |= np.where(long < 0, np.uint8(EXIT_LONG), np.uint8(0))
@@ -173,6 +195,7 @@ def confidence_signals(
     full: Threshold = RULE_DEFAULTS.full,
     abstain: float | None = RULE_DEFAULTS.abstain,
     min_edge: float | Sequence[float] | None = RULE_DEFAULTS.min_edge,
+    full_edge: float | None = RULE_DEFAULTS.full_edge,
     exit: Exit = RULE_DEFAULTS.exit,  # noqa: A002 - the name of the key
     fees: float = TRADING_DEFAULTS.fees,
     slippage: float = TRADING_DEFAULTS.slippage,
@@ -206,7 +229,11 @@ def confidence_signals(
     by `expectation.expected_returns`, which reads the target of the predictions and the same
     costs, stop, take-profit and holding limit that are handed to `simulate` or `sweep`. 0 asks that
     a trade pays for its costs, -1 that it is expected to gain before them. Where it is too little,
-    no position is turned either.
+    no position is turned either. With `full_edge` too an entry's size is
+
+        floor + (1 - floor) clip((net - min_edge) / (full_edge - min_edge), 0, 1)
+
+    net being the net return expected of it in round trips, and not by confidence.
 
     With exit="edge" a position is held until the expected gross return of its side is below 0,
     whatever the hysteresis: a long ends where P(UP) x u < P(DOWN) x d, u and d being what the two
@@ -215,13 +242,13 @@ def confidence_signals(
 
     Columns: "threshold" as it was given, "hysteresis" and "min_edge" if a list was given, "symbol".
 
-    Raises `ValueError` for a threshold, hysteresis, floor or min_edge out of range, for predictions
-    that do not belong to these bars, and for those without a target where it is needed.
+    Raises `ValueError` for a threshold, hysteresis, floor, min_edge or full_edge out of range, for
+    predictions that do not belong to these bars, and for those without a target where it is needed.
     """
     rule = RuleConfig(
         hysteresis=as_numbers("hysteresis", hysteresis)[0], short=short,
         short_threshold=short_threshold, floor=floor, full=full, abstain=abstain,
-        min_edge=as_numbers("min_edge", min_edge, optional=True)[0], exit=exit,
+        min_edge=as_numbers("min_edge", min_edge, optional=True)[0], full_edge=full_edge, exit=exit,
     )  # fmt: skip
     trading = SimulationConfig(
         fees=fees, slippage=slippage, stop=stop, take_profit=take_profit, max_holding=max_holding
@@ -296,7 +323,11 @@ def refuse_untradable(
 ) -> None:
     """Raise `ValueError` for what cannot be traded; the lists are those of a sweep, if any."""
     check_exit(rule.exit, trading)
-    optional = {"abstain": rule.abstain, "min_edge": rule.min_edge}
+    optional = {
+        "abstain": rule.abstain,
+        "min_edge": rule.min_edge,
+        "full_edge": rule.full_edge,
+    }
     given = {name: value for name, value in optional.items() if value is not None}
     for name, value in {"hysteresis": rule.hysteresis, "floor": rule.floor, **given}.items():
         check_number(name, value)
@@ -320,6 +351,11 @@ def refuse_untradable(
                 f"min_edge must be at least 0, or -1 for a gain before costs, got {edge}; it "
                 "counts round trips: 1 asks for as much again as the costs, on top of them"
             )
+    if rule.full_edge is not None and not 0 < rule.full_edge < math.inf:
+        raise InputError(
+            f"full_edge must lie in (0, inf), got {rule.full_edge}; it is the net return in round "
+            "trips of costs that stakes all, such as 2.5"
+        )
     if not 0 <= rule.floor <= 1:
         raise InputError(f"floor must lie in [0, 1], got {rule.floor}")
     if rule.short_threshold is not None and not rule.short:

@@ -239,6 +239,7 @@ def sweep(
     full: Threshold = RULE_DEFAULTS.full,
     abstain: float | None = RULE_DEFAULTS.abstain,
     min_edge: float | Sequence[float] | None = RULE_DEFAULTS.min_edge,
+    full_edge: float | None = RULE_DEFAULTS.full_edge,
     exit: Exit = RULE_DEFAULTS.exit,  # noqa: A002 - the name of the key
     stop: float | None = TRADING_DEFAULTS.stop,
     take_profit: float | None = TRADING_DEFAULTS.take_profit,
@@ -286,7 +287,8 @@ def sweep(
         rule = RuleConfig(
             hysteresis=as_numbers("hysteresis", hysteresis)[0], short=short,
             short_threshold=short_threshold, floor=floor, full=full, abstain=abstain,
-            min_edge=as_numbers("min_edge", min_edge, optional=True)[0], exit=exit,
+            min_edge=as_numbers("min_edge", min_edge, optional=True)[0], full_edge=full_edge,
+            exit=exit,
         )  # fmt: skip
         rules = confidence_rules(
             preds,
