@@ -368,7 +368,11 @@ NO_TARGET = replace(predicted(UP, DOWN), target=None)
         (None, {"min_edge": -2.0}, "min_edge must be at least 0, or -1 for a gain before costs"),
         (None, {"min_edge": math.inf}, "min_edge must be at least 0"),
         (None, {"min_edge": [1.0, 1.0]}, "min_edge needs one or more distinct values"),
-        (None, {"min_edge": 1.0, "full_edge": math.inf}, r"full_edge must lie in \(0, inf\), got inf"),
+        (
+            None,
+            {"min_edge": 1.0, "full_edge": math.inf},
+            r"full_edge must lie in \(0, inf\), got inf",
+        ),
         (None, {"exit": "never"}, r"exit must be one of \('bracket', 'edge'\), got 'never'"),
         (None, {"exit": "edge", "take_profit": 0.1}, "take_profit = 0.1 has no meaning"),
         (None, {"exit": "edge", "max_holding": 9}, "max_holding = 9 has no meaning with exit"),

@@ -90,7 +90,9 @@ class PositionAccounts:
         num_symbols, num_bars = self.columns.codes.shape
         return num_symbols, num_bars
 
-    def walk(self, num_draws: int, orders: Callable[[range], Orders]) -> Orders:
+    def walk(
+        self, num_draws: int, orders: Callable[[range], Orders]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Daily returns (M, D) and growth (M,) of the accounts; `orders` gives those of a range."""
         chunk = max(1, CHUNK_CELLS // self.columns.codes.size)
         pieces = [

@@ -5,6 +5,7 @@ Dimensions: T bars of the window, N symbols, M draws, K positions, C accounts of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -38,7 +39,7 @@ def random_times_null(
     """
     accounts = _TimeAccounts(res, selection, risk, fair=True)
     if not len(accounts.positions.row):
-        return undefined(float("nan"), "there is no position")
+        return undefined(math.nan, "there is no position")
     year = res.bars.days_per_year
     (observed,), _ = accounts.walk(1, lambda _: accounts.orders([accounts.positions]))
     sharpe = float(sharpe_ratio(observed, year))
