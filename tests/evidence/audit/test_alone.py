@@ -299,6 +299,21 @@ def test_a_rule_is_looked_at_alone_too(bars):
     assert not any(differences)
 
 
+def test_an_account_that_never_trades_is_told(bars):
+    def nothing(view, preds):
+        never = np.zeros(view.close.shape, dtype=bool)
+        return Signals.from_frames(entries=pd.DataFrame(never, view.index, list(view.symbols)))
+
+    def traded(view, preds):
+        return HONEST.sweep(view, preds, nothing(view, preds))
+
+    report = examine(bars, sweep=traded, rule=nothing)
+    assert report.passed
+    assert not report.to_dict()["traded"]
+    assert "the strategy never traded, so nothing is known of its orders" in report.lines()
+    assert not any("never traded" in line for line in examine(bars).lines())
+
+
 def test_what_later_splits_have_learned_is_not_known_yet(bars):
     def forecast(view, feature, splits, fits):
         last = fits[-1].slope

@@ -120,6 +120,7 @@ class _Audit:
             late_starts=tuple(self._late_starts()),
             clock=clock,
             bars_alone=len(alone),
+            traded=len(self.traded.selection.simulation.trades) > 0,
         )  # fmt: skip
 
     def _repeat(self) -> Iterator[Check]:

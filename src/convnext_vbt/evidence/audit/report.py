@@ -69,6 +69,8 @@ class AuditReport:
     """Columns that read the clock alone."""
     bars_alone: int = 0
     """Bars at which features were looked at alone."""
+    traded: bool = True
+    """Whether the account made any trade; without one there were no orders to compare."""
     opened: tuple[str, ...] = ()
     """Files that the user's own code opened: nothing proves what is in them."""
     written: tuple[str, ...] = ()
@@ -114,6 +116,8 @@ class AuditReport:
         ]
         if self.clock:
             rows.append(f"from the clock alone, whatever the bars: {', '.join(self.clock)}")
+        if not self.traded:
+            rows.append("the strategy never traded, so nothing is known of its orders")
         if self.opened:
             rows.append(
                 f"the strategy's own code opened {', '.join(self.opened)}: nothing proves that "
@@ -161,6 +165,7 @@ class AuditReport:
             "late_starts": [_late_start_facts(late) for late in self.late_starts],
             "clock": list(self.clock),
             "bars_alone": self.bars_alone,
+            "traded": self.traded,
             "rarest_leak": self.rarest,
             "opened": list(self.opened),
             "written": list(self.written),
