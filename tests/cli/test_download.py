@@ -48,7 +48,9 @@ def test_it_prints_bars_span_holes_and_folder(exchange, store):
     result = call("download", "binance", *PAIR)
     assert result.exit_code == 0, result.output
     span = "2024-01-01 00:00 to 2024-01-11 09:00"
-    assert result.stdout.splitlines() == [
+    lines = result.stdout.splitlines()
+    assert lines.pop(1) == "  times: UTC, stamped at the bar's open (said by the file)"
+    assert lines == [
         f"binance BTC/USDT 1h: 247 new bars · 247 stored, {span} UTC · 2 holes (3 bars)",
         "  hole 2024-01-02 06:00 to 2024-01-02 07:00 (2 bars)",
         "  hole 2024-01-09 08:00 to 2024-01-09 08:00 (1 bar)",

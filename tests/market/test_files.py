@@ -158,7 +158,6 @@ def test_a_fault_names_file_row_value_and_remedy_in_one_line(tmp_path, lines, me
         ("timestamp,open,high,low,close,volume,Timestamp", r"column timestamp is there twice"),
         ("Päiväys,Avaus,Ylin,Alin,Päätös,Määrä", r"\(s\) timestamp, open, high, low, close not"),
         ("timestamp;open;high;low;close;volume", r"line 2: 1 cells where the header has 6"),
-        ("close_time,open,high,low,close,volume", r"only time is close_time, .* OPEN times: write"),
     ],
 )
 def test_an_unknown_layout_is_refused_by_its_columns(tmp_path, header, message):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from convnext_vbt.market.bars import FIELDS
+from convnext_vbt.market.clock import Clock
 from convnext_vbt.market.files import read_file
 from convnext_vbt.market.simulated import simulated_bars
 
@@ -136,19 +137,28 @@ def test_metatrader_5(tmp_path, volumes):
     table.insert(0, "<DATE>", BARS.index.strftime("%Y.%m.%d"))
     table.insert(1, "<TIME>", BARS.index.strftime("%H:%M:%S"))
     table = table.assign(**{"<TICKVOL>": volumes[0], "<VOL>": volumes[1], "<SPREAD>": 2})
-    report = read_file(text_file(tmp_path, table.to_csv(index=False, sep="\t")))
+    path = text_file(tmp_path, table.to_csv(index=False, sep="\t"))
+    with pytest.raises(ValueError, match=r'MetaTrader 5.*data\.timezone = "America/New_York\+7h"'):
+        read_file(path)
+    report = read_file(path, clock=Clock(timezone="UTC"))
     used, other = ("<VOL>", "<TICKVOL>") if volumes[1] else ("<TICKVOL>", "<VOL>")
     expected = PRICES.assign(volume=float(max(volumes)))
     assert_holds(report, expected, f"volume from {used}", f"2 column(s) ignored: {other}, <SPREAD>")
     assert "times from the columns <DATE> and <TIME>" in report.reading
-    assert "times have no offset and are taken as UTC" in report.reading
+    assert report.times == (
+        "times: UTC, stamped at the bar's open "
+        "(clock said by the user, stamp known of MetaTrader 5)"
+    )
 
 
 def test_metatrader_4_and_stooq(tmp_path):
     table = BARS.copy()
     table.insert(0, "date", BARS.index.strftime("%Y.%m.%d"))
     table.insert(1, "clock", BARS.index.strftime("%H:%M"))
-    assert_holds(read_file(text_file(tmp_path, table.to_csv(index=False, header=False))), BARS)
+    path = text_file(tmp_path, table.to_csv(index=False, header=False))
+    with pytest.raises(ValueError, match=r'MetaTrader 4 and HistData, .*timezone = "-05:00"'):
+        read_file(path)
+    assert_holds(read_file(path, clock=Clock(timezone="UTC")), BARS)
     table = BARS.rename(columns=lambda name: f"<{name.upper()[:5]}>")
     table = table.rename(columns={"<VOLUM>": "<VOL>"})
     table.insert(0, "<TICKER>", "SPY.US")
@@ -156,7 +166,8 @@ def test_metatrader_4_and_stooq(tmp_path):
     table.insert(2, "<DATE>", BARS.index.strftime("%Y%m%d"))
     # A spreadsheet has taken the zeros away: 93000 is half past nine, 0 is midnight.
     table.insert(3, "<TIME>", [int(text) for text in BARS.index.strftime("%H%M%S")])
-    report = read_file(text_file(tmp_path, table.to_csv(index=False), name="spy.txt"))
+    path = text_file(tmp_path, table.to_csv(index=False), name="spy.txt")
+    report = read_file(path, clock=Clock(timezone="UTC", stamp="open"))
     assert report.bars.symbols == ("SPY.US",)
     assert_holds(report, BARS)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -80,6 +80,14 @@ def check(
     data: Annotated[
         str, typer.Argument(help="A file, simulated, sp500, ccxt:...", show_default=False)
     ],
+    timezone: Annotated[
+        str | None,
+        typer.Option(help="Clock of times without an offset, as data.timezone: America/New_York."),
+    ] = None,
+    stamp: Annotated[
+        Literal["open", "close"] | None,
+        typer.Option(help="What times stand for, as data.stamp: open or close."),
+    ] = None,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -87,7 +95,7 @@ def check(
     from convnext_vbt.runs.check import check_bars
 
     with exit_codes():
-        facts = check_bars(data, strict=strict)
+        facts = check_bars(data, strict=strict, timezone=timezone, stamp=stamp)
         if as_json:
             typer.echo(json.dumps(facts))
         else:
@@ -413,7 +421,7 @@ def _plan_text(plan: dict[str, Any]) -> str:
         f"{plan['splits']} splits ({plan['finished']} finished) · train {plan['train']:,} / "
         f"test {plan['test']:,} bars · purge {plan['purge']} · {plan['cells']} cells · about "
         f"{max(round(plan['minutes']), 1)} min of training on {plan['jobs']} cores · "
-        f"would write {plan['directory']}"
+        f"would write {plan['directory']}\n{plan['times']}"
     )
 
 

@@ -58,6 +58,8 @@ def print_run(done: Run) -> None:
     out, metrics = console(), done.metrics
     first, last = (when[:10] for when in metrics["window"])
     say(out, f"{done.directory.name} · out of sample from {first} to {last}", style="bold")
+    if done.times:
+        say(out, done.times)
     _figures(out, metrics)
     if "symbols" in metrics:
         _symbols(out, metrics["symbols"])
@@ -149,6 +151,7 @@ def print_bars(facts: dict[str, Any]) -> None:
             f"{own['last']} · {own['gaps']:,} gaps ({own['missing_bars']:,} bars) · "
             f"{facts['bars_per_year']:,.0f} bars a year · labels {balance}",
         )
+    say(out, f"  {facts['times']}")
     if facts["reading"]:
         say(out, f"  read: {'; '.join(facts['reading'])}")
     for change in facts["changes"]:
@@ -258,6 +261,7 @@ def print_download(done: Download) -> None:
         f"{_count(len(done.holes), 'hole')} "
         f"({_count(sum(hole.missing for hole in done.holes), 'bar')})",
     )
+    say(out, f"  {done.times}")
     for hole in sorted(done.holes, key=lambda hole: -hole.missing)[:HOLES_SHOWN]:
         say(out, f"  {hole.text}")
     if len(done.holes) > HOLES_SHOWN:

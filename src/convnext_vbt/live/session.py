@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +15,7 @@ from convnext_vbt.live.decision import Decisions, decide
 from convnext_vbt.live.feeds import Feeds, open_feeds
 from convnext_vbt.live.trained import Trained, difference_from_backtest, open_trained, same_market
 from convnext_vbt.market.bars import Bars
+from convnext_vbt.market.sources import NAMED
 from convnext_vbt.runs.bars import read_bars
 from convnext_vbt.runs.config import Config, DataSection
 
@@ -40,8 +41,19 @@ class Session:
         clock says by now.
         """
         seen = now if replay else min([now, *_written(self.source)])
-        bars = read_bars(Config(data=DataSection(source=self.source)))
+        bars = read_bars(Config(data=self._section()))
         return finished_bars(same_market(self.trained, bars, self.symbol), seen, replay=replay)
+
+    def _section(self) -> DataSection:
+        """The source, on the clock of the run's own where it is a file or several as there."""
+        data = self.trained.config.data
+        if self.source == data.source:
+            return replace(data, start=None, end=None)
+        apart = not isinstance(self.source, str) or self.source.partition(":")[0] in NAMED
+        clocks = (data.timezone, data.stamp)
+        if apart or any(isinstance(said, tuple) for said in clocks):
+            return DataSection(source=self.source)
+        return DataSection(source=self.source, timezone=data.timezone, stamp=data.stamp)
 
     def decide(self, bars: Bars, now: pd.Timestamp) -> Decisions:
         """The decision at the close of the last of these bars, unless it is stale."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import FIELDS
+from convnext_vbt.market.vendors import Vendor, vendor_of, vendor_of_row
 
 TIME = "timestamp"
 NEEDED = f"columns {TIME}, {', '.join(FIELDS)}"
@@ -17,19 +18,23 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "open": (
         "open", "o", "openprice", "priceopen", "opening", "openingprice",
         "eröffnung", "erster", "ouverture", "ouv", "apertura", "abertura",
+        "откр", "otwarcie", "açılış", "開盤", "开盘", "始値", "시가",
     ),
     "high": (
         "high", "h", "highprice", "pricehigh", "highest",
         "hoch", "plushaut", "haut", "máximo", "maximo", "massimo", "máxima", "maxima", "max",
+        "макс", "najwyższy", "yüksek", "最高", "高値", "고가",
     ),
     "low": (
         "low", "l", "lowprice", "pricelow", "lowest",
         "tief", "plusbas", "bas", "mínimo", "minimo", "mínima", "minima", "min",
+        "мин", "najniższy", "düşük", "最低", "安値", "저가",
     ),
     "close": (
         "close", "c", "closeprice", "priceclose", "closelast", "last", "price",
         "schluss", "schlusskurs", "zuletzt", "clôture", "cloture", "clot", "dernier", "cierre",
-        "último", "ultimo", "chiusura", "fechamento",
+        "último", "ultimo", "chiusura", "fechamento", "цена", "zamknięcie", "ostatnio", "şimdi",
+        "收盘", "收盤", "終値", "종가", "latest",
     ),
 }  # fmt: skip
 """Letters and digits of a lower-case name, the preferred one first."""
@@ -39,22 +44,29 @@ _TIMES = (
     "windowstart", "starttime", "timeperiodstart", "candlebegintime", "begin", "start", "datetime",
     "time", "date", "timeutc", "dateutc", "datetimeutc", "timestamputc", "gmttime", "utctime",
     "localtime", "t", "dt", "dtyyyymmdd", "bartime", "openat", "mts", "datum", "zeit", "fecha",
-    "data",
+    "data", "timeopen", "дата", "tarih", "日期", "时间", "日付け", "날짜",
 )  # fmt: skip
+_OPEN_TIMES = (
+    "opentime", "opentimestamp", "windowstart", "starttime", "timeperiodstart", "candlebegintime",
+    "begin", "start", "openat", "timeopen",
+)  # fmt: skip
+"""Names that say that the bar opens then."""
 _CLOSE_TIMES = ("closetime", "closetimestamp", "endtime", "timeclose", "timeperiodend", "closeat")
-_DATES = ("date", "dtyyyymmdd", "datum", "fecha", "data")
+_DATES = ("date", "dtyyyymmdd", "datum", "fecha", "data", "tradedate")
 _CLOCKS = ("time", "zeit", "uhrzeit", "heure", "hora", "ora")
 _FUNDING = ("funding", "fundingrate")
 _SYMBOLS = ("symbol", "ticker", "pair", "instrument", "tic", "market", "coin")
 _VOLUMES = (
     "volume", "vol", "v", "basevolume", "volumebase", "baseassetvolume", "volumefrom", "realvolume",
-    "stuecke", "stücke", "volumen",
+    "stuecke", "stücke", "volumen", "объём", "wol", "hac", "成交量", "出来高", "거래량",
 )  # fmt: skip
 _TICKS = ("tickvolume", "tickvol")
 _QUOTE_VOLUMES = (
     "quotevolume", "volumequote", "quoteassetvolume", "quotecurrencyvolume", "turnover",
     "volumeto", "volccyquote", "volccy",
 )  # fmt: skip
+_AMOUNTS = ("amount", "money", "value", "成交额", "size", "qty", "quantity", "coins")
+"""Coins or money: what they are, the prices prove."""
 _QUOTE_MONEY = frozenset(
     (
         "usd", "usdt", "usdc", "busd", "tusd", "fdusd", "ust", "dai", "eur", "gbp", "jpy", "chf",
@@ -91,15 +103,20 @@ class Layout:
     """Volume in the money that prices are written in."""
     funding: int | None
     symbol: int | None
+    amount: int | None
+    """What may be coins where the volume is money, or the other way round."""
+    parts: tuple[int, ...]
+    """Columns that add up to the volume."""
+    vendor: Vendor | None
 
     @property
     def wanted(self) -> tuple[int, ...]:
         """All columns that are read."""
         optional = (
             self.date, self.clock, self.volume, self.ticks, self.quote_volume, self.funding,
-            self.symbol,
+            self.symbol, self.amount,
         )  # fmt: skip
-        here = {*self.times, *self.prices, *(i for i in optional if i is not None)}
+        here = {*self.times, *self.prices, *self.parts, *(i for i in optional if i is not None)}
         return tuple(sorted(here))
 
 
@@ -131,6 +148,8 @@ def headerless_names(cells: Sequence[str]) -> tuple[str, ...] | None:
         return None
     if len(cells) == 12 and _are_numbers(cells):
         return _BINANCE
+    if vendor := vendor_of_row(cells):
+        return vendor.names[: len(cells)]
     if len(cells) in (6, 7) and re.match(r"^\d{1,2}:\d{2}", cells[1]):
         return ("date", "time", *FIELDS)[: len(cells)]
     if len(cells) in (5, 6, 7) and _are_numbers(cells[1:]):
@@ -142,23 +161,38 @@ def _are_numbers(cells: Sequence[str]) -> bool:
     return all(re.match(r"^-?\d+(?:[.,]\d*)?(?:[eE][+-]?\d+)?$", cell) for cell in cells)
 
 
-def find_columns(names: Sequence[str]) -> Layout:
-    """The layout that a header tells of.
+def says_open(name: str) -> bool:
+    """Whether the name of a column says that its times are when bars open."""
+    return plain_name(name) in _OPEN_TIMES
 
-    Raises `ValueError` naming the columns that are missing, twice there or close times only.
+
+def says_close(name: str) -> bool:
+    """Whether it says that they are when bars close."""
+    return plain_name(name) in _CLOSE_TIMES
+
+
+def says_utc(name: str) -> bool:
+    """Whether the name of a column says that its times are in UTC: "Gmt time", "date_utc"."""
+    return bool(re.search(r"utc|gmt", name.lower()))
+
+
+def find_columns(names: Sequence[str], vendor: Vendor | None = None) -> Layout:
+    """The layout that a header tells of; `vendor` is whose file it is, where a row has told.
+
+    Raises `ValueError` naming the columns that are missing or twice there.
     """
     plain = [plain_name(name) for name in names]
+    vendor = vendor or vendor_of(names, plain)
+    if vendor is not None:
+        plain = _in_their_roles(vendor, names, plain)
     prices = {field: _first_of(plain, known, field) for field, known in _NAMES.items()}
     times = [plain.index(name) for name in _TIMES if name in plain]
-    if not times and plain and (not plain[0] or plain[0] in ("index", "unnamed0")):
+    closing = any(name in plain for name in _CLOSE_TIMES)
+    if not (times or closing) and plain and (not plain[0] or plain[0] in ("index", "unnamed0")):
         times = [0]  # a frame's index, written without a name
     absent = [field for field, place in prices.items() if place is None]
-    closing = [name for name, key in zip(names, plain, strict=True) if key in _CLOSE_TIMES]
-    if not times and closing and not absent:
-        raise InputError(
-            f"the only time is {closing[0]}, and bars are stamped with their OPEN times: write "
-            f"a column {TIME} that holds it less one bar"
-        )
+    if not times:
+        times = [plain.index(name) for name in _CLOSE_TIMES if name in plain]
     if absent or not times:
         absent = [*([] if times else [TIME]), *absent]
         shown = ", ".join(names) if len(names) <= 20 else f"{', '.join(names[:20])}, ..."
@@ -181,7 +215,24 @@ def find_columns(names: Sequence[str]) -> Layout:
         quote_volume=quote,
         funding=_first_of(plain, _FUNDING, "funding"),
         symbol=_first_of(plain, _SYMBOLS, "symbol"),
+        amount=_first_of(plain, _AMOUNTS, "amount") if volume is not None else None,
+        parts=tuple(plain.index(name) for name in vendor.volumes) if vendor else (),
+        vendor=vendor,
     )
+
+
+def _in_their_roles(vendor: Vendor, names: Sequence[str], plain: Sequence[str]) -> list[str]:
+    """The plain names, where a vendor's column means something else than its name says.
+
+    Studies repeat the names of a Sierra Chart's own columns, which come first.
+    """
+    roles = vendor.roles
+    out = [
+        roles.get(name.strip(), roles.get(key, key)) for name, key in zip(names, plain, strict=True)
+    ]
+    if vendor.name == "Sierra Chart":
+        out = [key if key not in out[:i] else "-" for i, key in enumerate(out)]
+    return out
 
 
 def _first_of(plain: Sequence[str], known: Sequence[str], field: str) -> int | None:

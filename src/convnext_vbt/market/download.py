@@ -20,6 +20,7 @@ import pandas as pd
 from convnext_vbt.errors import DownloadError, InputError
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.cache import BarStore, cache_root
+from convnext_vbt.market.clock import TOLD
 from convnext_vbt.market.exchange import RETRY, Feed, Retry
 from convnext_vbt.market.gaps import regular_gaps
 
@@ -102,6 +103,11 @@ class Download:
     """Whether the exchange has no bars from the beginning that was asked for."""
 
     @property
+    def times(self) -> str:
+        """Whose clock the times are on and what they stand for, in one line."""
+        return str(TOLD)
+
+    @property
     def notes(self) -> list[str]:
         """What the user might not expect of the two ends."""
         none = f"{self.store.exchange} gives no bars"
@@ -122,6 +128,7 @@ class Download:
             "bars": self.bars,
             "first": self.first.isoformat(),
             "last": self.last.isoformat(),
+            "times": self.times,
             "holes": [
                 {"start": one.start.isoformat(), "end": one.end.isoformat(), "missing": one.missing}
                 for one in self.holes

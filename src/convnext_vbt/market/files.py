@@ -2,8 +2,9 @@
 
 CSV and other delimited text (also inside gzip or zip), Parquet and Feather, one row a bar. Columns
 are found by their names (`market.columns`), times by what stands in them (`market.timestamps`),
-numbers in one notation a file (`market.cells`). Timestamps are bar OPEN times; without an offset
-they are UTC. What is clear is put right and listed, what is not is refused (`market.repairs`).
+numbers in one notation a file (`market.cells`), its clock and stamp by what it says, what the user
+says, or whose file it is (`market.settling`). What is clear is put right and listed, what is not is
+refused (`market.repairs`).
 """
 
 from __future__ import annotations
@@ -21,20 +22,24 @@ import pyarrow.compute as pc
 from convnext_vbt.errors import InputError, MissingFileError
 from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.market.cells import read_numbers
+from convnext_vbt.market.clock import ASSUMED, TOLD, Clock, Settled
 from convnext_vbt.market.columnar import COLUMNAR, read_columnar
 from convnext_vbt.market.columns import PRICES
+from convnext_vbt.market.localtime import refuse_local_time, refuse_repeated_hours
 from convnext_vbt.market.repairs import (
     drop_empty,
     in_order,
+    refuse_copies,
     refuse_impossible,
-    refuse_local_time,
     refuse_mixed_spacing,
-    refuse_repeated_hours,
     refuse_swapped,
     without_noise,
+    without_weekend_filler,
 )
+from convnext_vbt.market.settling import at_open, in_utc, settle
 from convnext_vbt.market.tables import NO_HEADER, Change, Findings, Table, read_text
 from convnext_vbt.market.timestamps import read_times
+from convnext_vbt.market.units import in_price_units, with_volume
 
 logger = logging.getLogger("convnext_vbt")
 
@@ -55,24 +60,40 @@ class FileReport:
     """How the file was understood: columns, unit of the epochs, order of day and month."""
     changes: tuple[Change, ...]
     """What was put right, left out or converted, with its count; nothing else was."""
+    times: str = str(TOLD)
+    """Whose clock the times are on and what they stand for, and who says so, in one line."""
 
 
-def read_bars(path: str | Path, symbol: str | None = None, *, strict: bool = False) -> Bars:
+def read_bars(
+    path: str | Path,
+    symbol: str | None = None,
+    *,
+    strict: bool = False,
+    clock: Clock | None = None,
+) -> Bars:
     """Bars from a file; every change that was made to its content is logged as a warning.
 
     See `read_file`, which returns the changes, for arguments and errors.
     """
-    report = read_file(path, symbol, strict=strict)
+    report = read_file(path, symbol, strict=strict, clock=clock)
+    logger.info("%s: %s", path, report.times)
     for change in report.changes:
         logger.warning("%s: %s", path, change)
     return report.bars
 
 
-def read_file(path: str | Path, symbol: str | None = None, *, strict: bool = False) -> FileReport:
+def read_file(
+    path: str | Path,
+    symbol: str | None = None,
+    *,
+    strict: bool = False,
+    clock: Clock | None = None,
+) -> FileReport:
     """Bars from a file, with how it was read and the list of changes.
 
     A single symbol is named by `symbol`, else by the file's symbol column, else after the file;
-    several in one column make a panel. `strict` refuses a file that would need any change.
+    several in one column make a panel. `strict` refuses a file that would need any change. `clock`
+    is what the user says of its times.
 
     Raises `FileNotFoundError` when there is no such file and `ValueError`, in one line that names
     the file, the row (by its line in a CSV file, else from 0), the value and the remedy, for
@@ -84,7 +105,8 @@ def read_file(path: str | Path, symbol: str | None = None, *, strict: bool = Fal
     try:
         columnar = suffix in COLUMNAR
         table = read_columnar(path, suffix) if columnar else read_text(path, findings)
-        bars = _bars(table, symbol, path.name[: -len(suffix)], findings)
+        stem = path.name if path.is_dir() else path.name[: -len(suffix)]
+        bars, settled = _bars(table, symbol, stem, clock or Clock(), findings)
         if strict and findings.changes:
             changes = "; ".join(map(str, findings.changes))
             raise InputError(f"strict reading changes nothing, and this file needs it: {changes}")
@@ -93,21 +115,30 @@ def read_file(path: str | Path, symbol: str | None = None, *, strict: bool = Fal
         guess = [text for text in findings.reading if text.startswith(NO_HEADER)]
         message += f" ({guess[0]})" if guess else ""
         raise InputError(f"{path}: {message}") from error
-    return FileReport(bars=bars, reading=tuple(findings.reading), changes=tuple(findings.changes))
+    return FileReport(
+        bars=bars,
+        reading=tuple(findings.reading),
+        changes=tuple(findings.changes),
+        times=str(settled),
+    )
 
 
-def _bars(table: Table, symbol: str | None, stem: str, findings: Findings) -> Bars:
+def _bars(
+    table: Table, symbol: str | None, stem: str, said: Clock, findings: Findings
+) -> tuple[Bars, Settled]:
     layout = table.layout
     times = read_times(table, findings)
+    settled = settle(table, times, said, findings)
     numeric = dict(zip(PRICES, layout.prices, strict=True))
     optional = {"volume": layout.volume, "ticks": layout.ticks, "quote": layout.quote_volume}
-    optional["funding"] = layout.funding
+    optional |= {"funding": layout.funding, "amount": layout.amount}
+    optional |= {f"part {n}": place for n, place in enumerate(layout.parts)}
     numeric |= {name: place for name, place in optional.items() if place is not None}
     rows = pd.DataFrame(read_numbers(table, numeric, findings))
     used = {*times.columns, *numeric.values()}
-    rows = _with_volume(rows, table, used, findings)
+    rows = with_volume(in_price_units(rows, table, findings), table, used, findings)
     rows.insert(0, "line", table.lines)
-    rows.insert(0, "time", times.utc)
+    rows.insert(0, "time", times.nanos)
     names = _symbols(table, findings)
     if names is not None and layout.symbol is not None:
         used.add(layout.symbol)
@@ -122,55 +153,35 @@ def _bars(table: Table, symbol: str | None, stem: str, findings: Findings) -> Ba
     frames = {}
     for name, part in groups.items():
         try:
-            frames[name] = _frame(part, table, times.naive, findings)
+            frames[name] = _frame(part, table, settled, times.dates, findings)
         except ValueError as error:
             raise InputError(f"{name}: {error}" if len(groups) > 1 else str(error)) from error
-    return Bars.from_frames(frames)
+    return Bars.from_frames(frames), settled
 
 
-def _frame(rows: pd.DataFrame, table: Table, naive: bool, findings: Findings) -> pd.DataFrame:
+def _frame(
+    rows: pd.DataFrame, table: Table, settled: Settled, dates: bool, findings: Findings
+) -> pd.DataFrame:
     """One symbol's rows as bars in order."""
     word, layout = table.word, table.layout
+    assumed = settled.zone_by == ASSUMED and not dates
     rows = without_noise(drop_empty(rows, word, findings), findings)
     refuse_impossible(rows, word)
-    if layout.volume is not None and layout.quote_volume is not None:
+    if layout.volume is not None and layout.quote_volume is not None and "quote" in rows:
         names = (layout.names[layout.volume], layout.names[layout.quote_volume])
         refuse_swapped(rows, rows["quote"].to_numpy(), names, word)
-    if naive:
+    if assumed:
         refuse_repeated_hours(rows, word)
-    rows = in_order(rows, word, findings)
+    rows = in_order(in_utc(rows, settled, word, findings), word, findings)
+    rows = without_weekend_filler(rows, findings)
     refuse_mixed_spacing(rows, word)
-    if naive:
+    if assumed:
         refuse_local_time(rows, word)
+    refuse_copies(rows, word)
+    rows = at_open(rows, settled, dates, findings)
     index = pd.DatetimeIndex(rows["time"].to_numpy(), tz="UTC")
     wanted = [*FIELDS, *(["funding"] if layout.funding is not None else [])]
     return rows[wanted].set_axis(index, axis=0)
-
-
-def _with_volume(
-    rows: pd.DataFrame, table: Table, used: set[int], findings: Findings
-) -> pd.DataFrame:
-    """Rows with a volume: the file's own, else its ticks where that is zero, else NaN."""
-    layout, names = table.layout, table.layout.names
-    zero = "volume" in rows and not (rows["volume"] != 0).any()
-    if "ticks" in rows and ("volume" not in rows or zero):
-        rows = rows.assign(volume=rows["ticks"])
-        used.discard(-1 if layout.volume is None else layout.volume)
-        findings.reading.append(f"volume from {names[layout.ticks or 0]}: there is no other")
-    elif "volume" in rows:
-        used.discard(-1 if layout.ticks is None else layout.ticks)
-        findings.reading.append(f"volume from {names[layout.volume or 0]}")
-        num_zero = int((rows["volume"] == 0).sum())
-        if num_zero and not zero:
-            findings.reading.append(f"a volume of 0 in {num_zero:,} row(s), kept as it is")
-        if zero:
-            findings.change(len(rows), "volumes are all 0, which is taken as no volume")
-            rows["volume"] = np.nan
-    else:
-        findings.reading.append("no volume: features made of it are left out")
-        rows["volume"] = np.nan
-    used.discard(-1 if layout.quote_volume is None else layout.quote_volume)
-    return rows
 
 
 def _tell_columns(table: Table, used: set[int], findings: Findings) -> None:
@@ -217,6 +228,8 @@ def _checked_name(name: str) -> str:
 
 def _suffix(path: Path) -> str:
     """The known suffix of an existing file."""
+    if path.is_dir() and any(path.rglob("*.parquet")) and not any(path.glob("*.parquet")):
+        return ".parquet"  # a table in folders named key=value
     if path.is_dir():
         inside = [item.name for item in sorted(path.iterdir()) if _known(item.name)]
         hint = f"name one of its files: {', '.join(inside[:5])}" if inside else "name a file"

@@ -19,6 +19,10 @@ _RUN = 24
 _MAX_OFF_GRID = 0.1
 _DAY = 86_400 * 10**9
 _NOISE = 1e-9
+_FRIDAY, _SATURDAY = 4, 5
+_FEWEST_COPIES = 3
+_FURTHEST = 48
+"""Bars in a row, and how far back, that make a stretch a copy of another."""
 
 
 def drop_empty(rows: pd.DataFrame, word: str, findings: Findings) -> pd.DataFrame:
@@ -31,6 +35,12 @@ def drop_empty(rows: pd.DataFrame, word: str, findings: Findings) -> pd.DataFram
     if partly.any():
         row = int(partly.to_numpy().argmax())
         field = FIELDS[int(missing.iloc[row].to_numpy().argmax())]
+        if not missing[list(PRICES)][partly].any(axis=None):
+            raise InputError(
+                f"{word} {rows['line'].iloc[row]}, volume: the value is missing in "
+                f"{partly.sum():,} of {len(rows):,} bars whose prices are there: fill these in, or "
+                "delete the column of volumes, and the bars are read without one"
+            )
         raise InputError(
             f"{word} {rows['line'].iloc[row]}, {field}: the value is missing; {partly.sum():,} "
             "such row(s) in all: repair or drop these rows"
@@ -143,6 +153,16 @@ def refuse_swapped(
     )
 
 
+def _keep_hours(times: np.ndarray) -> bool:
+    """Whether bars come at the same few times of every day: lunch breaks, a first half hour.
+
+    Half of the year an hour earlier, where clocks change.
+    """
+    clocks = times % _DAY
+    per_day = np.unique(times // _DAY, return_counts=True)[1]
+    return bool(len(per_day) >= 3 and len(np.unique(clocks)) <= 2 * per_day.max())
+
+
 def refuse_mixed_spacing(rows: pd.DataFrame, word: str) -> None:
     """Bars of two sizes in one file, or times that follow no grid, are refused by their line."""
     times = rows["time"].to_numpy()
@@ -162,7 +182,7 @@ def refuse_mixed_spacing(rows: pd.DataFrame, word: str) -> None:
             "write bars of one size"
         )
     off = distance % step.value != 0
-    if step.value < _DAY and off.mean() > _MAX_OFF_GRID:
+    if step.value < _DAY and off.mean() > _MAX_OFF_GRID and not _keep_hours(times):
         raise InputError(
             f"{word} {rows['line'].iloc[int(off.argmax()) + 1]}: bars are not spaced evenly: "
             f"{off.mean():.0%} of the distances are no multiple of the usual {step_text(step)}; "
@@ -170,76 +190,44 @@ def refuse_mixed_spacing(rows: pd.DataFrame, word: str) -> None:
         )
 
 
-_CHANGES_OF_CLOCKS = {
-    "the United States": "America/New_York",
-    "western Europe": "Europe/London",
-    "central Europe": "Europe/Berlin",
-    "eastern Europe": "Europe/Athens",
-    "Australia": "Australia/Sydney",
-}
+def without_weekend_filler(rows: pd.DataFrame, findings: Findings) -> pd.DataFrame:
+    """Rows without those that stand for a closed weekend: flat at the last close, volume 0.
 
-
-def refuse_local_time(rows: pd.DataFrame, word: str) -> None:
-    """Times without an offset that jump as clocks do, or keep an exchange's hours, are no UTC.
-
-    Two signs: every hour that a change of clocks skips is missing while its neighbours are there;
-    or sessions begin at the same time of day, between 08:00 and 12:00, before and after a change of
-    clocks (in UTC they would begin an hour earlier or later).
+    Only where every Saturday has nothing else and weekdays have: there the market is closed.
     """
-    index = pd.DatetimeIndex(rows["time"].to_numpy())
-    hour = pd.Timedelta(hours=1)
-    if len(index) < _RUN or modal_step(index) > hour:
-        return
-    for where, zone in _CHANGES_OF_CLOCKS.items():
-        skipped = _skipped_hours(index[0], index[-1], zone)
-        around = _are_in(skipped - hour, index) & _are_in(skipped + hour, index)
-        neighbours = skipped[around]
-        if len(neighbours) and not _are_in(neighbours, index).any():
-            after = rows.iloc[int(index.searchsorted(neighbours[0]))]
+    volume = rows["volume"].to_numpy()
+    close = rows["close"].to_numpy()
+    before = np.append(np.nan, close[:-1])
+    flat = (volume == 0) & np.all([rows[name] == before for name in PRICES], axis=0)
+    weekday = (rows["time"].to_numpy() // _DAY + 3) % 7
+    saturday = weekday == _SATURDAY
+    if not saturday.any() or not flat[saturday].all() or flat[weekday < _FRIDAY].mean() > 0.5:
+        return rows
+    run = np.cumsum(np.append(True, flat[1:] != flat[:-1]))
+    filler = flat & np.isin(run, run[saturday])
+    findings.change(
+        filler.sum(),
+        f"row(s) without trades on closed weekends left out ({_lines(rows[filler])})",
+    )
+    kept: pd.DataFrame = rows[~filler]
+    return kept
+
+
+def refuse_copies(rows: pd.DataFrame, word: str) -> None:
+    """Several bars in a row that are, value by value, the bars of some hours before."""
+    values = rows[list(FIELDS)].to_numpy()
+    volume = values[:, 4]
+    moved = (values[:, 1] > values[:, 2]) & (volume > 0)  # flat bars are alike by chance
+    moved[1:] &= (values[1:] != values[:-1]).all(axis=1)  # and so are bars that never change
+    for lag in range(1, min(_FURTHEST, len(rows) - _FEWEST_COPIES)):
+        same = (values[lag:] == values[:-lag]).all(axis=1) & moved[lag:]
+        runs = np.convolve(same, np.ones(_FEWEST_COPIES, int), "valid") == _FEWEST_COPIES
+        if runs.any():
+            first = int(runs.argmax()) + lag
+            line, source = rows["line"].iloc[first], rows["line"].iloc[first - lag]
             raise InputError(
-                f"{word} {after['line']:.0f}: {neighbours[0]} is missing, the hour that clocks in "
-                f"{where} skip, so these are local times without an offset; write UTC, or the "
-                "offset in every row"
+                f"{word} {line}: {int(same.sum()):,} bars from here on "
+                f"({pd.Timestamp(int(rows['time'].iloc[first]), tz='UTC')}) are copies of those "
+                f"from {source} on, value by value and volume too; fetch these hours again, or "
+                "drop the copies"
             )
-    days, first = np.unique(index.normalize().asi8, return_index=True)
-    clock = (index[first] - index[first].normalize()).unique()
-    spring = _skipped_hours(index[0], index[-1], "America/New_York")
-    at_work = pd.Timedelta(hours=8) <= clock[0] < pd.Timedelta(hours=12)
-    if len(clock) == 1 and at_work and len(spring) and len(days) > 5:
-        raise InputError(
-            f"{word} {rows['line'].iloc[0]}: sessions begin at {str(clock[0])[-8:-3]} all year "
-            "round, so these are an exchange's local times without an offset; write UTC, or the "
-            "offset in every row"
-        )
-
-
-def refuse_repeated_hours(rows: pd.DataFrame, word: str) -> None:
-    """Times without an offset of which just the hour that clocks repeat has two bars: no UTC."""
-    distance = np.diff(rows["time"].to_numpy())
-    if (distance > 0).all() or (distance < 0).all():
-        return
-    same = rows.duplicated(list(rows.columns.difference(["line"])))
-    again = (rows["time"].duplicated() & ~same).to_numpy()
-    if not again.any():
-        return
-    twice = pd.DatetimeIndex(rows["time"].to_numpy()[again])
-    for where, zone in _CHANGES_OF_CLOCKS.items():
-        if twice.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward").isna().all():
-            raise InputError(
-                f"{word} {rows['line'].iloc[int(again.argmax())]}: {twice[0]} is there twice, and "
-                f"clocks in {where} repeat that hour, so these are local times without an offset; "
-                "write UTC, or the offset in every row"
-            )
-
-
-def _are_in(times: pd.DatetimeIndex, index: pd.DatetimeIndex) -> np.ndarray:
-    """Which times are in a sorted index; pandas' isin hashes all of the index each time."""
-    place = np.minimum(index.searchsorted(times), len(index) - 1)
-    return np.asarray(index[place] == times)
-
-
-def _skipped_hours(first: pd.Timestamp, last: pd.Timestamp, zone: str) -> pd.DatetimeIndex:
-    """The local hours within [first, last] that do not exist in a zone."""
-    hours = pd.date_range(first.floor("h"), last, freq="h")
-    local = hours.tz_localize(zone, ambiguous=np.zeros(len(hours), bool), nonexistent="NaT")
-    return hours[local.isna()]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars, FramesBySymbol
 from convnext_vbt.market.cache import cached_bars
+from convnext_vbt.market.clock import Clock, Stamp, opens_of, remedy, utc_of
 from convnext_vbt.market.files import FileReport, read_bars, read_file
 from convnext_vbt.market.simulated import FAMILY, simulated_bars
 
@@ -26,6 +29,8 @@ def load_bars(
     source: str | Path | FramesBySymbol | Sequence[str | Path | FramesBySymbol],
     *,
     strict: bool = False,
+    timezone: str | Sequence[str | None] | None = None,
+    stamp: Stamp | Sequence[Stamp | None] | None = None,
 ) -> Bars:
     """Bars from a path, a named source or a vectorbt data object; from a list of them, one panel.
 
@@ -42,19 +47,58 @@ def load_bars(
     changed in a file (rows sorted, columns ignored, ...) is logged as a warning; `strict` refuses
     such a file. `load_report` returns the changes.
 
+    `timezone` ("America/New_York", "UTC", "+03:00", "America/New_York+7h") is the clock of times
+    without an offset, `stamp` says whether they are when bars open or when they close; of several
+    sources, one for all or one each. Without them it is what the file says, what is known of the
+    vendor whose form it has, or, told as a change, UTC.
+
     Raises `ValueError` for a source that does not exist and for data that cannot be trusted,
     `FileNotFoundError` for a missing file.
 
     >>> load_bars("simulated:bars=48")
     Bars(SIM/USDT: 48 bars of 1h, 2022-01-01 00:00 to 2022-01-02 23:00 UTC)
     """
-    if isinstance(source, Path):
-        return read_bars(source, strict=strict)
     if isinstance(source, Sequence) and not isinstance(source, str):
-        return Bars.join([load_bars(one, strict=strict) for one in source])
+        clocks = clocks_of(len(source), timezone, stamp)
+        return Bars.join(
+            [_load(one, clock, strict=strict) for one, clock in zip(source, clocks, strict=True)]
+        )
+    return _load(source, *clocks_of(1, timezone, stamp), strict=strict)
+
+
+def clocks_of(
+    count: int,
+    timezone: str | Sequence[str | None] | None,
+    stamp: Stamp | Sequence[Stamp | None] | None,
+) -> list[Clock]:
+    """What is said of each of several sources' times: one for all, or one each."""
+    zones = _each(count, timezone, "timezone")
+    stamps = _each(count, stamp, "stamp")
+    return [
+        Clock(timezone=zone or None, stamp=one or None)  # type: ignore[arg-type]  # checked there
+        for zone, one in zip(zones, stamps, strict=True)
+    ]
+
+
+def _each(count: int, said: str | Sequence[str | None] | None, key: str) -> list[str | None]:
+    if said is None or isinstance(said, str):
+        return [said] * count
+    if len(said) != count:
+        raise InputError(
+            f"{key} has {len(said)} value(s) for {count} source(s); give one for all, or one each "
+            f'("" where nothing is to be said)'
+        )
+    return list(said)
+
+
+def _load(source: str | Path | FramesBySymbol, clock: Clock, *, strict: bool) -> Bars:
+    if isinstance(source, Path):
+        return read_bars(source, strict=strict, clock=clock)
     if not isinstance(source, str):
-        return Bars.from_data(source)
+        return _from_data(source, clock)
     name, _, options = source.partition(":")
+    if name == "simulated" or source == "sp500" or name == "ccxt":
+        _refuse_clock(source, clock)
     if name == "simulated":
         return simulated_bars(**_simulated_options(options))
     if source == "sp500":
@@ -62,19 +106,64 @@ def load_bars(
     if name == "ccxt":
         return cached_bars(source)
     if _is_path(source):
-        return read_bars(source, strict=strict)
+        return read_bars(source, strict=strict, clock=clock)
     raise InputError(
         f"unknown source {source!r}{_did_you_mean(name, NAMED)}; there are {THERE_ARE}"
     )
 
 
-def load_report(source: str | Path | Sequence[str | Path], *, strict: bool = False) -> FileReport:
+def _refuse_clock(source: str, clock: Clock) -> None:
+    """A source of our own says its clock: another one cannot be meant."""
+    if clock not in (Clock(), *(Clock(timezone="UTC", stamp=one) for one in (None, "open"))):
+        said = remedy(clock.timezone, clock.stamp)
+        raise InputError(
+            f"{source} is in UTC and stamped at the bar's open, and {said} is not; delete it"
+        )
+
+
+def _from_data(source: FramesBySymbol, clock: Clock) -> Bars:
+    """Bars of a vectorbt data object, whose times without a zone are on the clock that is said."""
+    if clock == Clock() or not isinstance(getattr(source, "data", None), Mapping):
+        return Bars.from_data(source)
+    frames = {name: _timed(frame, clock) for name, frame in source.data.items()}
+    return Bars.from_data(_Timed(frames))
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    data: Mapping[Any, pd.DataFrame]
+
+
+def _timed(frame: pd.DataFrame, clock: Clock) -> pd.DataFrame:
+    index = frame.index
+    if not isinstance(index, pd.DatetimeIndex):
+        return frame  # refused with the others
+    dates = bool((index == index.normalize()).all())
+    zone = clock.timezone or str(index.tz or "UTC")
+    if index.tz is None:
+        index = utc_of(index, zone)
+    if clock.stamp == "close":
+        index = opens_of(index.tz_convert("UTC"), zone, dates=dates)
+    return frame.set_axis(index, axis=0)
+
+
+def load_report(
+    source: str | Path | Sequence[str | Path],
+    *,
+    strict: bool = False,
+    timezone: str | Sequence[str | None] | None = None,
+    stamp: Stamp | Sequence[Stamp | None] | None = None,
+) -> FileReport:
     """What `load_bars` gives, with how a file was read and all that was changed in it.
 
     Of several sources every sentence names the file that it speaks of.
     """
     if not isinstance(source, (str, Path)):
-        reports = [load_report(one, strict=strict) for one in source]
+        clocks = clocks_of(len(source), timezone, stamp)
+        reports = [
+            _report(one, clock, strict=strict) for one, clock in zip(source, clocks, strict=True)
+        ]
+        said = list(dict.fromkeys(report.times for report in reports))
         return FileReport(
             bars=Bars.join([report.bars for report in reports]),
             reading=tuple(
@@ -87,11 +176,18 @@ def load_report(source: str | Path | Sequence[str | Path], *, strict: bool = Fal
                 for one, report in zip(source, reports, strict=True)
                 for change in report.changes
             ),
+            times=said[0]
+            if len(said) == 1
+            else "; ".join(f"{one}: {r.times}" for one, r in zip(source, reports, strict=True)),
         )
+    return _report(source, *clocks_of(1, timezone, stamp), strict=strict)
+
+
+def _report(source: str | Path, clock: Clock, *, strict: bool) -> FileReport:
     named = isinstance(source, str) and source.partition(":")[0] in NAMED
     if isinstance(source, Path) or (not named and _is_path(source)):
-        return read_file(source, strict=strict)
-    return FileReport(bars=load_bars(source), reading=(), changes=())
+        return read_file(source, strict=strict, clock=clock)
+    return FileReport(bars=_load(source, clock, strict=strict), reading=(), changes=())
 
 
 def simulated_family(source: str | Path) -> str | None:

@@ -30,6 +30,7 @@ from convnext_vbt.market.columns import (
     is_time_name,
     plain_name,
 )
+from convnext_vbt.market.vendors import Vendor, vendor_of_row
 
 NO_HEADER = "no header"
 NO_ROWS = "there are no rows; a file needs at least two bars"
@@ -117,17 +118,17 @@ def _read_text(path: Path, findings: Findings) -> Table:
             raise InputError(
                 f"line {number} has more than {MAX_LINE:,} characters; this is no table of bars"
             )
-    names, delimiter, skip = _header(lines, findings)
+    names, delimiter, skip, vendor = _header(lines, findings)
     names, rows_from = _second_header(names, lines, skip, delimiter)
     names = _as_wide_as_rows(names, lines[rows_from:], delimiter)
     findings.change(rows_from - skip, "further header line(s) skipped")
-    skip, layout = rows_from, find_columns(names)
+    skip, layout = rows_from, find_columns(names, vendor)
     if len(head) < _HEAD and not any(line.strip() for line in lines[skip:]):
         raise InputError(NO_ROWS)
     invalid: list[Any] = []
     try:
         with _opened(path) as stream:
-            table = _parsed(_Counted(stream), layout, delimiter, skip, encoding, invalid)
+            table = _parsed(_Counted(stream), layout, delimiter, skip, encoding, invalid, findings)
     except pa.ArrowInvalid as error:
         raise InputError(_parse_error(error, invalid)) from error
     columns = {i: trimmed(table[str(i)]) for i in layout.wanted}
@@ -193,8 +194,11 @@ def _encoding(head: bytes) -> str:
     return "utf-8"
 
 
-def _header(lines: Sequence[str], findings: Findings) -> tuple[tuple[str, ...], str, int]:
-    """Column names, delimiter and the number of lines up to the first row of data."""
+_Header = tuple[tuple[str, ...], str, int, Vendor | None]
+
+
+def _header(lines: Sequence[str], findings: Findings) -> _Header:
+    """Names, delimiter, number of lines up to the first row of data, and whom that row tells of."""
     best: tuple[int, int, str, tuple[str, ...]] = (0, 0, ",", ())
     for number, line in enumerate(lines[:_HEADER_LINES]):
         for delimiter in _DELIMITERS:
@@ -211,16 +215,18 @@ def _header(lines: Sequence[str], findings: Findings) -> tuple[tuple[str, ...], 
     known, number, delimiter, names = best
     if known < 2:
         return _no_header(lines, findings)
-    return names, _noted(delimiter, findings), _above(number, lines, findings) + 1
+    return names, _noted(delimiter, findings), _above(number, lines, findings) + 1, None
 
 
-def _no_header(lines: Sequence[str], findings: Findings) -> tuple[tuple[str, ...], str, int]:
+def _no_header(lines: Sequence[str], findings: Findings) -> _Header:
     """The same for a file that begins with data, but for lines of one cell: a URL, a comment."""
     for number, line in enumerate(lines[:_HEADER_LINES]):
         for delimiter in _DELIMITERS:
-            if names := headerless_names(_cells(line, delimiter)):
+            cells = _cells(line, delimiter)
+            if names := headerless_names(cells):
                 findings.reading.append(f"{NO_HEADER}: columns read as {', '.join(names)}")
-                return names, _noted(delimiter, findings), _above(number, lines, findings)
+                above = _above(number, lines, findings)
+                return names, _noted(delimiter, findings), above, vendor_of_row(cells)
         if any(len(_cells(line, delimiter)) > 1 for delimiter in _DELIMITERS):
             break  # another table's header: its order is not known
     first = next(line for line in lines if line.strip())
@@ -295,8 +301,12 @@ def _parsed(
     skip: int,
     encoding: str,
     invalid: list[Any],
+    findings: Findings,
 ) -> Any:
     def handler(row: Any) -> str:
+        if row.actual_columns == 1 and "Downloaded from" in row.text:
+            findings.change(1, f"footer left out ({row.text[:60].strip()!r})")
+            return "skip"
         invalid.append(row)
         return "error"
 

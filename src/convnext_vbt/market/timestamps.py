@@ -14,13 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from convnext_vbt.errors import InputError
-from convnext_vbt.market.columns import TIME, plain_name
+from convnext_vbt.market.clock import Stamp
+from convnext_vbt.market.columns import TIME, plain_name, says_close, says_open, says_utc
 from convnext_vbt.market.moments import is_epoch, text_times
 from convnext_vbt.market.tables import Findings, Table
 
 _ISO = r"^(?:19|2[01])\d{2}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?"
 _ISO_UTC = rf"{_ISO}(?:Z|[+-]00(?::?00)?)$"
 _SECOND, _MINUTE = 10**9, 60 * 10**9
+_DAY = 86_400 * 10**9
 _CLOCK_ALONE = r"(?i)^\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[ap]\.?m\.?)?$|^\d{1,6}$"
 
 
@@ -28,10 +30,14 @@ _CLOCK_ALONE = r"(?i)^\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[ap]\.?m\.?)?$|^\d{
 class Times:
     """What was read from the column (or two) that holds the open times."""
 
-    utc: np.ndarray
-    """int64, nanoseconds."""
+    nanos: np.ndarray
+    """int64, nanoseconds in UTC, or on an unknown clock where there is no offset."""
     naive: bool
-    """Whether the file gives no offset, so that UTC is an assumption."""
+    """Whether the file gives no offset, nor a name that says UTC."""
+    dates: bool
+    """Whether they are days, without a time of day."""
+    stamp: Stamp | None
+    """What the column's name, or the times themselves, say of them."""
     columns: tuple[int, ...]
     """The columns that they were read from."""
 
@@ -51,6 +57,8 @@ def read_times(table: Table, findings: Findings) -> Times:
         digits = pc.max(pc.utf8_length(clock)).as_py() if _all(clock, r"^\d+$") else 0
         if digits:  # 93000 is half past nine
             clock = pc.utf8_lpad(clock, 6 if digits > 4 else 4, "0")
+            clock = pc.replace_substring_regex(clock, r"^(\d\d)(\d\d)", r"\1:\2")
+            clock = pc.replace_substring_regex(clock, r":(\d\d)(\d\d)$", r":\1:\2")
         joined = pc.binary_join_element_wise(table.columns[place], clock, " ")
         table = replace(table, columns=table.columns | {place: joined})
         findings.reading.append(
@@ -60,29 +68,33 @@ def read_times(table: Table, findings: Findings) -> Times:
         place = _chosen(table)
         columns = (place,)
         findings.reading.append(f"times from the column {layout.names[place]}")
-    utc, naive = _column_times(table, place, findings)
-    if naive:
-        if any(word in layout.names[place].lower() for word in ("local", "eastern", "(est", "(et")):
-            raise InputError(
-                f"the column {layout.names[place]} holds local times without an offset; write "
-                "UTC, or the offset in every row"
-            )
-        findings.reading.append("times have no offset and are taken as UTC")
-    _refuse_close_times(table, place, utc)
-    _compare_others(table, place, columns, utc)
-    return Times(utc=utc, naive=naive, columns=columns)
+    nanos, naive = _column_times(table, place, findings)
+    vendor = layout.vendor
+    if vendor is not None and vendor.epochs_local:
+        naive = True
+    naive = naive and not says_utc(layout.names[place])
+    _compare_others(table, place, columns, nanos)
+    return Times(
+        nanos=nanos,
+        naive=naive,
+        dates=naive and not (nanos % _DAY).any() and not _clock_told(table, place, nanos),
+        stamp=_stamp(layout.names[place], nanos),
+        columns=columns,
+    )
 
 
-def _refuse_close_times(table: Table, place: int, utc: np.ndarray) -> None:
+def _stamp(name: str, nanos: np.ndarray) -> Stamp | None:
     """Times that all lie within the last second of a minute are when bars end: 10:59:59.999."""
-    late = utc % _MINUTE >= _MINUTE - _SECOND
-    if late.all():
-        table.refuse(
-            late,
-            place,
-            "is when a bar closes, and bars are stamped with their OPEN times",
-            f"write a column {TIME} that holds it less one bar",
-        )
+    if (nanos % _MINUTE >= _MINUTE - _SECOND).all() or says_close(name):
+        return "close"
+    return "open" if says_open(name) else None
+
+
+def _clock_told(table: Table, place: int, nanos: np.ndarray) -> bool:
+    """Whether midnights are moments: they have a clock, and some are a Saturday's."""
+    column = table.columns[place]
+    clocks = _is_text(column) and pc.any(pc.match_substring(column, ":")).as_py()
+    return bool(clocks and ((nanos // _DAY + 3) % 7 == 5).any())
 
 
 def _is_text(column: Any) -> bool:

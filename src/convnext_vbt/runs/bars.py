@@ -23,6 +23,7 @@ logger = logging.getLogger("convnext_vbt")
 def read_bars(config: Config, *, strict: bool = False) -> Bars:
     """The bars that `[data]` names; every fault is a `DataError`, every change is logged."""
     source = read_report(config, strict=strict)
+    logger.info("%s: %s", config.data.source, source.times)
     for change in source.changes:
         logger.warning("%s: %s", config.data.source, change)
     return source.bars
@@ -31,7 +32,12 @@ def read_bars(config: Config, *, strict: bool = False) -> Bars:
 def read_report(config: Config, *, strict: bool = False) -> FileReport:
     """The same bars, with how they were read and what was changed; nothing is logged."""
     try:
-        report = load_report(config.data.source, strict=strict)
+        report = load_report(
+            config.data.source,
+            strict=strict,
+            timezone=config.data.timezone,
+            stamp=config.data.stamp,  # type: ignore[arg-type]  # "" of a list says nothing
+        )
     except (ConvnextVbtError, OSError) as error:
         raise DataError(str(error)) from error
     bars = report.bars

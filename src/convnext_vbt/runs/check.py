@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.errors import ConfigError, InputError
 from convnext_vbt.learning.features import possible_features
 from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.learning.models.prior_file import load_prior
@@ -43,9 +44,19 @@ def _prior_lacks(bars: Bars) -> list[str]:
     return [name for name in load_prior(ModelConfig().prior).features if name not in there]
 
 
-def check_bars(source: str, *, strict: bool = False) -> dict[str, Any]:
+def check_bars(
+    source: str,
+    *,
+    strict: bool = False,
+    timezone: str | None = None,
+    stamp: Literal["open", "close"] | None = None,
+) -> dict[str, Any]:
     """What is to be known of bars before they are traded on: reading, gaps, spikes, labels."""
-    report = read_report(Config(data=DataSection(source=source)), strict=strict)
+    try:
+        section = DataSection(source=source, timezone=timezone, stamp=stamp)
+    except InputError as error:
+        raise ConfigError(f"--timezone: {error}") from None
+    report = read_report(Config(data=section), strict=strict)
     bars = report.bars
     gaps, spikes = find_gaps(bars), find_spikes(bars)
     values = labels_for(bars, Target()).values
@@ -68,6 +79,7 @@ def check_bars(source: str, *, strict: bool = False) -> dict[str, Any]:
             "days_per_year": bars.days_per_year,
             "closed_weekdays": closed_weekdays(bars) if sessions else None,
             "short_sessions": short_sessions(bars) if sessions else None,
+            "times": report.times,
             "reading": list(report.reading),
             "changes": [{"count": c.count, "what": c.what} for c in report.changes],
             "by_symbol": {name: _span(bars, gaps, n) for n, name in enumerate(bars.symbols)},

@@ -30,6 +30,7 @@ from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.learning.models import kind_of
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from convnext_vbt.learning.splits import WalkForward
+from convnext_vbt.market.clock import zone_of
 from convnext_vbt.predictions import Target
 from convnext_vbt.runs.toml_text import override_value, read_document, refuse_escaped
 from convnext_vbt.storage import sha256_json
@@ -41,6 +42,7 @@ from convnext_vbt.trading.sweep import SweepConfig
 logger = logging.getLogger("convnext_vbt")
 
 LATER_KEYS: dict[str, dict[str, Any]] = {
+    "data": {"timezone": None, "stamp": None},
     "features": {"mirror": False},
     "model": {"prior": "none"},
     "rule": {"min_edge": None, "full_edge": None, "exit": "bracket"},
@@ -68,10 +70,20 @@ class DataSection:
     source: str | tuple[str, ...] = "simulated"
     """A path from the working directory, "simulated", "simulated:seed=7,edge=0" or "sp500"; a list
     of them is a panel, traded on one account."""
+    timezone: str | tuple[str, ...] | None = None
+    """The clock of a file's times that have no offset: "America/New_York", "UTC", "+03:00"; one for
+    all sources or one each, "" where the file says it."""
+    stamp: Literal["open", "close"] | tuple[Literal["open", "close", ""], ...] | None = None
+    """Whether a file's times are when bars open or when they close; likewise."""
     start: str | None = None
     """First bar used, a UTC date or time; everything if absent."""
     end: str | None = None
     """First bar no longer used."""
+
+    def __post_init__(self) -> None:
+        zones = (self.timezone,) if isinstance(self.timezone, str) else self.timezone or ()
+        for zone in filter(None, zones):
+            zone_of(zone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

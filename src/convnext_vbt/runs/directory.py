@@ -81,11 +81,18 @@ def sole_owner(directory: Path) -> Iterator[None]:
 
 
 def write_manifest(
-    directory: Path, config: Config, bars: Bars, splits: Splits, *, changes: Sequence[str] = ()
+    directory: Path,
+    config: Config,
+    bars: Bars,
+    splits: Splits,
+    *,
+    changes: Sequence[str] = (),
+    times: str = "",
 ) -> None:
     """Write what the run is made from, before any work is done.
 
-    `changes` says what had to be changed in the file that the bars come from.
+    `changes` says what had to be changed in the file that the bars come from, `times` whose clock
+    its times are on and what they stand for.
 
     The trials that were counted for these very bars stay: the same run gives the same page.
     """
@@ -114,6 +121,7 @@ def write_manifest(
                 "gaps": len(gaps),
                 "missing_bars": int(gaps["missing"].sum()),
                 "changes": list(changes),
+                "times": times,
             },
             "versions": versions(),
             "features_code": code_sha256(config.features.file),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from convnext_vbt.learning.models import kind_of
 from convnext_vbt.learning.workers import available_cores
-from convnext_vbt.runs.bars import read_bars
+from convnext_vbt.runs.bars import read_report
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.directory import (
     refuse_other_data,
     run_directory,
 )
 from convnext_vbt.runs.strategy import prepare
+
+logger = logging.getLogger("convnext_vbt")
 
 
 def plan(
@@ -25,7 +28,10 @@ def plan(
 ) -> dict[str, Any]:
     """What `run` would do, without doing it."""
     directory = run_directory(config, out)
-    bars = read_bars(config, strict=strict)
+    source = read_report(config, strict=strict)
+    for change in source.changes:
+        logger.warning("%s: %s", config.data.source, change)
+    bars = source.bars
     refuse_other_data(directory, bars)
     stages = prepare(config, bars)
     first = stages.splits[0]
@@ -46,4 +52,5 @@ def plan(
         "features": num_features,
         "cells": lists.num_cells,
         "bars": len(bars),
+        "times": source.times,
     }

@@ -72,6 +72,11 @@ class Run:
         """The HTML page."""
         return self.directory / "report.html"
 
+    @property
+    def times(self) -> str:
+        """Whose clock the bars' times are on and what they stand for, in one line."""
+        return str(read_manifest(self.directory)["data"].get("times", ""))
+
 
 def run(
     config: Config,
@@ -98,11 +103,12 @@ def run(
     make_directory(directory)
     where = describe_device(resolve_device(device))
     with _at_work(directory, config, bars, splits=len(stages.splits), device=where):
+        logger.info("%s: %s", config.data.source, source.times)
         for change in changes:
             logger.warning("%s: %s", config.data.source, change)
         refuse_other_data(directory, bars)
         write_text(directory / "config.toml", config.to_toml())
-        write_manifest(directory, config, bars, stages.splits, changes=changes)
+        write_manifest(directory, config, bars, stages.splits, changes=changes, times=source.times)
         predictions = walk(
             config,
             stages,
