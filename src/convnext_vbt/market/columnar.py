@@ -1,4 +1,7 @@
-"""Parquet and Feather files of bars, as freqtrade, vectorbt, yfinance and pandas write them."""
+"""Parquet and Arrow files of bars, as pandas, polars, DuckDB, Spark and ClickHouse write them.
+
+A folder whose folders are named key=value (Hive's way) is one table with these keys as columns.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from convnext_vbt.errors import InputError
@@ -20,15 +24,11 @@ COLUMNAR = (".parquet", ".feather", ".arrow")
 
 def read_columnar(path: Path, suffix: str) -> Table:
     """The needed columns of a Parquet or Feather file, under the types they have there."""
-    parquet = suffix == ".parquet"
     try:
-        with pa.memory_map(str(path)) as source:
-            file = pq.ParquetFile(source) if parquet else pa.ipc.open_file(source)
-            refuse_long(file.metadata.num_rows if parquet else 0)
-            schema = file.schema_arrow if parquet else file.schema
-            layout, fields, symbol = _layout(schema)
-            names = [fields[i] for i in layout.wanted]
-            table = file.read(columns=names) if parquet else file.read_all().select(names)
+        if path.is_dir():
+            layout, fields, symbol, table = _read_folder(path)
+        else:
+            layout, fields, symbol, table = _read_one(path, suffix)
     except (pa.ArrowException, OSError) as error:
         kind = suffix[1:].capitalize()
         raise InputError(f"not a readable {kind} file ({error}); fetch it again") from error
@@ -43,6 +43,60 @@ def read_columnar(path: Path, suffix: str) -> Table:
         word="row",
         symbol=symbol,
     )
+
+
+_Read = tuple[Layout, list[str], str | None, Any]
+
+
+def _read_one(path: Path, suffix: str) -> _Read:
+    parquet = suffix == ".parquet"
+    with pa.memory_map(str(path)) as source:
+        file = pq.ParquetFile(source) if parquet else _open_arrow(source)
+        refuse_long(file.metadata.num_rows if parquet else 0)
+        layout, fields, symbol = _layout(file.schema_arrow if parquet else file.schema)
+        names = [fields[i] for i in layout.wanted]
+        table = file.read(columns=names) if parquet else file.read_all().select(names)
+        return layout, fields, symbol, _with_instants(table, file) if parquet else table
+
+
+def _open_arrow(source: Any) -> Any:
+    """An Arrow file, or a stream of the same that was written to a file."""
+    try:
+        return pa.ipc.open_file(source)
+    except pa.ArrowInvalid:
+        source.seek(0)
+        try:
+            return pa.ipc.open_stream(source)
+        except pa.ArrowInvalid:
+            source.seek(0)
+            return pa.ipc.open_file(source)  # raises what was wrong with it as a file
+
+
+def _read_folder(path: Path) -> _Read:
+    """All Parquet files below a folder; the keys in the folders' names are columns."""
+    files = [str(one) for one in path.rglob("*.parquet") if not one.name.startswith((".", "_"))]
+    found = ds.dataset(
+        sorted(files),
+        format="parquet",
+        partitioning=ds.HivePartitioning.discover(infer_dictionary=False),
+        partition_base_dir=str(path),
+    )
+    refuse_long(found.count_rows())
+    layout, fields, symbol = _layout(found.schema)
+    table = found.to_table(columns=[fields[i] for i in layout.wanted])
+    return layout, fields, symbol, _with_instants(table, pq.ParquetFile(found.files[0]))
+
+
+def _with_instants(table: Any, file: pq.ParquetFile) -> Any:
+    """The table with INT96 as moments in UTC: Spark's way of writing them, which has no zone."""
+    schema = file.schema
+    for i in range(len(schema)):
+        column = schema.column(i)
+        if column.physical_type == "INT96" and column.name in table.column_names:
+            place = table.column_names.index(column.name)
+            moments = table[place].cast(pa.timestamp("ns")).cast(pa.int64())
+            table = table.set_column(place, column.name, moments.cast(pa.timestamp("ns", "UTC")))
+    return table
 
 
 def _layout(schema: Any) -> tuple[Layout, list[str], str | None]:
@@ -97,6 +151,11 @@ def _plain_type(column: Any) -> Any:
     """A column with categories spelt out and texts trimmed."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    kind = column.type
+    texts = (
+        pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view,
+        pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view,
+    )  # fmt: skip
+    if any(is_kind(kind) for is_kind in texts):
         return trimmed(column.cast(pa.string()))
     return column
