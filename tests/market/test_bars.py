@@ -1,4 +1,5 @@
 import dataclasses
+import logging
 import pickle
 
 import numpy as np
@@ -367,3 +368,20 @@ def test_a_row_is_accepted_exactly_when_a_plain_reading_of_the_rules_accepts_it(
     else:
         with pytest.raises(ValueError, match=f"asset, row {at} "):
             Bars.from_frame(table)
+
+
+def test_rounding_in_a_frame_is_mended_and_told(caplog):
+    index = pd.date_range("2024-01-01", periods=3, freq="D", tz="UTC")
+    close = np.array([101.23, 50.0, 60.0])
+    frame = pd.DataFrame(
+        {"open": close - 1, "high": close, "low": close - 2, "close": close}, index
+    )
+    frame = frame.assign(volume=1.0)
+    frame.iloc[0, 1] = np.nextafter(101.23, 0)
+    with caplog.at_level(logging.WARNING, "convnext_vbt"):
+        bars = Bars.from_frame(frame, symbol="KO")
+    assert bars.high[0, 0] == 101.23
+    assert "KO: 1 bar(s) whose high or low was off by rounding" in caplog.text
+    frame.iloc[0, 1] = 101.22
+    with pytest.raises(ValueError, match="the high lies below the open or the close"):
+        Bars.from_frame(frame)

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from convnext_vbt.market.bars import FIELDS, Bars
-from convnext_vbt.market.gaps import closed_weekdays, find_gaps, short_sessions
+from convnext_vbt.market.gaps import closed_weekdays, find_gaps, odd_days, short_sessions
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.market.sources import load_bars
 
@@ -35,6 +35,16 @@ def test_in_a_panel_each_symbol_has_its_own_and_its_listing_date_is_none():
     bars = Bars.from_frames({"A": WHOLE, "B": WHOLE.iloc[200:].drop(WHOLE.index[300])})
     gaps = find_gaps(bars)
     assert gaps[["symbol", "start", "missing"]].values.tolist() == [["B", WHOLE.index[300], 1]]
+
+
+def test_days_of_a_weekend_are_odd_on_a_market_of_weekdays():
+    days = pd.bdate_range("2024-01-01", periods=300, tz="UTC")
+    saturdays = pd.DatetimeIndex(["2024-03-02", "2024-05-11"], tz="UTC")
+    rows = WHOLE.iloc[:302].set_axis(days.union(saturdays), axis=0)
+    assert odd_days(Bars.from_frame(rows)).equals(saturdays.as_unit("ns"))
+    sundays = days.union(days[days.day_of_week == 0] - pd.Timedelta(days=1))
+    assert odd_days(Bars.from_frame(WHOLE.iloc[: len(sundays)].set_axis(sundays, axis=0))).empty
+    assert odd_days(Bars.from_frame(WHOLE)).empty  # open around the clock
 
 
 def test_a_stamp_off_the_grid_is_no_missing_bar():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from convnext_vbt.market.bars import Bars
-from convnext_vbt.market.spikes import find_spikes
+from convnext_vbt.market.spikes import find_leaps, find_spikes
 
 FIELDS = ("open", "high", "low", "close", "volume")
 
@@ -82,9 +82,38 @@ def test_a_spike_is_30_usual_ranges_and_5_percent():
     assert len(find_spikes(with_bar(calm, 200, high=1.06))) == 1
 
 
-def test_the_first_bars_are_not_judged():
-    assert not len(find_spikes(with_bar(market(), 23, high=1.5)))
-    assert len(find_spikes(with_bar(market(), 24, high=1.5))) == 1
+@pytest.mark.parametrize("t", [0, 1, 23, 24])
+def test_the_first_bars_are_judged_by_those_after_them(t):
+    bars = market()
+    assert find_spikes(with_bar(bars, t, high=1.5))["time"].tolist() == [bars.index[t]]
+    tenfold = dict.fromkeys(("open", "high", "low", "close"), 10.0)
+    (spike,) = find_spikes(with_bar(bars, t, **tenfold)).to_dict("records")
+    assert (spike["time"], round(spike["move"])) == (bars.index[t], 9)
+    assert not len(find_spikes(with_bar(bars.rows(0, 20), 0, **tenfold)))  # too few to tell
+
+
+def leaping(bars, t, factor):
+    prices = {name: getattr(bars, name).copy() for name in FIELDS[:4]}
+    for values in prices.values():
+        values[t:] *= factor
+    return replace(bars, **prices)
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.5, 1 / 1.5, 3.0])
+def test_a_price_that_changes_for_good_is_a_leap(factor):
+    bars = market()
+    (leap,) = find_leaps(leaping(bars, 200, factor)).to_dict("records")
+    assert (leap["symbol"], leap["time"]) == ("A", bars.index[200])
+    assert leap["move"] == pytest.approx(factor - 1, abs=0.01)
+    assert not len(find_spikes(leaping(bars, 200, factor)))
+
+
+def test_what_comes_back_or_is_small_is_no_leap():
+    bars = market()
+    tenfold = dict.fromkeys(("open", "high", "low", "close"), 10.0)
+    assert not len(find_leaps(with_bar(bars, 200, **tenfold)))
+    assert not len(find_leaps(leaping(bars, 200, 0.8)))
+    assert not len(find_leaps(bars))
 
 
 def test_the_largest_comes_first_and_every_symbol_is_looked_at():

@@ -184,6 +184,25 @@ def print_bars(facts: dict[str, Any]) -> None:
         )
     if (more := facts["spikes"] - len(facts["largest_spikes"])) > 0:
         say(out, f"  and {more:,} more, none larger")
+    _leaps(out, facts)
+
+
+def _leaps(out: Console, facts: dict[str, Any]) -> None:
+    """Prices that changed for good, and days on which the market should be closed."""
+    for leap in facts["largest_leaps"]:
+        whose = f"{leap['symbol']}, " if len(facts["symbols"]) > 1 else ""
+        say(
+            out,
+            f"  leap {leap['time'][:16]} ({whose}{leap['move']:+.1%}, and it stays): a split that "
+            "nobody adjusted, another contract, or a crash, kept as it is",
+        )
+    if (more := facts["leaps"] - len(facts["largest_leaps"])) > 0:
+        say(out, f"  and {more:,} more, none larger")
+    if odd := facts["odd_days"]:
+        shown = ", ".join(odd[:5]) + (", ..." if len(odd) > 5 else "")
+        say(
+            out, f"  odd: bars on {len(odd):,} day(s) of a weekend on a market of weekdays: {shown}"
+        )
 
 
 def print_runs(entries: Sequence[dict[str, Any]]) -> None:

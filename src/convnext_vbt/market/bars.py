@@ -6,6 +6,7 @@ Dimensions: T bars, N symbols.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self
@@ -14,6 +15,8 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError, InputTypeError
+
+logger = logging.getLogger("convnext_vbt")
 
 FIELDS = ("open", "high", "low", "close", "volume")
 FUNDING_NAMES = ("funding", "funding_rate")
@@ -26,6 +29,8 @@ SUNDAYS_TOO = 311
 WEEKDAYS_ONLY = 252
 """UTC days with a bar a year: of a market that never closes, of one whose week begins on Sunday
 evening (currencies, futures: 313 less two holidays), and of an exchange open Monday to Friday."""
+_NOISE = 1e-9
+MENDED = f"bar(s) whose high or low was off by rounding, under {_NOISE:g}, mended"
 _DAY = pd.Timedelta(days=1)
 _SATURDAY, _SUNDAY = 5, 6
 _SELDOM = 0.1
@@ -442,10 +447,29 @@ def _ohlcv_columns(frame: pd.DataFrame, symbol: str) -> pd.DataFrame:
                 f"{symbol}: column {field} is not numeric (dtype {table[field].dtype}); "
                 "convert it with pandas.to_numeric"
             )
+    high, low, count = without_noise(*(table[name].to_numpy(np.float64) for name in FIELDS[:4]))
+    if count:
+        logger.warning("%s: %s %s", symbol, f"{count:,}", MENDED)
+        table = table.assign(high=high, low=low)
     index = frame.index
     index = index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
     _check_index(index, table)
     return table.set_axis(index.as_unit("ns"), axis=0)
+
+
+def without_noise(
+    opened: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """High and low moved to an open or close that passes them by no more than rounding; how many.
+
+    Vendors adjust prices in floating point, which leaves a high of 101.22999999999999 beside a
+    close of 101.23.
+    """
+    top, bottom = np.maximum(opened, close), np.minimum(opened, close)
+    above = (high < top) & (high >= top * (1 - _NOISE))
+    below = (low > bottom) & (low <= bottom * (1 + _NOISE))
+    mended = int((above | below).sum())
+    return np.where(above, top, high), np.where(below, bottom, low), mended
 
 
 def _days_per_year(index: pd.DatetimeIndex, step: pd.Timedelta) -> int:

@@ -38,6 +38,20 @@ def short_sessions(bars: Bars) -> int:
     return int((per_day < np.median(per_day)).sum())
 
 
+def odd_days(bars: Bars) -> pd.DatetimeIndex:
+    """Days of a weekend on which a market of weekdays has bars: holidays made up for, or errors.
+
+    A weekday that has bars as often as one in ten of the others is no odd one: Sunday evenings.
+    """
+    if not bars.has_sessions:
+        return bars.index[:0]
+    days = bars.index.normalize().unique()
+    weekday = days.day_of_week
+    often = np.bincount(weekday, minlength=7)
+    odd = (weekday >= 5) & (often[weekday] < 0.1 * often.max())
+    return pd.DatetimeIndex(days[odd])
+
+
 def _symbol_gaps(bars: Bars, n: int) -> pd.DataFrame:
     stamps = bars.index[bars.present[:, n]].asi8
     step = bars.step.value

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError
+from convnext_vbt.market import bars
 from convnext_vbt.market.bars import FIELDS, modal_step, step_text, value_faults
 from convnext_vbt.market.columns import PRICES
 from convnext_vbt.market.tables import NO_ROWS, Findings
@@ -18,7 +19,6 @@ _RUN = 24
 """So many equal distances in a row that are not the usual one are another bar size, not gaps."""
 _MAX_OFF_GRID = 0.1
 _DAY = 86_400 * 10**9
-_NOISE = 1e-9
 _FRIDAY, _SATURDAY = 4, 5
 _FEWEST_COPIES = 3
 _FURTHEST = 48
@@ -97,23 +97,12 @@ def _conflict(rows: pd.DataFrame, pairs: np.ndarray, word: str) -> str:
 
 
 def without_noise(rows: pd.DataFrame, findings: Findings) -> pd.DataFrame:
-    """A high or low that open or close pass by no more than rounding is moved to them.
-
-    Vendors adjust prices in floating point, which leaves a high of 101.22999999999999 beside a
-    close of 101.23.
-    """
-    body = rows[["open", "close"]].to_numpy()
-    top, bottom = body.max(axis=1), body.min(axis=1)
-    high, low = rows["high"].to_numpy(), rows["low"].to_numpy()
-    above = (high < top) & (high >= top * (1 - _NOISE))
-    below = (low > bottom) & (low <= bottom * (1 + _NOISE))
-    count = int((above | below).sum())
+    """A high or low that open or close pass by no more than rounding is moved to them."""
+    high, low, count = bars.without_noise(*(rows[name].to_numpy() for name in PRICES))
     if not count:
         return rows
-    findings.change(
-        count, f"bar(s) whose high or low was off by rounding, under {_NOISE:g}, mended"
-    )
-    return rows.assign(high=np.where(above, top, high), low=np.where(below, bottom, low))
+    findings.change(count, bars.MENDED)
+    return rows.assign(high=high, low=low)
 
 
 def refuse_impossible(rows: pd.DataFrame, word: str) -> None:

@@ -1,4 +1,4 @@
-"""Prices that leave their neighbours and come straight back: reported, never changed."""
+"""Prices that leave their neighbours and come back, or stay away: reported, never changed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ FEWEST, USUAL = 24, 168
 RANGES, LEAST = 30.0, 0.05
 """From how many usual ranges and from what part of the price on a move is a spike."""
 _SMALLEST = 1e-4
+LEAP_RANGES, LEAP_LEAST = 10.0, 0.25
+"""From how many usual ranges and from what part of the price on a move that stays is a leap."""
+_STAYS = 5
+"""Bars whose median close must still be away."""
 
 
 def find_spikes(bars: Bars) -> pd.DataFrame:
@@ -20,8 +24,8 @@ def find_spikes(bars: Bars) -> pd.DataFrame:
     `move` is the way that a price went and came back, as a fraction of the close before, negative
     when down: inside the bar, from the closes before and at its end to its high or low; or from
     close to close, out with the bar and back with the next one. `ranges` is that in usual ranges,
-    the median ln(high / low) of the symbol's up to 168 bars before (from 24 on, at least 0.01 %).
-    A spike has 30 of them and 5 %.
+    the median ln(high / low) of the symbol's up to 168 bars before (from 24 on, at least 0.01 %);
+    of the first 24 bars, of those after them. A spike has 30 of them and 5 %.
     """
     found = pd.concat([_symbol_spikes(bars, n) for n in range(len(bars.symbols))])
     return found.sort_values(["ranges", "time"], ascending=[False, True], ignore_index=True)
@@ -30,7 +34,8 @@ def find_spikes(bars: Bars) -> pd.DataFrame:
 def _symbol_spikes(bars: Bars, n: int) -> pd.DataFrame:
     here = bars.present[:, n]
     high, low, close = (np.log(getattr(bars, name)[here, n]) for name in ("high", "low", "close"))
-    before = np.append(np.nan, close[:-1])
+    # What stands before the first bar is not known: the bars after it stand in.
+    before = np.append(np.median(close[1 : 1 + _STAYS]) if len(close) > 1 else close, close[:-1])
     after = np.append(close[1:], np.nan)
     out, back = close - before, close - after
     moves = np.stack(
@@ -41,7 +46,7 @@ def _symbol_spikes(bars: Bars, n: int) -> pd.DataFrame:
         ]
     )
     move = np.take_along_axis(moves, abs(moves).argmax(axis=0)[None], axis=0)[0]
-    usual = pd.Series(high - low).rolling(USUAL, min_periods=FEWEST).median().shift(1).to_numpy()
+    usual = _usual_ranges(high - low)
     ranges = abs(move) / np.fmax(usual, _SMALLEST)
     rows = np.flatnonzero((ranges >= RANGES) & (abs(np.expm1(move)) >= LEAST) & ~np.isnan(usual))
     return pd.DataFrame(
@@ -50,5 +55,43 @@ def _symbol_spikes(bars: Bars, n: int) -> pd.DataFrame:
             "time": bars.index[here][rows],
             "move": np.expm1(move[rows]),
             "ranges": ranges[rows],
+        }
+    )
+
+
+def _usual_ranges(ranges: np.ndarray) -> np.ndarray:
+    """The median range of the bars before each, where there are too few of those after it."""
+    series = pd.Series(ranges)
+    before = series.rolling(USUAL, min_periods=FEWEST).median().shift(1)
+    after = series[::-1].rolling(USUAL, min_periods=FEWEST).median().shift(1)[::-1]
+    return before.fillna(after).to_numpy()
+
+
+def find_leaps(bars: Bars) -> pd.DataFrame:
+    """Bars at which the price changed for good: columns symbol, time, move; largest first.
+
+    A split that nobody adjusted, another contract, another unit, or a crash: from close to close at
+    least a quarter and 10 usual ranges, of which half is still there in the median of 5 closes.
+    """
+    found = pd.concat([_symbol_leaps(bars, n) for n in range(len(bars.symbols))])
+    return found.sort_values("move", key=lambda move: -abs(np.log1p(move)), ignore_index=True)
+
+
+def _symbol_leaps(bars: Bars, n: int) -> pd.DataFrame:
+    here = bars.present[:, n]
+    high, low, close = (np.log(getattr(bars, name)[here, n]) for name in ("high", "low", "close"))
+    before = np.append(close[0], close[:-1])
+    series = pd.Series(close)
+    later = series[::-1].rolling(_STAYS, min_periods=1).median()[::-1]
+    earlier = series.rolling(_STAYS, min_periods=1).median().shift(1)
+    move, stays = close - before, (later - earlier).fillna(0.0).to_numpy()
+    usual = np.fmax(_usual_ranges(high - low), _SMALLEST)
+    far = np.fmax(LEAP_RANGES * usual, -np.log1p(-LEAP_LEAST))
+    rows = np.flatnonzero((abs(move) >= far) & (stays / np.where(move == 0, 1, move) >= 0.5))
+    return pd.DataFrame(
+        {
+            "symbol": pd.Series(bars.symbols[n], index=range(len(rows)), dtype="object"),
+            "time": bars.index[here][rows],
+            "move": np.expm1(move[rows]),
         }
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -16,8 +17,17 @@ from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.files import FileReport
 from convnext_vbt.market.sources import load_report
 from convnext_vbt.runs.config import Config
+from convnext_vbt.trading.inputs import SimulationConfig
 
 logger = logging.getLogger("convnext_vbt")
+
+_CURRENCIES = frozenset(
+    (
+        "USD", "EUR", "GBP", "JPY", "CHF", "AUD", "CAD", "NZD", "SEK", "NOK", "DKK", "SGD", "HKD",
+        "CNH", "MXN", "ZAR", "TRY", "PLN", "CZK", "HUF", "XAU", "XAG",
+    )
+)  # fmt: skip
+_PAIR = re.compile(r"^([A-Z]{3})[/_-]?([A-Z]{3})(?![A-Z])")
 
 
 def read_bars(config: Config, *, strict: bool = False) -> Bars:
@@ -58,3 +68,22 @@ def read_report(config: Config, *, strict: bool = False) -> FileReport:
             f"{config.data.source} has {bars.index[0]} to {bars.index[-1]}"
         )
     return replace(report, bars=bars.rows(*edges))
+
+
+def warn_of_costs(config: Config, bars: Bars) -> None:
+    """Log where currencies are traded at the default costs, which are a crypto exchange's."""
+    usual, trading = SimulationConfig(), config.trading
+    pairs = [name for name in bars.symbols if _is_currencies(name)]
+    if pairs and (trading.fees, trading.slippage) == (usual.fees, usual.slippage):
+        logger.warning(
+            "%s: a pair of currencies, and trading.fees = %g and trading.slippage = %g are a "
+            "crypto exchange's; set both to what your broker charges, the spread included",
+            ", ".join(pairs[:5]),
+            usual.fees,
+            usual.slippage,
+        )
+
+
+def _is_currencies(symbol: str) -> bool:
+    found = _PAIR.match(symbol.upper())
+    return found is not None and _CURRENCIES.issuperset(found.groups())

@@ -14,8 +14,8 @@ from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.learning.models.prior_file import load_prior
 from convnext_vbt.learning.settings import ModelConfig
 from convnext_vbt.market.bars import Bars, step_text
-from convnext_vbt.market.gaps import closed_weekdays, find_gaps, short_sessions
-from convnext_vbt.market.spikes import find_spikes
+from convnext_vbt.market.gaps import closed_weekdays, find_gaps, odd_days, short_sessions
+from convnext_vbt.market.spikes import find_leaps, find_spikes
 from convnext_vbt.predictions import CLASSES, Target
 from convnext_vbt.runs.bars import read_report
 from convnext_vbt.runs.config import Config, DataSection
@@ -58,7 +58,7 @@ def check_bars(
         raise ConfigError(f"--timezone: {error}") from None
     report = read_report(Config(data=section), strict=strict)
     bars = report.bars
-    gaps, spikes = find_gaps(bars), find_spikes(bars)
+    gaps, spikes, leaps = find_gaps(bars), find_spikes(bars), find_leaps(bars)
     values = labels_for(bars, Target()).values
     shares = {
         symbol: dict(
@@ -88,6 +88,9 @@ def check_bars(
             "largest_gaps": largest.to_dict("records"),
             "spikes": len(spikes),
             "largest_spikes": spikes.head(5).to_dict("records"),
+            "leaps": len(leaps),
+            "largest_leaps": leaps.head(5).to_dict("records"),
+            "odd_days": [f"{day:%Y-%m-%d}" for day in odd_days(bars)],
             "labels": shares,
             "prior_lacks": _prior_lacks(bars),
         }

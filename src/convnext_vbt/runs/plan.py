@@ -8,7 +8,7 @@ from typing import Any
 
 from convnext_vbt.learning.models import kind_of
 from convnext_vbt.learning.workers import available_cores
-from convnext_vbt.runs.bars import read_report
+from convnext_vbt.runs.bars import read_report, warn_of_costs
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.directory import (
     refuse_other_data,
@@ -32,6 +32,7 @@ def plan(
     for change in source.changes:
         logger.warning("%s: %s", config.data.source, change)
     bars = source.bars
+    warn_of_costs(config, bars)
     refuse_other_data(directory, bars)
     stages = prepare(config, bars)
     first = stages.splits[0]

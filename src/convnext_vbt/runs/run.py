@@ -27,7 +27,7 @@ from convnext_vbt.learning.workers import available_cores
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
 from convnext_vbt.report.page import write_page
-from convnext_vbt.runs.bars import read_bars, read_report
+from convnext_vbt.runs.bars import read_bars, read_report, warn_of_costs
 from convnext_vbt.runs.config import Config, load_config, parse_config
 from convnext_vbt.runs.directory import (
     make_directory,
@@ -106,6 +106,7 @@ def run(
         logger.info("%s: %s", config.data.source, source.times)
         for change in changes:
             logger.warning("%s: %s", config.data.source, change)
+        warn_of_costs(config, bars)
         refuse_other_data(directory, bars)
         write_text(directory / "config.toml", config.to_toml())
         write_manifest(directory, config, bars, stages.splits, changes=changes, times=source.times)
