@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 HOUR = 3_600_000
+INTERVALS = {"1h": 1, "1d": 24, "1w": 168}
+MONDAY = 4 * 24 * HOUR  # of the epoch's first week
 START = int(pd.Timestamp("2024-01-01", tz="UTC").timestamp()) * 1000
 
 
@@ -35,6 +37,18 @@ def make_bars(count, *, start=START, seed=0):
     times = start + HOUR * np.arange(count)
     rows = zip(times.tolist(), opened, high, low, close, volume, strict=True)
     return {row[0]: [row[0], *map(float, row[1:])] for row in rows}
+
+
+def candles(rows, hours):
+    """Hourly bars in order of time as candles of so many hours."""
+    if hours == 1:
+        return rows
+    made = {}
+    for time_, opened, high, low, close, volume in rows:
+        first = time_ - (time_ - MONDAY) % (hours * HOUR)
+        candle = made.setdefault(first, [first, opened, high, low, close, 0.0])
+        candle[2:] = [max(candle[2], high), min(candle[3], low), close, candle[5] + volume]
+    return list(made.values())
 
 
 def frame_of(bars):
@@ -119,10 +133,11 @@ class Exchange:
         if self.is_held(since):
             self.released.wait()
         time.sleep(self.delay)
-        rows = sorted(self.bars.values())
+        hours = INTERVALS[query["interval"]]
+        rows = candles(sorted(self.bars.values()), hours)
         if self.windowed:
-            rows = [row for row in rows if row[0] < since + self.page * HOUR]
-        rows = [row for row in rows if row[0] >= since]
+            rows = [row for row in rows if row[0] < since + self.page * hours * HOUR]
+        rows = [row for row in rows if since <= row[0] <= int(query.get("endTime", 10**15))]
         hidden, self.hidden_once = self.hidden_once, set()
         rows = [row for row in rows if row[0] not in hidden]
         limit = min(self.page, int(query.get("limit", 500)))

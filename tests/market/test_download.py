@@ -126,7 +126,7 @@ def test_waits_grow_with_jitter_from_the_seed(exchange):
 
 
 def test_what_is_stored_stays_when_the_exchange_gives_out(exchange):
-    exchange.faults.extend([None, "503", "503", "503"])
+    exchange.faults.extend([None, None, "503", "503", "503"])
     with pytest.raises(DownloadError, match="given up after 3 tries"):
         download()
     assert len(load_bars(SOURCE)) == 100
@@ -160,9 +160,12 @@ def test_a_hole_is_asked_for_once_more_then_reported_and_never_filled(exchange):
     ]
     assert done.holes[0].text == "hole 2024-01-02 06:00 to 2024-01-02 08:00 (3 bars)"
     assert_complete(exchange, done)
-    asked = [pd.Timestamp(since, unit="ms", tz="UTC") for _, since in exchange.asked[2:]]
+    asked = [pd.Timestamp(since, unit="ms", tz="UTC") for _, since in exchange.asked[3:-1]]
     assert asked == [at(102), at(102), at(204)]
+    exchange.asked.clear()
+    exchange.now += HOUR
     assert download().holes == done.holes
+    assert len(exchange.asked) == 1  # not for the hole between two pages
 
 
 def test_a_bar_that_comes_when_asked_again_is_no_hole(exchange):
@@ -196,7 +199,9 @@ def test_an_earlier_since_is_fetched_in_front(exchange):
     assert download(since=at(150)).bars == 100
     done = download(since="2023-12-31", until=at(200))
     assert (done.added, done.first) == (150, at(0))
-    assert done.notes == ["binance gives no bars before 2024-01-01 00:00"]
+    assert done.notes == [
+        "binance gives no bars before 2024-01-01 00:00: 24 that were asked for are missing"
+    ]
     assert_complete(exchange, done)
 
 
@@ -280,13 +285,13 @@ def test_nothing_at_all_is_an_error(exchange):
 
 ROW = [START, 1.0, 2.0, 0.5, 1.5, 10.0]
 NEXT = [START + HOUR, *ROW[1:]]
+OTHER = [*ROW[:5], 11.0]
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([NEXT, ROW], "out of order, 2024-01-01 00:00:00.00:00 comes after 2024-01-01 01:00"),
-        ([ROW, ROW], "out of order"),
+        ([ROW, NEXT, OTHER], "two bars of 2024-01-01 00:00:00.00:00 that differ"),
         ([[*ROW[:4], None, 1.0]], "a value is missing in the bar"),
         ([[START, 1.0]] * 6, "the answer holds no bars"),
         ([ROW, NEXT[:3]], "the answer holds no bars"),
@@ -295,7 +300,10 @@ NEXT = [START + HOUR, *ROW[1:]]
             [[START + n * HOUR // 60, *ROW[1:]] for n in range(9)],
             "1 days? 00:|0 days 00:01.*ignored",
         ),
-        ([[START - HOUR, *ROW[1:]]], "ignores the time asked for"),
+        ([[START - HOUR, *ROW[1:]]], "no finished bars"),
+        ([[START - 2_000 * HOUR, *ROW[1:]]], "ignores the time asked for"),
+        ([[*ROW[:1], None, None, None, None, 0.0]], "no finished bars"),
+        ([[*ROW[:1], 0.0, 0.0, 0.0, 0.0, 0.0]], "no finished bars"),
         ([], "no finished bars"),
     ],
 )

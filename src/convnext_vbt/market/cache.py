@@ -29,6 +29,7 @@ from convnext_vbt.system import exclusive
 ENVIRONMENT = "CONVNEXT_VBT_CACHE"
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 EXAMPLE = "ccxt:binance:BTC/USDT:1h"
+AFTER = "after"
 LONGEST_NAME = 255  # bytes, of a file name on every usual file system
 SCHEMA = pa.schema(
     [("timestamp", pa.timestamp("ms", "UTC")), *((field, pa.float64()) for field in FIELDS)]
@@ -100,12 +101,16 @@ class BarStore:
                 storage.remove_temporary(self.folder)
             yield
 
-    def append(self, frame: pd.DataFrame) -> Path:
-        """Store a page of new bars; it must not overlap what is there."""
+    def append(self, frame: pd.DataFrame, *, after: pd.Timestamp | None = None) -> Path:
+        """Store a page of new bars; it must not overlap what is there.
+
+        `after` is the bar before them if the exchange has been asked for all that lies between.
+        """
         path = self.path(frame.index[0])
         assert not path.exists(), f"{path} is there already"
         arrays = [pd.DatetimeIndex(frame.index).as_unit("ms"), *(frame[field] for field in FIELDS)]
-        schema = SCHEMA.with_metadata({"source": self.source})
+        known = {} if after is None else {AFTER: after.isoformat()}
+        schema = SCHEMA.with_metadata({"source": self.source, **known})
         table = pa.Table.from_arrays(
             [pa.array(values, kind.type) for values, kind in zip(arrays, schema, strict=True)],
             schema=schema,
@@ -116,6 +121,7 @@ class BarStore:
     def parts(self) -> list[pd.DataFrame]:
         """The stored parts in order of time, each with its bars in strict order; none overlap.
 
+        `attrs["after"]` of a part is the time that `append` was given, where it was.
         Raises `CacheError` naming the file that is damaged, of another source, or overlapping.
         """
         paths = sorted(self.folder.glob("*.parquet"))
@@ -152,7 +158,11 @@ class BarStore:
         order = index.is_monotonic_increasing and index.is_unique
         if not len(index) or not order or self.path(index[0]) != path:
             raise CacheError(self._remedy(path, "is not the part that its name says"))
-        return pd.DataFrame({field: table[field].to_numpy() for field in FIELDS}, index=index)
+        frame = pd.DataFrame({field: table[field].to_numpy() for field in FIELDS}, index=index)
+        after = (table.schema.metadata or {}).get(AFTER.encode())
+        if after is not None:
+            frame.attrs[AFTER] = pd.Timestamp(after.decode())
+        return frame
 
     def _remedy(self, path: Path, fault: str) -> str:
         return f"{path} {fault}; delete it and run {self.command} again"

@@ -1,9 +1,10 @@
 """Bars from an exchange into the cache: page by page, going on where the last call stopped.
 
-Every request asks again for the last bar that is known, so that pages are seen to fit together
-and a bar that the exchange has changed since is noticed. Only finished bars are stored, and each
-page is stored before the next is asked for: a kill loses one page at most. Missing bars are asked
-for once more, then reported and never filled.
+Every request asks again for the bar before those that are wanted, so that pages are seen to fit
+together and a bar that the exchange has changed since is noticed. Only finished bars are stored,
+and each page is stored before the next is asked for: a kill loses one page at most. Missing bars
+are asked for once more, then reported and never filled. Where there are none for longer than a
+page, `convnext_vbt.market.idle` finds where they go on.
 """
 
 from __future__ import annotations
@@ -19,17 +20,16 @@ import pandas as pd
 
 from convnext_vbt.errors import DownloadError, InputError
 from convnext_vbt.market.bars import FIELDS
-from convnext_vbt.market.cache import BarStore, cache_root
+from convnext_vbt.market.cache import AFTER, BarStore, cache_root
 from convnext_vbt.market.clock import TOLD
-from convnext_vbt.market.exchange import RETRY, Feed, Retry
+from convnext_vbt.market.exchange import BEGINNING, RETRY, SMALL_PAGE, Feed, Retry
 from convnext_vbt.market.gaps import regular_gaps
+from convnext_vbt.market.idle import Overview
 
 if TYPE_CHECKING:
     import ccxt
 
 MINUTE = "%Y-%m-%d %H:%M"
-BEGINNING = pd.Timestamp("2010-01-01", tz="UTC")
-"""Asked for when nothing else is: before the first exchange."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,14 @@ class Hole:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What an exchange keeps that sends its newest bars only, whatever is asked."""
+
+    first: pd.Timestamp
+    bars: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """What is reported after each page is stored."""
 
@@ -101,6 +109,12 @@ class Download:
     """Whether the exchange has no bars up to the end that was asked for."""
     starts_late: bool
     """Whether the exchange has no bars from the beginning that was asked for."""
+    missing_before: int
+    """Bars before the first one that were asked for, or that there must have been; 0 if none."""
+    traded_since: pd.Timestamp | None
+    """Where the exchange's longer candles begin, if it keeps these alone of the time before."""
+    kept: Kept | None
+    """Set where the exchange has no more than its newest bars."""
 
     @property
     def times(self) -> str:
@@ -112,8 +126,23 @@ class Download:
         """What the user might not expect of the two ends."""
         none = f"{self.store.exchange} gives no bars"
         notes = []
-        if self.starts_late:
-            notes.append(f"{none} before {self.first:{MINUTE}}")
+        if self.traded_since is not None:
+            notes.append(
+                f"{none} before {self.first:{MINUTE}}, though it has traded since "
+                f"{self.traded_since:{MINUTE}}: {self.missing_before:,} are missing"
+            )
+        elif self.starts_late:
+            notes.append(
+                f"{none} before {self.first:{MINUTE}}: "
+                f"{self.missing_before:,} that were asked for are missing"
+            )
+        if self.kept is not None:
+            days = self.kept.bars * self.store.step / pd.Timedelta(days=1)
+            notes.append(
+                f"{self.store.exchange} keeps its newest {self.kept.bars:,} bars only, now none "
+                f"before {self.kept.first:{MINUTE}}; download again within {days:.3g} days, or "
+                "some are lost"
+            )
         if self.ends_early:
             why = "the pair is delisted or halted, or the exchange keeps no more"
             notes.append(f"{none} after {self.last:{MINUTE}}: {why}")
@@ -139,6 +168,9 @@ class Download:
             ],
             "starts_late": self.starts_late,
             "ends_early": self.ends_early,
+            "missing_before": self.missing_before,
+            "traded_since": self.traded_since and self.traded_since.isoformat(),
+            "keeps": self.kept and self.kept.bars,
         }
 
 
@@ -180,10 +212,10 @@ def download_bars(
         stop = feed.now(clock) - feed.step + pd.Timedelta(milliseconds=1)  # finished bars
         stop = stop if end is None else min(stop, end)
         parts = store.parts()
-        work = _Work(feed=feed, store=store, progress=progress, parts=list(parts))
+        work = _Work(feed=feed, store=store, progress=progress, notify=notify, parts=list(parts))
         for stretch in _stretches(parts, begin, stop, feed.step):
             work.fetch(stretch)
-        return _result(work, begin, stop)
+        return _result(work, begin, stop, is_first=not parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +240,8 @@ def _stretches(
     if begin is not None and begin < parts[0].index[0]:
         yield _Stretch(start=begin, stop=min(stop, parts[0].index[0]), known=None)
     for before, after in pairwise(parts):
-        if after.index[0] - before.index[-1] > step:
+        asked = after.attrs.get(AFTER) == before.index[-1]
+        if after.index[0] - before.index[-1] > step and not asked:
             start = before.index[-1] + step
             yield _Stretch(start=start, stop=min(stop, after.index[0]), known=before)
     yield _Stretch(start=parts[-1].index[-1] + step, stop=stop, known=parts[-1])
@@ -221,29 +254,33 @@ class _Work:
     feed: Feed
     store: BarStore
     progress: Callable[[Page], None] | None
+    notify: Callable[[str], None]
     parts: list[pd.DataFrame]
     """All that is stored, in any order."""
+    overview: Overview = field(init=False)
     added: int = 0
+    kept: Kept | None = None
+    idle_to: pd.Timestamp | None = None
+    """The last row of the last page, idle or not."""
     revised: list[Revision] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.overview = Overview(self.feed, self.notify)
+
     def fetch(self, stretch: _Stretch) -> None:
-        """Ask for a stretch's bars, page by page, and store them."""
+        """Ask for a stretch's bars, page by page, and store them; `start` grows with each turn."""
         start, known, origin = stretch.start, stretch.known, None
         while start < stretch.stop:
-            fresh = self._fresh(start, known)
+            bars = self._bars(start, known, stretch.stop)
+            fresh = bars[bars.index < stretch.stop]
             if fresh.empty:
-                fresh = self._fresh(start, known)
-            if fresh.empty:
-                later = self._where_bars_go_on(start, stretch.stop)
+                later = self._after_idle(start, stretch.stop, known) if bars.empty else None
                 if later is None:
                     return
-                fresh = self._fresh(later, known)
-            if _has_holes(known, fresh, self.feed.step):
-                fresh = _joined(fresh, self._fresh(start, known))
-            fresh = fresh[fresh.index < stretch.stop]
-            if fresh.empty:
-                return
-            self.store.append(fresh)
+                start = later
+                continue
+            self.overview.found()
+            self.store.append(fresh, after=None if known is None else known.index[-1])
             self.parts.append(fresh)
             self.added += len(fresh)
             known, start = fresh, fresh.index[-1] + self.feed.step
@@ -254,28 +291,69 @@ class _Work:
                     Page(first=fresh.index[0], last=fresh.index[-1], added=self.added, share=share)
                 )
 
+    def _bars(
+        self, start: pd.Timestamp, known: pd.DataFrame | None, stop: pd.Timestamp
+    ) -> pd.DataFrame:
+        """One page with the bars from `start` on, those that it lacks being asked for twice."""
+        fresh = self._fresh(start, known)
+        if fresh.empty or _has_holes(known, fresh, self.feed.step):
+            fresh = _joined(fresh, self._fresh(start, known))
+        rows, first = self.feed.rows, self.feed.first_row(start)
+        may_hide = self.feed.may_hide
+        self.idle_to = self.feed.last_row
+        while may_hide and first is not None and first - start >= self.feed.step:
+            before = self.feed.page_between(start - self.feed.step, first)
+            earlier = self.feed.first_row(start)
+            if earlier is None or earlier >= first:
+                full = rows >= (self.feed.limit or SMALL_PAGE)
+                if full and len(fresh) and fresh.index[-1] + self.feed.step >= stop:
+                    self.kept = Kept(first=fresh.index[0], bars=rows)
+                break
+            again = self._fresh(start, known)  # they may have been missing for a moment only
+            came = self.feed.first_row(start)
+            if not self.feed.bounded and (came is None or came >= first):
+                self.feed.bound(rows)
+                return self._bars(start, known, stop)
+            first = min(earlier, came or earlier)
+            fresh = _joined(_joined(fresh, again), before[before.index >= start])
+        return fresh
+
     def _fresh(self, start: pd.Timestamp, known: pd.DataFrame | None) -> pd.DataFrame:
-        """The bars from `start` on of one page, the page being compared with the known bars."""
-        follows = known is not None and start - known.index[-1] <= self.feed.step
-        page = self.feed.page(known.index[-1] if known is not None and follows else start)
-        if known is not None:
-            self._compare(known, page)
-        self._check_forward(start, known, page)
+        page = self._page(start, known)
         return page[page.index >= start]
 
-    def _check_forward(
-        self, start: pd.Timestamp, known: pd.DataFrame | None, page: pd.DataFrame
-    ) -> None:
-        """Refuse a page that lies wholly before what was asked for.
+    def _page(self, start: pd.Timestamp, known: pd.DataFrame | None) -> pd.DataFrame:
+        """The answer from the bar before `start` on, compared with the known bars.
 
-        A page that ends with the last known bar is how some exchanges say that there is no more.
+        With that bar exchanges that leave out the time asked for do no harm.
         """
-        oldest = start if known is None else known.index[-1]
-        if len(page) and page.index[-1] < oldest:
-            raise DownloadError(
-                f"{self.feed.exchange.id} answers a request for bars from {start} with bars from "
-                f"{page.index[0]} to {page.index[-1]}: it ignores the time asked for"
-            )
+        page = self.feed.page(start - self.feed.step)
+        if known is not None:
+            self._compare(known, page)
+        return page
+
+    def _after_idle(
+        self,
+        start: pd.Timestamp,
+        stop: pd.Timestamp,
+        known: pd.DataFrame | None,
+    ) -> pd.Timestamp | None:
+        """Where to ask after an answer without a bar from `start` on; None if there is none.
+
+        An answer with earlier bars is no proof that none come later: an exchange that sends the
+        same page again is asked for a later one, and refused for it.
+        """
+        if self.idle_to is not None and self.idle_to >= start:
+            return self.idle_to + self.feed.step  # idle bars were sent, and say as much
+        asked = start - self.feed.step
+        later = asked + self.feed.window
+        if later >= stop:
+            return None
+        sent = self.feed.first_row(BEGINNING)
+        if (sent is None or sent >= asked) and self.feed.says_all():
+            return None
+        sample = known if known is not None else next(iter(self.parts), None)
+        return self.overview.resume(later, stop, sample)
 
     def _compare(self, known: pd.DataFrame, page: pd.DataFrame) -> None:
         """Note the known bars that the page gives another value for."""
@@ -295,27 +373,6 @@ class _Work:
             )
             self.revised.append(Revision(time=when, changes=changes, path=path, remedy=remedy))
 
-    def _where_bars_go_on(self, start: pd.Timestamp, stop: pd.Timestamp) -> pd.Timestamp | None:
-        """Where there are bars again after an empty page at `start`; None if nowhere.
-
-        Bisection: exchanges that answer with a fixed window of time give nothing before a listing
-        or in a long outage. All earlier windows than the one found are empty.
-        """
-        low, high = start, stop - self.feed.window
-        if high <= low or not self._has_bars(high):
-            return None
-        while high - low > self.feed.window:
-            middle = low + (high - low) // 2
-            if self._has_bars(middle):
-                high = middle
-            else:
-                low = middle
-        return high
-
-    def _has_bars(self, since: pd.Timestamp) -> bool:
-        page = self.feed.page(since)
-        return bool(len(page)) and bool(page.index[-1] >= since)
-
 
 def _has_holes(known: pd.DataFrame | None, fresh: pd.DataFrame, step: pd.Timedelta) -> bool:
     """Whether bars are missing between the last known one and the last fresh one."""
@@ -332,7 +389,9 @@ def _joined(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([first, second[~second.index.isin(first.index)]]).sort_index()
 
 
-def _result(work: _Work, begin: pd.Timestamp | None, stop: pd.Timestamp) -> Download:
+def _result(
+    work: _Work, begin: pd.Timestamp | None, stop: pd.Timestamp, *, is_first: bool
+) -> Download:
     store, step = work.store, work.feed.step
     if not work.parts:
         since = f" from {begin:{MINUTE}}" if begin is not None else ""
@@ -341,6 +400,12 @@ def _result(work: _Work, begin: pd.Timestamp | None, stop: pd.Timestamp) -> Down
             f"to {stop:{MINUTE}} UTC"
         )
     index = pd.concat(work.parts).index.sort_values()
+    starts_late = begin is not None and index[0] - begin >= step
+    traded = None
+    if starts_late or (begin is None and is_first):
+        first = min(work.parts, key=lambda part: part.index[0])
+        traded = work.overview.traded_before(first, begin or BEGINNING)
+    oldest = traded if traded is not None else begin
     return Download(
         store=store,
         added=work.added,
@@ -357,7 +422,10 @@ def _result(work: _Work, begin: pd.Timestamp | None, stop: pd.Timestamp) -> Down
         ),
         revised=tuple(work.revised),
         ends_early=bool(index[-1] + step < stop),
-        starts_late=bool(begin is not None and index[0] - begin >= step),
+        starts_late=bool(starts_late),
+        missing_before=0 if oldest is None else max(0, int((index[0] - oldest) // step)),
+        traded_since=traded,
+        kept=work.kept,
     )
 
 

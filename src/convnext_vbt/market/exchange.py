@@ -7,6 +7,7 @@ through HTTPS_PROXY and REQUESTS_CA_BUNDLE, as those of `requests` do.
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import random
 import time
@@ -24,9 +25,13 @@ from convnext_vbt.market.cache import timeframe_step
 if TYPE_CHECKING:
     import ccxt
 
+BEGINNING = pd.Timestamp("2010-01-01", tz="UTC")
+"""Asked for when nothing else is: before the first exchange."""
 SMALL_PAGE = 100  # bars; few exchanges send fewer at once
+LARGE_PAGE = 5_000  # bars; where ccxt names no limit, none is taken to be larger
 WORTH_A_RETRY = {408, 418, 425, 429}  # and every 5xx; the other 4xx will not change
 LONGEST_TEXT = 200
+PRICES = FIELDS[:4]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +51,16 @@ class Retry:
 RETRY = Retry()
 
 
+class UnusableError(DownloadError):
+    """The exchange refused, or sent what is no answer to what was asked; it will do so again."""
+
+
 class Feed:
-    """Pages of bars of one symbol and timeframe.
+    """Pages of bars of one symbol and timeframe, and what they show of how the exchange answers.
+
+    Some exchanges answer with the first bars after a time, wherever these are; some with those of
+    a fixed window of time, where an empty answer says nothing of later; some with the newest bars
+    of either, so that a page may hide bars that lie before it. ccxt does not say which.
 
     Raises `ModuleNotFoundError` without ccxt, `ValueError` with a suggestion for a name that the
     exchange does not have, `DownloadError` when it cannot be asked.
@@ -72,11 +85,65 @@ class Feed:
         self.step = timeframe_step(timeframe)
         _check_symbol(self.exchange, self.ask(self.exchange.load_markets), symbol)
         self.limit: int | None = self.exchange.feature_value(symbol, "fetchOHLCV", "limit")
+        self._forget()
+
+    def _forget(self) -> None:
+        self.rows = 0
+        """Bars in the last answer, idle ones among them."""
+        self._times = pd.DatetimeIndex([], tz="UTC")  # of these, in order
+        self.longest = 0
+        """Bars in the longest answer: a shorter one is all that there is in its time."""
+        self.bounded = False
+        """Whether each request names the end of a window as well, see `bound`."""
+        self._spanned = 0  # steps from the time asked for to the last bar, at most
+        self._jumps: bool | None = None
+        self._ended: pd.Timestamp | None = None  # the last bar of the answer before
+        self._from_start = False
+
+    def of(self, timeframe: str) -> Feed:
+        """The same symbol's bars of another timeframe."""
+        other = copy.copy(self)
+        other.timeframe, other.step = timeframe, timeframe_step(timeframe)
+        bounded = self.bounded
+        other._forget()
+        other.bounded = bounded
+        return other
 
     @property
     def window(self) -> pd.Timedelta:
         """A stretch of time that one page surely spans, were all its bars there."""
-        return min(self.limit or SMALL_PAGE, SMALL_PAGE) * self.step
+        most = self.limit or LARGE_PAGE
+        return max(2, min(most, max(SMALL_PAGE, self._spanned))) * self.step
+
+    @property
+    def may_hide(self) -> bool:
+        """Whether the last answer may have been cut to the newest bars of its time."""
+        return self.rows >= self.longest and not (self._from_start and not self.bounded)
+
+    def first_row(self, start: pd.Timestamp) -> pd.Timestamp | None:
+        """The first row of the last answer from `start` on, idle or not; None if there is none."""
+        later = self._times[self._times >= start]
+        return later[0] if len(later) else None
+
+    @property
+    def last_row(self) -> pd.Timestamp | None:
+        """The last row of the last answer, idle or not."""
+        return self._times[-1] if len(self._times) else None
+
+    def says_all(self) -> bool:
+        """Whether an empty answer says that nothing comes later; one request at most finds out."""
+        if self._jumps is None:
+            with contextlib.suppress(UnusableError):  # so long ago is no time to ask for
+                self.page(BEGINNING)
+            self._jumps = bool(self._jumps)
+        return self._jumps and not self.bounded
+
+    def bound(self, limit: int) -> None:
+        """From now on ask for `limit` bars and name the end of the window that these fill.
+
+        For exchanges that send the newest bars of the time asked for: so none are hidden.
+        """
+        self.limit, self.bounded = max(2, limit), True
 
     def now(self, clock: Callable[[], float]) -> pd.Timestamp:
         """The exchange's time, or `clock`'s (epoch seconds) where the exchange gives none."""
@@ -85,14 +152,58 @@ class Feed:
         return pd.Timestamp(clock(), unit="s", tz="UTC")
 
     def page(self, since: pd.Timestamp) -> pd.DataFrame:
-        """The exchange's answer to "bars from `since` on": open times strictly increasing."""
-        return self._table(self.ask(self._rows, int(since.timestamp()) * 1000))
+        """The exchange's answer to "bars from `since` on": open times strictly increasing.
 
-    def _rows(self, since: int) -> list[list[Any]]:
+        An exchange may send earlier ones too, and leave out that of `since` itself. Idle bars
+        (all four prices null or 0) are left out.
+        """
+        until = since + self.limit * self.step if self.bounded and self.limit else None
+        page = self._ask_page(since, self.limit, until)
+        self.longest = max(self.longest, self.rows)
+        later = page.index[page.index >= since]
+        if len(later):
+            self._spanned = max(self._spanned, int((later[-1] - since) // self.step))
+            if later[0] - since > 4 * (self.limit or LARGE_PAGE) * self.step:
+                self._jumps = True
+            # Without a window, newest bars would have ended at the present both times.
+            ended, self._ended = self._ended, later[-1]
+            if self._jumps and ended is not None and later[-1] > ended + 2 * self.step:
+                self._from_start = True
+        elif since <= BEGINNING:
+            self._jumps = bool(self._jumps)
+        return page
+
+    def page_between(self, since: pd.Timestamp, until: pd.Timestamp) -> pd.DataFrame:
+        """The answer to "bars in [since, until)", in the exchange's own words where it has them.
+
+        One that takes no end is asked for as few bars as fit in: where its windows follow from
+        the number asked for, that is the same.
+        """
+        limit = max(2, min(self.limit or SMALL_PAGE, int((until - since) // self.step)))
+        try:
+            return self._ask_page(since, limit, until)
+        except UnusableError:
+            return self._ask_page(since, limit, None)
+
+    def _ask_page(
+        self, since: pd.Timestamp, limit: int | None, until: pd.Timestamp | None
+    ) -> pd.DataFrame:
+        start = int(since.timestamp()) * 1000
+        ends = {} if until is None else {"until": int(until.timestamp()) * 1000 - 1}
+        rows = self.ask(self._rows, start, limit, ends)
+        page = self._table(rows)
+        if len(page) and page.index[-1] < since - self.window:
+            raise UnusableError(
+                f"{self.exchange.id} answers a request for bars from {since} with bars from "
+                f"{page.index[0]} to {page.index[-1]}: it ignores the time asked for"
+            )
+        return page
+
+    def _rows(self, since: int, limit: int | None, ends: dict[str, int]) -> list[list[Any]]:
         import ccxt
 
         rows: list[list[Any]] = self.exchange.fetch_ohlcv(
-            self.symbol, self.timeframe, since, self.limit
+            self.symbol, self.timeframe, since, limit, ends
         )
         answer = self.exchange.last_http_response
         if not rows and not str(answer).lstrip().startswith(("[", "{")):
@@ -114,7 +225,7 @@ class Feed:
                 failure, passing = error, True
             what = f"{self.exchange.id}: {_text(failure, self.exchange.id)}"
             if not passing:
-                raise DownloadError(f"{what}; asking again will not help") from failure
+                raise UnusableError(f"{what}; asking again will not help") from failure
             if number == self.retry.tries:
                 raise DownloadError(f"{what}; given up after {number} tries") from failure
             self._wait(number, what, failure)
@@ -139,20 +250,23 @@ class Feed:
             values = np.empty(0)
         values = values if len(rows) else np.empty((0, 1 + len(FIELDS)))
         if values.ndim != 2 or values.shape[1] != 1 + len(FIELDS):
-            raise DownloadError(f"{name}: the answer holds no bars: {str(rows)[:80]}")
+            raise UnusableError(f"{name}: the answer holds no bars: {str(rows)[:80]}")
+        self.rows = len(values)
+        self._times = pd.to_datetime(np.sort(values[:, 0]), unit="ms", utc=True)
+        prices = values[:, 1 : 1 + len(PRICES)]
+        values = values[~(np.isnan(prices) | (prices == 0)).all(axis=1)]  # idle: nothing traded
         holed = np.flatnonzero(~np.isfinite(values).all(axis=1))
         if len(holed):
-            raise DownloadError(f"{name}: a value is missing in the bar {rows[int(holed[0])]}")
+            bar = values[int(holed[0])].tolist()
+            raise UnusableError(f"{name}: a value is missing in the bar {bar}")
+        values = np.unique(values, axis=0)  # in order of time, what was sent twice once
         times = values[:, 0].astype(np.int64)
         index = pd.DatetimeIndex(pd.to_datetime(times, unit="ms", utc=True)).as_unit("ms")
-        late = np.flatnonzero(np.diff(times) <= 0)
-        if len(late):
-            row = int(late[0])
-            raise DownloadError(
-                f"{name}: bars out of order, {index[row + 1]} comes after {index[row]}"
-            )
+        twice = np.flatnonzero(np.diff(times) == 0)
+        if len(twice):
+            raise UnusableError(f"{name}: two bars of {index[int(twice[0])]} that differ")
         if len(times) > 1 and np.median(np.diff(times)) < self.step.total_seconds() * 1000:
-            raise DownloadError(
+            raise UnusableError(
                 f"{name}: the bars are {index[1] - index[0]} apart: the timeframe is ignored"
             )
         return pd.DataFrame(values[:, 1:], columns=list(FIELDS), index=index)
