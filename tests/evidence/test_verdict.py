@@ -128,7 +128,7 @@ def test_below_thirty_trades_nothing_is_conclusive(worse):
             {"dsr": math.nan},
             "No deflated Sharpe ratio (few days or no variation), needs",
         ),
-        ({"sharpe_low": math.nan}, "No 90 % CI of the Sharpe ratio (too few days)"),
+        ({"sharpe_low": math.nan}, "No 90 % CI of the Sharpe ratio (few days with returns)"),
         ({"sharpe": math.nan}, "No Sharpe ratio to compare with buy-and-hold"),
         ({"sides_p": math.nan}, "Random sides: no p-value, needs"),
         ({"times_p": math.nan}, "Random times: no p-value, needs"),
@@ -150,10 +150,21 @@ FLOATS = [f.name for f in fields(Facts) if f.type == "float" and f.name != "tota
 @pytest.mark.parametrize("name", FLOATS)
 def test_what_is_undefined_neither_passes_nor_fails(name):
     found = judge(replace(GOOD, **{name: math.nan}))
-    assert found.word == ("PASS" if name == "sharpe_high" else "INCONCLUSIVE")
-    if name != "sharpe_high":
+    asks_nothing = name in ("sharpe_high", "implied_spread")
+    assert found.word == ("PASS" if asks_nothing else "INCONCLUSIVE")
+    if not asks_nothing:
         (missed,) = (reason for reason in found.reasons if not reason.ok)
         assert "no" in missed.text.lower()
+
+
+@pytest.mark.parametrize(
+    ("implied", "words"),
+    [(0.0, "the bars imply no spread: met"), (math.nan, "too few bars in a row to tell what they")],
+)
+def test_a_spread_that_is_not_there_or_not_known_is_said(implied, words):
+    found = judge(replace(GOOD, implied_spread=implied))
+    assert found.word == "PASS"
+    assert words in found.reasons[-1].text
 
 
 def test_one_sided_strategies_are_judged_by_random_times_alone():

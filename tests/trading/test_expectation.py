@@ -237,9 +237,11 @@ def test_without_a_least_edge_or_costs_there_is_nothing_to_size_by():
     by_confidence = confidence_signals(PREDS, MARKET, threshold=0.36, exit="edge")
     same = confidence_signals(PREDS, MARKET, threshold=0.36, exit="edge", full_edge=5.0)
     np.testing.assert_array_equal(same.size, by_confidence.size)
-    free = {"fees": 0.0, "slippage": 0.0, "min_edge": 0.0, "full_edge": 2.0}
-    found = confidence_signals(PREDS, MARKET, threshold=0.36, **free)
-    assert set(np.unique(found.size)) == {0.0, 1.0}
+    free = {"threshold": 0.36, "fees": 0.0, "slippage": 0.0, "min_edge": 0.0}
+    found = confidence_signals(PREDS, MARKET, full_edge=2.0, **free)
+    np.testing.assert_array_equal(found.size, confidence_signals(PREDS, MARKET, **free).size)
+    full = confidence_signals(PREDS, MARKET, threshold=0.36, min_edge=2.0, full_edge=2.0)
+    assert set(np.unique(full.size)) == {0.0, 1.0}
 
 
 @settings(max_examples=15, derandomize=True, deadline=None)

@@ -61,7 +61,8 @@ class Facts:
     charged: float
     """Fees and slippage a side, a fraction of the traded value."""
     implied_spread: float
-    """Half-spread that the bars surely imply, likewise; 0 where they imply none."""
+    """Half-spread that the bars surely imply, likewise; 0 where they imply none, NaN where
+    there are too few in a row to tell."""
     trades: int
     splits_traded: int
     splits_positive: int
@@ -93,7 +94,7 @@ def judge(facts: Facts) -> Verdict:
     A figure that fails is a reason once: its sign of failure stands for its condition.
 
     Below 30 trades it is INCONCLUSIVE whatever the figures. What is undefined (NaN) meets no
-    condition and is no sign of failure either.
+    condition and is no sign of failure either, but for a spread that the bars are too few to tell.
     """
     conditions, failures = _conditions(facts), _failures(facts)
     if facts.trades < FEWEST_TRADES:
@@ -128,7 +129,7 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
             facts.sharpe_low > 0,
             f"Sharpe ratio, lower end of the 90 % CI: {low}, needs more than 0"
             if math.isfinite(facts.sharpe_low)
-            else "No 90 % CI of the Sharpe ratio (too few days), needs a lower end above 0",
+            else "No 90 % CI of the Sharpe ratio (few days with returns), needs one above 0",
         ),
         _condition(
             "sharpe",
@@ -166,11 +167,13 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
         ),
         _condition(
             "implied_spread",
-            facts.implied_spread <= facts.charged,
+            facts.implied_spread <= facts.charged or math.isnan(implied),
             f"{charged:.3g} bp charged a side, needs the {implied:.3g} bp of half-spread by which "
             "closes bounce"
-            if implied
-            else f"{charged:.3g} bp charged a side, the bars imply no spread",
+            if implied > 0
+            else f"{charged:.3g} bp charged a side, the bars imply no spread"
+            if implied == 0
+            else f"{charged:.3g} bp charged a side, too few bars in a row to tell what they imply",
         ),
     )
 
@@ -345,11 +348,17 @@ def assess(
 
 
 def _implied_spread(res: SweepResult, traded: Simulation) -> float:
-    """The symbols' proven half-spreads, weighted by what of each was traded; 0 without a trade."""
+    """The symbols' proven half-spreads, weighted by what of each was traded.
+
+    0 without a trade, NaN where that of no traded symbol can be told.
+    """
     orders, symbols = traded.orders, traded.columns.get_level_values("symbol")
     value_N = np.zeros(len(res.bars.symbols))
     column = pd.Index(res.bars.symbols).get_indexer(symbols)[orders["col"]]
     np.add.at(value_N, column, orders["size"] * orders["price"])
     if not value_N.any():
         return 0.0
-    return float(np.average(implied_half_spread(res.window_bars).low, weights=value_N))
+    found = implied_half_spread(res.window_bars)
+    if np.isnan(found.estimate[value_N > 0]).all():
+        return math.nan
+    return float(np.average(found.low, weights=value_N))

@@ -65,7 +65,7 @@ class RuleConfig:
     """Least net return expected of a trade, in round trips of costs; none: costs are not asked."""
     full_edge: float | None = None
     """Net return expected, in round trips, that earns the full size; it falls to `floor` at
-    `min_edge`. None, or without a `min_edge`: the size is by confidence."""
+    `min_edge`. None, without a `min_edge` or without costs: the size is by confidence."""
     exit: Exit = "bracket"
     """Leave by bracket and hysteresis, or "edge": when the expected return turns."""
 
@@ -111,6 +111,7 @@ def confidence_rules(
     returns = None
     if rule.exit == "edge" or len(asked) > 1:
         returns = expected_returns(preds, bars, trading, exits=rule.exit, history=history)
+    net = _net(returns if rule.full_edge is not None else None, trading)
     gaps = np.array(lists["hysteresis"] if rule.exit == "bracket" else [np.inf], np.float32)
     return ConfidenceRules(
         index=bars.index,
@@ -119,7 +120,7 @@ def confidence_rules(
         down=_time_last(preds.proba[:, :, DOWN]),
         allowed=_allowed(preds, rule, asked, trading, returns),
         min_edges=asked,
-        net=_net(returns if rule.full_edge is not None else None, trading),
+        net=net,
         value=_time_last(preds.split_position),
         symbol=symbol,
         long=long_SF[theta],
@@ -127,7 +128,7 @@ def confidence_rules(
         gap=gaps[gap],
         edge=edge + (lists["min_edge"][0] is not None),
         full=_values(preds, _full(preds, rule), "full"),
-        full_edge=None if returns is None else rule.full_edge,
+        full_edge=rule.full_edge if net.size else None,
         floor=rule.floor,
         is_short=rule.short,
         exit=rule.exit,
@@ -135,12 +136,11 @@ def confidence_rules(
 
 
 def _net(returns: tuple[np.ndarray, np.ndarray] | None, trading: SimulationConfig) -> np.ndarray:
-    """Net returns of a long and a short in round trips, float32 (2, N, T); inf without costs."""
-    if returns is None:
-        return np.zeros((2, 0, 0), dtype=np.float32)
+    """Net returns of a long and a short in round trips, float32 (2, N, T); none without costs."""
     costs = round_trip(trading)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.stack([_time_last((gross - costs) / costs) for gross in returns]).astype("f4")
+    if returns is None or costs == 0:
+        return np.zeros((2, 0, 0), dtype=np.float32)
+    return np.stack([_time_last((gross - costs) / costs) for gross in returns]).astype(np.float32)
 
 
 def _allowed(
@@ -233,7 +233,8 @@ def confidence_signals(
 
         floor + (1 - floor) clip((net - min_edge) / (full_edge - min_edge), 0, 1)
 
-    net being the net return expected of it in round trips, and not by confidence.
+    net being the net return expected of it in round trips, and 1 where full_edge <= min_edge; by
+    confidence where there are no costs to measure it by.
 
     With exit="edge" a position is held until the expected gross return of its side is below 0,
     whatever the hysteresis: a long ends where P(UP) x u < P(DOWN) x d, u and d being what the two

@@ -9,7 +9,7 @@ import pytest
 
 from convnext_vbt.evidence.audit import alone
 from convnext_vbt.evidence.audit.alone import cut_features, cut_rule, cuts_alone, outside_columns
-from convnext_vbt.evidence.audit.garbage import another_future
+from convnext_vbt.evidence.audit.garbage import another_future, garbage_after
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.trading.signals import Signals
 from tests.evidence.markets import make_bars
@@ -214,6 +214,61 @@ def test_a_table_that_is_mixed_with_the_bars_is_named(bars, mixed):
     clock, foreign = outside_columns(bars, make(bars), make)
     assert clock == ()
     assert foreign.text.startswith("x is another one for the same bars 28 years later")
+
+
+def next_moves(bars, hours=24):
+    opens = np.log(bars.open[:, 0])
+    move = np.zeros(len(bars))
+    move[: -hours - 1] = opens[hours + 1 :] - opens[1:-hours]
+    return move
+
+
+def by_position(table):
+    return lambda view: np.resize(table, len(view))[:, None]
+
+
+def by_position_and_bars(table):
+    return lambda view: by_position(table)(view) + 0.02 * np.log(view.close / view.open)
+
+
+def by_date(table):
+    def look_up(view):
+        key = view.index.month * 10_000 + view.index.day * 100 + view.index.hour
+        return key.map(table).to_numpy(dtype=float)[:, None]
+
+    return look_up
+
+
+@pytest.mark.parametrize("how", ["position", "position and bars", "date"])
+@pytest.mark.parametrize("honest", [True, False])
+def test_a_table_of_what_came_foretells_whatever_the_bars(how, honest):
+    bars = make_bars(bars=4_000, seed=4)
+    moves = next_moves(bars)
+    if honest:  # as many numbers that know nothing
+        moves = np.random.default_rng(1).permutation(moves)
+    key = bars.index.month * 10_000 + bars.index.day * 100 + bars.index.hour
+    made = {
+        "position": by_position(moves),
+        "position and bars": by_position_and_bars(moves),
+        "date": by_date(dict(zip(key, moves, strict=True))),
+    }[how]
+    make = made_of(made)
+    _, foreign = outside_columns(bars, make(bars), make)
+    if honest:
+        assert foreign is None
+    else:
+        assert foreign.text.startswith("x, made of another market's bars, foretells these")
+
+
+def test_no_honest_column_foretells_another_market():
+    worst = []
+    for seed in range(12):
+        bars = make_bars(bars=3_000, seed=seed)
+        make = made_of(lambda view: np.log(view.close))  # a level that wanders
+        assert outside_columns(bars, make(bars), make)[1] is None
+        other = make(garbage_after(bars, 0)).values.reshape(len(bars), -1)
+        worst.append(alone._foretelling(bars, other).max())
+    assert 1.0 < max(worst) < 5.0
 
 
 def test_dates_that_are_looked_up_must_be_there(bars):

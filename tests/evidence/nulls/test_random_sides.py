@@ -198,7 +198,7 @@ def test_one_sided_or_idle_strategies_have_no_direction_to_test(bars):
     longs = make_sweep(bars, preds, short=False)
     found = random_sides_null(longs, nested_selection(longs))
     assert math.isnan(found.p_value)
-    assert found.reason == "all positions are on one side"
+    assert found.reason == "the positions of each symbol are all on one side"
     assert math.isnan(found.median_sharpe)
     idle = make_sweep(bars, preds, threshold=[0.999999])
     found = random_sides_null(idle, nested_selection(idle))

@@ -14,7 +14,7 @@ from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.trading.codes import EXIT
 from convnext_vbt.trading.sweep import SweepResult
 
-ONE_SIDED = "all positions are on one side"
+ONE_SIDED = "the positions of each symbol are all on one side"
 
 
 def random_sides_null(
