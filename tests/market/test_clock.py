@@ -195,6 +195,22 @@ def test_one_odd_day_in_many_hides_no_local_time(tmp_path):
     assert len(read_file(written(tmp_path, utc.astype(str))).bars) == len(odd)
 
 
+@pytest.mark.parametrize("utc", [True, False])
+def test_closes_in_new_york_are_seen(tmp_path, utc):
+    opens = session_hours("2026-01-12", "2026-02-20").tz_localize("America/New_York")
+    closes = opens + pd.Timedelta(minutes=60)
+    closes = closes.where(closes.hour < 16, closes.normalize() + pd.Timedelta(hours=16))
+    stamps = closes.tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%SZ")
+    stamps = stamps if utc else closes.tz_localize(None).astype(str)
+    zone = None if utc else "America/New_York"
+    path = written(tmp_path, stamps)
+    with pytest.raises(ValueError, match=r'begin at 10:30 and end at .*data\.stamp = "close"'):
+        cv.load_bars(path, timezone=zone)
+    bars = cv.load_bars(path, timezone=zone, stamp="close")
+    assert bars.index.equals(opens.tz_convert("UTC").as_unit("ns"))
+    assert len(cv.load_bars(path, timezone=zone, stamp="open")) == len(bars)
+
+
 def test_sessions_that_begin_at_four_are_seen(tmp_path):
     days = pd.bdate_range("2026-02-25", "2026-03-20")
     hours = pd.DatetimeIndex([d + pd.Timedelta(hours=h) for d in days for h in range(4, 20)])

@@ -296,9 +296,14 @@ def test_bars_of_a_closed_weekend_are_left_out(tmp_path):
     assert len(read_file(written(tmp_path, frame)).bars) == COUNT
 
 
-def test_copies_of_bars_of_hours_before_are_refused(tmp_path):
-    frame = PRICES.assign(timestamp=HOURS.as_unit("s").asi8, volume=COINS)
-    fields = ["open", "high", "low", "close", "volume"]
-    frame.loc[12:16, fields] = frame.loc[5:9, fields].to_numpy()
-    with pytest.raises(ValueError, match=r"line 14: 5 bars .* copies of those from 7 on"):
+@pytest.mark.parametrize(("volume", "count"), [(True, 5), (False, 7)])
+def test_copies_of_bars_of_hours_before_are_refused(tmp_path, volume, count):
+    frame = PRICES.assign(timestamp=HOURS.as_unit("s").asi8)
+    frame = frame.assign(volume=COINS) if volume else frame
+    fields = list(frame.columns.drop("timestamp"))
+    frame.loc[12 : 11 + count, fields] = frame.loc[4 : 3 + count, fields].to_numpy()
+    with pytest.raises(ValueError, match=rf"line 14: {count} bars .* copies of those from 6 on"):
         read_file(written(tmp_path, frame))
+    frame.loc[13, "close"] += 0.01  # one bar alike, one not: a market may do that
+    frame.loc[16, "close"] += 0.01
+    assert len(read_file(written(tmp_path, frame.loc[:16])).bars) == 17

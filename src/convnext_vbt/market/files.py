@@ -36,7 +36,7 @@ from convnext_vbt.market.repairs import (
     without_noise,
     without_weekend_filler,
 )
-from convnext_vbt.market.settling import at_open, in_utc, settle
+from convnext_vbt.market.settling import at_open, in_utc, refuse_close_stamps, settle
 from convnext_vbt.market.tables import NO_HEADER, Change, Findings, Table, read_text
 from convnext_vbt.market.timestamps import read_times
 from convnext_vbt.market.units import in_price_units, with_volume
@@ -177,6 +177,7 @@ def _frame(
     refuse_mixed_spacing(rows, word)
     if assumed:
         refuse_local_time(rows, word)
+    refuse_close_stamps(rows, settled, word)
     refuse_copies(rows, word)
     rows = at_open(rows, settled, dates, findings)
     index = pd.DatetimeIndex(rows["time"].to_numpy(), tz="UTC")

@@ -206,17 +206,22 @@ def refuse_copies(rows: pd.DataFrame, word: str) -> None:
     """Several bars in a row that are, value by value, the bars of some hours before."""
     values = rows[list(FIELDS)].to_numpy()
     volume = values[:, 4]
-    moved = (values[:, 1] > values[:, 2]) & (volume > 0)  # flat bars are alike by chance
+    known = not np.isnan(volume).any()
+    few = _FEWEST_COPIES if known else 2 * _FEWEST_COPIES
+    values = values if known else values[:, :4]
+    moved = values[:, 1] > values[:, 2]  # flat bars are alike by chance
+    if known:
+        moved &= volume > 0
     moved[1:] &= (values[1:] != values[:-1]).all(axis=1)  # and so are bars that never change
-    for lag in range(1, min(_FURTHEST, len(rows) - _FEWEST_COPIES)):
+    for lag in range(1, min(_FURTHEST, len(rows) - few)):
         same = (values[lag:] == values[:-lag]).all(axis=1) & moved[lag:]
-        runs = np.convolve(same, np.ones(_FEWEST_COPIES, int), "valid") == _FEWEST_COPIES
+        runs = np.convolve(same, np.ones(few, int), "valid") == few
         if runs.any():
             first = int(runs.argmax()) + lag
             line, source = rows["line"].iloc[first], rows["line"].iloc[first - lag]
             raise InputError(
                 f"{word} {line}: {int(same.sum()):,} bars from here on "
                 f"({pd.Timestamp(int(rows['time'].iloc[first]), tz='UTC')}) are copies of those "
-                f"from {source} on, value by value and volume too; fetch these hours again, or "
+                f"from {source} on, value by value; fetch these hours again, or "
                 "drop the copies"
             )

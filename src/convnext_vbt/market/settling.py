@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError
+from convnext_vbt.market.bars import modal_step
 from convnext_vbt.market.clock import (
     ASSUMED,
     BY_FILE,
@@ -24,6 +25,9 @@ from convnext_vbt.market.tables import Findings, Table
 from convnext_vbt.market.timestamps import Times
 from convnext_vbt.market.vendors import Vendor
 
+_HOUR = pd.Timedelta(hours=1)
+_BELL, _CLOSE = pd.Timedelta(hours=9.5), pd.Timedelta(hours=16)
+_FEWEST_DAYS = 3
 _LOCAL = re.compile(r"local|eastern|\(es?t|exchange time", re.IGNORECASE)
 
 
@@ -130,6 +134,26 @@ def in_utc(rows: pd.DataFrame, settled: Settled, word: str, findings: Findings) 
     if settled.zone_by != BY_USER:
         findings.change(len(rows), f"times on the clock of {settled.timezone} converted to UTC")
     return rows.assign(time=utc.as_unit("ns").asi8)
+
+
+def refuse_close_stamps(rows: pd.DataFrame, settled: Settled, word: str) -> None:
+    """Days that begin a bar after 09:30 in New York and end at 16:00 are stamped by the close."""
+    index = pd.DatetimeIndex(rows["time"].to_numpy(), tz="UTC").tz_convert("America/New_York")
+    step = modal_step(index) if len(index) > 1 else _HOUR
+    if settled.stamp_by != ASSUMED or step > _HOUR:
+        return
+    day = index.normalize()
+    clock = pd.Series(index.tz_localize(None) - day.tz_localize(None))
+    by_day = clock.groupby(np.asarray(day.asi8))
+    first, last = by_day.min(), by_day.max()
+    ends = (first > _BELL) & (first <= _BELL + step) & (last == _CLOSE)
+    if len(ends) >= _FEWEST_DAYS and ends.mean() > 0.5:
+        raise InputError(
+            f"{word} {rows['line'].iloc[0]}: days begin at {str(first.mode().iloc[0])[-8:-3]} and "
+            "end at 16:00 in New York, where trading lasts from 09:30 on, so bars are stamped "
+            f"by their close; write {remedy(stamp='close')}, or {remedy(stamp='open')} if "
+            "these are opens all the same"
+        )
 
 
 def at_open(rows: pd.DataFrame, settled: Settled, dates: bool, findings: Findings) -> pd.DataFrame:

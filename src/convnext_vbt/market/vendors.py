@@ -71,6 +71,9 @@ VENDORS = (
         roles={"tsinit": "-"}, stamp="close",
     ),
     Vendor(
+        name="HTX", has="id amount vol count open", roles={"id": "timestamp"}, stamp="open",
+    ),
+    Vendor(
         name="OKX", has="vol volccy", timezone="UTC", certain=True,
         roles={"instrumentname": "symbol"}, stamp="open",
     ),
@@ -87,6 +90,10 @@ VENDORS = (
         stamp="close", volumes=("up", "down"), suspect=_EXCHANGE,
     ),
     Vendor(
+        name="TradeStation", has="date time open vol oi", timezone="America/New_York",
+        stamp="close", suspect=_EXCHANGE,
+    ),
+    Vendor(
         name="Stooq", has="per date time openint", timezone="Europe/Warsaw", certain=True,
         stamp="close",
     ),
@@ -100,6 +107,10 @@ VENDORS = (
     ),
     Vendor(
         name="Barchart", has="time open latest", timezone="America/Chicago", certain=True,
+        stamp="open",
+    ),
+    Vendor(
+        name="Barchart", has="time open last change chg", timezone="America/Chicago", certain=True,
         stamp="open",
     ),
     Vendor(
