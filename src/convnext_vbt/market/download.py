@@ -386,6 +386,8 @@ def _spans(index: pd.Index, step: pd.Timedelta) -> list[tuple[int, int, int]]:
 
 def _joined(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     """The bars of both answers; where both have a bar, the first one's."""
+    if second.empty:
+        return first
     return pd.concat([first, second[~second.index.isin(first.index)]]).sort_index()
 
 

@@ -7,6 +7,8 @@ none, or they are no such candles, the windows are asked for one by one.
 
 Requests: each idle stretch takes two for its first window, then one for each timeframe of `LONGER`
 and two more for each hundred candles of it that are idle; proving a timeframe takes one, once.
+Where the candles cannot be used: two for each window. Where no bar is known and they hold nothing
+at all, up to `BLIND` windows are asked for one by one; a longer stretch is taken to be empty.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from convnext_vbt.market.exchange import Feed, UnusableError
 
 LONGER = ("1w", "1d", "1h")
 PROOFS = 3  # tries to prove a timeframe, before it is left aside
+BLIND = 1_000  # windows; more are not asked for one by one if there are no candles at all
 DOUBTS = 2  # candles with volume of whose time the exchange has no bars: it keeps none that old
 EPSILON = 1e-6  # of a volume: sums are rounded
 
@@ -86,36 +89,48 @@ class Overview:
         if sample is None and self._levels and not self._proven:
             # Nothing is known: the bars that the candles lead to are the proof.
             when, _ = self._walk(self._levels, start, stop)
-            sample = self.feed.page(when - self.feed.step) if when < stop else None
-            sample = None if sample is None or sample.empty else sample
+            sample = self._any_bars([when, stop - self.feed.window], start, stop)
             if sample is None:
-                self._proven = {level.timeframe: False for level in self._levels}
+                none = when >= stop and stop - start > BLIND * self.feed.window
+                self._proven = {level.timeframe: none for level in self._levels} | self._proven
         if sample is None:
             return [level for level in self._levels if self._proven.get(level.timeframe)]
         return [level for level in self._levels if self._is_proven(level, sample)]
+
+    def _any_bars(
+        self, times: list[pd.Timestamp], start: pd.Timestamp, stop: pd.Timestamp
+    ) -> pd.DataFrame | None:
+        for when in times:
+            if start <= when < stop:
+                page = self.feed.page(when - self.feed.step)
+                if len(page):
+                    return page
+        return None
 
     def _walk(
         self, levels: list[Feed], start: pd.Timestamp, stop: pd.Timestamp
     ) -> tuple[pd.Timestamp, bool]:
         """The first time from `start` on that lies in a candle of every level; `stop` if none.
 
-        And whether there was trading within a page of it, by the candle that opens then.
+        And whether there was trading within the window that begins then.
         """
         when, sure = start, False
         for level in levels:
             try:
-                opened, traded = self._next(level, when, stop)
+                opened, sure = self._next(level, when, stop)
             except UnusableError:
                 self._proven[level.timeframe] = False
                 continue
-            sure = traded and opened >= when and level.step <= self.feed.window
             when = max(when, opened)
         return when, sure
 
     def _next(
         self, level: Feed, start: pd.Timestamp, stop: pd.Timestamp
     ) -> tuple[pd.Timestamp, bool]:
-        """The open of the first candle that closes after `start`, and whether it has a volume."""
+        """The open of the first candle that closes after `start`.
+
+        And whether a candle with volume lies in the window of bars from there, or `start`, on.
+        """
         key = (level.timeframe, start)
         while key not in self._found and start < stop:
             since = start - level.step  # the candle that `start` lies in, whatever the grid
@@ -124,7 +139,10 @@ class Overview:
                 _check_spacing(page, level)
                 later = page[page.index > since]
                 if len(later):
-                    self._found[key] = later.index[0], bool(later["volume"].iloc[0] > 0)
+                    opened = max(start, later.index[0])
+                    last = opened + self.feed.window - self.feed.step - level.step
+                    within = later[(later.index >= opened) & (later.index <= last)]
+                    self._found[key] = later.index[0], bool((within["volume"] > 0).any())
                     break
             start = since + level.window
         opened, traded = self._found.get(key, (stop, False))
