@@ -332,3 +332,16 @@ def test_a_gate_on_something_else_is_told(tmp_path):
     result = call("gate", tmp_path)
     assert result.exit_code == 3
     assert "is not a finished run" in result.stderr
+
+
+def test_check_takes_the_clock_and_the_stamp(tmp_path):
+    hours = pd.date_range("2026-01-12 10:00", periods=60, freq="h").strftime("%Y-%m-%d %H:%M")
+    lines = [f"{hour},{10 + n},{12 + n},{9 + n},{11 + n},{n + 1}" for n, hour in enumerate(hours)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["time,open,high,low,close,volume", *lines]))
+    assert "times: UTC, stamped at the bar's open (assumed)" in call("check", path).stdout
+    said = call("check", path, "--timezone", "Asia/Tokyo", "--stamp", "close", "--strict")
+    assert "times: Asia/Tokyo, stamped at the bar's close (said by the user)" in said.stdout
+    assert "2026-01-12 00:00 to" in said.stdout
+    assert call("check", path, "--timezone", "Nowhere").exit_code == 2
+    assert call("check", path, "--strict").exit_code == 3
