@@ -214,7 +214,7 @@ def test_the_best_cell_is_called_what_it_is(page, assessment):
 def test_one_side_only_says_why_there_is_no_null():
     res = make_sweep(bars=make_bars(bars=1_500), threshold="q0.80", risk=0.01, short=False)
     text = words(quick_render(res))
-    assert "all positions are on one side" in text
+    assert "the positions of each symbol are all on one side" in text
 
 
 def test_a_panel_is_one_account():

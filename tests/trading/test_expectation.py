@@ -15,7 +15,7 @@ from convnext_vbt.predictions import Predictions, Target
 from convnext_vbt.trading.codes import SIGNAL, STOP
 from convnext_vbt.trading.expectation import exit_time, expected_returns
 from convnext_vbt.trading.inputs import SimulationConfig
-from convnext_vbt.trading.rules import confidence_signals
+from convnext_vbt.trading.rules import RuleConfig, confidence_rules, confidence_signals
 from convnext_vbt.trading.signals import LEVELS
 from convnext_vbt.trading.sweep import SweepConfig, sweep
 
@@ -231,6 +231,18 @@ def test_sizes_follow_what_a_trade_is_expected_to_return():
         np.testing.assert_allclose(found, expected[enters], rtol=1e-5)
         assert found.min() < 0.5 < found.max()
         assert (sized.size[~enters, c] == 0).all()
+
+
+def test_whoever_does_not_wait_stakes_the_least_on_what_is_not_worth_it():
+    rules = confidence_rules(
+        PREDS, MARKET, RuleConfig(threshold=0.36, min_edge=1.5, full_edge=5.0, floor=0.2)
+    )
+    waits, does_not = rules.signals(), rules.asking_nothing().signals()
+    entered = waits.entries | waits.short_entries
+    more = (does_not.entries | does_not.short_entries) & ~entered
+    assert more.sum() > 20
+    np.testing.assert_array_equal(does_not.size[entered], waits.size[entered])
+    np.testing.assert_allclose(does_not.size[more], 0.2)
 
 
 def test_without_a_least_edge_or_costs_there_is_nothing_to_size_by():

@@ -50,6 +50,8 @@ class ConfidenceRules(Rules):
     """float32 (C,): how far below its threshold a probability ends a position; inf: never."""
     edge: np.ndarray
     """int64 (C,): which of the M values of `min_edges` holds."""
+    sized: np.ndarray
+    """int64 (C,): which of them sizes are measured from; as `edge`, unless nothing is asked."""
     full: np.ndarray
     """float32 (F,): the confidence of the full size."""
     full_edge: float | None
@@ -75,12 +77,12 @@ class ConfidenceRules(Rules):
     def take(self, columns: Sequence[int] | np.ndarray) -> ConfidenceRules:
         """The columns at these positions."""
         chosen = np.asarray(columns, dtype=np.int64)
-        names = ("symbol", "long", "short", "gap", "edge")
+        names = ("symbol", "long", "short", "gap", "edge", "sized")
         kept: dict[str, Any] = {name: getattr(self, name)[chosen] for name in names}
         return replace(self, columns=self.columns[chosen], **kept)
 
     def asking_nothing(self) -> ConfidenceRules:
-        """The same columns, whatever return is expected of a trade."""
+        """The same columns, whatever return is expected of a trade, in the same sizes."""
         return replace(self, edge=np.zeros_like(self.edge))
 
     def signals(self) -> Signals:
@@ -100,7 +102,7 @@ class ConfidenceRules(Rules):
         if self.full_edge is not None:
             least = [np.nan if least is None else least for least in self.min_edges]
             size_by_edge_nb(
-                codes, self.net, self.symbol, np.array(least)[self.edge], float(self.full_edge),
+                codes, self.net, self.symbol, np.array(least)[self.sized], float(self.full_edge),
                 float(self.floor), LEVEL_BITS, sizes,
             )  # fmt: skip
         return codes, sizes

@@ -127,6 +127,7 @@ def confidence_rules(
         short=short_SF[theta],
         gap=gaps[gap],
         edge=edge + (lists["min_edge"][0] is not None),
+        sized=edge + (lists["min_edge"][0] is not None),
         full=_values(preds, _full(preds, rule), "full"),
         full_edge=rule.full_edge if net.size else None,
         floor=rule.floor,
