@@ -264,3 +264,18 @@ def test_bars_of_an_older_store_with_a_gap_are_asked_for(tmp_path):
     done = download(exchange, tmp_path, since=at(0))
     done.store.path(done.store.parts()[4].index[0]).unlink()
     assert stored(download(exchange, tmp_path, since=at(0))) == exchange.finished()
+
+
+@pytest.mark.parametrize("more", range(0, 1_300, 260))
+def test_a_few_bars_between_many_idle_windows_of_candles_are_found(tmp_path, more):
+    habits = Habits(cap=7, named=7, windowed=True)
+    exchange = Habitual(habits, trading(60, -3_000 - more, 3, -2_600, 2, -500, 30))
+    assert stored(download(exchange, tmp_path, since=at(0))) == exchange.finished()
+
+
+@pytest.mark.parametrize("newest", [False, True])
+def test_single_bars_between_pages_of_candles_without_prices_are_found(tmp_path, newest):
+    lengths = [length for idle in range(1, 24) for length in (-idle, 1)]
+    habits = Habits(cap=6, named=12, windowed=newest, newest=newest, nulls="none")
+    exchange = Habitual(habits, trading(20, *lengths))
+    assert stored(download(exchange, tmp_path, since=at(0))) == exchange.finished()
