@@ -259,6 +259,7 @@ def test_the_twenty_are_twenty(flat):
         assert len(rules) == len(made) == 20
 
 
+@pytest.mark.slow
 def test_a_market_is_judged_at_both_costs():
     found = run(Task(family="season", seed=SEED))
     assert [r["cell"] for r in found] == [cell_of("season", costs) for costs in COSTS]
@@ -270,6 +271,7 @@ def test_a_market_is_judged_at_both_costs():
     assert json.dumps(found, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_of_several_each_is_judged_as_one_of_them(flat):
     bars = drifting(martingale, 20.0)(SEED)
     one = biased(bars, SEED)[0]

@@ -153,6 +153,18 @@ def currencies(index):
     return ((at < 4 * 24 + 22) | (at >= 6 * 24 + 22)) & ~holiday
 
 
+@pytest.mark.parametrize("keep", [1.0, 0.55])
+def test_years_are_time_and_not_bars(keep):
+    hours = pd.date_range("2022-01-01", "2024-01-01", freq="h", tz="UTC", inclusive="left")
+    there = np.random.default_rng(5).random(len(hours)) < keep
+    there[[0, -1]] = True
+    bars = on_index(hours[there])
+    assert bars.years == pytest.approx(730 / 365)
+    assert bars.rows(0, 1).years == pytest.approx(1 / 8760)
+    weekdays = pd.bdate_range("2020-01-01", "2023-12-29", tz="UTC")
+    assert on_index(weekdays).years == pytest.approx(1459 / 365)
+
+
 def sydney(index):
     """10:00 to 16:00 local: in summer the week begins on Sunday 23:00 UTC, in winter on Monday."""
     local = index.tz_convert("Australia/Sydney")

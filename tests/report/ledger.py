@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats as scipy_stats
 from scipy.stats import norm, rankdata
 
-YEAR_DAYS, YEAR_BARS = 365, 8_760
+YEAR_DAYS = 365
 
 
 @dataclass
@@ -42,7 +42,8 @@ class Ledger:
         value = self.cash + self.flows["cash"] + self.flows["units"] * self.bars["close"]
         self.equity = value
         self.gross_equity = value + self.flows["cost"]
-        self.years = len(self.bars) / YEAR_BARS
+        index = self.bars.index
+        self.years = (index[-1] - index[0] + pd.Timedelta(hours=1)) / pd.Timedelta(days=365)
         self.trades = self._trades()
 
     def _trades(self):

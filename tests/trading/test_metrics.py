@@ -24,7 +24,7 @@ def test_the_same_cost_every_day_is_no_sharpe_ratio():
     calm = -1e-4 + 1e-9 * np.random.default_rng(1).standard_normal(40)
     rows = np.stack([sums_of(-1e-4 + rounding), sums_of(calm)])
     metrics = cell_metrics(
-        rows, init_cash=10_000.0, num_bars=960, bars_per_year=8_760, days_per_year=365
+        rows, init_cash=10_000.0, num_bars=960, years=960 / 8_760, days_per_year=365
     )
     assert np.isnan(metrics["sharpe"][0])
     expected = calm.mean() / calm.std(ddof=1) * 365**0.5

@@ -236,7 +236,7 @@ def key_figures(account: Account, bars: Bars, *, slippage: float) -> Figures:
     the Sharpe ratio is above 0) and break_even. funding is there where the bars have rates.
     """
     equity, trades, year = account.equity, account.trades, bars.days_per_year
-    years = len(equity) / bars.bars_per_year
+    years = bars.years
     growth = float(equity[-1] / account.init_cash)
     cagr = measures.growth_rate(growth, years)
     returns = daily_returns(account)

@@ -229,8 +229,7 @@ def _random_figures(res: SweepResult, assessment: Assessment) -> Figures:
     growth = 1.0 + null.median_return
     if not growth > 0:
         return total
-    start, stop = res.window
-    cagr = growth_rate(growth, (stop - start) / res.bars.bars_per_year)
+    cagr = growth_rate(growth, res.window_bars.years)
     return total | {"cagr": cagr, "log_growth": log_growth(cagr)}
 
 

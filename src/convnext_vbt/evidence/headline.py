@@ -20,7 +20,7 @@ class Headline:
 
     total_return: float
     cagr: float
-    """Growth a year; bars are counted as `Bars.bars_per_year` does."""
+    """Growth a year of the calendar (`Bars.years`)."""
     max_drawdown: float
     """Deepest fall below an earlier peak on bar closes, the initial money included; <= 0."""
     sharpe: float
@@ -89,7 +89,7 @@ def headline_of(
     traded, positive = _splits(selection)
     return Headline(
         total_return=growth - 1.0,
-        cagr=measures.growth_rate(growth, len(account.equity) / res.bars.bars_per_year),
+        cagr=measures.growth_rate(growth, res.window_bars.years),
         max_drawdown=measures.max_drawdown(account.equity, account.init_cash),
         sharpe=measures.sharpe(returns, year),
         sharpe_low=low,

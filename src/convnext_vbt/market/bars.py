@@ -249,6 +249,14 @@ class Bars:
         return self.days_per_year < ALWAYS_OPEN and self.step <= _DAY
 
     @property
+    def years(self) -> float:
+        """Calendar years from the first open to the last bar's end, 365 days each.
+
+        Idle hours that have no bar are time all the same.
+        """
+        return float((self.index[-1] - self.index[0] + self.step) / (ALWAYS_OPEN * _DAY))
+
+    @property
     def bars_per_year(self) -> float:
         """Bars a year: 8,760 hourly ones around the clock, 252 daily ones on weekdays."""
         if not self.has_sessions:

@@ -19,7 +19,7 @@ def cell_metrics(
     *,
     init_cash: float,
     num_bars: int,
-    bars_per_year: float,
+    years: float,
     days_per_year: float,
     with_funding: bool = False,
 ) -> pd.DataFrame:
@@ -40,7 +40,6 @@ def cell_metrics(
     - funding: paid in money, net of what was received; only `with_funding`.
     """
     sums = accounts.T
-    years = num_bars / bars_per_year
     days = sums[kernel.DAYS]
     traded = sums[kernel.TRADES] > 0
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -373,7 +373,7 @@ def _metrics(bars: Bars, cells: Cells, init_cash: float) -> pd.DataFrame:
     there = np.repeat(cells.is_there[:, None], cells.states.shape[1], axis=1)
     return cell_metrics(
         cells.states[there], init_cash=init_cash, num_bars=len(bars),
-        bars_per_year=bars.bars_per_year, days_per_year=bars.days_per_year,
+        years=bars.years, days_per_year=bars.days_per_year,
         with_funding=bars.funding is not None,
     )  # fmt: skip
 
