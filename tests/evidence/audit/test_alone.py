@@ -267,7 +267,7 @@ def test_no_honest_column_foretells_another_market():
         make = made_of(lambda view: np.log(view.close))  # a level that wanders
         assert outside_columns(bars, make(bars), make)[1] is None
         other = make(garbage_after(bars, 0)).values.reshape(len(bars), -1)
-        worst.append(alone._foretelling(bars, other).max())
+        worst.append(alone.foretelling(bars, other).max())
     assert 1.0 < max(worst) < 5.0
 
 
@@ -352,6 +352,23 @@ def test_a_rule_is_looked_at_alone_too(bars):
     differences = [d for _, d in cut_rule(bars, preds, partial(rule, leak=False), seed=0)]
     assert len(differences) >= 50
     assert not any(differences)
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_rule_that_holds_a_table_of_what_came_is_told(holds):
+    bars = make_bars(bars=3_000, seed=4)
+    preds = made_predictions(bars)
+    lost = next_moves(bars)[:, None] < 0
+
+    def vetoed(view, preds):
+        up = preds.prob_up > preds.prob_down
+        known = lost[: len(view)] if holds else view.close < view.open
+        return Signals.from_frames(entries=up & ~known, short_entries=~up & known)
+
+    found = alone.rule_foretells(bars, preds, vetoed)
+    assert (found is not None) == holds
+    if holds:
+        assert "entries on another market's bars foretell these" in found.text
 
 
 def test_an_account_that_never_trades_is_told(bars):

@@ -114,6 +114,23 @@ def cut_rule(
         yield cut, first_signal(real.rows(*rows), other.rows(*rows), cut.bar)
 
 
+def rule_foretells(
+    bars: Bars, preds: Predictions, rule: Callable[[Bars, Predictions], Signals]
+) -> Difference | None:
+    """Whether its entries on another market, with probabilities of others, foretell these bars."""
+    signals = rule(garbage_after(bars, 0), other_probabilities(preds, -1))
+    side = signals.entries.astype(float) - signals.short_entries
+    for column, symbol in enumerate(signals.symbols):
+        n = bars.symbols.index(symbol)
+        values = np.full(preds.split.shape, np.nan)
+        values[:, n] = np.where(preds.split[:, n] >= 0, side[:, column], np.nan)
+        t = foretelling(bars, values)[n]
+        if t > MOST_T:
+            text = f"its entries on another market's bars foretell these (t = {t:.0f}): it holds"
+            return Difference(bar=0, text=f"{text} a table of what came, or remembers it")
+    return None
+
+
 def other_probabilities(preds: Predictions, bar: int) -> Predictions:
     """The same up to `bar`; then those of bars in another order, UP and DOWN exchanged."""
     proba = preds.proba.copy()
@@ -207,7 +224,7 @@ def outside_columns(
     blind = told & _same(real[1:], other[1:]).all(axis=0)
     stays = _close(real, later)
     names = [_name(column, features, bars) for column in range(real.shape[1])]
-    known = _foretelling(bars, other)
+    known = foretelling(bars, other)
     if (known > MOST_T).any():
         column = int(known.argmax())
         text = f"{names[column]}, made of another market's bars, foretells these: it holds a table"
@@ -229,7 +246,7 @@ def outside_columns(
     return tuple(dict.fromkeys(clock)), found
 
 
-def _foretelling(bars: Bars, values: np.ndarray) -> np.ndarray:
+def foretelling(bars: Bars, values: np.ndarray) -> np.ndarray:
     """|t| of each column of (T, columns) against the side of its symbol's next moves, the largest.
 
     By batch means (Schmeiser 1982), which count what neighbours have in common.

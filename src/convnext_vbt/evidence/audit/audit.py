@@ -29,6 +29,7 @@ from convnext_vbt.evidence.audit.alone import (
     cut_rule,
     other_probabilities,
     outside_columns,
+    rule_foretells,
 )
 from convnext_vbt.evidence.audit.garbage import garbage_after
 from convnext_vbt.evidence.audit.report import AuditReport, Check, Cut, LateStart
@@ -165,6 +166,8 @@ class _Audit:
         if rule is not None:
             for cut, difference in cut_rule(self.bars, preds, rule, seed=self.preset.seed):
                 yield self._check(RULE_ALONE, cut, difference)
+            cut = Cut(bar=len(self.bars) - 1, why="all bars are others")
+            yield self._check(RULE_ALONE, cut, rule_foretells(self.bars, preds, rule))
 
     def _train(self, jobs: int) -> tuple[list[Any], list[Any]]:
         """Every split as it is, and again with garbage from its test range on."""
