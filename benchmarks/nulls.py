@@ -35,13 +35,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 
 from benchmarks.judging import Record, code_hash
 from benchmarks.nullfamilies import FAMILIES
 from benchmarks.nullrules import COSTS, Strategy
-from benchmarks.verdict import keep, read_lines, report, shares
+from benchmarks.verdict import read_lines, report, run_all, shares
 from convnext_vbt.evidence.headline import deflated, headline_of
 from convnext_vbt.evidence.ledger import rule_entries, trials_of
 from convnext_vbt.evidence.verdict import LEAST_DSR, Assessment, assess
@@ -230,16 +229,7 @@ def main() -> None:
         parser.error(str(error))
     records = read_lines(options.out, lambda record: bool(record["code"] == own_hash()))
     tasks = missing(families, QUICK if options.quick else options.markets, records)
-    started = time.perf_counter()
-    try:
-        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-            pool = joblib.Parallel(n_jobs=options.jobs, return_as="generator_unordered")
-            for number, found in enumerate(pool(joblib.delayed(run)(task) for task in tasks), 1):
-                records += found
-                keep(options.out, found)
-                report(found, f"{number}/{len(tasks)}, {time.perf_counter() - started:.0f} s")
-    except KeyboardInterrupt:
-        print("interrupted; what is finished counts")
+    records += run_all(tasks, run, report, jobs=options.jobs, out=options.out)
     records = list({(r["cell"], r["seed"]): r for r in records}.values())  # a torn pair ran again
     print(table(records))
     print(json.dumps(result(records)))

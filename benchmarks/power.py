@@ -22,16 +22,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-
-import joblib
 
 from benchmarks.limits import GRID, KNOWS, Limit, Market, calibrated
 from benchmarks.powertable import checks, checks_table, summary, table
 from benchmarks.seeing import MODELS, OWN_PAST, Record, Task, run, source_hash
-from benchmarks.verdict import keep, read_lines
+from benchmarks.verdict import read_lines, run_all
 from convnext_vbt.storage import plain
 
 EDGES = (0.25, 0.5, 1.0)
@@ -102,16 +99,7 @@ def main() -> None:
         options.calibration,
         () if options.models else COSTLY,
     )
-    started = time.perf_counter()
-    try:
-        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-            pool = joblib.Parallel(n_jobs=options.jobs, return_as="generator_unordered")
-            for number, found in enumerate(pool(joblib.delayed(run)(task) for task in tasks), 1):
-                records += found
-                keep(options.out, found)
-                report(found, f"{number}, {time.perf_counter() - started:.0f} s")
-    except KeyboardInterrupt:
-        print("interrupted; what is finished counts")
+    records += run_all(list(tasks), run, report, jobs=options.jobs, out=options.out)
     rows, targets = summary(records), checks(records)
     print(table(rows), checks_table(targets), sep="\n\n")
     print(json.dumps(plain({"markets": rows, "checks": targets})))

@@ -28,7 +28,7 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -173,18 +173,34 @@ def main() -> None:
     seeds = range(FIRST_SEED, FIRST_SEED + (2 if options.quick else options.markets))
     records = read_records(options.out)
     tasks = missing(cells, seeds, records, options.bars)
-    started = time.perf_counter()
+    records += run_all(tasks, run, report, jobs=options.jobs, out=options.out)
+    print(table(records))
+    print(json.dumps(result(records)))
+
+
+def run_all(
+    tasks: Sequence[Any],
+    run: Callable[[Any], list[Record]],
+    report: Callable[[list[Record], str], None],
+    *,
+    jobs: int,
+    out: Path | None,
+) -> list[Record]:
+    """Records of all tasks, each kept and reported as it comes; an interrupt keeps what is there.
+
+    Processes of one thread each.
+    """
+    records, started = [], time.perf_counter()
     try:
         with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-            pool = joblib.Parallel(n_jobs=options.jobs, return_as="generator_unordered")
+            pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
             for number, found in enumerate(pool(joblib.delayed(run)(task) for task in tasks), 1):
                 records += found
-                keep(options.out, found)
+                keep(out, found)
                 report(found, f"{number}/{len(tasks)}, {time.perf_counter() - started:.0f} s")
     except KeyboardInterrupt:
         print("interrupted; what is finished counts")
-    print(table(records))
-    print(json.dumps(result(records)))
+    return records
 
 
 def keep(path: Path | None, found: list[Record]) -> None:

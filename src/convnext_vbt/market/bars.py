@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError, InputTypeError
+from convnext_vbt.market.calendar import ALWAYS_OPEN, DAY, bars_per_day, days_per_year
 
 logger = logging.getLogger("convnext_vbt")
 
@@ -24,17 +25,8 @@ FUNDING_NAMES = ("funding", "funding_rate")
 MOST_FUNDING = 0.1
 """A rate per bar beyond this is surely meant in percent."""
 
-ALWAYS_OPEN = 365
-SUNDAYS_TOO = 311
-WEEKDAYS_ONLY = 252
-"""UTC days with a bar a year: of a market that never closes, of one whose week begins on Sunday
-evening (currencies, futures: 313 less two holidays), and of an exchange open Monday to Friday."""
 _NOISE = 1e-9
 MENDED = f"bar(s) whose high or low was off by rounding, under {_NOISE:g}, mended"
-_DAY = pd.Timedelta(days=1)
-_SATURDAY, _SUNDAY = 5, 6
-_SELDOM = 0.1
-"""Of the days of the weekday that is open most: a weekday open less often is closed."""
 
 
 class FramesBySymbol(Protocol):
@@ -96,7 +88,7 @@ class Bars:
             object.__setattr__(self, "funding", _checked_funding(self))
         _check_values(self)
         if self.days_per_year == 0:
-            object.__setattr__(self, "days_per_year", _days_per_year(self.index, self.step))
+            object.__setattr__(self, "days_per_year", days_per_year(self.index, self.step))
         elif not 1 <= self.days_per_year <= ALWAYS_OPEN:
             raise InputError(
                 "days_per_year must lie in [1, 365], or be 0 to be read off the index, got "
@@ -246,7 +238,7 @@ class Bars:
     @property
     def has_sessions(self) -> bool:
         """Whether the market closes between days or weeks, as far as bars of this size show it."""
-        return self.days_per_year < ALWAYS_OPEN and self.step <= _DAY
+        return self.days_per_year < ALWAYS_OPEN and self.step <= DAY
 
     @property
     def years(self) -> float:
@@ -254,20 +246,14 @@ class Bars:
 
         Idle hours that have no bar are time all the same.
         """
-        return float((self.index[-1] - self.index[0] + self.step) / (ALWAYS_OPEN * _DAY))
+        return float((self.index[-1] - self.index[0] + self.step) / (ALWAYS_OPEN * DAY))
 
     @property
     def bars_per_year(self) -> float:
         """Bars a year: 8,760 hourly ones around the clock, 252 daily ones on weekdays."""
         if not self.has_sessions:
-            return 365 * (_DAY / self.step)
-        days, per_day = np.unique(self.index.asi8 // _DAY.value, return_counts=True)
-        weekday = _weekday(days)
-        # A usual week, day by day: Sunday evening has two or three bars, Friday lacks as many.
-        often = np.bincount(weekday, minlength=7)
-        open_ = np.flatnonzero(often >= _SELDOM * often.max())
-        usual = [np.median(per_day[weekday == day]) for day in open_]
-        return self.days_per_year * float(np.average(usual, weights=often[open_]))
+            return 365 * (DAY / self.step)
+        return self.days_per_year * bars_per_day(self.index)
 
     def fingerprint(self, stop: int | None = None) -> str:
         """SHA-256 of the symbols, times and values of the first `stop` bars (default: all)."""
@@ -478,41 +464,6 @@ def without_noise(
     below = (low > bottom) & (low <= bottom * (1 + _NOISE))
     mended = int((above | below).sum())
     return np.where(above, top, high), np.where(below, bottom, low), mended
-
-
-def _days_per_year(index: pd.DatetimeIndex, step: pd.Timedelta) -> int:
-    """UTC days a year that have a bar, from the weekdays that have one.
-
-    Only weekdays are compared with each other: weeks that are missing, holidays and days lost at
-    random change nothing, and so do a few bars more.
-    """
-    if step > _DAY:
-        distance = np.diff(index.asi8)
-        usual = float(distance[distance <= 2 * step.value].mean())
-        return max(1, round(365.25 * _DAY.value / usual))
-    days = np.unique(index.asi8 // _DAY.value)
-    seen = np.isin(np.arange(7), _weekday(np.arange(days[0], days[-1] + 1)))
-    if not seen[_SATURDAY] and step < _DAY and (np.diff(index.asi8) <= step.value).all():
-        return ALWAYS_OPEN  # no weekend can tell, and there are no nights
-    count = np.bincount(_weekday(days), minlength=7)
-    share = count / count.max()
-    share[:_SATURDAY][~seen[:_SATURDAY]] = 1.0
-    saturday = share[_SATURDAY]
-    sunday = share[_SUNDAY] if seen[_SUNDAY] else saturday
-    if min(saturday, sunday) >= 0.5:
-        return ALWAYS_OPEN
-    # Sessions that straddle midnight for half of the year have their Sundays in that half alone.
-    weekend = [
-        0.0 if some < _SELDOM else 1.0 if some > 0.75 else some for some in (saturday, sunday)
-    ]
-    open_ = (share[:_SATURDAY] >= _SELDOM).sum() + sum(weekend)
-    return round(float(np.interp(open_, [5, 6], [WEEKDAYS_ONLY, SUNDAYS_TOO])))
-
-
-def _weekday(days: np.ndarray) -> np.ndarray:
-    """0 for Monday to 6 for Sunday, of days since 1970-01-01, a Thursday."""
-    weekday: np.ndarray = (days + 3) % 7
-    return weekday
 
 
 def modal_step(index: pd.DatetimeIndex) -> pd.Timedelta:

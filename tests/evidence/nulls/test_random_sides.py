@@ -7,10 +7,10 @@ from scipy.stats import binomtest
 
 from convnext_vbt.evidence.accounts import daily_returns
 from convnext_vbt.evidence.headline import headline
-from convnext_vbt.evidence.nulls import positions, random_sides
+from convnext_vbt.evidence.nulls import random_sides
 from convnext_vbt.evidence.nulls.null import compare
 from convnext_vbt.evidence.nulls.random_sides import _SideAccounts, random_sides_null
-from convnext_vbt.evidence.selection import Preset, nested_selection
+from convnext_vbt.evidence.selection import nested_selection
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.trading import codes
@@ -148,29 +148,6 @@ def test_it_tells_skill_from_none(bars):
     assert random_sides_null(blind, nested_selection(blind), draws=400).p_value > 0.1
     wrong = make_sweep(bars, make_predictions(bars, skill=-6.0))
     assert random_sides_null(wrong, nested_selection(wrong), draws=400).p_value > 0.9
-
-
-def test_draws_follow_the_seed_and_not_the_chunks(bars, monkeypatch):
-    result = make_sweep(bars, make_predictions(bars))
-    selection = nested_selection(result)
-    first = random_sides_null(result, selection, draws=60, seed=1)
-    monkeypatch.setattr(positions, "CHUNK_CELLS", 7 * result.window[1])
-    again = random_sides_null(result, selection, draws=60, seed=1)
-    np.testing.assert_array_equal(first.draws, again.draws)
-    np.testing.assert_array_equal(first.total_returns, again.total_returns)
-    other = random_sides_null(result, selection, draws=60, seed=2)
-    assert (first.draws != other.draws).any()
-
-
-def test_it_trades_at_the_headlines_risk(bars):
-    result = make_sweep(bars, make_predictions(bars))
-    small, large = (
-        random_sides_null(result, nested_selection(result, Preset(risk=risk)), risk=risk, draws=50)
-        for risk in (0.001, 0.002)
-    )
-    assert small.observed == pytest.approx(headline(result, risk=0.001).sharpe)
-    ratio = np.std(large.total_returns) / np.std(small.total_returns)
-    assert ratio == pytest.approx(2, rel=0.1)
 
 
 def test_each_symbol_keeps_its_own_share_of_longs():

@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from convnext_vbt.evidence.nulls import positions
 from convnext_vbt.evidence.nulls.positions import without_drift
 from convnext_vbt.evidence.nulls.random_times import _TimeAccounts, random_times_null
-from convnext_vbt.evidence.selection import Preset, nested_selection
+from convnext_vbt.evidence.selection import nested_selection
 from convnext_vbt.evidence.window import Window
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.simulated import simulated_bars
@@ -143,27 +142,6 @@ def test_drift_and_costs_make_no_difference(bars):
     )
     assert second.observed == pytest.approx(first.observed, abs=0.5)
     assert second.median_sharpe == pytest.approx(first.median_sharpe, abs=0.5)
-
-
-def test_draws_follow_the_seed_and_not_the_chunks(bars, monkeypatch):
-    result = make_sweep(bars, make_predictions(bars))
-    selection = nested_selection(result)
-    first = random_times_null(result, selection, draws=40, seed=1)
-    monkeypatch.setattr(positions, "CHUNK_CELLS", 7 * result.window[1])
-    again = random_times_null(result, selection, draws=40, seed=1)
-    np.testing.assert_array_equal(first.draws, again.draws)
-    other = random_times_null(result, selection, draws=40, seed=2)
-    assert (first.draws != other.draws).any()
-
-
-def test_it_trades_at_the_headlines_risk(bars):
-    result = make_sweep(bars, make_predictions(bars))
-    small, large = (
-        random_times_null(result, nested_selection(result, Preset(risk=risk)), risk=risk, draws=50)
-        for risk in (0.001, 0.002)
-    )
-    ratio = np.std(large.total_returns) / np.std(small.total_returns)
-    assert ratio == pytest.approx(2, rel=0.1)
 
 
 def test_without_a_position_there_is_nothing_to_throw(bars):

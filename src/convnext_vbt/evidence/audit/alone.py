@@ -38,7 +38,8 @@ GREGORIAN_CYCLE = pd.Timedelta(days=10_227)
 FORETOLD = (1, 24)
 """Bars over which a move may be foretold."""
 MOST_T = 7.0
-"""|t| beyond which a column of another market's bars knows this one's moves: one chance in 10^9."""
+"""|t| beyond which a column of another market's bars knows these ones' moves: less than one column
+in 10^8 does so by luck."""
 NUM_BATCHES = 50
 MOST_SCORE = 4.0
 """Standard deviations at which a value is cut off before it is correlated."""

@@ -115,3 +115,21 @@ class NullTest:
 def _median(values: np.ndarray) -> float:
     known = values[np.isfinite(values)]
     return float(np.median(known)) if len(known) else math.nan
+
+
+def traded_again(null: Callable[..., Null]) -> Callable[[Case], Null]:
+    """How a null of the headline's own positions is drawn for a case.
+
+    `null` takes a sweep and a selection, and `risk`, `draws` and `seed`.
+    """
+
+    def draw(case: Case) -> Null:
+        return null(
+            case.result,
+            case.headline.selection,
+            risk=case.headline.risk,
+            draws=case.num_draws,
+            seed=case.preset.seed,
+        )
+
+    return draw

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from convnext_vbt.evidence.nulls.null import NUM_DRAWS, Case, Null, NullTest, compare, undefined
+from convnext_vbt.evidence.nulls.null import (
+    NUM_DRAWS,
+    Null,
+    NullTest,
+    compare,
+    traded_again,
+    undefined,
+)
 from convnext_vbt.evidence.nulls.positions import Orders, PositionAccounts, Positions, enter
 from convnext_vbt.evidence.selection import Selection
 from convnext_vbt.evidence.stats import sharpe_ratio
@@ -73,21 +80,11 @@ def _long_shares(positions: Positions, num_symbols: int) -> np.ndarray:
     return np.where(count > 0, longs / np.maximum(count, 1), np.nan)
 
 
-def _draw(case: Case) -> Null:
-    return random_sides_null(
-        case.result,
-        case.headline.selection,
-        risk=case.headline.risk,
-        draws=case.num_draws,
-        seed=case.preset.seed,
-    )
-
-
 RANDOM_SIDES = NullTest(
     name="random_sides",
     title="random sides",
     question="Does it predict direction?",
     draws="accounts had the strategy’s times and sizes, each side by coin flip",
     meaning="If many do, the network does not predict direction.",
-    draw=_draw,
+    draw=traded_again(random_sides_null),
 )

@@ -11,7 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from convnext_vbt.evidence.nulls.null import NUM_DRAWS, Case, Null, NullTest, compare, undefined
+from convnext_vbt.evidence.nulls.null import (
+    NUM_DRAWS,
+    Null,
+    NullTest,
+    compare,
+    traded_again,
+    undefined,
+)
 from convnext_vbt.evidence.nulls.positions import Orders, PositionAccounts, Positions, enter
 from convnext_vbt.evidence.selection import Selection
 from convnext_vbt.evidence.stats import sharpe_ratio
@@ -86,21 +93,11 @@ class _TimeAccounts(PositionAccounts):
         return np.stack(all_codes), np.stack(all_sizes)
 
 
-def _draw(case: Case) -> Null:
-    return random_times_null(
-        case.result,
-        case.headline.selection,
-        risk=case.headline.risk,
-        draws=case.num_draws,
-        seed=case.preset.seed,
-    )
-
-
 RANDOM_TIMES = NullTest(
     name="random_times",
     title="random times",
     question="Does it know when?",
     draws="accounts held its positions at random times, without the market’s drift and costs",
     meaning="If many do, it earns what holding as much at any time earns.",
-    draw=_draw,
+    draw=traded_again(random_times_null),
 )

@@ -57,8 +57,8 @@ def _null_text(test: NullTest, null: Null) -> str:
         return f"Not available: {null.reason}."
     return (
         f"{len(null.draws):,} {test.draws}: {null.as_good:,} reached the strategy’s Sharpe "
-        f"ratio of {format_number(null.observed, 'ratio')} (p = {null.p_value:.3f}, median "
-        f"{format_number(null.median_sharpe, 'ratio')}). {test.meaning}"
+        f"ratio on the same terms, {format_number(null.observed, 'ratio')} (p = "
+        f"{null.p_value:.3f}, median {format_number(null.median_sharpe, 'ratio')}). {test.meaning}"
     )
 
 

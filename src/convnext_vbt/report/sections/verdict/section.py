@@ -149,7 +149,7 @@ def _certainty(assessment: Assessment) -> list[Tile]:
             label="Random times",
             value=_p_value(times),
             note=times.reason or f"random sides: {sides.reason or _p_value(sides)}",
-            help=f"Share of {len(times.draws):,} draws that reach this Sharpe ratio: "
+            help=f"Share of {len(times.draws):,} draws that do as well on the same terms: "
             f"{RANDOM_TIMES.draws}. Random sides: {RANDOM_SIDES.draws}.",
         ),
         Tile(
