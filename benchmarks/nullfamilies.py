@@ -53,7 +53,7 @@ class Family:
 
 def _told(sharpe: float, short: bool) -> Family:
     rule = partial(told, sharpe=sharpe, short=short)
-    return Family(market=martingale, rule=rule, knows=frozenset(COSTS))
+    return Family(market=martingale, rule=rule, knows=frozenset(COSTS), one_in=4)
 
 
 TIGHT_STOP = partial(bracketed, stop=TIGHT, take_profit=WIDE)
@@ -78,7 +78,7 @@ FAMILIES = {
     "momentum": Family(market=martingale, rule=following),
     "reversal": Family(market=martingale, rule=partial(following, sign=-1)),
     "season": Family(market=season, rule=by_the_clock, knows=frozenset({NO_COSTS})),
-    "bounce": Family(market=bounce, rule=learned, one_in=6),
+    "bounce": Family(market=bounce, rule=learned, one_in=2),
     "crashes, long": Family(market=crashes, rule=biased),
     "crashes, short": Family(market=crashes, rule=partial(biased, side=-1)),
     "told 2.5": _told(2.5, short=True),
@@ -86,9 +86,9 @@ FAMILIES = {
     "told 8": _told(8.0, short=True),
     "told 7, long-only": _told(7.0, short=False),
     "best of 20 long-biased": Family(
-        market=drifting(waves, 2.0), rule=partial(of_twenty, BIASED_20), one_in=3
+        market=drifting(waves, 2.0), rule=partial(of_twenty, BIASED_20), one_in=2
     ),
     "best of 20 momentum": Family(
-        market=martingale, rule=partial(of_twenty, FOLLOWING_20), one_in=3
+        market=martingale, rule=partial(of_twenty, FOLLOWING_20), one_in=2
     ),
 }

@@ -172,7 +172,9 @@ def test_one_sided_strategies_are_judged_by_random_times_alone():
     found = judge(long_only)
     assert found.word == "PASS"
     assert not any("sides" in reason.text for reason in found.reasons)
-    assert judge(replace(long_only, times_p=0.05)).word == "INCONCLUSIVE"
+    assert any("needs p < 0.025" in reason.text for reason in found.reasons)
+    assert judge(replace(long_only, times_p=0.025)).word == "INCONCLUSIVE"
+    assert judge(replace(GOOD, times_p=0.025)).word == "PASS"
     assert judge(replace(long_only, times_p=0.51)).word == "FAIL"
 
 

@@ -33,6 +33,8 @@ Word = Literal["PASS", "INCONCLUSIVE", "FAIL"]
 
 LEAST_DSR = 0.95
 MOST_NULL_P = 0.05
+MOST_LONE_NULL_P = 0.025
+"""Where one null decides alone: of two that both have to be beaten, chance beats fewer."""
 HOPELESS_NULL_P = 0.5
 LEAST_POSITIVE_PERCENT = 60
 FEWEST_TRADES = 30
@@ -116,6 +118,7 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
     holding = _number(facts.buy_and_hold_sharpe, facts.sharpe)
     doubled = _number(facts.doubled_costs_sharpe, 0.0)
     charged, implied = 1e4 * facts.charged, 1e4 * facts.implied_spread
+    most = MOST_LONE_NULL_P if facts.one_sided else MOST_NULL_P
     return (
         _condition(
             "dsr",
@@ -141,8 +144,8 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
         *(
             _condition(
                 subject,
-                p < MOST_NULL_P,
-                f"{_null(title, p, MOST_NULL_P)}, needs p < {MOST_NULL_P}",
+                p < most,
+                f"{_null(title, p, most)}, needs p < {most}",
             )
             for subject, title, p in _nulls(facts)
         ),
