@@ -99,13 +99,27 @@ def leaping(bars, t, factor):
     return replace(bars, **prices)
 
 
-@pytest.mark.parametrize("factor", [0.1, 0.5, 1 / 1.5, 3.0])
-def test_a_price_that_changes_for_good_is_a_leap(factor):
+@pytest.mark.parametrize(
+    ("factor", "ratio"),
+    [(0.1, "10:1"), (0.5, "2:1"), (1 / 1.5, "3:2"), (3.0, "1:3"), (1e3, "1:1000"), (0.42, "")],
+)
+def test_a_price_that_changes_for_good_is_a_leap_by_its_plain_ratio(factor, ratio):
     bars = market()
     (leap,) = find_leaps(leaping(bars, 200, factor)).to_dict("records")
     assert (leap["symbol"], leap["time"]) == ("A", bars.index[200])
-    assert leap["move"] == pytest.approx(factor - 1, abs=0.01)
+    assert leap["move"] == pytest.approx(factor - 1, rel=0.01)
+    assert leap["ratio"] == ratio
     assert not len(find_spikes(leaping(bars, 200, factor)))
+
+
+def test_a_crash_within_the_bar_is_no_split():
+    bars = market()
+    halved = leaping(bars, 200, 0.5)
+    first, high = halved.open.copy(), halved.high.copy()
+    first[200], high[200] = bars.open[200], bars.high[200]
+    (leap,) = find_leaps(replace(halved, open=first, high=high)).to_dict("records")
+    assert leap["move"] == pytest.approx(-0.5, abs=0.01)
+    assert leap["ratio"] == ""
 
 
 def test_what_comes_back_or_is_small_is_no_leap():

@@ -68,6 +68,48 @@ def test_spikes_and_the_trades_that_met_them_are_named(res):
     assert flat.endswith("UTC. No trade of the cell entered or left there.")
 
 
+def said_of(bars, words):
+    """The caveats with these words, and the trades."""
+    res = make_sweep(bars=bars)
+    simulation = res.simulation(**FIXED)
+    notes = caveats_of(res, simulation, "the cell", num_rules=1, simulated=False)
+    return [note for note in notes if words in note], simulation.trades
+
+
+def test_a_leap_and_the_trades_held_over_it_are_named(res):
+    trades = res.simulation(**FIXED).trades
+    held = trades[trades["exit_idx"] > trades["entry_idx"] + 2][-1]
+    bars, start = make_bars(), res.window[0]
+    t = start + held["entry_idx"] + 1
+    prices = {name: getattr(bars, name).copy() for name in ("open", "high", "low", "close")}
+    for values in prices.values():
+        values[t:] /= 10
+    (note,), made = said_of(replace(bars, **prices), "that stayed")
+    assert note.startswith("1 leap of the price that stayed (a split")
+    assert f"(as a split of 10:1 leaves it) at {bars.index[t]:%Y-%m-%d %H:%M} UTC" in note
+    over = made[(made["entry_idx"] < t - start) & (made["exit_idx"] >= t - start)]
+    assert len(over) == 1
+    assert "1 trade of the cell held over it, total profit " in note
+    assert not said_of(bars, "that stayed")[0]
+
+
+def test_orders_filled_where_nothing_traded_are_counted(res):
+    trades, bars, start = res.simulation(**FIXED).trades, make_bars(), res.window[0]
+    volume = bars.volume.copy()
+    entry = start + trades["entry_idx"][-1]
+    volume[entry : entry + 8] = 0.0
+    (note,), made = said_of(replace(bars, volume=volume), "nothing traded")
+    within = [
+        (start + made[name] >= entry) & (start + made[name] < entry + 8)
+        for name in ("entry_idx", "exit_idx")
+    ]
+    count = int(np.sum(within))
+    assert count
+    assert note.startswith("1 stretch in which nothing traded (8 bars of volume 0")
+    assert f"{count} order{'s' * (count != 1)} of the cell filled there, at prices" in note
+    assert not said_of(bars, "nothing traded")[0]
+
+
 def ledger(res, cell):
     """Equity at every close, rebuilt from the orders alone with pandas."""
     simulation, bars = res.simulation(**cell), res.window_bars

@@ -188,16 +188,30 @@ def print_bars(facts: dict[str, Any]) -> None:
 
 
 def _leaps(out: Console, facts: dict[str, Any]) -> None:
-    """Prices that changed for good, and days on which the market should be closed."""
+    """Prices that changed for good, stood still, or are of days when the market is closed."""
     for leap in facts["largest_leaps"]:
         whose = f"{leap['symbol']}, " if len(facts["symbols"]) > 1 else ""
+        what = (
+            f"as a split of {leap['ratio']} that nobody adjusted leaves it"
+            if leap["ratio"]
+            else "another contract or unit, or a crash"
+        )
         say(
             out,
-            f"  leap {leap['time'][:16]} ({whose}{leap['move']:+.1%}, and it stays): a split that "
-            "nobody adjusted, another contract, or a crash, kept as it is",
+            f"  leap {leap['time'][:16]} ({whose}{leap['move']:+.1%}, and it stays): {what}, kept "
+            "as it is",
         )
     if (more := facts["leaps"] - len(facts["largest_leaps"])) > 0:
         say(out, f"  and {more:,} more, none larger")
+    for one in facts["longest_frozen"]:
+        whose = f"{one['symbol']}, " if len(facts["symbols"]) > 1 else ""
+        say(
+            out,
+            f"  frozen {one['start'][:16]} to {one['end'][:16]} ({whose}{one['bars']:,} bars): "
+            "volume 0 or one price, kept as it is",
+        )
+    if (more := facts["frozen"] - len(facts["longest_frozen"])) > 0:
+        say(out, f"  and {more:,} more, none longer")
     if odd := facts["odd_days"]:
         shown = ", ".join(odd[:5]) + (", ..." if len(odd) > 5 else "")
         say(

@@ -9,8 +9,9 @@ import pandas as pd
 
 from convnext_vbt.evidence import measures
 from convnext_vbt.evidence.accounts import Account
+from convnext_vbt.market.frozen import find_frozen
 from convnext_vbt.market.gaps import find_gaps
-from convnext_vbt.market.spikes import find_spikes
+from convnext_vbt.market.spikes import find_leaps, find_spikes
 from convnext_vbt.trading.sweep import FEW_TRADES, SweepResult
 
 
@@ -25,6 +26,15 @@ class Concerns:
     spiked_trades: int
     """Trades that begin or end in a spike."""
     spiked_profit: float
+    leaps: pd.DataFrame
+    """`find_leaps` of the window's bars."""
+    leapt_trades: int
+    """Trades that were held over a leap."""
+    leapt_profit: float
+    frozen: pd.DataFrame
+    """`find_frozen` of the window's bars."""
+    frozen_orders: int
+    """Orders filled in such a stretch."""
     num_cells: int
     thin_cells: int
     """Cells with fewer than 30 trades."""
@@ -51,8 +61,9 @@ def concerns(res: SweepResult, account: Account) -> Concerns:
     """What to be careful with in a sweep and in this account of its window."""
     trades, cells = account.trades, res.account_metrics
     count = cells["trades"].to_numpy()
-    spikes = find_spikes(res.window_bars)
-    touched = _in_spikes(res, account, spikes)
+    bars = res.window_bars
+    spikes, leaps, frozen = find_spikes(bars), find_leaps(bars), find_frozen(bars)
+    touched, held = _in_spikes(res, account, spikes), _over(res, account, leaps)
     funding, names = res.bars.funding, np.array(account.symbols)
     known = {
         symbol
@@ -70,6 +81,11 @@ def concerns(res: SweepResult, account: Account) -> Concerns:
         spikes=spikes,
         spiked_trades=int(touched.sum()),
         spiked_profit=float(trades["pnl"][touched].sum()),
+        leaps=leaps,
+        leapt_trades=int(held.sum()),
+        leapt_profit=float(trades["pnl"][held].sum()),
+        frozen=frozen,
+        frozen_orders=_orders_within(account, frozen),
         num_cells=len(count),
         thin_cells=int((count < FEW_TRADES).sum()),
         empty_cells=int((count == 0).sum()),
@@ -93,3 +109,23 @@ def _in_spikes(res: SweepResult, account: Account, spikes: pd.DataFrame) -> np.n
     names = (account.symbols[column] for column in trades["col"].tolist())
     ends = zip(names, trades["entry_idx"].tolist(), trades["exit_idx"].tolist(), strict=True)
     return np.array([(s, a) in there or (s, b) in there for s, a, b in ends], dtype=bool)
+
+
+def _over(res: SweepResult, account: Account, leaps: pd.DataFrame) -> np.ndarray:
+    """Which trades were entered before a leap and left at its bar or later, bool (K,)."""
+    trades, names = account.trades, np.array(account.symbols, dtype=object)
+    over = np.zeros(len(trades), dtype=bool)
+    rows = res.window_bars.index.get_indexer(pd.DatetimeIndex(leaps["time"]))
+    for symbol, row in zip(leaps["symbol"], rows, strict=True):
+        own = names[trades["col"]] == symbol
+        over |= own & (trades["entry_idx"] < row) & (trades["exit_idx"] >= row)
+    return over
+
+
+def _orders_within(account: Account, frozen: pd.DataFrame) -> int:
+    orders, names = account.orders, np.array(account.symbols, dtype=object)
+    times = account.index[orders["idx"]]
+    within = np.zeros(len(orders), dtype=bool)
+    for symbol, start, end in zip(frozen["symbol"], frozen["start"], frozen["end"], strict=True):
+        within |= (names[orders["col"]] == symbol) & (times >= start) & (times <= end)
+    return int(within.sum())

@@ -16,6 +16,10 @@ LEAP_RANGES, LEAP_LEAST = 10.0, 0.25
 """From how many usual ranges and from what part of the price on a move that stays is a leap."""
 _STAYS = 5
 """Bars whose median close must still be away."""
+_RATIOS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100, 1_000, 10_000, 100_000)
+"""Whole numbers of shares or coins that come for one."""
+_NEAR_RANGES, _NEAR = 5.0, 0.05
+"""How far a price may have moved beside it: in usual ranges, and at most."""
 
 
 def find_spikes(bars: Bars) -> pd.DataFrame:
@@ -68,10 +72,12 @@ def _usual_ranges(ranges: np.ndarray) -> np.ndarray:
 
 
 def find_leaps(bars: Bars) -> pd.DataFrame:
-    """Bars at which the price changed for good: columns symbol, time, move; largest first.
+    """Bars at which the price changed for good: columns symbol, time, move, ratio; largest first.
 
     A split that nobody adjusted, another contract, another unit, or a crash: from close to close at
     least a quarter and 10 usual ranges, of which half is still there in the median of 5 closes.
+    `ratio` is the plain one by which the open left the close before, "10:1" for ten new units in
+    the place of an old one; "" where there is none: a fall within the bar is no split.
     """
     found = pd.concat([_symbol_leaps(bars, n) for n in range(len(bars.symbols))])
     return found.sort_values("move", key=lambda move: -abs(np.log1p(move)), ignore_index=True)
@@ -79,7 +85,9 @@ def find_leaps(bars: Bars) -> pd.DataFrame:
 
 def _symbol_leaps(bars: Bars, n: int) -> pd.DataFrame:
     here = bars.present[:, n]
-    high, low, close = (np.log(getattr(bars, name)[here, n]) for name in ("high", "low", "close"))
+    opened, high, low, close = (
+        np.log(getattr(bars, name)[here, n]) for name in ("open", "high", "low", "close")
+    )
     before = np.append(close[0], close[:-1])
     series = pd.Series(close)
     later = series[::-1].rolling(_STAYS, min_periods=1).median()[::-1]
@@ -88,10 +96,19 @@ def _symbol_leaps(bars: Bars, n: int) -> pd.DataFrame:
     usual = np.fmax(_usual_ranges(high - low), _SMALLEST)
     far = np.fmax(LEAP_RANGES * usual, -np.log1p(-LEAP_LEAST))
     rows = np.flatnonzero((abs(move) >= far) & (stays / np.where(move == 0, 1, move) >= 0.5))
+    ratios = [_plain_ratio(opened[row] - before[row], usual[row]) for row in rows]
     return pd.DataFrame(
         {
             "symbol": pd.Series(bars.symbols[n], index=range(len(rows)), dtype="object"),
             "time": bars.index[here][rows],
             "move": np.expm1(move[rows]),
+            "ratio": pd.Series(ratios, dtype="object"),
         }
     )
+
+
+def _plain_ratio(gap: float, usual: float) -> str:
+    """New units for old ones, "3:2", that explain a gap of logarithms; "" if no plain ones do."""
+    pairs = [(1, 1), (3, 2), (2, 3), *((n, 1) for n in _RATIOS), *((1, n) for n in _RATIOS)]
+    away, (new, old) = min((abs(gap + np.log(new / old)), (new, old)) for new, old in pairs)
+    return f"{new}:{old}" if new != old and away <= min(_NEAR_RANGES * usual, _NEAR) else ""

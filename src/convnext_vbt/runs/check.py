@@ -14,6 +14,7 @@ from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.learning.models.prior_file import load_prior
 from convnext_vbt.learning.settings import ModelConfig
 from convnext_vbt.market.bars import Bars, step_text
+from convnext_vbt.market.frozen import find_frozen
 from convnext_vbt.market.gaps import closed_weekdays, find_gaps, odd_days, short_sessions
 from convnext_vbt.market.spikes import find_leaps, find_spikes
 from convnext_vbt.predictions import CLASSES, Target
@@ -59,6 +60,7 @@ def check_bars(
     report = read_report(Config(data=section), strict=strict)
     bars = report.bars
     gaps, spikes, leaps = find_gaps(bars), find_spikes(bars), find_leaps(bars)
+    frozen = find_frozen(bars)
     values = labels_for(bars, Target()).values
     shares = {
         symbol: dict(
@@ -90,6 +92,9 @@ def check_bars(
             "largest_spikes": spikes.head(5).to_dict("records"),
             "leaps": len(leaps),
             "largest_leaps": leaps.head(5).to_dict("records"),
+            "frozen": len(frozen),
+            "frozen_bars": int(frozen["bars"].sum()),
+            "longest_frozen": frozen.head(5).to_dict("records"),
             "odd_days": [f"{day:%Y-%m-%d}" for day in odd_days(bars)],
             "labels": shares,
             "prior_lacks": _prior_lacks(bars),

@@ -274,5 +274,9 @@ def _waiting(found: Waiting | None) -> dict[str, Any] | None:
 
 
 def _concerns(found: Concerns) -> dict[str, Any]:
-    facts = asdict(found) | {"gaps": len(found.gaps), "spikes": len(found.spikes)}
-    return facts | {"missing_bars": int(found.gaps["missing"].sum())}
+    tables = ("gaps", "spikes", "leaps", "frozen")
+    facts = asdict(found) | {name: len(getattr(found, name)) for name in tables}
+    return facts | {
+        "missing_bars": int(found.gaps["missing"].sum()),
+        "frozen_bars": int(found.frozen["bars"].sum()),
+    }

@@ -40,6 +40,8 @@ def generated(
     return [
         *_data(found, simulated),
         *_spikes(found, name),
+        *_leaps(found, name),
+        *_frozen(found, name),
         *_sweep(found, num_rules),
         *_splits(found),
         *_trades(found, res, name),
@@ -100,6 +102,39 @@ def _spikes(found: Concerns, name: str) -> list[str]:
         f"largest {size} at {largest['time']:%Y-%m-%d %H:%M} UTC. {what}"
     )
     return [text]
+
+
+def _leaps(found: Concerns, name: str) -> list[str]:
+    leaps, count = found.leaps, found.leapt_trades
+    if not len(leaps):
+        return []
+    largest = leaps.iloc[0]
+    ratio = f" (as a split of {largest['ratio']} leaves it)" if largest["ratio"] else ""
+    profit = format_number(found.leapt_profit, "money")
+    them = "it" if len(leaps) == 1 else "them"
+    text = (
+        f"{_count(len(leaps), 'leap')} of the price that stayed (a split or a redenomination that "
+        "nobody adjusted, another contract, a reused ticker, or a crash), the largest "
+        f"{format_number(largest['move'], 'percent')}{ratio} at "
+        f"{largest['time']:%Y-%m-%d %H:%M} UTC. "
+    )
+    if not count:
+        return [f"{text}No trade of {name} was held over {them}."]
+    return [f"{text}{_count(count, 'trade')} of {name} held over {them}, total profit {profit}."]
+
+
+def _frozen(found: Concerns, name: str) -> list[str]:
+    frozen, count = found.frozen, found.frozen_orders
+    if not len(frozen):
+        return []
+    longest, total = frozen.iloc[0], int(frozen["bars"].sum())
+    fills = f"{_count(count, 'order')} of {name} filled" if count else f"No order of {name} filled"
+    text = (
+        f"{_count(len(frozen), 'stretch', 'stretches')} in which nothing traded "
+        f"({_count(total, 'bar')} of volume 0 or of one price), the longest "
+        f"{int(longest['bars']):,} bars from {longest['start']:%Y-%m-%d %H:%M} UTC. {fills} there"
+    )
+    return [f"{text}, at prices that nobody paid." if count else f"{text}."]
 
 
 def _sweep(found: Concerns, num_rules: int) -> list[str]:
@@ -165,5 +200,5 @@ def _trades(found: Concerns, res: SweepResult, name: str) -> list[str]:
     return out
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+def _count(number: int, noun: str, nouns: str | None = None) -> str:
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
