@@ -67,8 +67,8 @@ class AuditStages:
     select: Callable[[SweepResult, Preset], Selection] = nested_selection
     """From a sweep and what was fixed beforehand: the account that the headline speaks of."""
     as_split: Callable[[Any, Split, bool], Any] = as_it_is
-    """What was fitted on one split, as if on another, a later one of which nothing is known yet;
-    it has learned well beyond belief, or nothing."""
+    """What was fitted on one split, as if on another, a later one of which nothing is known yet:
+    it guesses, and says that it has learned well beyond belief, or nothing."""
     rule: Callable[[Bars, Predictions], Signals] | None = None
     """A rule of the user's own, which is looked at more closely; None for those built in."""
     features_afresh: Callable[[Bars, Bars], Any] | None = None

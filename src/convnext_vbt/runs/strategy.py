@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from convnext_vbt.errors import ConfigError, InputError, UserCodeError
 from convnext_vbt.evidence.audit.audit import NUM_RANDOM_BARS, audit
@@ -17,6 +19,7 @@ from convnext_vbt.evidence.audit.report import AuditReport
 from convnext_vbt.evidence.stages import AuditStages, Stages
 from convnext_vbt.learning.features import Features, compute_features
 from convnext_vbt.learning.fitting import FittedSplit, refuse_short
+from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.labels import Labels, labels_for
 from convnext_vbt.learning.models import kind_of
 from convnext_vbt.learning.splits import Splits
@@ -28,7 +31,7 @@ from convnext_vbt.learning.walkforward import (
 )
 from convnext_vbt.learning.workers import available_cores
 from convnext_vbt.market.bars import Bars
-from convnext_vbt.predictions import Predictions, Split
+from convnext_vbt.predictions import CLASSES, Predictions, Split
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.user_code import files_opened, load_function
 from convnext_vbt.trading.expectation import Exit
@@ -122,10 +125,23 @@ def _rule(file: str, bars: Bars, predictions: Predictions) -> Signals:
     return own_signals(file, predictions, bars)
 
 
+class _Guesses:
+    """A predictor that knows nothing, in the place of those that were trained after a cut."""
+
+    def log_proba(self, held: HeldOut) -> Tensor:
+        num_rows = sum(stop - start for start, stop in held.rows)
+        seeded = torch.Generator().manual_seed(num_rows)
+        return torch.randn(num_rows, len(CLASSES), generator=seeded).log_softmax(dim=1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {}
+
+
 def _as_split(fitted: FittedSplit, split: Split, learned: bool) -> FittedSplit:
     loss = fitted.fit.prior_loss + (-1.0 if learned else 1.0)
     return replace(
         fitted,
+        predictor=_Guesses(),
         fit=replace(fitted.fit, number=split.number, valid_loss=loss),
         members=tuple(_as_split(member, split, learned) for member in fitted.members),
     )
