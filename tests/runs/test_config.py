@@ -1,4 +1,3 @@
-import re
 import shutil
 from pathlib import Path
 
@@ -64,8 +63,7 @@ threshold = "q0.50"
 def test_a_runs_own_file_means_what_it_meant(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text(OLD)
-    with pytest.raises(ConfigError, match=r"\[training\] trains"):
-        load_config(path)
+    assert load_config(path) != load_written(path)
     (tmp_path / "manifest.json").write_text("{}")
     assert load_config(path) == load_written(path)
     assert load_config(path, ["rule.min_edge=2.0"]).rule.min_edge == 2.0
@@ -74,19 +72,21 @@ def test_a_runs_own_file_means_what_it_meant(tmp_path):
         load_config(path)
 
 
-def test_a_file_of_before_is_told_the_keys_that_keep_its_meaning(tmp_path):
-    path = strategy(tmp_path, OLD)
-    with pytest.raises(ConfigError, match="trains a network of its own") as caught:
-        load_config(path)
-    lines = re.search(r"before 0\.3\.0 means what it did with (.*)$", str(caught.value))[1]
-    assert sorted(lines.split(", ")) == [
-        "features.mirror = false", 'model.prior = "none"', 'rule.exit = "bracket"',
-        'rule.full_edge = "none"', 'rule.min_edge = "none"',
-    ]  # fmt: skip
-    assert load_config(path, lines.split(", ")) == load_written(path)
-    some = load_config(path, ['model.prior="none"'])  # a new file needs no more
-    assert (some.rule.exit, some.rule.min_edge) == ("edge", 0.5)
+@pytest.mark.parametrize(
+    "text",
+    ["[training]\nsteps = 5", "[model]\ndepths = [1, 1]\ndims = [8, 8]", "[model]\npool = 2"],
+)
+def test_who_describes_a_network_of_ones_own_gets_it_and_is_told(tmp_path, text, caplog):
+    path = strategy(tmp_path, text)
+    config = load_config(path)
+    assert config.model.prior == "none"
+    assert 'describes a network of its own, so model.prior is "none"' in caplog.text
+    caplog.clear()
+    assert load_config(path, ['model.prior="none"']) == config
     load_config(path, ["model.kind=logistic"])  # which has no prior
+    assert load_config(path, ['model.prior="simulated"']).model.prior == "simulated"
+    assert load_config(strategy(tmp_path, "[model]\nkernel_size = 7")).model.prior == "simulated"
+    assert not caplog.text
 
 
 def test_no_least_edge_reads_back_as_none(tmp_path):

@@ -129,8 +129,9 @@ def test_a_training_range_without_enough_history_is_refused_before_anything_is_t
         prepare(config, simulated_bars(seed=1, bars=1_500))
 
 
-def test_training_beside_a_prior_is_refused_before_anything_is_trained():
-    sections = {"training": {"steps": 8}, "splits": {"train": 600, "test": 60}}
+@pytest.mark.parametrize("own", [{"training": {"steps": 8}}, {"model": {"pool": 2}}])
+def test_a_network_of_ones_own_beside_a_prior_is_refused_before_anything_is_trained(own):
+    sections = own | {"splits": {"train": 600, "test": 60}}
     config = Config.model_validate(sections, strict=False)
-    with pytest.raises(InputError, match=r'trains a network of its own, .* model.prior = "none"'):
+    with pytest.raises(InputError, match=r'a network of its own, .* model.prior = "none"'):
         prepare(config, simulated_bars(seed=1, bars=1_500))

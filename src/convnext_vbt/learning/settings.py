@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from convnext_vbt.errors import InputError
@@ -104,6 +104,12 @@ class TrainingConfig:
             _check(f"training.{key}", getattr(self, key), 0 <= getattr(self, key) < 1, "in [0, 1)")
         known = self.class_weights in ("none", "balanced")
         _check("training.class_weights", self.class_weights, known, '"none" or "balanced"')
+
+
+def describes_network(model: ModelConfig, training: TrainingConfig) -> bool:
+    """Whether anything is said of a network of one's own, which a prior has no use for."""
+    own = replace(model, kind="convnext", base="logistic", prior="simulated")
+    return training != TrainingConfig() or own != ModelConfig()
 
 
 def _check(key: str, value: object, ok: bool, what: str) -> None:

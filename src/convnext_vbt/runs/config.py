@@ -28,7 +28,7 @@ from pydantic import (
 from convnext_vbt.errors import ConfigError
 from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.learning.models import kind_of
-from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
+from convnext_vbt.learning.settings import ModelConfig, TrainingConfig, describes_network
 from convnext_vbt.learning.splits import WalkForward
 from convnext_vbt.market.clock import zone_of
 from convnext_vbt.predictions import Target
@@ -192,7 +192,8 @@ class Config(BaseModel):
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a strategy file; `overrides` are "section.key=value", values as TOML or plain text.
 
-    A run's own config.toml, beside its manifest, is read as `load_written` reads it.
+    A run's own config.toml, beside its manifest, is read as `load_written` reads it. A file that
+    describes a network of its own and says nothing of `model.prior` means "none" by it.
 
     Raises `ConfigError` naming file, section, key, value and remedy.
     """
@@ -204,8 +205,16 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     for override in overrides:
         _apply(document, override)
     config = parse_config(document, origin=str(path))
-    if config.training != TrainingConfig() and "prior" not in document.get("model", {}):
-        _refuse_training(config, document, str(path))
+    if (
+        config.model.kind == ModelConfig().kind
+        and "prior" not in document.get("model", {})
+        and describes_network(config.model, config.training)
+    ):
+        logger.warning(
+            '%s: it describes a network of its own, so model.prior is "%s"; say so', path, NONE
+        )
+        own = document.get("model", {}) | {"prior": NONE}
+        config = parse_config(document | {"model": own}, origin=str(path))
     for key in ("valid", "calibration"):
         if getattr(config.splits, key) is not None:
             logger.warning(
@@ -227,26 +236,6 @@ def _as_written(document: dict[str, Any]) -> dict[str, Any]:
     given = {section: document.get(section, {}) for section in LATER_KEYS}
     tables = {section: keys for section, keys in given.items() if isinstance(keys, dict)}
     return document | {section: LATER_KEYS[section] | keys for section, keys in tables.items()}
-
-
-def _refuse_training(config: Config, document: dict[str, Any], origin: str) -> None:
-    """Name `[training]` where it stands beside a prior by default, as in files of before 0.3.0."""
-    if config.model.kind != "convnext":
-        return
-    default, lacking = Config(), []
-    for section, keys in LATER_KEYS.items():
-        for key, before in keys.items():
-            is_new = getattr(getattr(default, section), key) != before
-            if is_new and key not in document.get(section, {}):
-                lacking.append(
-                    f"{section}.{key} = {json.dumps(NONE if before is None else before)}"
-                )
-    raise ConfigError(
-        f"{origin}: [training] trains a network of its own, but model.prior is "
-        f'"{default.model.prior}" by default and taken as it is; take [training] out, or set '
-        f'model.prior = "{NONE}". A file of a version before 0.3.0 means what it did with '
-        f"{', '.join(lacking)}"
-    )
 
 
 def parse_config(document: dict[str, Any], *, origin: str = "config") -> Config:

@@ -134,8 +134,8 @@ def test_training_beside_a_prior_is_refused(prior):
     features, labels = market()
     with pytest.raises(
         InputError,
-        match=r'^\[training\] trains a network of its own, but model.prior = ".*p.*" is taken as '
-        r'it is; take \[training\] out, or set model.prior = "none"',
+        match=r"^\[training\], or \[model\], describes a network of its own, but model.prior = "
+        r'".*p.*" is taken as it is; leave its keys out, or set model.prior = "none"',
     ):
         fit(features, labels, model=on(prior), training=replace(DEFAULT, ensemble=3))
 

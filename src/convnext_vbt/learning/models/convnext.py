@@ -27,7 +27,7 @@ from convnext_vbt.learning.models.protocol import FitTask, Learned, ModelKind
 from convnext_vbt.learning.models.trunk import SCALE, Trunk
 from convnext_vbt.learning.network import SIZES, ConvNeXt1d
 from convnext_vbt.learning.segments import Segments, Series
-from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
+from convnext_vbt.learning.settings import ModelConfig, TrainingConfig, describes_network
 from convnext_vbt.learning.training import train
 from convnext_vbt.predictions import CLASSES, UP
 
@@ -123,10 +123,10 @@ def _check(model: ModelConfig, training: TrainingConfig, names: tuple[str, ...])
     prior = _prior(model)
     if prior is None:
         return
-    if training != TrainingConfig():
+    if describes_network(model, training):
         raise InputError(
-            f'[training] trains a network of its own, but model.prior = "{model.prior}" is taken '
-            'as it is; take [training] out, or set model.prior = "none"'
+            "[training], or [model], describes a network of its own, but model.prior = "
+            f'"{model.prior}" is taken as it is; leave its keys out, or set model.prior = "none"'
         )
     lacking = [name for name in prior.features if name not in names]
     if lacking:
