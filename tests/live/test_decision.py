@@ -56,6 +56,11 @@ def test_a_position_decides_what_an_entry_comes_to(trained, bars, long_row, shor
     assert (short.action, short.step, short.target) == ("SELL", "enter short", -short.units)
 
 
+def signals(trained, bars, row, side):
+    """Whether a flat account enters on this side at the bar."""
+    return at(trained, bars, row).step == f"enter {side}"
+
+
 @pytest.mark.parametrize("side", ["long", "short"])
 def test_a_time_limit_ends_a_position_that_is_no_longer_signalled(trained, bars, side):
     for row in range(1000, 1199):
@@ -69,12 +74,70 @@ def test_a_time_limit_ends_a_position_that_is_no_longer_signalled(trained, bars,
     assert any("held for 4 bars" in reason for reason in due.reasons)
     early = at(trained, bars, row, **held, entered=bars.index[row - 2])
     assert (early.step, early.warnings) == (f"hold {side}", ())
-    renewed = at(trained, bars, row, **held, entered=bars.index[row - 7])
-    assert renewed.step == f"exit {side}"  # kept on after four bars, due again after eight
-    missed = at(trained, bars, row, **held, entered=bars.index[row - 5])
-    assert any("past 4 it should have been" in warning for warning in missed.warnings)
     unknown = at(trained, bars, row, **held)
     assert any("give --entered" in warning for warning in unknown.warnings)
+
+
+@pytest.mark.parametrize("side", ["long", "short"])
+def test_a_position_whose_time_was_up_at_a_bar_that_was_missed_ends_now(trained, bars, side):
+    held = {"position": 0.3 if side == "long" else -0.3}
+    seen = set()
+    for row in range(1000, 1199):
+        idle = at(trained, bars, row).entry is None
+        if not idle or at(trained, bars, row, **held).step != f"hold {side}":
+            continue
+        kept_on = signals(trained, bars, row - 2, side)  # where four of the six bars were over
+        late = at(trained, bars, row, **held, entered=bars.index[row - 5])
+        assert late.step == (f"hold {side}" if kept_on else f"exit {side}")
+        assert any("a decision was missed" in why for why in late.reasons) is not kept_on
+        seen.add(kept_on)
+        if seen == {True, False}:
+            return
+    raise AssertionError(f"only {seen}")
+
+
+@pytest.mark.parametrize("seconds", [3, 3_599])
+def test_a_fill_counts_from_the_bar_that_it_lies_in(trained, bars, seconds):
+    for row in range(1000, 1199):
+        exact, later = (
+            at(trained, bars, row, position=0.3, entered=bars.index[row - 3] + extra)
+            for extra in (pd.Timedelta(0), pd.Timedelta(seconds=seconds))
+        )
+        assert later == exact
+
+
+def test_exits_and_reversals_are_whole_lots(trained, bars, short_row):
+    lots = Limits(lot=0.001)
+    turned = at(trained, bars, short_row, lots, position=0.3004)
+    assert turned.step == "reverse to short"
+    assert turned.units == round(turned.units, 3)
+    assert turned.target == pytest.approx(0.3004 - turned.units, abs=1e-12)
+    assert -turned.target == pytest.approx(turned.entry.units)
+    whole = at(trained, bars, short_row, position=0.3004)
+    assert turned.entry.money_at_risk <= whole.entry.money_at_risk
+    row = next(
+        row
+        for row in range(1000, 1199)
+        if at(trained, bars, row, position=0.3, entered=bars.index[row - 3]).step == "exit long"
+    )
+    due = bars.index[row - 3]
+    left = at(trained, bars, row, lots, position=0.3004, entered=due)
+    assert (left.action, left.step, left.units) == ("SELL", "exit long", 0.3)
+    assert left.target == pytest.approx(0.0004, abs=1e-15)
+    assert any("0.0004 units cannot be ordered: less than one lot" in w for w in left.warnings)
+    dust = at(trained, bars, row, lots, position=0.0004, entered=due)
+    assert (dust.action, dust.step, dust.units, dust.target) == ("WAIT", "hold long", 0.0, 0.0004)
+    small = at(trained, bars, row, Limits(min_notional=1e9), position=0.3, entered=due)
+    assert (small.action, small.target) == ("WAIT", 0.3)
+    assert any("it ends, but is worth" in warning for warning in small.warnings)
+
+
+def test_orders_are_rounded_as_people_count():
+    assert Limits(lot=0.1).order(0.1, 0.3, 1.0) == (0.2, 0.3)
+    assert Limits(lot=0.1).order(0.3, -0.3, 1.0) == (-0.6, -0.3)
+    assert Limits(lot=0.1).order(0.37, 0.0, 1.0) == (-0.3, pytest.approx(0.07))
+    assert Limits(min_notional=5.0).order(4.0, 0.0, 1.0) == (0.0, 4.0)
+    assert Limits().order(4.0, 1.0, 1.0) == (-3.0, 1.0)
 
 
 @settings(max_examples=15, derandomize=True, deadline=None)

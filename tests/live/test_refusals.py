@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,6 +16,7 @@ from convnext_vbt.live.clock import check_fresh, finished_bars, stale_from
 from convnext_vbt.live.decision import decide
 from convnext_vbt.live.session import open_session, time_of
 from convnext_vbt.live.trained import open_trained, same_market
+from convnext_vbt.market.bars import Bars
 from convnext_vbt.runs import run as pipeline
 from convnext_vbt.runs import strategy as stages
 from convnext_vbt.runs.config import load_config
@@ -57,6 +59,26 @@ def test_a_weekend_makes_no_session_bar_stale():
     check_fresh(upto, upto.index[-1] + pd.Timedelta(days=3))  # Monday, nothing has traded since
     with pytest.raises(DataError, match="give fresh bars"):
         check_fresh(upto, upto.index[-1] + pd.Timedelta(days=9))
+
+
+def test_a_hole_in_the_history_makes_no_break_of_a_session_market():
+    days = pd.bdate_range("2024-01-01", periods=400)
+    hours = [day + pd.Timedelta(hours=14 + i) for day in days for i in range(7)]
+    close = np.linspace(100, 110, len(hours))
+    table = pd.DataFrame({"open": close, "high": close + 1, "low": close - 1, "close": close})
+    table["volume"], table.index = 1.0, pd.DatetimeIndex(hours, tz="UTC")
+    whole = Bars.from_frame(table, symbol="STK")
+    start, end = days[200].tz_localize("UTC"), days[240].tz_localize("UTC")
+    holed = Bars.from_frame(table[(table.index < start) | (table.index > end)], symbol="STK")
+    assert whole.has_sessions
+    assert stale_from(holed) == stale_from(whole)
+
+
+def test_a_position_cannot_be_entered_in_the_future(finished, bars):
+    later = bars.index[-1] + 30 * HOUR
+    desk = open_session(finished.directory, positions=["0.1"], entered=[f"{later:%Y-%m-%dT%H:%M}"])
+    with pytest.raises(ConfigError, match="lies after"):
+        desk.look(bars.index[1100])
 
 
 def test_other_bars_are_refused(trained, bars):

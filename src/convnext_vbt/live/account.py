@@ -55,12 +55,12 @@ class Limits:
     """What the exchange takes; None is no limit. Raises `ValueError` for one not positive."""
 
     lot: float | None = None
-    """Entries are whole multiples of it, rounded down."""
+    """Orders are whole multiples of it, rounded down."""
     tick: float | None = None
     """Prices are whole multiples of it; stop and take-profit are rounded towards the entry, so
     that no more is lost than was meant."""
     min_notional: float | None = None
-    """An entry worth less is not made."""
+    """An order worth less is not made."""
 
     def __post_init__(self) -> None:
         for name in ("lot", "tick", "min_notional"):
@@ -72,17 +72,30 @@ class Limits:
         """A size that can be ordered."""
         return _multiple(units, self.lot, up=False)
 
+    def order(self, held: float, wanted: float, price: float) -> tuple[float, float]:
+        """What can be ordered, signed, to get from one position to another; and what is held then.
+
+        Nothing, where less than a lot or the least worth would be ordered.
+        """
+        whole = abs(Decimal(repr(float(wanted))) - Decimal(repr(float(held))))
+        units = _multiple(whole, self.lot, up=False)
+        if self.min_notional is not None and units * price < self.min_notional:
+            units = 0.0
+        all_of_it = self.lot is None and units > 0
+        rest = 0.0 if all_of_it else float(whole - Decimal(repr(units)))
+        up = wanted - held
+        return math.copysign(units, up), wanted - math.copysign(rest, up) if rest else wanted
+
     def level(self, price: float, *, up: bool) -> float:
         """A price that can be ordered, rounded up or down."""
         return _multiple(price, self.tick, up=up)
 
 
-def _multiple(value: float, unit: float | None, *, up: bool) -> float:
+def _multiple(value: float | Decimal, unit: float | None, *, up: bool) -> float:
     """The next whole multiple of a unit, in decimals: 0.3 is 3 x 0.1."""
     if unit is None:
-        return value
+        return float(value)
     size = Decimal(repr(float(unit)))
-    count = (Decimal(repr(float(value))) / size).to_integral_value(
-        ROUND_CEILING if up else ROUND_FLOOR
-    )
+    exact = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
+    count = (exact / size).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR)
     return float(count * size)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from convnext_vbt.errors import DataError
 from convnext_vbt.market.bars import Bars
+from convnext_vbt.market.gaps import find_gaps
 
 
 def utc_now() -> pd.Timestamp:
@@ -44,11 +45,14 @@ def stale_from(bars: Bars) -> pd.Timestamp:
     """When the last bar is stale: by then the bar after it should have closed.
 
     Around the clock that is two steps after its open; on a market with sessions it is the longest
-    break in these bars and a step.
+    break in these bars, gaps aside, and a step.
     """
     break_ = bars.step
     if bars.has_sessions:
-        break_ = max(break_, pd.Timedelta(int(np.diff(bars.index.asi8).max()), unit="ns"))
+        breaks = np.diff(bars.index.asi8)
+        gaps = pd.DatetimeIndex(find_gaps(bars)["start"])
+        breaks[bars.index.searchsorted(gaps) - 1] = 0
+        break_ = max(break_, pd.Timedelta(int(breaks.max()), unit="ns"))
     return bars.index[-1] + break_ + bars.step
 
 

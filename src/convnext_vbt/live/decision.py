@@ -16,7 +16,7 @@ import pandas as pd
 from convnext_vbt.errors import DataError
 from convnext_vbt.live.account import FLAT, Account, Holding, Limits
 from convnext_vbt.live.clock import when
-from convnext_vbt.live.entry import WORDS, Book, Entry, kernel_fills, to_entry
+from convnext_vbt.live.entry import WORDS, Book, Entry, kernel_fills, money_text, to_entry
 from convnext_vbt.live.reasons import (
     confidence_reasons,
     edge_exit_reason,
@@ -127,6 +127,7 @@ def decide(
     moment = _Moment(
         trained=trained,
         bars=cut,
+        all_bars=bars,
         preds=preds,
         levels=levels,
         signals=_signals(trained, split, bars, preds),
@@ -159,6 +160,8 @@ class _Moment:
     trained: Trained
     bars: Bars
     """The history that was read."""
+    all_bars: Bars
+    """All that there are."""
     preds: Predictions
     """Of the last bar alone, as signals and brackets are."""
     levels: dict[str, Any]
@@ -183,6 +186,8 @@ class _Plan:
     """The kernel's reason why the position ends, `NONE` if it does not or there is none."""
     opens: Entry | str | None
     """An entry, why a signalled one is not made, or None where none is signalled."""
+    overdue: pd.Timestamp | None
+    """The bar at whose close its time was up already, if it was."""
 
     @property
     def entry(self) -> Entry | None:
@@ -237,7 +242,14 @@ def _plans(moment: _Moment) -> list[_Plan]:
     prices = _prices(moment)
     since = [_bars_held(moment.bars, n, held[n]) for n in symbols]
     limit = moment.brackets.max_holding
-    ends = [_why_it_ends(held[n], codes[n], since[n], limit) for n in symbols]
+    overdue = [
+        None if _side_signalled(codes[n]) == held[n].side else _overdue(moment, n, since[n])
+        for n in symbols
+    ]
+    ends = [
+        _why_it_ends(held[n], codes[n], since[n], limit) if overdue[n] is None else MAX_HOLDING
+        for n in symbols
+    ]
     stays = np.array([held[n].side != 0 and ends[n] == NONE for n in symbols])
     closing = [n for n in symbols if ends[n] != NONE]
     cost = sum(
@@ -259,7 +271,44 @@ def _plans(moment: _Moment) -> list[_Plan]:
             opens[n] = to_entry(
                 fills[n], n, row, equity=book.equity, config=trading, limits=moment.limits
             )
-    return [_Plan(held=held[n], bars_held=since[n], ends=ends[n], opens=opens[n]) for n in symbols]
+    return [
+        _Plan(
+            held=held[n], bars_held=since[n], ends=ends[n], opens=opens[n], overdue=overdue[n]
+        )
+        for n in symbols
+    ]  # fmt: skip
+
+
+def _overdue(moment: _Moment, n: int, bars_held: int | None) -> pd.Timestamp | None:
+    """The first bar before the last at whose close the time was up and its side not signalled.
+
+    None where there is none, and where what was signalled then can no longer be told.
+    """
+    held, limit, bars = moment.held(n), moment.brackets.max_holding, moment.all_bars
+    if not bars_held or limit is None:
+        return None
+    own = np.flatnonzero(bars.present[:, n])
+    for row in own[len(own) - bars_held + limit - 1 : -1 : limit]:
+        try:
+            code = _code_at(moment.trained, bars.rows(0, int(row) + 1), n)
+        except DataError:
+            return None
+        if _side_signalled(code) != held.side:
+            return pd.Timestamp(bars.index[row])
+    return None
+
+
+def _code_at(trained: Trained, bars: Bars, n: int) -> int:
+    """What the rule of the time signalled at the last of these bars."""
+    split = trained.split_of(bars)
+    kept, present = trained.kept(split), int(bars.present[:, n].sum())
+    if present < trained.history(kept):
+        raise DataError(trained.too_short(kept, present))
+    proba_NK = predict_now(trained, split, bars)
+    if np.isnan(proba_NK[n]).any():
+        raise DataError(_why_missing(trained, split, bars, n))
+    preds = one_bar(trained, split, bars, proba_NK)
+    return int(_signals(trained, split, bars, preds).packed()[0][n, 0])
 
 
 def _prices(moment: _Moment) -> np.ndarray:
@@ -279,7 +328,7 @@ def _held_stop(moment: _Moment, n: int, price: float) -> float:
     """The stop of a position that stays: its own if its entry is in the history, else today's."""
     held, bars = moment.held(n), moment.bars
     distances = getattr(moment.brackets, f"stop_{WORDS[held.side]}")[:, n]
-    row = -1 if held.entered is None else int(bars.index.searchsorted(held.entered))
+    row = -1 if held.entered is None else _row_of(bars, held.entered)
     known = 0 < row < len(bars) and np.isfinite(bars.open[row, n] * distances[row - 1])
     if not known:
         return float(price * (1.0 - held.side * distances[-1]))
@@ -289,9 +338,9 @@ def _held_stop(moment: _Moment, n: int, price: float) -> float:
 
 def _decision(moment: _Moment, n: int, plan: _Plan) -> Decision:
     bars, held, entry = moment.bars, plan.held, plan.entry
-    stays = held.side != 0 and plan.ends == NONE
-    target = held.units if stays else 0.0 if entry is None else entry.side * entry.units
-    change = target - held.units
+    change, target = moment.limits.order(held.units, _meant(plan), float(_prices(moment)[n]))
+    if entry is not None and held.side:  # a reversal is one order, rounded as one
+        entry = entry.of(target) if target * entry.side > 0 else None
     limit = moment.brackets.max_holding if entry is not None else None
     due = None if limit is None else bars.index[-1] + (limit + 1) * bars.step
     down, stay, up = moment.preds.proba[0, n, [DOWN, STAY, UP]].tolist()
@@ -300,7 +349,7 @@ def _decision(moment: _Moment, n: int, plan: _Plan) -> Decision:
         bar=bars.index[-1],
         known=bars.index[-1] + bars.step,
         action="WAIT" if change == 0 else "BUY" if change > 0 else "SELL",
-        step=_step(held.side, plan.ends, entry),
+        step=_step(held.side, plan.ends if change else NONE, entry),
         units=abs(change),
         target=target,
         prob_down=down,
@@ -312,6 +361,13 @@ def _decision(moment: _Moment, n: int, plan: _Plan) -> Decision:
         reasons=tuple(_reasons(moment, n, plan)),
         warnings=tuple(_warnings(moment, n, plan)),
     )
+
+
+def _meant(plan: _Plan) -> float:
+    """Units to be held after the next open, whatever can be ordered; negative when short."""
+    if plan.held.side and plan.ends == NONE:
+        return plan.held.units
+    return 0.0 if plan.entry is None else plan.entry.side * plan.entry.units
 
 
 def _why_it_ends(held: Holding, code: int, bars_held: int | None, limit: int | None) -> int:
@@ -334,7 +390,14 @@ def _bars_held(bars: Bars, n: int, held: Holding) -> int | None:
     """The symbol's bars since the fill, that one included; None where it is not known."""
     if held.side == 0 or held.entered is None or held.entered < bars.index[0]:
         return None
-    return int(bars.present[bars.index >= held.entered, n].sum())
+    return int(bars.present[_row_of(bars, held.entered) :, n].sum())
+
+
+def _row_of(bars: Bars, time: pd.Timestamp) -> int:
+    """The row of the bar that a fill at this time lies in, or else of the first after it."""
+    row = int(bars.index.searchsorted(time, side="right")) - 1
+    within = row >= 0 and time < bars.index[row] + bars.step
+    return row if within else row + 1
 
 
 def _cost_of_closing(held: Holding, price: float, fees: float, slippage: float) -> float:
@@ -359,7 +422,12 @@ def _reasons(moment: _Moment, n: int, plan: _Plan) -> list[str]:
         said += _edge_reasons(moment, n, plan.held.side)
     else:
         said = [own_rule_reason(rule.file, row)]
-    if plan.ends == MAX_HOLDING:
+    if plan.overdue is not None:
+        said.append(
+            f"its time was up at the close of {when(plan.overdue)}, where its side was not "
+            "signalled again: a decision was missed"
+        )
+    elif plan.ends == MAX_HOLDING:
         said.append(f"it was held for {plan.bars_held} bars, and its side is not signalled again")
     if isinstance(plan.opens, str):
         said.append(f"no entry: {plan.opens}")
@@ -393,16 +461,30 @@ def _edge_reasons(moment: _Moment, n: int, side: int) -> list[str]:
 
 
 def _warnings(moment: _Moment, n: int, plan: _Plan) -> list[str]:
-    limit, held = moment.brackets.max_holding, plan.bars_held
+    limit = moment.brackets.max_holding
     said = _gaps(moment.bars, n)
     if plan.held.side and limit is not None and plan.held.entered is None:
         said.append(
             f"a position ends after {limit} bars unless its side is still signalled; give "
             "--entered, the open time of the bar it was filled in, to have that checked"
         )
-    if held is not None and limit is not None and held > limit and held % limit:
-        said.append(f"held for {held} bars: past {limit} it should have been signalled again")
+    if plan.ends and (rest := _unsaleable(moment, n, plan)):
+        said.append(rest)
     return said
+
+
+def _unsaleable(moment: _Moment, n: int, plan: _Plan) -> str | None:
+    """What of a position that ends cannot be ordered away, and why."""
+    limits, price = moment.limits, float(_prices(moment)[n])
+    wanted = _meant(plan)
+    _, target = limits.order(plan.held.units, wanted, price)
+    rest = abs(target - wanted)
+    if rest == 0:
+        return None
+    if limits.lot is not None and rest < limits.lot:
+        return f"{rest:.8g} units cannot be ordered: less than one lot of {limits.lot:g}"
+    worth = money_text(rest * price)
+    return f"it ends, but is worth {worth}, under the minimum of {limits.min_notional:,g}"
 
 
 def _gaps(bars: Bars, n: int) -> list[str]:

@@ -6,7 +6,7 @@ Dimensions: N symbols.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +40,17 @@ class Entry:
     """The same as a share of equity."""
     capped: bool
     """Whether a cap, of leverage or of open risk, keeps it smaller than the risk would allow."""
+
+    def of(self, units: float) -> Entry:
+        """The same entry in another number of units."""
+        part = abs(units) / self.units
+        return replace(
+            self,
+            units=abs(units),
+            notional=self.notional * part,
+            money_at_risk=self.money_at_risk * part,
+            risk=self.risk * part,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,7 +115,8 @@ def to_entry(
         return f"the size, {made['size']:.6g} units, is less than one lot of {limits.lot:g}"
     notional = units * price
     if limits.min_notional is not None and notional < limits.min_notional:
-        return f"it would be worth {notional:,.2f}, under the minimum of {limits.min_notional:,g}"
+        worth = money_text(notional)
+        return f"it would be worth {worth}, under the minimum of {limits.min_notional:,g}"
     stop_price = _level(price, -side * stop, limits, up=side > 0)
     if stop_price is not None:
         stop = side * (1.0 - stop_price / price)
@@ -127,6 +139,11 @@ def to_entry(
         risk=loss / equity,
         capped=bool(made["capped"]),
     )
+
+
+def money_text(value: float) -> str:
+    """Money in the quote currency, which may be bitcoin: two decimals, or four digits below one."""
+    return f"{value:,.2f}" if abs(value) >= 1 or value == 0 else f"{value:.4g}"
 
 
 def _level(price: float, change: float, limits: Limits, *, up: bool) -> float | None:

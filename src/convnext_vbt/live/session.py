@@ -10,7 +10,7 @@ import pandas as pd
 
 from convnext_vbt.errors import ConfigError
 from convnext_vbt.live.account import Account, Holding, Limits
-from convnext_vbt.live.clock import check_fresh, finished_bars, utc_now
+from convnext_vbt.live.clock import check_fresh, finished_bars, utc_now, when
 from convnext_vbt.live.decision import Decisions, decide
 from convnext_vbt.live.feeds import Feeds, open_feeds
 from convnext_vbt.live.trained import Trained, difference_from_backtest, open_trained, same_market
@@ -58,6 +58,12 @@ class Session:
     def decide(self, bars: Bars, now: pd.Timestamp) -> Decisions:
         """The decision at the close of the last of these bars, unless it is stale."""
         check_fresh(bars, now)
+        for name, held in self.account.held.items():
+            if held.entered is not None and held.entered > now:
+                raise ConfigError(
+                    f"--entered {when(held.entered)}, for {name}, lies after {when(now)}; give "
+                    "the time of the fill"
+                )
         difference = difference_from_backtest(self.trained, bars)
         return decide(self.trained, bars, self.account, limits=self.limits, difference=difference)
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from convnext_vbt.live.clock import when
 from convnext_vbt.live.decision import Decision, Decisions
+from convnext_vbt.live.entry import money_text
 from convnext_vbt.predictions import CLASSES
 from convnext_vbt.storage import plain
 
@@ -57,11 +58,12 @@ def _action(one: Decision) -> list[str]:
     stop = "none" if entry.stop is None else f"{entry.stop:,.8g}"
     target = "none" if entry.take_profit is None else f"{entry.take_profit:,.8g}"
     far = "" if entry.take_profit_distance is None else f" ({entry.take_profit_distance:.2%} away)"
+    worth, at_risk = money_text(entry.notional), money_text(entry.money_at_risk)
     out += [
-        f"  size          {entry.units:.8g} units, {entry.notional:,.2f} at {entry.price:,.8g}",
+        f"  size          {entry.units:.8g} units, {worth} at {entry.price:,.8g}",
         f"  stop          {stop} ({entry.stop_distance:.2%} away; it moves with the fill)",
         f"  take-profit   {target}{far}",
-        f"  money at risk {entry.money_at_risk:,.2f}, {entry.risk:.2%} of equity, costs included",
+        f"  money at risk {at_risk}, {entry.risk:.2%} of equity, costs included",
     ]
     if one.leave_after is not None:
         at = "" if one.leave_at is None else f", at {when(one.leave_at)},"
