@@ -17,7 +17,7 @@ FIRST = [
     "tests/learning/features/test_compute.py",  # and this one those of the other
     "tests/runs/test_run.py",
     "tests/learning/test_walkforward.py",
-    "tests/live/test_replay.py",
+    "tests/live",
     "tests/report/test_browser.py",
     "tests/test_robust.py",
     "tests/learning/test_devices.py",
@@ -40,14 +40,20 @@ FIRST = [
     "tests/report/test_compare_browser.py",
     "tests/test_get_browser.py",
     "tests/test_system.py",
-    "tests/live/test_command.py",
 ]
+TOGETHER = ["tests/live"]  # folders whose files share what is made once a session
 
 
-def pytest_collection_finish():
-    """Imports leave a million objects; to look through them again and again costs a sixth."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Imports leave a million objects; to look through them again and again costs a third."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -57,6 +63,10 @@ def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import LoadFileScheduling
 
     class LongFilesFirst(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return next((each for each in TOGETHER if file.startswith(f"{each}/")), file)
+
         def _assign_work_unit(self, node):
             for file in reversed(FIRST):
                 if file in self.workqueue:
@@ -64,6 +74,17 @@ def pytest_xdist_make_scheduler(config, log):
             super()._assign_work_unit(node)
 
     return LongFilesFirst(config, log)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A finished run of the tiny strategy, alone in its folder: copy that to change it."""
+    from convnext_vbt.runs import run as pipeline
+    from convnext_vbt.runs.config import load_config
+    from tests.strategies import write_tiny
+
+    home = tmp_path_factory.mktemp("tiny")
+    return pipeline.run(load_config(write_tiny(home)), out=home / "reports", jobs=1)
 
 
 NO_BROWSER = "no Chrome, Chromium or Edge; `python -m tests.get_browser` tries to get one"

@@ -1,23 +1,22 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from convnext_vbt.errors import ConfigError, DataError
 from convnext_vbt.runs.compare import compare_directories, linked, page_path
-from convnext_vbt.runs.config import load_config
-from convnext_vbt.runs.run import resweep, run
+from convnext_vbt.runs.run import resweep
 from tests.cli.test_commands import call
-from tests.strategies import write_tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*cells have fewer than 30 trades")
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    home = tmp_path_factory.mktemp("comparison")
-    strategy = write_tiny(home)
-    first = run(load_config(strategy), out=home / "reports", jobs=1)
+def runs(tmp_path_factory, tiny):
+    reports = tmp_path_factory.mktemp("comparison") / "reports"
+    shutil.copytree(tiny.directory.parent, reports)
+    first = replace(tiny, directory=reports / tiny.directory.name)
     second = resweep(first.directory, {"threshold": ["q0.60"]})
     return first, second
 
