@@ -86,6 +86,7 @@ def test_an_installation_that_hangs_is_ended_with_all_it_started(tmp_path):
     assert not mark.exists()
 
 
+@pytest.mark.slow
 def test_a_browser_of_ones_own_is_taken(browser_path):
     assert Path(browser_path).is_file()
     code = "from tests.browser import find_browser; print(find_browser())"

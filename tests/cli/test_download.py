@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import subprocess
 import sys
 
 import pandas as pd
@@ -14,7 +13,7 @@ from convnext_vbt.market.download import download_bars
 from convnext_vbt.market.sources import load_bars
 from tests.cli.test_commands import call
 from tests.market.loopback import HOUR, START, client, make_bars, serving
-from tests.processes import ROOT, start, wait_for
+from tests.processes import start, wait_for
 from tests.strategies import write_tiny
 
 PAIR = ("BTC/USDT", "1h")
@@ -124,13 +123,10 @@ def test_network_and_cache_faults_exit_with_3(exchange, store):
     assert_complete(exchange, store)
 
 
-def test_without_ccxt_it_says_what_to_install():
-    code = (
-        "import sys; sys.modules['ccxt'] = None; from convnext_vbt.cli.commands import app; "
-        "app(['download', 'binance', 'BTC/USDT', '1h'])"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert out.returncode == 2
+def test_without_ccxt_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ccxt", None)
+    out = call("download", "binance", "BTC/USDT", "1h")
+    assert out.exit_code == 2
     assert out.stderr.startswith("error: ")
     assert "pip install 'convnext-vbt[exchange]'" in out.stderr
     assert out.stderr.count("\n") == 1

@@ -204,6 +204,7 @@ with exclusive(_lock_file(path)):
 """
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_leaves_no_lock_behind(tmp_path):
     path = tmp_path / "ledger.jsonl"
     assert subprocess.run([sys.executable, "-c", KILLED, path], check=False).returncode == -9

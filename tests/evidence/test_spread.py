@@ -1,6 +1,9 @@
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.signal import lfilter
 
 from convnext_vbt.evidence.spread import implied_half_spread, mean_and_error, products
 from convnext_vbt.market.bars import Bars
@@ -20,6 +23,7 @@ def bars_of(log_open, log_high, log_low, log_close, *, keep=None, freq="h"):
     return Bars.from_frame(table if keep is None else table[keep])
 
 
+@functools.cache
 def bouncing(
     half_spread, *, seed=0, hour=0.006, own_open=False, reversal=0.0, num_bars=12_000, wide=False
 ):
@@ -29,12 +33,10 @@ def bouncing(
     is taken back evenly over the next."""
     rng = np.random.default_rng(seed)
     minutes = rng.standard_normal((num_bars, 60)) * hour / np.sqrt(60)
-    shocks, level = 0.08 * rng.standard_normal(num_bars), 0.0
-    for t in range(num_bars):
-        level = 0.97 * level + shocks[t]
-        minutes[t] *= np.exp(level)
-        if reversal and t:
-            minutes[t] -= reversal * minutes[t - 1].sum() / 60
+    shocks = 0.08 * rng.standard_normal(num_bars)
+    minutes *= np.exp(lfilter([1.0], [1.0, -0.97], shocks))[:, None]
+    taken = lfilter([1.0], [1.0, reversal], minutes.sum(axis=1))  # each bar's return, in the end
+    minutes[1:] -= reversal * taken[:-1, None] / 60
     path = minutes.cumsum().reshape(num_bars, 60)
     first = np.concatenate(([0.0], path[:-1, -1]))
 

@@ -39,6 +39,7 @@ def teeth(cases=160, length=96, seed=0):
     return (wave + 0.5 * tooth)[:, None, :], y
 
 
+@pytest.mark.slow
 def test_sees_a_shape_wherever_it_begins():
     X, y = teeth()
     fitted = ConvNeXtClassifier(epochs=30).fit(X[:80], y[:80])

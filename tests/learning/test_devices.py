@@ -368,6 +368,7 @@ def test_a_graph_that_says_something_else_is_not_taken(monkeypatch, fault):
     assert replay.calls == 1
 
 
+@pytest.mark.slow
 def test_training_as_on_a_card_ends_near_the_plain_loss(monkeypatch):
     """Bfloat16, draws as inputs and a (pretended) graph, in the whole of a split's training."""
     features, labels = market()

@@ -216,6 +216,7 @@ def copy_into_2d(block, layer):
             theirs.bias.copy_(ours.bias)
 
 
+@pytest.mark.slow  # seconds of imports
 @pytest.mark.parametrize("version", [1, 2])
 def test_block_equals_transformers_convnext_layer(version):
     # here, because it takes two seconds to import, which every worker would spend
@@ -264,7 +265,9 @@ def test_every_parameter_has_a_gradient(options):
         assert torch.isfinite(parameter.grad).all(), name
 
 
-@pytest.mark.parametrize("options", [{}, {"padding": "same", "version": 2}])
+@pytest.mark.parametrize(
+    "options", [{}, pytest.param({"padding": "same", "version": 2}, marks=pytest.mark.slow)]
+)
 def test_overfits_eight_windows(options):
     torch.manual_seed(0)
     net = ConvNeXt1d(5, depths=(1, 1), dims=(16, 32), drop_path=0.0, **options)

@@ -9,18 +9,18 @@ from convnext_vbt.live.trained import recent
 from convnext_vbt.trading.codes import BY_RULE
 
 
-def replay(trained, result, num_bars, *, more=0):
+def replay(trained, result, num_bars, *, more=0, step=1):
     """Largest difference of a probability, and for each bar (decided orders, simulated orders).
 
     Orders are (units, negative when sold; for an entry also fill, stop distance and take-profit
     distance), those of one open by symbol, an exit before an entry. `more` bars of history than
-    are needed tell where the stops of held positions lie.
+    are needed tell where the stops of held positions lie. Of the last bars, every `step`th.
     """
     config = trained.config
     head = headline_of(result, config.preset)
     selection, bars, start = head.selection, result.bars, result.window[0]
     worst, pairs = 0.0, []
-    for t in range(result.window[1] - 1 - num_bars, result.window[1] - 1):
+    for t in range(result.window[1] - 1 - num_bars, result.window[1] - 1, step):
         state = held(selection.simulation, bars, t, start, config.trading)
         past = bars.rows(0, t + 1)
         history = trained.history(trained.kept(trained.split_of(past)))

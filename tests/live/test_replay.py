@@ -38,6 +38,7 @@ def waiting(tmp_path_factory):
         "trading.fees=0.00002",
         "trading.slippage=0.00001",
         "labels.horizon=4",
+        "model.kind=logistic",  # of the network speaks the run of the test above
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewTradesWarning)  # few trades a cell
@@ -46,11 +47,11 @@ def waiting(tmp_path_factory):
 
 def test_entries_worth_their_costs_and_exits_while_the_edge_lasts_are_the_backtests(waiting):
     trained = open_trained(waiting.directory)
-    worst, pairs = replay(trained, waiting.result, 200, more=20)
+    worst, pairs = replay(trained, waiting.result, 200, more=20, step=2)
     assert worst < 1e-5
     counts = same_orders(pairs)
-    assert counts.count(0) > 20
-    assert counts.count(1) + counts.count(2) > 5
+    assert counts.count(0) > 10
+    assert counts.count(1) + counts.count(2) > 2
 
 
 def test_volatility_needs_its_history_for_a_stop_or_an_expectation(waiting):
@@ -72,7 +73,7 @@ def test_the_reasons_say_what_is_expected_and_what_it_costs(waiting):
     trained = open_trained(waiting.directory)
     bars, split = waiting.result.bars, trained.predictions.splits[-1]
     said = set()
-    for t in range(1000, 1199):
+    for t in range(1000, 1199, 3):
         account = Account(equity=1e4, held={"SIM/USDT": Holding(units=0.1)})
         one = decide(trained, bars.rows(0, t + 1), account).decisions[0]
         width = barrier_width(bars, trained.config.labels)[t, 0]

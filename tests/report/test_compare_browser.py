@@ -19,9 +19,8 @@ def address(tmp_path_factory):
     return write_comparison(compare_runs(runs), path).as_uri()
 
 
-@pytest.mark.parametrize(
-    ("width", "scheme"), [(1400, "light"), pytest.param(390, "dark", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (390, "dark")])
 def test_it_draws_without_a_request_or_a_complaint(browser, address, width, scheme):
     view = {"width": width, "height": 900}
     with Visit(browser, address, viewport=view, color_scheme=scheme) as visit:

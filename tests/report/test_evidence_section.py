@@ -49,6 +49,11 @@ def small():
     return make_sweep(bars=make_bars(bars=1_500), threshold="q0.70", risk=0.01)
 
 
+@pytest.fixture(scope="module")
+def small_assessment(small):
+    return assess(small, draws=40)
+
+
 def words(text):
     """The visible text of a page, without tags."""
     return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text)))
@@ -91,9 +96,9 @@ def test_the_verdict_comes_before_everything_else(res, assessment, page):
 
 
 @pytest.mark.parametrize("word", ["PASS", "INCONCLUSIVE", "FAIL"])
-def test_each_verdict_has_a_word_and_a_shape_of_its_own(small, word):
-    assessment = assess(small, draws=40)
-    judged = replace(assessment, verdict=replace(assessment.verdict, word=word))
+def test_each_verdict_has_a_word_and_a_shape_of_its_own(small, small_assessment, word):
+    verdict = replace(small_assessment.verdict, word=word)
+    judged = replace(small_assessment, verdict=verdict)
     text = render(small, provenance={}, assessment=judged)
     assert f'class="verdict {word.lower()}"' in text
     shape = {"PASS": "<circle", "INCONCLUSIVE": "M24 5l21 37H3z", "FAIL": "M16 4h16"}

@@ -198,8 +198,10 @@ def test_provenance_says_how_the_numbers_came_about(page):
 def test_a_hindsight_choice_is_called_one(page):
     res = make_sweep(bars=make_bars(bars=1_500), threshold="q0.90", risk=0.01)
     said = 'id="selected-note">exploratory, chosen in hindsight'
-    assert said in quick_render(res)
+    text = quick_render(res, provenance={"Source": "simulated:seed=7"})
+    assert said in text
     assert said not in page.text
+    assert "This market is simulated." in text  # by its source
 
 
 def test_the_strategys_cell_must_have_been_swept(res):
@@ -301,14 +303,12 @@ def test_a_panel_and_a_rule_of_ones_own_render():
     assert Grid.of(res.metrics).cell(page.data["fixed"]) == cell | {"stop_multiple": 0.5}
 
 
-def test_simulated_data_says_so(page):
+def test_simulated_data_says_so(res, page):
     said = "This market is simulated."
-    res = make_sweep(bars=make_bars("SIM/USDT", bars=1_500), threshold="q0.90", risk=0.01)
-    assert said in quick_render(res)
-    real = make_sweep(bars=make_bars(bars=1_500), threshold="q0.90", risk=0.01)
-    assert said in quick_render(real, provenance={"Source": "simulated:seed=7"})
+    simulated = make_sweep(bars=make_bars("SIM/USDT", bars=1_500), threshold="q0.90", risk=0.01)
+    assert said in quick_render(simulated)
     assert said not in page.text
-    assert not is_simulated(real, "prices.csv")
+    assert not is_simulated(res, "prices.csv")
 
 
 def test_equal_arrays_are_stored_once():

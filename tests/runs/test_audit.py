@@ -15,6 +15,7 @@ from convnext_vbt.cli.commands import app
 from convnext_vbt.errors import UserCodeError
 from convnext_vbt.evidence.audit import alone
 from convnext_vbt.learning import calibration, outcomes
+from convnext_vbt.learning.models import boosting
 from convnext_vbt.market.sources import load_bars
 from convnext_vbt.runs.config import parse_config
 from convnext_vbt.runs.run import walk_forward
@@ -85,7 +86,9 @@ def test_the_real_stages_pass_and_every_one_was_compared():
     assert last <= 2e-3  # slopes are learned from fewer outcomes where history starts so late
 
 
-def test_a_baseline_that_shows_no_weights_passes_too():
+@pytest.mark.slow
+def test_a_baseline_that_shows_no_weights_passes_too(monkeypatch):
+    monkeypatch.setattr(boosting, "MOST_ROUNDS", 12)
     report = examine(tiny(model={"kind": "boosting"}))
     assert report.passed, report.lines()
     assert report.counts()["retrained split"][0] == 3

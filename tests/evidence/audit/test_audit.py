@@ -152,6 +152,7 @@ def test_an_honest_strategy_passes_and_every_stage_was_compared(report):
     assert all(made == same > 0 for made, same in counts.values())
     assert counts["weights"] == (2, 2)
     assert report.lines()[-1].startswith("no leak: ")
+    assert not any("never traded" in line for line in report.lines())
     facts = report.to_dict()
     assert facts["passed"]
     assert facts["differences"] == []

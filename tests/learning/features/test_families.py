@@ -96,6 +96,7 @@ FAMILY = Family(warmups={"double_step": 2}, compute=lambda bars: [change(bars.cl
 """
 
 
+@pytest.mark.slow  # no kernel of a copy is in the cache
 def test_a_family_is_added_by_a_file_and_the_line_that_names_it(tmp_path):
     source = Path(convnext_vbt.__file__).parent
     copied = shutil.copytree(

@@ -14,6 +14,7 @@ from convnext_vbt.learning.fitting import fit_split, predict_range
 from convnext_vbt.learning.folds import fold_rows
 from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.labels import Labels
+from convnext_vbt.learning.models import boosting
 from convnext_vbt.learning.models.boosting import MOST_ROUNDS
 from convnext_vbt.learning.segments import pack, scale
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
@@ -34,9 +35,20 @@ def one_thread():
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_rounds():
+    """Of boosting, which grows slowly, wherever the rounds themselves are not looked at."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boosting, "MOST_ROUNDS", 12)
+        yield
+
+
 @pytest.fixture(scope="module")
 def boosted():
-    return fit("boosting", *market())
+    """As many rounds as a run may take."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boosting, "MOST_ROUNDS", MOST_ROUNDS)
+        return fit("boosting", *market())
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -45,8 +57,8 @@ def kind(request):
 
 
 @pytest.fixture(scope="module")
-def fitted(kind, boosted):
-    return boosted if kind == "boosting" else fit(kind, *market())
+def fitted(kind):
+    return fit(kind, *market())
 
 
 def market(*, seed=0):

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from convnext_vbt.errors import ConfigError, InputError
+from convnext_vbt.evidence.audit import alone
 from convnext_vbt.learning.fitting import fit_split, predict_last, predict_range
 from convnext_vbt.learning.folds import out_of_fold
 from convnext_vbt.learning.heldout import HeldOut
-from convnext_vbt.learning.models import KINDS, kind_of
+from convnext_vbt.learning.models import KINDS, boosting, kind_of
 from convnext_vbt.learning.models.protocol import Learned, ModelKind
 from convnext_vbt.learning.segments import pack
 from convnext_vbt.learning.settings import ModelConfig
@@ -23,7 +24,15 @@ from convnext_vbt.runs.strategy import audit_strategy, make_features, prepare, w
 from tests.learning.test_training import MODEL, SPLIT, TRAINING, N, T, market
 from tests.strategies import TINY
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "few_rounds")
+
+
+@pytest.fixture(scope="module")
+def few_rounds():
+    """Of boosting, which grows slowly: test_baselines.py looks at the rounds themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boosting, "MOST_ROUNDS", 12)
+        yield
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -151,7 +160,10 @@ def restore_odds(model, num_features, tensors, device):
     return [Odds(**tensors)]
 
 
-@pytest.fixture(params=["kept", "not kept"])
+KEPT = ["kept", "not kept"]
+
+
+@pytest.fixture(params=KEPT)
 def toy(request, monkeypatch):
     restore = restore_odds if request.param == "kept" else None
     monkeypatch.setitem(KINDS, "odds", ModelKind(name="odds", fit=fit_odds, restore=restore))
@@ -181,7 +193,12 @@ def test_a_kind_of_ones_own_walks_forward_and_resumes(toy, tmp_path):
     assert walk_toy(other, prepared, tmp_path)[1] == [False] * 3
 
 
-def test_a_kind_of_ones_own_passes_the_audit(toy):
+@pytest.mark.parametrize(
+    "toy", [KEPT[0], pytest.param(KEPT[1], marks=pytest.mark.slow)], indirect=True
+)
+def test_a_kind_of_ones_own_passes_the_audit(toy, monkeypatch):
+    monkeypatch.setattr(alone, "NUM_CUTS", 25)  # of features, which are the package's own
+    monkeypatch.setattr(alone, "NUM_UNUSUAL", 2)
     report = audit_strategy(toy, load_bars(toy.data.source), num_random_bars=2, jobs=1)
     assert report.passed, report.lines()
     assert report.counts()["retrained split"][0] == 3
