@@ -88,3 +88,7 @@ class SplitError(ConvnextVbtError, RuntimeError):
 
 class FewTradesWarning(UserWarning):
     """A cell has too few trades to say anything."""
+
+
+class StillPriceWarning(UserWarning):
+    """A symbol that never moved has no barrier, so that it is not traded."""

@@ -44,6 +44,15 @@ def test_more_than_one_unfinished_bar_is_a_wrong_clock(bars):
         finished_bars(bars, bars.index[0], replay=True)
 
 
+def test_each_symbol_of_two_stamps_an_hour_may_have_a_bar_that_has_not_closed(bars):
+    late = replace(bars, index=bars.index + 0.5 * HOUR, symbols=("B",))
+    panel = Bars.join([bars, late])
+    part, notes = finished_bars(panel, bars.index[-1] + 0.75 * HOUR, replay=False)
+    assert (len(part), len(notes)) == (len(panel) - 2, 2)
+    with pytest.raises(DataError, match="2 bars close after"):
+        finished_bars(panel, bars.index[-1] - 0.25 * HOUR, replay=False)
+
+
 def test_a_bar_is_stale_once_the_next_one_should_have_closed(bars):
     stale = bars.index[-1] + 2 * HOUR
     assert stale_from(bars) == stale

@@ -37,6 +37,17 @@ def test_in_a_panel_each_symbol_has_its_own_and_its_listing_date_is_none():
     assert gaps[["symbol", "start", "missing"]].values.tolist() == [["B", WHOLE.index[300], 1]]
 
 
+def test_nights_of_a_stock_beside_a_coin_are_none():
+    times = WHOLE.index
+    open_ = (times.day_of_week < 5) & (times.hour >= 8) & (times.hour <= 16)
+    stock = WHOLE[open_].drop(times[(times.day == 11) & (times.hour == 12)])
+    bars = Bars.from_frames({"COIN": WHOLE.drop(times[300]), "STK": stock})
+    assert (bars.has_sessions, bars.closes.tolist()) == (False, [False, True])
+    gaps = find_gaps(bars)
+    assert len(stock) == open_.sum() - 1
+    assert gaps[["symbol", "missing"]].values.tolist() == [["COIN", 1], ["STK", 1]]
+
+
 def test_days_of_a_weekend_are_odd_on_a_market_of_weekdays():
     days = pd.bdate_range("2024-01-01", periods=300, tz="UTC")
     saturdays = pd.DatetimeIndex(["2024-03-02", "2024-05-11"], tz="UTC")

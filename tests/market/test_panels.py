@@ -39,6 +39,20 @@ def test_a_panel_holds_all_times_and_nan_where_a_symbol_has_no_bar():
     assert panel.days_per_year == 365
 
 
+def test_two_stamps_an_hour_are_hours_and_each_row_knows_the_bar_before():
+    whole = frame(simulated_bars(bars=60), 0, 60)
+    late = whole.set_axis(whole.index + pd.Timedelta(minutes=30), axis=0).drop(
+        whole.index[2] + pd.Timedelta(minutes=30)
+    )
+    panel = Bars.from_frames({"A": whole, "B": late})
+    assert panel.step == pd.Timedelta(hours=1)
+    assert panel.bars_per_year == 8760
+    assert panel.previous[:8].tolist() == [
+        [-1, -1], [0, -1], [0, 1], [2, 1], [2, 3], [4, 3], [5, 3], [5, 6],
+    ]  # fmt: skip
+    assert panel.closes.tolist() == [False, False]
+
+
 def test_each_symbol_tells_whether_it_has_a_volume_wherever_it_starts():
     frames = {f"S{n}": frame(simulated_bars(bars=60, seed=n), 10 * n, 60) for n in range(3)}
     frames["S1"]["volume"] = np.nan

@@ -1,5 +1,6 @@
 """One account of many symbols in plain Python: slow, and written from the rule alone."""
 
+import itertools
 import math
 from dataclasses import dataclass, field
 
@@ -105,12 +106,12 @@ class Account:
         gross = sum(p.units * self.marks[n] for n, p in self.held.items())
         asked = sum(m * (1 + self.fees if sides[n] > 0 else 1) for n, m in wanted.items())
         factor = 1.0
-        if asked > self.leverage * equity - gross:
+        if asked > 0 and asked > self.leverage * equity - gross:
             factor = max(self.leverage * equity - gross, 0) / asked
         if self.sizing == "risk":
             open_risk = sum(self.at_risk(n) for n in self.held)
             asked = sum(m * self.loss(sides[n], stops[n]) for n, m in wanted.items())
-            if asked > self.open_risk * equity - open_risk:
+            if asked > 0 and asked > self.open_risk * equity - open_risk:
                 factor = min(factor, max(self.open_risk * equity - open_risk, 0) / asked)
         for n, side, size, price, stop, profit in wishes:
             if size == 0 or (factor < 1 and wanted[n] * factor < 1e-6 * equity):
@@ -131,13 +132,20 @@ class Account:
         elif position.side * best >= position.side * position.target:
             self.close(n, i, position.target)
 
+    def is_gone(self, n, i):
+        """No bar ever again, and one is late by more than any was that came; rows are hours."""
+        here = [row for row, price in enumerate(self.markets[n].prices) if price is not None]
+        longest = max((b - a for a, b in itertools.pairwise(here)), default=1)
+        return i >= here[-1] + longest and i > here[-1]
+
     def run(self):
         num_bars = len(self.markets[0].prices)
+        last = {}  # what each symbol's bar before said
         for i in range(num_bars):
             here = [n for n, market in enumerate(self.markets) if market.prices[i] is not None]
             wishes = []
-            for n, market in enumerate(self.markets):
-                if n in self.held and all(p is None for p in market.prices[i:]):
+            for n in list(self.held):
+                if self.is_gone(n, i):
                     self.close(n, i, self.marks[n])  # delisted
             for n in here:
                 market = self.markets[n]
@@ -145,15 +153,17 @@ class Account:
             for n in here:
                 market = self.markets[n]
                 price = market.prices[i][0]
-                said = (i > 0 and market.signals[i - 1]) or (False,) * 4 + (0.0,)
+                before = last.get(n)
+                last[n] = i
+                said = (False,) * 4 + (0.0,) if before is None else market.signals[before]
                 if n in self.held:
                     self.at_open(n, i, price, said)
                 if n not in self.held and not self.bust and (said[0] or said[2]):
                     side = 1 if said[0] else -1
                     stop, profit = (
-                        (market.stop_long[i - 1], market.profit_long[i - 1])
+                        (market.stop_long[before], market.profit_long[before])
                         if side > 0
-                        else (market.stop_short[i - 1], market.profit_short[i - 1])
+                        else (market.stop_short[before], market.profit_short[before])
                     )
                     wishes.append((n, side, said[4], price, stop, profit))
             if wishes:

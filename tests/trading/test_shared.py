@@ -58,7 +58,7 @@ def reasons(done: Simulation) -> list[str]:
     return [REASONS[k] for k in done.trades["reason"]]
 
 
-def random_market(seed: int, symbols=("A", "B", "C"), num_bars: int = 150, **more):
+def random_market(seed: int, symbols=("A", "B", "C"), num_bars: int = 250, **more):
     """Gaps, a symbol that comes late, one that is delisted, funding now and then."""
     rng = np.random.default_rng(seed)
     bars = random_bars(num_bars=num_bars, seed=seed, symbols=symbols, missing=0.05)
@@ -80,15 +80,12 @@ def random_market(seed: int, symbols=("A", "B", "C"), num_bars: int = 150, **mor
 
 
 def test_five_bars_of_two_symbols_by_hand():
-    # A is missing at bar 2, so its exit of row 1 expires; delisted at bar 4, which it has not:
-    # at bar 3 nobody knew.
+    # A is delisted at bar 4, the first that it has not: at bar 3 nobody knew.
     bars = panel_of(
-        A=[flat(100), (100, 104, 100, 104), None, (110, 110, 108, 108), None],
+        A=[flat(100), (100, 104, 100, 104), flat(104), (110, 110, 108, 108), None],
         B=[flat(50), (50, 50, 49, 49), flat(49), (48, 48, 47.5, 47.5), (47.5, 47.5, 47, 47)],
     )
-    signals = said(
-        5, A={"entries": [0], "exits": [1]}, B={"short_entries": [0, 2], "short_exits": [1]}
-    )
+    signals = said(5, A={"entries": [0]}, B={"short_entries": [0, 2], "short_exits": [1]})
     done = simulate_signals(bars, signals, fixed_brackets(bars), config=FEES, size_type="notional")
     # both want 800 of 1000; the long pays its fee from the same money: one factor for both
     money = 800 * 1000 / (800 * 1.001 + 800)
@@ -215,6 +212,124 @@ def test_the_kernel_does_what_the_plain_account_does(seed, size_type, leverage, 
     assert (done.trades["reason"] == REASONS.index("delisted")).sum() <= 1
 
 
+def trades_of(done: Simulation, column: int) -> list[tuple]:
+    """What a column traded, by time; a trade that is still open has not ended at any."""
+    own = done.trades[done.trades["col"] == column]
+    numbers = ["direction", "size", "entry_price", "exit_price", "pnl", "funding", "reason"]
+    ends = np.where(own["status"] == 1, done.index[own["exit_idx"]].asi8, -1)
+    return [
+        (*row, *values)
+        for *row, values in zip(
+            done.index[own["entry_idx"]].asi8.tolist(), ends.tolist(), own[numbers].tolist(),
+            strict=True,
+        )
+    ]  # fmt: skip
+
+
+CALENDARS = {
+    "around the clock": lambda t: t.minute == 0,
+    "half past": lambda t: t.minute == 30,
+    "weekdays": lambda t: (t.minute == 0) & (t.day_of_week < 5),
+    "sessions": lambda t: (t.minute == 0) & (t.day_of_week < 5) & (t.hour >= 8) & (t.hour <= 16),
+    "evenings": lambda t: (t.minute == 30) & (t.hour >= 20),
+    "thin": lambda t: (t.minute == 0) & (np.random.default_rng(3).random(len(t)) < 0.4),
+}
+
+
+def on_calendar(name: str, seed: int) -> Bars:
+    """Three weeks of hours of one symbol; the last day is a Sunday."""
+    half_hours = pd.date_range("2024-01-01", "2024-01-21 23:30", freq="30min", tz="UTC")
+    times = half_hours[CALENDARS[name](half_hours)]
+    made = random_bars(num_bars=len(times), seed=seed, symbols=(name,), gaps=0.01)
+    rng = np.random.default_rng(seed)
+    funding = np.where(rng.random((len(times), 1)) < 0.2, rng.normal(0, 0.002), np.nan)
+    hour = pd.Timedelta(hours=1)
+    return replace(made, index=times, step=hour, days_per_year=0, funding=funding)
+
+
+@few
+@given(SEEDS, st.lists(st.sampled_from(sorted(CALENDARS)), min_size=2, max_size=5, unique=True))
+def test_what_a_symbol_trades_is_what_it_trades_alone_whatever_the_others_calendars(seed, names):
+    parts = [on_calendar(name, seed + k) for k, name in enumerate(names)]
+    panel = Bars.join(parts)
+    # sized on the initial cash and with room for all: no symbol takes anything from another
+    config = replace(COSTLY, risk=0.2, max_leverage=1e6)
+    signals, brackets, alone = [], [], []
+    for n, part in enumerate(parts):
+        own = random_signals(
+            num_bars=len(part), num_rules=1, seed=seed + n, symbols=(names[n],), density=0.3
+        )
+        own = replace(own, index=part.index)
+        width = np.random.default_rng(seed + n).uniform(0.01, 0.04, (4, len(part), 1))
+        own_brackets = Brackets(
+            stop_long=width[0], stop_short=width[1], take_profit_long=width[2],
+            take_profit_short=width[3], max_holding=5,
+        )  # fmt: skip
+        done = simulate_signals(part, own, own_brackets, config=config, size_type="value")
+        alone.append(trades_of(done, 0))
+        signals.append(own)
+        brackets.append(own_brackets)
+    rows = [panel.index.get_indexer(part.index) for part in parts]
+
+    def spread(arrays, blank):
+        out = np.full(panel.close.shape, blank)
+        for n, values in enumerate(arrays):
+            out[rows[n], n] = values[:, 0]
+        return out
+
+    together = Signals(
+        index=panel.index,
+        columns=pd.MultiIndex.from_product([[0], names], names=["rule", "symbol"]),
+        # what is said on rows of others is not said
+        **{k: spread([getattr(one, k) for one in signals], True) for k in LEVELS},
+        size=spread([one.size for one in signals], 1.0),
+    )
+    sides = ("stop_long", "stop_short", "take_profit_long", "take_profit_short")
+    bracket = Brackets(
+        **{k: spread([getattr(one, k) for one in brackets], np.nan) for k in sides}, max_holding=5
+    )
+    done = simulate_signals(panel, together, bracket, config=config, size_type="value")
+    assert (done.trades["reason"] != REASONS.index("delisted")).all()
+    for n in range(len(names)):
+        ours = trades_of(done, n)
+        assert len(ours) > 5
+        assert [row[:2] for row in ours] == [row[:2] for row in alone[n]]
+        mine, theirs = (np.array([row[2] for row in one]) for one in (ours, alone[n]))
+        assert mine == pytest.approx(theirs, rel=1e-9)
+    marks = panel.frame("close").ffill().to_numpy()  # the last close stays
+    held = done.position != 0
+    change = np.diff(done.value, axis=0)
+    still = held[1:] & (np.diff(marks, axis=0) == 0) & ~panel.present[1:]
+    assert (change[still] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "last", "ended"),
+    [
+        # an hour later it has no bar, and half past one is the first row by then
+        ("around the clock", "2024-01-17 00:00", ["2024-01-17 01:30"]),
+        ("around the clock", "2024-01-21 23:00", []),
+        ("thin", "2024-01-21 22:00", []),  # it was silent as long before, so a bar may come yet
+        ("thin", "2024-01-16 22:00", ["2024-01-17 10:30"]),
+        ("weekdays", "2024-01-19 23:00", []),  # a weekend
+        ("sessions", "2024-01-19 16:00", []),
+        ("sessions", "2024-01-12 16:00", ["2024-01-17 16:30"]),  # that was no holiday
+    ],
+)
+def test_a_symbol_is_delisted_once_it_is_silent_for_longer_than_it_ever_was(name, last, ended):
+    whole, other = on_calendar(name, 2), on_calendar("half past", 1)
+    end = int(whole.index.searchsorted(pd.Timestamp(last, tz="UTC"), side="right"))
+    panel = Bars.join([whole.rows(0, end), other])
+    always = pd.DataFrame({name: True, "half past": False}, index=panel.index)
+    done = simulate_signals(
+        panel, Signals.from_frames(entries=always), fixed_brackets(panel), config=FREE,
+        size_type="notional",
+    )  # fmt: skip
+    closed = done.trades[done.trades["status"] == 1]
+    assert [f"{t:%Y-%m-%d %H:%M}" for t in panel.index[closed["exit_idx"]]] == ended
+    assert (closed["exit_price"] == whole.close[end - 1]).all()
+
+
 def test_the_markets_above_reach_what_they_should_test():
     done = [simulate_signals(*random_market(seed), config=COSTLY) for seed in range(8)]
     seen = {REASONS[k] for one in done for k in one.trades["reason"]}
@@ -327,7 +442,7 @@ def test_the_native_portfolio_is_one_group_that_shares_cash(with_funding):
 
 def test_each_rule_is_a_group_of_its_own_wherever_its_columns_stand():
     bars, _, brackets = random_market(5)
-    signals = random_signals(num_bars=150, num_rules=3, seed=5, symbols=bars.symbols)
+    signals = random_signals(num_bars=len(bars), num_rules=3, seed=5, symbols=bars.symbols)
     mixed = signals.take([0, 3, 6, 1, 4, 7, 2, 5, 8])
     done = simulate_signals(bars, signals, brackets, config=COSTLY)
     other = simulate_signals(bars, mixed, brackets, config=COSTLY)
@@ -356,6 +471,25 @@ def test_vectorbt_places_the_same_orders_where_no_cap_binds():
     assert ours.final_value().to_numpy() == pytest.approx(
         theirs.final_value().to_numpy(), rel=1e-12
     )
+
+
+def test_vectorbts_own_loop_acts_at_each_symbols_own_next_bar_too():
+    bars = Bars.join([on_calendar(name, 6) for name in ("sessions", "half past", "thin")])
+    signals = random_signals(num_bars=len(bars), num_rules=1, seed=6, symbols=bars.symbols)
+    never = np.zeros_like(signals.entries)
+    signals = replace(
+        signals, index=bars.index, short_entries=never, short_exits=never
+    )  # one order a bar
+    bars = replace(bars, funding=None)
+    given = {"risk": 0.2, "size_type": "value", "fees": 0.001, "slippage": 0.002}
+    ours = simulate(bars, signals, **given)
+    theirs = simulate(bars, signals, engine="vectorbt", **given)
+    one, other = (np.sort(pf.orders.values, order=["col", "idx"]) for pf in (ours, theirs))
+    assert len(one) == len(other) > 60
+    assert one["col"].tolist() == other["col"].tolist()
+    assert bars.previous[one["idx"], one["col"]].tolist() == other["idx"].tolist()
+    for name in ("size", "price", "fees"):
+        assert one[name] == pytest.approx(other[name], rel=1e-12)
 
 
 def test_vectorbt_keeps_the_same_books_on_our_orders():

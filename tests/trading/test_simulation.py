@@ -151,13 +151,16 @@ def test_max_holding_counts_the_bars_that_are_there():
     assert [bar for bar, *_ in ledger(done)] == [1, 5]
 
 
-def test_a_missing_bar_fills_nothing_and_its_signal_expires():
+def test_a_missing_bar_fills_nothing_and_a_signal_waits_for_the_symbols_next_bar():
     rows = [FLAT, FLAT, None, (90, 90, 90, 90), FLAT]
-    assert len(run(bars_of(rows), entries=[1]).orders) == 0
+    late = run(bars_of(rows), entries=[1])
+    assert [(bar, price) for bar, _, _, price, _ in ledger(late)] == [(3, 90.0)]
     assert len(run(bars_of(rows), entries=[2]).orders) == 0  # a row without a bar says nothing
     held = run(bars_of(rows), entries=[0], exits=[1], stop=0.05)
     assert [(bar, price) for bar, _, _, price, _ in ledger(held)] == [(1, 100.0), (3, 90.0)]
     assert held.equity[:, 0].tolist() == [1000.0, 1000.0, 1000.0, 950.0, 950.0]
+    left = run(bars_of(rows), entries=[0], exits=[1])
+    assert [(bar, price) for bar, _, _, price, _ in ledger(left)] == [(1, 100.0), (3, 90.0)]
 
 
 def test_a_signal_on_the_last_bar_places_no_order():

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 import vectorbt as vbt  # noqa: F401  (registers the accessors)
 
-from convnext_vbt.errors import InputError
+from convnext_vbt.errors import InputError, StillPriceWarning
+from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.predictions import Predictions, Target
 from convnext_vbt.trading import cells
 from convnext_vbt.trading.brackets import fixed_brackets, target_brackets
 from convnext_vbt.trading.rules import RuleConfig, confidence_signals
-from convnext_vbt.trading.simulation import Simulation
+from convnext_vbt.trading.simulation import Simulation, simulate_signals
 from convnext_vbt.trading.sweep import TOTAL, SweepConfig, prediction_window, sweep
 
 from .markets import TARGET, random_bars, random_predictions, random_signals
@@ -403,3 +404,28 @@ def test_the_strategy_s_own_least_edge_is_always_swept():
     lists = SweepConfig(min_edge=(0.0, 2.0)).including("q0.90", 0.01, 1.0)
     assert lists.min_edge == (0.0, 2.0, 1.0)
     assert SweepConfig().including("q0.90", 0.01, 1.0).min_edge is None
+
+
+def test_a_symbol_that_never_moved_is_named_and_not_traded_and_ends_no_sweep():
+    fields = {name: getattr(PANEL, name).copy() for name in FIELDS}
+    for name in FIELDS[:4]:  # B stands at 1.0 up to bar 900, with predictions from 550 on
+        level = PANEL.open[900, 1] if np.isfinite(PANEL.open[900, 1]) else PANEL.open[901, 1]
+        fields[name][:, 1] /= level
+        fields[name][:900, 1] = np.where(PANEL.present[:900, 1], 1.0, np.nan)
+    bars = replace(PANEL, **fields)
+    still = int((PANEL_PREDS.split[:900, 1] >= 0).sum())
+    with pytest.warns(StillPriceWarning, match=rf"^B: on {still} bar\(s\) with a prediction"):
+        found = sweep(bars, PANEL_PREDS, threshold=[0.4, 0.5], risk=[0.01, 0.02])
+    proba, split = PANEL_PREDS.proba.copy(), PANEL_PREDS.split.copy()
+    proba[:900, 1], split[:900, 1] = np.nan, -1
+    silent = replace(PANEL_PREDS, proba=proba, split=split)
+    plain = sweep(bars, silent, threshold=[0.4, 0.5], risk=[0.01, 0.02])
+    pd.testing.assert_frame_equal(found.metrics, plain.metrics)
+    pd.testing.assert_frame_equal(found.daily_returns, plain.daily_returns)
+    trades = found.simulation(threshold=0.4, risk=0.01).trades
+    assert trades["entry_idx"][trades["col"] == 1].min() > 900 - found.window[0]
+    # a stop that is missing for any other reason is still refused
+    own = replace(target_brackets(bars, TARGET), still=None)
+    signals = confidence_signals(PANEL_PREDS, bars, threshold=0.4)
+    with pytest.raises(InputError, match="entries have no stop"):
+        simulate_signals(bars, signals, own)

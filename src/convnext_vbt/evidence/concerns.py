@@ -12,7 +12,7 @@ from convnext_vbt.evidence.accounts import Account
 from convnext_vbt.market.frozen import find_frozen
 from convnext_vbt.market.gaps import find_gaps
 from convnext_vbt.market.spikes import find_leaps, find_spikes
-from convnext_vbt.trading.sweep import FEW_TRADES, SweepResult
+from convnext_vbt.trading.sweep import FEW_TRADES, SweepResult, untradable_bars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,6 +35,8 @@ class Concerns:
     """`find_frozen` of the window's bars."""
     frozen_orders: int
     """Orders filled in such a stretch."""
+    still: dict[str, int]
+    """Bars with a prediction on which a symbol's price had never moved, by symbol with any."""
     num_cells: int
     thin_cells: int
     """Cells with fewer than 30 trades."""
@@ -86,6 +88,7 @@ def concerns(res: SweepResult, account: Account) -> Concerns:
         leapt_profit=float(trades["pnl"][held].sum()),
         frozen=frozen,
         frozen_orders=_orders_within(account, frozen),
+        still=untradable_bars(res.predictions, res.brackets),
         num_cells=len(count),
         thin_cells=int((count < FEW_TRADES).sum()),
         empty_cells=int((count == 0).sum()),

@@ -132,11 +132,12 @@ def trades_by_decile(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean net return and number of an account's trades in each decile of `found`.
 
-    A trade belongs to the confidence of the bar before its entry.
+    A trade belongs to the confidence of its symbol's bar before its entry.
     """
     trades, symbols = account.trades, symbol_numbers(account, res.bars)
-    signal = trades["entry_idx"] - 1 + res.window[0]
-    sure = confidence(res.predictions)[signal, symbols[trades["col"]]]
+    symbol = symbols[trades["col"]]
+    signal = res.bars.previous[trades["entry_idx"] + res.window[0], symbol]
+    sure = confidence(res.predictions)[signal, symbol]
     known = np.isfinite(sure)
     row = found.of(sure[known])
     row = np.minimum(row, max(len(found) - 1, 0))

@@ -121,6 +121,15 @@ def excursions(account: Account, bars: Bars) -> Excursions:
     )
 
 
+def bars_held(account: Account, bars: Bars) -> np.ndarray:
+    """Bars of its own symbol from each trade's entry to its exit, int64 (K,); `bars` as above."""
+    trades = account.trades
+    count_TN = np.cumsum(bars.present, axis=0)
+    symbol = symbol_numbers(account, bars)[trades["col"]]
+    held: np.ndarray = count_TN[trades["exit_idx"], symbol] - count_TN[trades["entry_idx"], symbol]
+    return held
+
+
 def symbol_numbers(account: Account, bars: Bars) -> np.ndarray:
     """The number among `bars.symbols` of each column of the account."""
     return np.asarray(pd.Index(bars.symbols).get_indexer(pd.Index(account.symbols)))

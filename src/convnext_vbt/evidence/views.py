@@ -28,7 +28,13 @@ from convnext_vbt.evidence.accounts import (
 )
 from convnext_vbt.evidence.confidence import Deciles, trades_by_decile
 from convnext_vbt.evidence.measures import probabilistic_sharpe
-from convnext_vbt.evidence.returns import Excursions, excursions, monthly_returns, rolling_sharpe
+from convnext_vbt.evidence.returns import (
+    Excursions,
+    bars_held,
+    excursions,
+    monthly_returns,
+    rolling_sharpe,
+)
 from convnext_vbt.predictions import Range
 from convnext_vbt.trading.sweep import SweepResult
 
@@ -81,6 +87,8 @@ class View:
     worst: tuple[Drawdown, ...]
     """The deepest falls, deepest first."""
     excursions: Excursions
+    bars_held: np.ndarray
+    """Bars of its own symbol from the entry of each trade to its exit, (K,)."""
     shares: np.ndarray
     """Profit of each trade over the equity at the close before its entry, (K,)."""
     decile_returns: np.ndarray | None
@@ -111,6 +119,7 @@ class View:
             splits=split_figures(account, ranges, res.bars.days_per_year),
             worst=tuple(falls[:NUM_DRAWDOWNS]),
             excursions=excursions(account, res.window_bars),
+            bars_held=bars_held(account, res.window_bars),
             shares=account.trades["pnl"] / before,
             decile_returns=mean,
             decile_trades=count,

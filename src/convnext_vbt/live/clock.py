@@ -21,11 +21,11 @@ def utc_now() -> pd.Timestamp:
 def finished_bars(bars: Bars, now: pd.Timestamp, *, replay: bool) -> tuple[Bars, list[str]]:
     """The bars that have closed by `now`, when they were read, and a note on one that has not.
 
-    In a `replay` the later bars are simply not known yet. Live, more than one of them means that
-    the clock or the data's time zone is wrong: `DataError`.
+    In a `replay` the later bars are simply not known yet. Live, more than one of them of a symbol
+    means that the clock or the data's time zone is wrong: `DataError`.
     """
     count = int(bars.index.searchsorted(now - bars.step, side="right"))
-    ahead = len(bars) - count
+    ahead = int(bars.present[count:].sum(axis=0).max(initial=0))
     if count == 0:
         raise DataError(f"no bar has closed by {when(now)}: the first opens {when(bars.index[0])}")
     if replay or not ahead:
@@ -36,9 +36,11 @@ def finished_bars(bars: Bars, now: pd.Timestamp, *, replay: bool) -> tuple[Bars,
             "clock or the data's time zone is wrong (times are taken as UTC open times); to "
             "replay the past give --as-of"
         )
-    opened = bars.index[-1]
-    note = f"the bar of {when(opened)} was not finished at {now:%H:%M}: it is left out"
-    return bars.rows(0, count), [note]
+    notes = [
+        f"the bar of {when(opened)} was not finished at {now:%H:%M}: it is left out"
+        for opened in bars.index[count:]
+    ]
+    return bars.rows(0, count), notes
 
 
 def stale_from(bars: Bars) -> pd.Timestamp:

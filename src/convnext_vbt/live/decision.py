@@ -329,11 +329,12 @@ def _held_stop(moment: _Moment, n: int, price: float) -> float:
     held, bars = moment.held(n), moment.bars
     distances = getattr(moment.brackets, f"stop_{WORDS[held.side]}")[:, n]
     row = -1 if held.entered is None else _row_of(bars, held.entered)
-    known = 0 < row < len(bars) and np.isfinite(bars.open[row, n] * distances[row - 1])
-    if not known:
-        return float(price * (1.0 - held.side * distances[-1]))
+    said = int(bars.previous[row, n]) if 0 < row < len(bars) else -1
+    if said < 0 or not np.isfinite(bars.open[row, n] * distances[said]):
+        last = np.flatnonzero(bars.present[:, n])[-1]
+        return float(price * (1.0 - held.side * distances[last]))
     fill = bars.open[row, n] * (1.0 + held.side * moment.trained.config.trading.slippage)
-    return float(fill * (1.0 - held.side * distances[row - 1]))
+    return float(fill * (1.0 - held.side * distances[said]))
 
 
 def _decision(moment: _Moment, n: int, plan: _Plan) -> Decision:
@@ -357,7 +358,7 @@ def _decision(moment: _Moment, n: int, plan: _Plan) -> Decision:
         prob_up=up,
         entry=entry,
         leave_after=limit,
-        leave_at=None if bars.has_sessions else due,
+        leave_at=None if bars.closes[n] else due,
         reasons=tuple(_reasons(moment, n, plan)),
         warnings=tuple(_warnings(moment, n, plan)),
     )
@@ -502,7 +503,9 @@ def _gaps(bars: Bars, n: int) -> list[str]:
 def _why_missing(trained: Trained, split: Split, bars: Bars, n: int) -> str:
     kept, present = trained.kept(split), bars.present[:, n]
     if not present[-1]:
-        return f"no bar at {when(bars.index[-1])}"
+        last = bars.index[np.flatnonzero(present)[-1]] if present.any() else None
+        due = "" if last is None else f"; what its bar of {when(last)} said is due at its next open"
+        return f"no bar at {when(bars.index[-1])}{due}"
     if np.isnan(kept.fitted.mean[n]).any():
         return "hardly a bar in the training range, so the network has no scale for it"
     return trained.too_short(kept, int(present.sum()))

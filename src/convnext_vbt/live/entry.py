@@ -106,6 +106,8 @@ def to_entry(
     """Symbol n's fill rounded to what the exchange takes, or why there is no entry."""
     made = dict(zip(kernel.FILL_FIELDS, fill.tolist(), strict=True))
     if math.isnan(made["size"]):
+        if brackets.still is not None and brackets.still[0, n]:
+            return "its price never moved yet, so there is no barrier to stop at"
         return "no money is left for it under the caps of leverage and open risk"
     side, price = int(made["side"]), made["price"]
     stop = float(getattr(brackets, f"stop_{WORDS[side]}")[0, n])

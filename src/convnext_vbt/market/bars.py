@@ -124,7 +124,9 @@ class Bars:
             )
             for field in (*FIELDS, *(("funding",) if with_funding else ()))
         }
-        return cls(index=index, symbols=tuple(tables), step=modal_step(index), **arrays)
+        own = [pd.DatetimeIndex(table["close"].dropna().index) for table in tables.values()]
+        step = modal_step(*own) if any(len(times) > 1 for times in own) else modal_step(index)
+        return cls(index=index, symbols=tuple(tables), step=step, **arrays)
 
     @classmethod
     def join(cls, parts: Sequence[Bars]) -> Self:
@@ -199,6 +201,17 @@ class Bars:
         return here
 
     @property
+    def previous(self) -> np.ndarray:
+        """The row of the symbol's own bar before each row, int64 (T, N); -1 where there is none.
+
+        Beside another calendar that is seldom the row before.
+        """
+        rows = np.where(self.present, np.arange(len(self))[:, None], -1)
+        before = np.full_like(rows, -1)
+        np.maximum.accumulate(rows[:-1], axis=0, out=before[1:])
+        return before
+
+    @property
     def has_volume(self) -> np.ndarray:
         """Whether the volume of the symbol's bars is known, bool (N,)."""
         # A symbol has a volume in all of its bars or in none: the first one tells.
@@ -239,6 +252,17 @@ class Bars:
     def has_sessions(self) -> bool:
         """Whether the market closes between days or weeks, as far as bars of this size show it."""
         return self.days_per_year < ALWAYS_OPEN and self.step <= DAY
+
+    @property
+    def closes(self) -> np.ndarray:
+        """Whether each symbol's own market closes between days or weeks, bool (N,).
+
+        Beside a coin the panel as a whole is always open, and a stock in it is not.
+        """
+        if self.has_sessions or len(self.symbols) == 1 or self.step > DAY:
+            return np.full(len(self.symbols), self.has_sessions)
+        own = (self.index[here] for here in self.present.T)
+        return np.array([days_per_year(index, self.step) < ALWAYS_OPEN for index in own])
 
     @property
     def years(self) -> float:
@@ -466,7 +490,8 @@ def without_noise(
     return np.where(above, top, high), np.where(below, bottom, low), mended
 
 
-def modal_step(index: pd.DatetimeIndex) -> pd.Timedelta:
-    """The most frequent distance between two times."""
-    steps, counts = np.unique(np.diff(index.as_unit("ns").asi8), return_counts=True)
+def modal_step(*indexes: pd.DatetimeIndex) -> pd.Timedelta:
+    """The most frequent distance between two times of one index."""
+    distances = np.concatenate([np.diff(index.as_unit("ns").asi8) for index in indexes])
+    steps, counts = np.unique(distances, return_counts=True)
     return pd.Timedelta(int(steps[counts.argmax()]), unit="ns")

@@ -17,12 +17,12 @@ def find_gaps(bars: Bars) -> pd.DataFrame:
 
     `start` and `end` are the open times of the first and the last missing bar, `missing` their
     number. Between a symbol's first and last bar a market that is open around the clock should
-    have a bar every `bars.step`. A market with sessions (`bars.has_sessions`) has nights,
+    have a bar every `bars.step`. A symbol's market with sessions (`bars.closes`) has nights,
     weekends, holidays and early closes, which are no gaps. There a gap is a hole within a day at
     hours at which the days before and after have bars, or five weekdays and more in a row without
     a bar.
     """
-    tables = [_symbol_gaps(bars, n) for n in range(len(bars.symbols))]
+    tables = [_symbol_gaps(bars, n, closes) for n, closes in enumerate(bars.closes)]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -52,10 +52,10 @@ def odd_days(bars: Bars) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(days[odd])
 
 
-def _symbol_gaps(bars: Bars, n: int) -> pd.DataFrame:
+def _symbol_gaps(bars: Bars, n: int, closes: bool) -> pd.DataFrame:
     stamps = bars.index[bars.present[:, n]].asi8
     step = bars.step.value
-    if not bars.has_sessions:
+    if not closes:
         spans = regular_gaps(stamps, step)
     else:
         spans = [*_missing_sessions(stamps, step), *_holes_in_sessions(stamps, step)]

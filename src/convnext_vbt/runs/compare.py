@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from convnext_vbt.errors import ConfigError, FewTradesWarning, InputError
+from convnext_vbt.errors import ConfigError, FewTradesWarning, InputError, StillPriceWarning
 from convnext_vbt.evidence.comparison import Contender, RunComparison, compare_runs
 from convnext_vbt.evidence.headline import deflated, headline_of
 from convnext_vbt.runs.config import Config
@@ -85,6 +85,7 @@ def _contender(folder: Path, name: str) -> Contender:
     metrics, manifest = read_metrics(folder), read_manifest(folder)
     with warnings.catch_warnings():  # each run warned of few trades itself
         warnings.simplefilter("ignore", FewTradesWarning)
+        warnings.simplefilter("ignore", StillPriceWarning)
         result = make_sweep(config, bars, predictions)
     head = headline_of(result, config.preset)
     return Contender(

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from convnext_vbt.errors import DataError, FewTradesWarning
+from convnext_vbt.errors import DataError, FewTradesWarning, StillPriceWarning
 from convnext_vbt.evidence.baselines import Comparison, compare
 from convnext_vbt.evidence.cells import look_into
 from convnext_vbt.evidence.gathering import Evidence, gather
@@ -121,6 +121,7 @@ def compare_baselines(
         )
         with warnings.catch_warnings():  # the run warned of few trades itself
             warnings.simplefilter("ignore", FewTradesWarning)
+            warnings.simplefilter("ignore", StillPriceWarning)
             results[kind] = make_sweep(other, result.bars, predictions)
     model = config.model
     return compare(
@@ -152,6 +153,7 @@ def sharpe_by_seed(config: Config, result: SweepResult) -> tuple[float, ...]:
     for member in result.predictions.members:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FewTradesWarning)
+            warnings.simplefilter("ignore", StillPriceWarning)
             alone = make_sweep(config, result.bars, member)
         sharpes.append(headline_of(alone, config.preset).sharpe)
     return tuple(sharpes)

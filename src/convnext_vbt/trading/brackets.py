@@ -39,6 +39,9 @@ class Brackets:
     take_profit_short: np.ndarray
     max_holding: int | None = None
     """Bars of the symbol's own that a position is held at most; None = no limit."""
+    still: np.ndarray | None = None
+    """bool (T, N): where a symbol has no barrier because its price never moved by then, so that
+    sized by risk there is no entry. Any other entry without a stop is refused. None: nowhere."""
 
     def __post_init__(self) -> None:
         shape = np.shape(self.stop_long)
@@ -80,7 +83,8 @@ class Brackets:
 
     def rows(self, start: int, stop: int) -> Brackets:
         """The half-open range of bars [start, stop)."""
-        return replace(self, **{name: getattr(self, name)[start:stop] for name in DISTANCES})
+        cut = {name: getattr(self, name)[start:stop] for name in DISTANCES}
+        return replace(self, still=None if self.still is None else self.still[start:stop], **cut)
 
 
 def barrier_width(bars: Bars, target: Target) -> np.ndarray:
@@ -88,19 +92,26 @@ def barrier_width(bars: Bars, target: Target) -> np.ndarray:
 
     NaN until sigma is known, and where it is 0: prices that never moved have no barrier.
     """
-    width = ewma_volatility(bars, halflife=target.halflife) * math.sqrt(target.horizon)
+    width = _deviation(bars, target)
     return np.where(width > 0, width, np.nan)
 
 
+def _deviation(bars: Bars, target: Target) -> np.ndarray:
+    """sigma_t x sqrt(horizon), 0 while a price has never moved."""
+    return ewma_volatility(bars, halflife=target.halflife) * math.sqrt(target.horizon)
+
+
 def target_brackets(bars: Bars, target: Target) -> Brackets:
-    """The brackets of the very trade that the label speaks of, NaN until sigma is known.
+    """The brackets of the very trade that the label speaks of, NaN until sigma is known and > 0.
 
     With sigma_t the EWMA volatility at the signal's bar: a long stops at the down barrier, down x
     sigma_t x sqrt(horizon), and takes profit at the up barrier; a short mirrors it; both leave
     after `horizon` bars. Of kind "fixed" there is no barrier to touch: the stop is
     1 x sigma_t x sqrt(horizon) and there is no take-profit.
     """
-    width = barrier_width(bars, target)
+    deviation = _deviation(bars, target)
+    still = deviation == 0
+    width = np.where(still, np.nan, deviation)
     if target.kind == "fixed":
         none = np.full_like(width, np.nan)
         up = down = width
@@ -114,6 +125,7 @@ def target_brackets(bars: Bars, target: Target) -> Brackets:
         take_profit_long=profit_up,
         take_profit_short=profit_down,
         max_holding=target.horizon,
+        still=still if still.any() else None,
     )
 
 

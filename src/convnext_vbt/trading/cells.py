@@ -88,7 +88,7 @@ def _walk(
 ) -> tuple[np.ndarray, np.ndarray]:
     """States of these accounts, (A, Q, R, S), and their daily returns, (A, R, D)."""
     market, columns = kernel_inputs(bars, rules, brackets)
-    check_stops(bars, market, columns, terms)
+    check_stops(bars, brackets, market, columns, terms)
     num_accounts, num_points = len(columns.accounts), len(points_Q3)
     account_P = np.repeat(np.arange(num_accounts), num_points)
     keeps_P = np.tile(np.arange(num_points) == at_base, num_accounts)

@@ -21,6 +21,9 @@ from convnext_vbt.trading.signals import Rules
 
 SizeType = Literal["risk", "notional", "value"]
 
+LONGEST_HOLIDAY = pd.Timedelta(days=5)
+"""From Thursday's close to Tuesday's open at Easter: more than exchanges otherwise rest."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationConfig:
@@ -86,7 +89,7 @@ def kernel_inputs(
         if bars.funding is None
         else np.ascontiguousarray(np.nan_to_num(bars.funding.T)),
         day_end=day_ends(bars),
-        final=len(bars) - 1 - bars.present[::-1].argmax(axis=0),
+        delisted=delisting_rows(bars),
     )
     columns = kernel.Columns(
         codes=codes if bars.present.all() else codes * bars.present.T[symbol],
@@ -129,15 +132,25 @@ def check_inputs(bars: Bars, rules: Rules, brackets: Brackets, size_type: SizeTy
 
 
 def check_stops(
-    bars: Bars, market: kernel.Market, columns: kernel.Columns, terms: kernel.Terms
+    bars: Bars,
+    brackets: Brackets,
+    market: kernel.Market,
+    columns: kernel.Columns,
+    terms: kernel.Terms,
 ) -> None:
-    """Raise `ValueError` when sizing by risk meets an entry without a stop."""
+    """Raise `ValueError` when sizing by risk meets an entry without a stop.
+
+    Where a price never moved (`Brackets.still`) such an entry is just not made.
+    """
     if terms.sizing != kernel.BY_RISK:
         return
     found = np.zeros(len(bars), dtype=np.int64)
     for side, bit in enumerate((ENTER_LONG, ENTER_SHORT)):
         for n, stops in enumerate(market.brackets[:, side]):
-            own, rows = np.flatnonzero(columns.symbol == n), np.flatnonzero(np.isnan(stops))
+            bare = np.isnan(stops)
+            if brackets.still is not None:
+                bare &= ~brackets.still[:, n]
+            own, rows = np.flatnonzero(columns.symbol == n), np.flatnonzero(bare)
             where = np.ix_(own, rows)
             enters = (columns.codes[where] & bit != 0) & (columns.sizes[where] > 0)
             found[rows] += enters.sum(axis=0)
@@ -148,6 +161,24 @@ def check_stops(
             "divides by the loss at the stop; give stop=0.03 or the like, or use "
             "size_type='notional'"
         )
+
+
+def delisting_rows(bars: Bars) -> np.ndarray:
+    """The row at whose open each symbol is known to be delisted, int64 (N,); T where it never is.
+
+    A symbol without a later bar is known to be gone once a bar is due that would end a break longer
+    than any it ever had, and where its market closes longer than a holiday: a stock's weekend
+    beside a coin, or an hour without a trade of a thin pair, is no delisting.
+    """
+    rows = np.full(len(bars.symbols), len(bars))
+    times, present = bars.index.asi8, bars.present
+    for n in np.flatnonzero(~present[-1]):
+        own = times[present[:, n]]
+        longest = max(bars.step.value, int(np.diff(own).max(initial=0)))
+        if bars.closes[n]:
+            longest = max(longest, LONGEST_HOLIDAY.value)
+        rows[n] = times.searchsorted(own[-1] + longest)
+    return rows
 
 
 def account_columns(bars: Bars, rules: Rules) -> np.ndarray:

@@ -11,7 +11,8 @@ sizes: `walk_nb` walks up to `LANES` of them at once. Orders are for several acc
 numba counts references, atomically, wherever an array goes through a call or a slice: one account
 a call spent most of the time in that.
 
-Row t of signals, size, stop and take-profit acts at the open of t+1 and is frozen there:
+Row t of signals, size, stop and take-profit acts at the open of the symbol's own next bar, however
+many rows of other symbols lie between, and is frozen there:
 1. At the open: a gap beyond the stop (take-profit) exits at the open. Then row t exits, reverses
    (close, then open the other side) or enters. An entry on the side that is held is ignored.
 2. Inside the bar, from the entry bar on: stop first, then take-profit, each at its level.
@@ -19,15 +20,15 @@ Row t of signals, size, stop and take-profit acts at the open of t+1 and is froz
    position and its stop stay and the clock restarts.
 4. At the close: equity is marked. Equity <= 0: close, and no order ever after.
 
-A missing bar (NaN) fills nothing, moves no clock and is marked at the last close; a row's signal
-acts at the very next row or never. A funding rate is due at its bar's open, before any order: from
-a long that is held then, to a short.
+A row without a bar (NaN) says nothing, fills nothing, moves no clock and is marked at the last
+close. A funding rate is due at its bar's open, before any order: from a long that is held then, to
+a short. Sized by risk, an entry without a stop is none.
 
 On a shared account all exits of an open come before all entries. Entries are sized on one equity,
 each symbol at its open or else its last close, and cut by one factor where gross exposure or open
 risk would pass its cap, so that the order of the symbols means nothing; where that leaves next to
-nothing of an entry, there is none. A symbol without another bar is closed at its last close, at the
-first open that it misses: nobody can know before.
+nothing of an entry, there is none. A delisted symbol is closed at its last close, once its silence
+tells (`inputs.delisting_rows`): nobody can know before.
 Equity <= 0 closes every position.
 Dimensions: T bars, N symbols, C columns, K columns of one account, A accounts, P cells, D days,
 L accounts at once, S fields of an account, O orders, F fields of an order.
@@ -114,8 +115,8 @@ class Market(NamedTuple):
     """float64 (N, T): the rate at each bar's open, 0 where none is due; (N, 0) without funding."""
     day_end: np.ndarray
     """bool (T,): the last bar of its UTC day."""
-    final: np.ndarray
-    """int64 (N,): each symbol's last bar."""
+    delisted: np.ndarray
+    """int64 (N,): the row at whose open a symbol is known to be gone; T where it never is."""
 
 
 class Columns(NamedTuple):
@@ -194,6 +195,8 @@ class Book(NamedTuple):
     symbol: np.ndarray
     held: np.ndarray
     """int64 (K,): bars since the entry, or since the clock restarted."""
+    said: np.ndarray
+    """int64 (K,): the row of the symbol's bar before, whose signals act now; -1 for none."""
     mark: np.ndarray
     """float64 (K,): the last price there was."""
     value: np.ndarray
@@ -288,6 +291,8 @@ def stake_nb(
     """Entry notional that the sizing asks for, before any cap."""
     share = risk * size
     if terms.sizing == BY_RISK:
+        if np.isnan(stop):
+            return 0.0
         share /= loss_at_stop_nb(side, stop, terms.fees, terms.slippage)
     return share * (terms.init_cash if terms.sizing == BY_VALUE else equity)
 
@@ -518,11 +523,12 @@ def walk_nb(
     marks, last = begin_nb(accounts_LS, terms.init_cash), terms.init_cash
     side, lead = 0.0, 0  # what is held and by which account, though it may have gone bust since
     held, broke = 0, np.int64(0)  # for a bare constant numba would compile again
+    said = -1  # the row of the bar before
     for i in range(len(code_T)):
         first = prices_4T[0, i]
         is_changed = False
         if not np.isnan(first):
-            code = code_T[i - 1] if i > 0 else 0
+            code = code_T[said] if said >= 0 else 0
             last = prices_4T[3, i]
             if side != 0.0:
                 if len(funding_T) > 0 and funding_T[i] != 0.0:
@@ -541,9 +547,9 @@ def walk_nb(
             if code & (ENTER_LONG | ENTER_SHORT) and side == 0.0:
                 held, is_changed = 0, True
                 way, k = (1.0, 0) if code & ENTER_LONG else (-1.0, 1)
-                stop = brackets_4T[k, i - 1] * points_L3[0, 1]
-                target = brackets_4T[k + 2, i - 1] * points_L3[0, 2]
-                entry = Entry(way, first, size_T[i - 1], stop, target)
+                stop = brackets_4T[k, said] * points_L3[0, 1]
+                target = brackets_4T[k + 2, said] * points_L3[0, 2]
+                entry = Entry(way, first, size_T[said], stop, target)
                 entered = enter_alone_nb(accounts_LS, fills, i, entry, points_L3, terms)
                 side, lead = (way, entered) if entered >= 0 else (side, lead)
             if side != 0.0:
@@ -555,6 +561,7 @@ def walk_nb(
                 if reason != NONE:
                     exit_nb(accounts_LS, fills, i, price, reason, terms)
                     side, is_changed = 0.0, True
+            said = i
         if is_changed:
             for k in range(num):
                 marks[M_BASE + k] = accounts_LS[k, BASE]
@@ -692,7 +699,7 @@ def open_book_nb(columns: Columns, a: int, states: np.ndarray, init_cash: float)
     num = 0
     while num < columns.accounts.shape[1] and columns.accounts[a, num] >= 0:
         num += 1
-    of_column, scratch = np.zeros((3, num), dtype=np.int64), np.zeros((8, num))
+    of_column, scratch = np.zeros((4, num), dtype=np.int64), np.zeros((8, num))
     for row in range(1 + num):
         for field in range(NUM_STATE):
             states[row, field] = 0.0
@@ -700,11 +707,12 @@ def open_book_nb(columns: Columns, a: int, states: np.ndarray, init_cash: float)
     for k in range(num):
         of_column[0, k] = columns.accounts[a, k]
         of_column[1, k] = columns.symbol[of_column[0, k]]
+        of_column[3, k] = -1
         scratch[1, k] = scratch[2, k] = init_cash
     entries = Entries(scratch[3], scratch[4], scratch[5], scratch[6], scratch[7])
     return Book(
         states[: 1 + num], states[1 : 1 + num], of_column[0], of_column[1], of_column[2],
-        scratch[0], np.empty(1 + num), scratch[1], scratch[2], entries,
+        of_column[3], scratch[0], np.empty(1 + num), scratch[1], scratch[2], entries,
     )  # fmt: skip
 
 
@@ -725,12 +733,14 @@ def open_shared_nb(
         first = entries.raw[k] = market.prices[n, 0, i]
         entries.side[k] = 0.0
         if np.isnan(first):
-            if i == market.final[n] + 1 and own_KS[k, POSITION] != 0.0:
+            if i == market.delisted[n] and own_KS[k, POSITION] != 0.0:
                 mark = book.mark[k]
                 exit_nb(own_KS[k : k + 1], log.fills[k : k + 1], i, mark, int(DELISTED), terms)
             continue
         book.mark[k] = first
-        code = columns.codes[c, i - 1] if i > 0 else 0
+        said = book.said[k]
+        book.said[k] = i
+        code = columns.codes[c, said] if said >= 0 else 0
         if own_KS[k, POSITION] != 0.0:
             if market.funding.shape[1] > 0 and market.funding[n, i] != 0.0:
                 paid = pay_funding_nb(own_KS[k : k + 1], market.funding[n, i], first)
@@ -748,9 +758,9 @@ def open_shared_nb(
             enters = True
             book.held[k] = 0
             entries.side[k], j = (1.0, 0) if code & ENTER_LONG else (-1.0, 1)
-            entries.share[k] = columns.sizes[c, i - 1]
-            entries.stop[k] = market.brackets[n, j, i - 1] * point_3[1]
-            entries.target[k] = market.brackets[n, j + 2, i - 1] * point_3[2]
+            entries.share[k] = columns.sizes[c, said]
+            entries.stop[k] = market.brackets[n, j, said] * point_3[1]
+            entries.target[k] = market.brackets[n, j + 2, said] * point_3[2]
     return enters
 
 

@@ -49,9 +49,9 @@ def simulate(
     grouped by rule with `cash_sharing`: `max_leverage` and `max_open_risk` are what all its
     positions together may be worth and, sized by risk, may lose at their stops.
 
-    A signal at bar t is filled at the open of t+1. `stop` and `take_profit` are fractions of the
-    slipped fill price: numbers, (T, N) frames, or `Brackets` in `stop` for distances that differ
-    by side. `risk` times the row's size is, by `size_type`, the share of equity that a stopped
+    A signal at bar t is filled at the open of the symbol's own next bar. `stop` and `take_profit`
+    are fractions of the slipped fill price: numbers, (T, N) frames, or `Brackets` in `stop` for
+    distances that differ by side. `risk` times the row's size is, by `size_type`, the share of equity that a stopped
     trade loses ("risk"), the share of equity that a position is worth ("notional"), or the share
     of the initial cash that it is worth ("value"). See `simulation.simulate_signals`.
 
@@ -189,8 +189,8 @@ def _from_signals(
 ) -> vbt.Portfolio:
     is_shared = len(bars.symbols) > 1
     symbol_C = pd.Index(bars.symbols).get_indexer(signals.symbols)
-    next_open = np.full(bars.open.shape, np.nan)
-    next_open[:-1] = bars.open[1:]
+    next_open = bars.frame("open").bfill().shift(-1).to_numpy()  # of the symbol's own next bar
+    said = bars.present[:, symbol_C]  # a row without a bar says nothing
     is_short = signals.short_entries
     fill = next_open[:, symbol_C] * np.where(is_short, 1 - config.slippage, 1 + config.slippage)
 
@@ -199,10 +199,10 @@ def _from_signals(
 
     return vbt.Portfolio.from_signals(
         _per_column(bars.frame("close"), signals.columns),
-        entries=signals.entries,
-        exits=signals.exits,
-        short_entries=signals.short_entries,
-        short_exits=signals.short_exits,
+        entries=signals.entries & said,
+        exits=signals.exits & said,
+        short_entries=signals.short_entries & said,
+        short_exits=signals.short_exits & said,
         # units, not money: vectorbt would divide by the price before slippage
         size=config.risk * signals.size * config.init_cash / fill,
         size_type="amount",

@@ -159,7 +159,7 @@ def simulate_signals(
     check_inputs(bars, signals, brackets, size_type)
     market, columns = kernel_inputs(bars, signals, brackets)
     terms = kernel_terms(config, brackets, size_type)
-    check_stops(bars, market, columns, terms)
+    check_stops(bars, brackets, market, columns, terms)
     equity, made = record_accounts(market, columns, config.risk, terms)
     account = np.empty(len(columns.symbol), dtype=np.int64)
     account[columns.accounts[columns.accounts >= 0]] = np.nonzero(columns.accounts >= 0)[0]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.errors import FewTradesWarning, InputError
+from convnext_vbt.errors import FewTradesWarning, InputError, StillPriceWarning
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
 from convnext_vbt.trading.arguments import as_list, as_numbers, check_number, is_list
@@ -335,6 +335,7 @@ def sweep_rules(
     points = np.array(list(itertools.product(*grid.values())))
     base = np.array([trading.risk, lists.stop_multiple[0], lists.take_profit_multiple[0]])
     terms = kernel_terms(trading, brackets, "risk")
+    _warn_still(preds, brackets)
     cells = walk_grid(cut, traded, distances, points=points, base=base, terms=terms)
     if shown is None:
         shown = [name for name in GRID[1:] if len(grid[name]) > 1]
@@ -415,6 +416,24 @@ def _warn_few_trades(metrics: pd.DataFrame) -> None:
             f"{metrics['trades'].median():g}): their metrics are mostly noise; lower the "
             "thresholds, use quantiles such as 'q0.90', or test on more bars",
             FewTradesWarning,
+            stacklevel=4,
+        )
+
+
+def untradable_bars(preds: Predictions, brackets: Brackets) -> dict[str, int]:
+    """Bars with a prediction and no barrier, because the price never moved, by symbol with any."""
+    if brackets.still is None:
+        return {}
+    count = ((preds.split >= 0) & brackets.still).sum(axis=0)
+    return {preds.symbols[n]: int(count[n]) for n in np.flatnonzero(count)}
+
+
+def _warn_still(preds: Predictions, brackets: Brackets) -> None:
+    for symbol, count in untradable_bars(preds, brackets).items():
+        warnings.warn(
+            f"{symbol}: on {count:,} bar(s) with a prediction its price had never moved, so there "
+            "is no barrier to trade by and no entry; a stop of your own (trading.stop) needs none",
+            StillPriceWarning,
             stacklevel=4,
         )
 

@@ -15,7 +15,7 @@ from convnext_vbt.trading.records import Walked, walked
 
 def is_shared(market: kernel.Market) -> bool:
     """Whether accounts hold several symbols: then the first row of a state is the whole account."""
-    return len(market.final) > 1
+    return len(market.delisted) > 1
 
 
 def walk_accounts(

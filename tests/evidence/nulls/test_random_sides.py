@@ -78,29 +78,29 @@ def test_on_the_observed_sides_it_is_the_headlines_own_account(terms, symbols):
 def plain_growth(result, selection, is_long):
     """Growth of one symbol's positions on these sides without costs, one position at a time.
 
-    Where a bar is missing, whoever is to leave at its open leaves at the next one that is there.
+    Only the bars that are there are counted: what is signalled is due at the next one of them.
     """
     bars, brackets = result.window_bars, selection.brackets.rows(*result.window)
-    first, high, low, close = (getattr(bars, f)[:, 0] for f in FIELDS[:4])
+    here = np.flatnonzero(bars.present[:, 0])
+    first, high, low, close = (getattr(bars, f)[here, 0] for f in FIELDS[:4])
     trades, sizes = selection.simulation.trades, selection.signals.rows(*result.window).size[:, 0]
+    sizes, number = sizes[here], {row: i for i, row in enumerate(here.tolist())}
     money = 1.0
     for k, trade in enumerate(trades):
-        row = trade["entry_idx"] - 1
+        row = number[int(trade["entry_idx"])] - 1
         inside = trade["reason"] in (codes.STOP, codes.GAP_STOP, codes.TAKE_PROFIT)
-        end = trade["exit_idx"] + inside if trade["status"] else len(close)
+        end = number[int(trade["exit_idx"])] + inside if trade["status"] else len(close)
         if k + 1 < len(trades):
-            end = min(end, trades[k + 1]["entry_idx"])
+            end = min(end, number[int(trades[k + 1]["entry_idx"])])
         names = (
             ("stop_long", "take_profit_long") if is_long[k] else ("stop_short", "take_profit_short")
         )
-        loss, gain = (getattr(brackets, name)[row, 0] for name in names)
+        loss, gain = (getattr(brackets, name)[here[row], 0] for name in names)
         side = 1 if is_long[k] else -1
         entry = first[row + 1]
         stop, target = entry * (1 - side * loss), entry * (1 + side * gain)
         notional = min(0.005 * sizes[row] / loss, 1.0) * money
         price = None
-        while end < len(close) and math.isnan(first[end]):
-            end += 1
         for i in range(row + 1, min(end, len(close))):
             worst, best = (low[i], high[i]) if side > 0 else (high[i], low[i])
             ahead, behind = side * (target - first[i]), side * (first[i] - stop)
@@ -113,7 +113,7 @@ def plain_growth(result, selection, is_long):
             if price is not None:
                 break
         if price is None:
-            price = first[end] if end < len(close) else close[np.isfinite(close)][-1]
+            price = first[end] if end < len(close) else close[-1]
         money += side * notional * (price / entry - 1)
     return money
 

@@ -45,16 +45,16 @@ def test_positions_keep_side_size_and_length_and_never_overlap(terms, symbols):
     bars_before = np.cumsum(present, axis=1)
 
     def lengths(at):
-        until = np.minimum(at.leave + 1, present.shape[1] - 1)
-        ends = bars_before[at.column, until] + (at.leave >= present.shape[1] - 1)
-        return ends - bars_before[at.column, at.row + 1]
+        until = np.minimum(at.leave, present.shape[1] - 1)
+        return bars_before[at.column, until] - bars_before[at.column, at.row]
 
     starts = []
     for thrown in accounts.throw(1, range(3)):
         for name in ("column", "is_long", "size"):
             np.testing.assert_array_equal(getattr(thrown, name), getattr(own, name))
         np.testing.assert_array_equal(lengths(thrown), lengths(own))
-        assert present[thrown.column, thrown.row + 1].all()  # there is an open to enter at
+        assert present[thrown.column, thrown.row].all()  # a row without a bar says nothing
+        assert (bars_before[thrown.column, thrown.row] < bars_before[thrown.column, -1]).all()
         for n in range(symbols):
             mine = np.flatnonzero(thrown.column == n)
             order = mine[np.argsort(thrown.row[mine])]

@@ -47,9 +47,9 @@ class Positions:
     column: np.ndarray
     """Symbol of each position, int64 (K,)."""
     row: np.ndarray
-    """Row whose signal it was, int64 (K,): filled at the next open."""
+    """Bar of the symbol whose signal it was, int64 (K,): filled at its next open."""
     leave: np.ndarray
-    """Row whose exit signal ends it at the next open, int64 (K,); T where nothing does.
+    """Bar whose exit signal ends it at the symbol's next open, int64 (K,); T where nothing does.
 
     Exits inside a bar come too late for its open: whoever is left goes at the next one.
     """
@@ -145,15 +145,16 @@ def enter(is_long: np.ndarray) -> np.ndarray:
 
 def _positions(trades: np.ndarray, sizes_NT: np.ndarray, present_NT: np.ndarray) -> Positions:
     num_bars = present_NT.shape[1]
-    row = trades["entry_idx"] - 1
+    row = np.empty(len(trades), dtype=np.int64)
     leave = np.full(len(trades), num_bars)
     for n, present in enumerate(present_NT):
         mine = np.flatnonzero(trades["col"] == n)
         own = trades[mine]
         here = np.flatnonzero(present)
-        fill = own["exit_idx"]
-        following = np.append(here, num_bars + 1)[np.searchsorted(here, fill, side="right")]
-        at_open = np.where(np.isin(own["reason"], INSIDE), following, fill) - 1
+        row[mine] = here[np.searchsorted(here, own["entry_idx"]) - 1]
+        # An exit inside a bar is signalled by that bar, one at an open by the symbol's bar before.
+        known = own["exit_idx"] + np.isin(own["reason"], INSIDE)
+        at_open = here[np.searchsorted(here, known) - 1]
         # Where the next position began by then, its own entry ends this one.
         next_row = np.append(row[mine][1:], num_bars)
         leave[mine] = np.where(own["status"] == CLOSED, np.minimum(at_open, next_row), num_bars)

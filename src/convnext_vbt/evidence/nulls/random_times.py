@@ -72,21 +72,21 @@ class _TimeAccounts(PositionAccounts):
                 before = np.cumsum(length) - length
                 # Some bar comes before every fill: that of the signal.
                 spare = len(here) - 1 - length.sum()
-                begin = 1 + before + np.sort(rng.integers(0, spare + 1, len(order)))
-                row[order] = here[begin] - 1
-                leave[order] = np.append(here, num_bars + 1)[begin + length] - 1
+                begin = before + np.sort(rng.integers(0, spare + 1, len(order)))
+                row[order] = here[begin]
+                end = begin + length
+                leave[order] = np.where(end < len(here) - 1, here[end], num_bars)
             yield replace(own, row=row, leave=leave)
 
     def orders(self, thrown: Iterable[Positions]) -> Orders:
-        """Signals of one account each. What lands after a missing bar is not entered."""
+        """Signals of one account each."""
         num_symbols, num_bars = self.shape
         all_codes, all_sizes = [], []
         for one in thrown:
             codes = np.zeros((num_symbols, num_bars + 1), dtype=np.uint8)
             sizes = np.zeros((num_symbols, num_bars))
             codes[one.column, one.leave] = EXIT
-            can_enter = self.present_NT[one.column, one.row]
-            codes[one.column, one.row] = np.where(can_enter, enter(one.is_long), EXIT)
+            codes[one.column, one.row] = enter(one.is_long)
             sizes[one.column, one.row] = one.size
             all_codes.append(codes[:, :-1])
             all_sizes.append(sizes)

@@ -82,6 +82,11 @@ def _data(found: Concerns, simulated: bool) -> list[str]:
             f"{longest['start']:%Y-%m-%d %H:%M} UTC. Nothing was filled in; a stop cannot act in a "
             "gap."
         )
+    out += [
+        f"{symbol} had never moved on {_count(bars, 'bar')} with a prediction: no barrier, so no "
+        "entry there."
+        for symbol, bars in found.still.items()
+    ]
     return out
 
 

@@ -36,7 +36,7 @@ def content(inputs: Inputs, pool: Pool) -> Content:
 def series(view: View, pool: Pool) -> dict[str, Any]:
     """Monthly returns of an account and histograms of its trades."""
     trades = view.trades
-    held = (trades["exit_idx"] - trades["entry_idx"]).astype(np.float64)
+    held = view.bars_held.astype(np.float64)
     return {
         "monthly": pool.add(view.months, "f4"),
         "histograms": {
