@@ -1,5 +1,6 @@
 """Our orders against vectorbt's: its portfolio, its loop, and that loop with three rows a bar."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from vectorbt.portfolio.enums import order_dt
 
 from convnext_vbt.market.bars import Bars
+from convnext_vbt.predictions import Predictions
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets
 from convnext_vbt.trading.codes import REASONS
 from convnext_vbt.trading.inputs import SimulationConfig
@@ -18,6 +20,7 @@ from convnext_vbt.trading.portfolio import simulate, to_portfolio
 from convnext_vbt.trading.records import ORDER_DTYPE
 from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.simulation import simulate_signals
+from convnext_vbt.trading.sweep import sweep
 
 from .markets import bars_of, random_bars, random_signals, signals_of
 
@@ -213,3 +216,45 @@ def test_what_cannot_be_done_is_refused():
     done = simulate_signals(bars, signals, fixed_brackets(bars, stop=0.1))
     with pytest.raises(ValueError, match="pass the bars that were simulated"):
         to_portfolio(done, bars.rows(0, 3))
+
+
+def on_market(name: str) -> Bars:
+    """Two years of an always-open market by the hour, and of one with sessions by hour and day."""
+    index = pd.date_range("2022-01-03", "2023-12-29 23:00", freq="h", tz="UTC")
+    if name == "sessions":
+        index = index[(index.day_of_week < 5) & (index.hour >= 14) & (index.hour <= 20)]
+    if name == "days":
+        index = index[(index.day_of_week < 5) & (index.hour == 0)]
+    bars = random_bars(num_bars=len(index), seed=7, volatility=0.004)
+    step = pd.Timedelta(days=1) if name == "days" else bars.step
+    return replace(bars, index=index, step=step, days_per_year=0)
+
+
+@pytest.mark.parametrize("name", ["always open", "sessions", "days"])
+def test_the_portfolios_own_figures_are_annualised_by_the_markets_year(name):
+    bars = on_market(name)
+    assert bars.days_per_year == (365 if name == "always open" else 252)
+    wave = pd.DataFrame(0.2 * np.sin(np.arange(len(bars)) / 5)[:, None], bars.index, ["A"])
+    preds = Predictions.from_frames(prob_up=0.4 + wave, prob_down=0.4 - wave)
+    result = sweep(bars, preds, threshold=0.5, risk=0.01, stop=0.02)
+    row, whole = result.metrics.iloc[0], result.portfolio(threshold=0.5, risk=0.01)
+    portfolio = whole.iloc[0]
+    before = copy.deepcopy(dict(vbt.settings["returns"]))
+    said, told = portfolio.stats(), portfolio.returns_stats()
+    for one in (portfolio.annualized_return(), whole.annualized_return().item()):
+        assert one == pytest.approx(row["cagr"], rel=1e-9)
+    for one in (portfolio.calmar_ratio(), said["Calmar Ratio"]):
+        assert one == pytest.approx(row["calmar"], rel=1e-9)
+    assert told["Annualized Return [%]"] == pytest.approx(100 * row["cagr"], rel=1e-9)
+    # by bar, and ours by UTC day with an exchange's usual 252 of them (here there are 261)
+    equity = result.simulation(threshold=0.5, risk=0.01).equity[:, 0]
+    returns = equity / np.r_[10_000.0, equity[:-1]] - 1
+    sharpe = returns.mean() / returns.std(ddof=1) * np.sqrt(len(bars) / bars.years)
+    for one in (portfolio.sharpe_ratio(), said["Sharpe Ratio"], told["Sharpe Ratio"]):
+        assert one == pytest.approx(sharpe, rel=1e-9)
+        assert one == pytest.approx(row["sharpe"], rel=0.02 if name == "days" else 0.15)
+    if name == "always open":
+        assert portfolio.year_freq == pd.Timedelta(days=365)
+    full = sharpe * np.sqrt(pd.Timedelta(days=365) / portfolio.year_freq)
+    assert portfolio.sharpe_ratio(year_freq="365 days") == pytest.approx(full, rel=1e-9)
+    assert dict(vbt.settings["returns"]) == before

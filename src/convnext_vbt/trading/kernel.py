@@ -523,12 +523,11 @@ def walk_nb(
     marks, last = begin_nb(accounts_LS, terms.init_cash), terms.init_cash
     side, lead = 0.0, 0  # what is held and by which account, though it may have gone bust since
     held, broke = 0, np.int64(0)  # for a bare constant numba would compile again
-    said = -1  # the row of the bar before
+    code, said = np.int64(0), 0  # of the bar before: its signals, and its row
     for i in range(len(code_T)):
         first = prices_4T[0, i]
         is_changed = False
         if not np.isnan(first):
-            code = code_T[said] if said >= 0 else 0
             last = prices_4T[3, i]
             if side != 0.0:
                 if len(funding_T) > 0 and funding_T[i] != 0.0:
@@ -561,7 +560,7 @@ def walk_nb(
                 if reason != NONE:
                     exit_nb(accounts_LS, fills, i, price, reason, terms)
                     side, is_changed = 0.0, True
-            said = i
+            code, said = np.int64(code_T[i]), i
         if is_changed:
             for k in range(num):
                 marks[M_BASE + k] = accounts_LS[k, BASE]

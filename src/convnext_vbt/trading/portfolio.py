@@ -5,7 +5,7 @@ Dimensions: T bars, N symbols, C columns.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -23,8 +23,44 @@ from convnext_vbt.trading.simulation import Simulation, simulate_signals
 
 Engine = Literal["exact", "vectorbt"]
 
+YEAR = pd.Timedelta(days=365)
+YEAR_ARGUMENT = 3
+"""Which argument of `Portfolio.get_returns_acc` is the year, by position."""
 DUST = 1e-9
 """Units of an order that stands for funding, and at most this much money."""
+
+
+class MarketPortfolio(vbt.Portfolio):  # type: ignore[misc]  # vectorbt has no types
+    """A portfolio whose figures are annualised by its market's own year.
+
+    vectorbt counts a year of 365 days full of bars: 8,760 hours of a market that has 1,764 of them
+    make six years one. `year_freq` can still be given to each method.
+    """
+
+    @property
+    def year_freq(self) -> pd.Timedelta:
+        """What the bars of a calendar year add up to: 365 days where none is missing."""
+        index, step = self.wrapper.index, self.wrapper.freq
+        return YEAR * (len(index) * step / (index[-1] - index[0] + step))
+
+    def get_returns_acc(self, *args: Any, **kwargs: Any) -> Any:
+        """As of vectorbt, by the market's year."""
+        if kwargs.get("year_freq") is None and len(args) <= YEAR_ARGUMENT:
+            kwargs["year_freq"] = self.year_freq
+        return super().get_returns_acc(*args, **kwargs)
+
+    @property
+    def stats_defaults(self) -> dict[str, Any]:
+        """As of vectorbt, by the market's year."""
+        return self._by_market(super().stats_defaults)
+
+    @property
+    def plots_defaults(self) -> dict[str, Any]:
+        """As of vectorbt, by the market's year."""
+        return self._by_market(super().plots_defaults)
+
+    def _by_market(self, defaults: dict[str, Any]) -> dict[str, Any]:
+        return {**defaults, "settings": {**defaults["settings"], "year_freq": self.year_freq}}
 
 
 def simulate(
@@ -51,9 +87,10 @@ def simulate(
 
     A signal at bar t is filled at the open of the symbol's own next bar. `stop` and `take_profit`
     are fractions of the slipped fill price: numbers, (T, N) frames, or `Brackets` in `stop` for
-    distances that differ by side. `risk` times the row's size is, by `size_type`, the share of equity that a stopped
-    trade loses ("risk"), the share of equity that a position is worth ("notional"), or the share
-    of the initial cash that it is worth ("value"). See `simulation.simulate_signals`.
+    distances that differ by side. `risk` times the row's size is, by `size_type`, the share of
+    equity that a stopped trade loses ("risk"), the share of equity that a position is worth
+    ("notional"), or the share of the initial cash that it is worth ("value"). See
+    `simulation.simulate_signals`.
 
     `engine="vectorbt"` hands the same arrays to `vbt.Portfolio.from_signals`. It places one order
     a column and bar, so a same-bar stop and re-entry loses one of the two, and a reversal is one
@@ -106,7 +143,7 @@ def to_portfolio(simulation: Simulation, bars: Bars) -> vbt.Portfolio:
     close = _per_column(bars.frame("close").ffill().bfill(), columns)
     num_accounts = simulation.equity.shape[1]
     is_shared = num_accounts < len(columns)
-    return vbt.Portfolio(
+    return MarketPortfolio(
         ArrayWrapper.from_obj(close, freq=bars.step, group_by=_groups(columns, is_shared)),
         close,
         _ordered(orders_with_funding(simulation, bars), order),
@@ -197,7 +234,7 @@ def _from_signals(
     def by_side(long_TN: np.ndarray, short_TN: np.ndarray) -> np.ndarray:
         return np.where(is_short, short_TN[:, symbol_C], long_TN[:, symbol_C])
 
-    return vbt.Portfolio.from_signals(
+    return MarketPortfolio.from_signals(
         _per_column(bars.frame("close"), signals.columns),
         entries=signals.entries & said,
         exits=signals.exits & said,
