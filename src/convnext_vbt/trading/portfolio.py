@@ -41,7 +41,8 @@ class MarketPortfolio(vbt.Portfolio):  # type: ignore[misc]  # vectorbt has no t
     def year_freq(self) -> pd.Timedelta:
         """What the bars of a calendar year add up to: 365 days where none is missing."""
         index, step = self.wrapper.index, self.wrapper.freq
-        return YEAR * (len(index) * step / (index[-1] - index[0] + step))
+        year: pd.Timedelta = YEAR * (len(index) * step / (index[-1] - index[0] + step))
+        return year
 
     def get_returns_acc(self, *args: Any, **kwargs: Any) -> Any:
         """As of vectorbt, by the market's year."""
