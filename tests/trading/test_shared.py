@@ -9,6 +9,8 @@ import vectorbt as vbt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convnext_vbt.evidence.accounts import Account
+from convnext_vbt.evidence.returns import bars_held
 from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets
 from convnext_vbt.trading.codes import REASONS
@@ -471,6 +473,18 @@ def test_vectorbt_places_the_same_orders_where_no_cap_binds():
     assert ours.final_value().to_numpy() == pytest.approx(
         theirs.final_value().to_numpy(), rel=1e-12
     )
+
+
+def test_a_trade_is_held_for_bars_of_its_own_symbol():
+    bars = replace(Bars.join([on_calendar(name, 6) for name in ("sessions", "thin")]), funding=None)
+    signals = random_signals(num_bars=len(bars), num_rules=1, seed=6, symbols=bars.symbols)
+    signals = replace(signals, index=bars.index)
+    done = simulate_signals(bars, signals, fixed_brackets(bars), config=FREE, size_type="notional")
+    trades = Account.of(done).trades
+    own = [bars.present[t["entry_idx"] + 1 : t["exit_idx"] + 1, t["col"]].sum() for t in trades]
+    held = bars_held(Account.of(done), bars)
+    assert held.tolist() == own
+    assert (held < trades["exit_idx"] - trades["entry_idx"]).any()
 
 
 def test_vectorbts_own_loop_acts_at_each_symbols_own_next_bar_too():

@@ -50,6 +50,7 @@ def trades(pool: Pool, view: View) -> dict[str, Ref]:
         "symbol": pool.add(found["col"], "i4"),
         "entry": pool.add(found["entry_idx"], "i4"),
         "exit": pool.add(found["exit_idx"], "i4"),
+        "held": pool.add(view.bars_held, "i4"),
         "side": pool.add(found["direction"], "u1"),
         "reason": pool.add(found["reason"], "u1"),
         "capped": pool.add(found["capped"], "u1"),

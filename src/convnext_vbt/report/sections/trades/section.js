@@ -20,7 +20,7 @@ section(({ times, state, viewed, nameOf, tradesOf, symbols, shown }) => {
       cell((trades.side[k] ? "▼ short" : "▲ long") + (names.length > 1 ? " " + names[trades.symbol[k]] : "")),
       cell(stamp(times[trades.entry[k]])),
       cell(trades.reason[k] ? stamp(times[trades.exit[k]]) : "–"),
-      cell(fixed(trades.exit[k] - trades.entry[k], 0)),
+      cell(fixed(trades.held[k], 0)),
       cell(price(trades.entry_price[k])),
       cell(price(trades.exit_price[k])),
       cell(trades.size[k].toPrecision(4)),
@@ -40,7 +40,7 @@ section(({ times, state, viewed, nameOf, tradesOf, symbols, shown }) => {
     for (let k = 0; k < trades.entry.length; k++)
       rows.push([
         names[trades.symbol[k]], trades.side[k] ? "short" : "long", stamp(times[trades.entry[k]]), stamp(times[trades.exit[k]]),
-        trades.exit[k] - trades.entry[k], trades.entry_price[k], trades.exit_price[k], trades.size[k], trades.fees[k],
+        trades.held[k], trades.entry_price[k], trades.exit_price[k], trades.size[k], trades.fees[k],
         trades.adverse[k], trades.favourable[k], trades.return[k], trades.profit[k], trades.share[k],
         `"${REASONS[trades.reason[k]]}"`, trades.capped[k] ? "yes" : "no",
       ].join());
