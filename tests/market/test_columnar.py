@@ -44,6 +44,13 @@ def test_texts_of_every_type(tmp_path, kind):
     assert_read(arrow(tmp_path / "a.arrow", table(times)))
 
 
+def test_categories_as_polars_writes_them(tmp_path):
+    names = pa.array(["A"]).cast(pa.string_view())
+    symbol = pa.DictionaryArray.from_arrays(pa.array([0] * 40, pa.uint32()), names)
+    bars = table(pa.array(TEXTS)).append_column("symbol", symbol)
+    assert assert_read(arrow(tmp_path / "a.arrow", bars)).bars.symbols == ("A",)
+
+
 def test_a_stream_that_was_written_to_a_file(tmp_path):
     assert_read(arrow(tmp_path / "a.arrow", table(pa.array(TEXTS)), pa.ipc.new_stream))
     (tmp_path / "b.arrow").write_bytes(b"no arrow at all")

@@ -5,6 +5,8 @@ import zipfile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from convnext_vbt.market.clock import Clock
@@ -307,3 +309,127 @@ def test_copies_of_bars_of_hours_before_are_refused(tmp_path, volume, count):
     frame.loc[13, "close"] += 0.01  # one bar alike, one not: a market may do that
     frame.loc[16, "close"] += 0.01
     assert len(read_file(written(tmp_path, frame.loc[:16])).bars) == 17
+
+
+def test_finam_is_asked_for_moscow(tmp_path):
+    frame = split(PRICES.assign(VOL=9))
+    frame.insert(0, "TICKER", "SBER")
+    frame.insert(1, "PER", 60)
+    frame.columns = [f"<{name.upper()}>" for name in frame]
+    path = written(tmp_path, frame, "x.txt", sep=";")
+    (clock,) = remedies(path)
+    report = read_file(path, clock=clock)
+    assert first(report) == "2026-02-02 07:00"
+    assert report.bars.symbols == ("SBER",)
+    np.testing.assert_array_equal(report.bars.close[:, 0], PRICES["close"])
+
+
+def test_moex_begins_on_moscows_clock_and_value_is_money(tmp_path):
+    ends = HOURS + pd.Timedelta(minutes=59, seconds=59)
+    frame = PRICES[["open", "close", "high", "low"]].assign(value=MONEY, volume=COINS)
+    frame = frame.assign(begin=HOURS.astype(str), end=ends.astype(str))
+    path = tmp_path / "x.csv"
+    path.write_text("candles\n\n" + frame.to_csv(index=False, sep=";"))
+    report = read_file(path)
+    assert first(report) == "2026-02-02 07:00"
+    np.testing.assert_array_equal(report.bars.volume[:, 0], COINS)
+    assert "times: Europe/Moscow, stamped at the bar's open" in told(report)
+    assert "known of MOEX" in told(report)
+
+
+CHINA = pd.DatetimeIndex(
+    [
+        day + pd.Timedelta(hours=hour)
+        for day in pd.bdate_range("2026-01-05", periods=8)
+        for hour in (10.5, 11.5, 14, 15)
+    ]
+)[:COUNT]
+OPENS = ["09:30", "10:30", "13:00", "14:00"]
+
+
+def test_ricequant_stamps_the_close_in_shanghai(tmp_path):
+    frame = PRICES.assign(volume=COINS, total_turnover=MONEY)
+    frame.insert(0, "order_book_id", "000001.XSHE")
+    frame.insert(1, "datetime", CHINA.astype(str))
+    report = read_file(written(tmp_path, frame))
+    assert report.bars.index.tz_convert("Asia/Shanghai")[:4].strftime("%H:%M").tolist() == OPENS
+    assert report.bars.symbols == ("000001.XSHE",)
+    assert "times: Asia/Shanghai, stamped at the bar's close (known of RiceQuant)" in told(report)
+
+
+def test_joinquant_is_asked_for_shanghai_and_stamps_the_close(tmp_path):
+    frame = PRICES[["open", "close", "high", "low"]].assign(volume=COINS, money=MONEY)
+    path = tmp_path / "x.csv"
+    frame.set_index(CHINA).to_csv(path)
+    (clock,) = remedies(path)
+    report = read_file(path, clock=clock)
+    assert report.bars.index.tz_convert("Asia/Shanghai")[:4].strftime("%H:%M").tolist() == OPENS
+    np.testing.assert_array_equal(report.bars.volume[:, 0], COINS)
+
+
+def test_vnpy_is_asked_for_the_exchanges_clock(tmp_path):
+    frame = PRICES.assign(volume=9.0, turnover=0.0, open_interest=5.0)
+    frame.insert(0, "symbol", "rb2605")
+    frame.insert(1, "exchange", "SHFE")
+    frame.insert(2, "datetime", HOURS.astype(str))
+    path = written(tmp_path, frame)
+    (clock,) = remedies(path)
+    report = read_file(path, clock=clock)
+    assert first(report) == "2026-02-02 02:00"
+    assert report.bars.symbols == ("rb2605",)
+
+
+def test_akshare_counts_lots_of_a_hundred(tmp_path):
+    days = pd.bdate_range("2026-01-05", periods=COUNT)
+    chinese = {"open": "开盘", "close": "收盘", "high": "最高", "low": "最低"}
+    frame = PRICES[list(chinese)].rename(columns=chinese).assign(成交量=12, 成交额=3.0, 换手率=0.1)
+    frame.insert(0, "日期", days.strftime("%Y-%m-%d"))
+    frame.insert(1, "股票代码", "000001")
+    report = read_file(written(tmp_path, frame))
+    assert first(report) == "2026-01-05 00:00"
+    assert report.bars.volume[0, 0] == 1200
+    assert "30 volumes are in lots of 100, multiplied by it" in told(report)
+    np.testing.assert_array_equal(report.bars.low[:, 0], PRICES["low"])
+
+
+@pytest.mark.parametrize("time", ["20260202 10:00", "36000000"])
+def test_quotes_of_lean_are_refused_with_what_makes_bars_of_them(tmp_path, time):
+    path = tmp_path / "quotes.csv"
+    row = f"{time},1.1,1.2,1.0,1.15,5,1.11,1.21,1.01,1.16,6"
+    path.write_text(f"{row}\n" * COUNT)
+    with pytest.raises(ValueError, match=r"quotes in QuantConnect LEAN's form.*pd\.read_csv"):
+        read_file(path)
+
+
+@pytest.mark.parametrize("width", [8, 16])
+def test_nautilus_has_binary_numbers(tmp_path, width):
+    binary = pa.array([b"1" * width] * COUNT, pa.binary(width))
+    times = pa.array(HOURS.as_unit("ns").asi8.astype("uint64"))
+    columns = dict.fromkeys(["open", "high", "low", "close", "volume"], binary)
+    table = pa.table({**columns, "ts_event": times, "ts_init": times})
+    pq.write_table(table, tmp_path / "bars.parquet")
+    with pytest.raises(ValueError, match=r"open holds binary numbers .*Bar\.to_dict"):
+        read_file(tmp_path / "bars.parquet")
+
+
+def okx(confirm):
+    frame = PRICES.assign(vol=COINS, vol_ccy=MONEY, open_time=HOURS.as_unit("ms").asi8)
+    return frame.assign(confirm=confirm)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_okx_says_which_bar_is_not_over(tmp_path, newest_first):
+    frame = okx(1)
+    frame.loc[[3, COUNT - 1], "confirm"] = 0  # the older one has ended since
+    report = read_file(written(tmp_path, frame[::-1] if newest_first else frame))
+    assert len(report.bars) == COUNT - 1
+    line = 2 if newest_first else COUNT + 1
+    said = f"1 row(s) of bars that are not over left out (confirm is 0, line {line})"
+    assert said in told(report)
+    with pytest.raises(ValueError, match="strict"):
+        read_file(tmp_path / "x.csv", strict=True)
+
+
+@pytest.mark.parametrize("confirm", [0, 1])
+def test_okx_with_one_word_for_all_bars_says_nothing_by_it(tmp_path, confirm):
+    assert len(read_file(written(tmp_path, okx(confirm))).bars) == COUNT

@@ -9,13 +9,14 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError, InputTypeError
 from convnext_vbt.market.calendar import ALWAYS_OPEN, DAY, bars_per_day, days_per_year
+from convnext_vbt.market.passes import are_increasing, are_sound, usual_distance
 
 logger = logging.getLogger("convnext_vbt")
 
@@ -105,11 +106,17 @@ class Bars:
         return cls.from_frames({symbol: frame})
 
     @classmethod
-    def from_frames(cls, frames: Mapping[str, pd.DataFrame]) -> Self:
-        """A panel from one frame a symbol; times that a symbol lacks become NaN rows."""
+    def from_frames(cls, frames: Mapping[str, pd.DataFrame], *, checked: bool = False) -> Self:
+        """A panel from one frame a symbol; times that a symbol lacks become NaN rows.
+
+        `checked` frames hold whole, possible bars alone and are nobody else's: of a single one the
+        values are neither looked at again nor copied.
+        """
         if not frames:
             raise InputError("no frames were given; pass {symbol: frame}")
-        tables = {symbol: _ohlcv_columns(frame, symbol) for symbol, frame in frames.items()}
+        if len(frames) == 1:
+            return cls._of_one(*next(iter(frames.items())), checked=checked)
+        tables = {symbol: _ohlcv_columns(frame, symbol)[0] for symbol, frame in frames.items()}
         index = next(iter(tables.values())).index
         for table in tables.values():
             index = index.union(table.index)
@@ -127,6 +134,21 @@ class Bars:
         own = [pd.DatetimeIndex(table["close"].dropna().index) for table in tables.values()]
         step = modal_step(*own) if any(len(times) > 1 for times in own) else modal_step(index)
         return cls(index=index, symbols=tuple(tables), step=step, **arrays)
+
+    @classmethod
+    def _of_one(cls, symbol: str, frame: pd.DataFrame, *, checked: bool) -> Self:
+        table, sound = _ohlcv_columns(frame, symbol, sound=checked)
+        index = pd.DatetimeIndex(table.index)
+        arrays: dict[str, Any] = {
+            name: np.array(table[name], np.float64, copy=None if checked else True)[:, None]
+            for name in table.columns
+        }
+        step = modal_step(index)
+        if "funding" in arrays or not sound:
+            return cls(index=index, symbols=(symbol,), step=step, **arrays)
+        values = (arrays[name] for name in FIELDS)
+        year = days_per_year(index, step)
+        return _unchecked(index, (symbol,), *values, step, year, None, of=cls)
 
     @classmethod
     def join(cls, parts: Sequence[Bars]) -> Self:
@@ -172,18 +194,7 @@ class Bars:
         Its index holds bar open times; without a time zone they are taken as UTC. Rows that
         vectorbt has filled with NaN to align symbols are missing bars; other columns are ignored.
         """
-        frames = getattr(data, "data", None)
-        if not isinstance(frames, Mapping):
-            raise InputTypeError(
-                f"bars cannot be made of {type(data).__name__}; pass a path, a named source or a "
-                "vbt.Data object here, a DataFrame to Bars.from_frame"
-            )
-        lone = [symbol for symbol, frame in frames.items() if not isinstance(frame, pd.DataFrame)]
-        if lone:
-            raise InputTypeError(
-                f"{lone[0]}: a single column is no bar; bars need {', '.join(FIELDS)}"
-            )
-        return cls.from_frames({str(symbol): frame for symbol, frame in frames.items()})
+        return cls.from_frames(frames_of(data))
 
     def __len__(self) -> int:
         return len(self.index)
@@ -294,10 +305,27 @@ class Bars:
         return _unchecked, tuple(getattr(self, slot.name) for slot in fields(self))
 
 
-def _unchecked(*values: Any) -> Bars:
+def frames_of(data: FramesBySymbol) -> dict[str, pd.DataFrame]:
+    """The frames of a vectorbt data object; `InputTypeError` for anything else."""
+    frames = getattr(data, "data", None)
+    if not isinstance(frames, Mapping):
+        raise InputTypeError(
+            f"bars cannot be made of {type(data).__name__}; pass a path, a named source, a "
+            "DataFrame, an Arrow table or a vbt.Data object"
+        )
+    lone = [symbol for symbol, frame in frames.items() if not isinstance(frame, pd.DataFrame)]
+    if lone:
+        raise InputTypeError(f"{lone[0]}: a single column is no bar; bars need {', '.join(FIELDS)}")
+    return {str(symbol): frame for symbol, frame in frames.items()}
+
+
+_AnyBars = TypeVar("_AnyBars", bound=Bars)
+
+
+def _unchecked(*values: Any, of: type[_AnyBars] = Bars) -> _AnyBars:  # type: ignore[assignment]
     """Bars of all their fields in order, which were checked before."""
-    bars = object.__new__(Bars)
-    for slot, value in zip(fields(Bars), values, strict=True):
+    bars = object.__new__(of)
+    for slot, value in zip(fields(of), values, strict=True):
         if isinstance(value, np.ndarray):
             value.flags.writeable = False
         object.__setattr__(bars, slot.name, value)
@@ -326,10 +354,10 @@ def _check_index(index: pd.DatetimeIndex, table: pd.DataFrame | None = None) -> 
     if index.hasnans:
         row = int(np.flatnonzero(index.isna())[0])
         raise InputError(f"row {row}: the timestamp is missing; drop or repair this row")
+    if are_increasing(index.asi8):
+        return
     distance = np.diff(index.asi8)
     late = np.flatnonzero(distance <= 0)
-    if not len(late):
-        return
     row = int(late[0]) + 1
     if distance[row - 1] == 0:
         raise InputError(f"row {row}: {index[row]} {_twice(table, row)}; {len(late)} in all")
@@ -438,8 +466,13 @@ def _refuse(bars: Bars, bad_TN: np.ndarray, field: str, why: str) -> None:
     )
 
 
-def _ohlcv_columns(frame: pd.DataFrame, symbol: str) -> pd.DataFrame:
-    """The five columns under their lower-case names on a UTC index, checked for order."""
+def _ohlcv_columns(
+    frame: pd.DataFrame, symbol: str, *, sound: bool = False
+) -> tuple[pd.DataFrame, bool]:
+    """The five columns under their lower-case names on a UTC index, checked for order.
+
+    And whether every row is known to be a whole, possible bar, as with `sound` it is before.
+    """
     if not isinstance(frame.index, pd.DatetimeIndex):
         raise InputTypeError(
             f"{symbol}: the index must be a DatetimeIndex of open times, got "
@@ -465,14 +498,16 @@ def _ohlcv_columns(frame: pd.DataFrame, symbol: str) -> pd.DataFrame:
                 f"{symbol}: column {field} is not numeric (dtype {table[field].dtype}); "
                 "convert it with pandas.to_numeric"
             )
-    high, low, count = without_noise(*(table[name].to_numpy(np.float64) for name in FIELDS[:4]))
-    if count:
-        logger.warning("%s: %s %s", symbol, f"{count:,}", MENDED)
-        table = table.assign(high=high, low=low)
+    sound = sound or are_sound({name: table[name].to_numpy(np.float64) for name in FIELDS})
+    if not sound:
+        high, low, count = without_noise(*(table[name].to_numpy(np.float64) for name in FIELDS[:4]))
+        if count:
+            logger.warning("%s: %s %s", symbol, f"{count:,}", MENDED)
+            table = table.assign(high=high, low=low)
     index = frame.index
     index = index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
     _check_index(index, table)
-    return table.set_axis(index.as_unit("ns"), axis=0)
+    return table.set_axis(index if index.unit == "ns" else index.as_unit("ns"), axis=0), sound
 
 
 def without_noise(
@@ -492,6 +527,8 @@ def without_noise(
 
 def modal_step(*indexes: pd.DatetimeIndex) -> pd.Timedelta:
     """The most frequent distance between two times of one index."""
-    distances = np.concatenate([np.diff(index.as_unit("ns").asi8) for index in indexes])
-    steps, counts = np.unique(distances, return_counts=True)
+    times = [index.as_unit("ns").asi8 for index in indexes]
+    if len(times) == 1:
+        return pd.Timedelta(usual_distance(times[0]), unit="ns")
+    steps, counts = np.unique(np.concatenate([*map(np.diff, times)]), return_counts=True)
     return pd.Timedelta(int(steps[counts.argmax()]), unit="ns")

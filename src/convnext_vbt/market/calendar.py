@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from convnext_vbt.market.passes import days_of
+
 ALWAYS_OPEN = 365
 SUNDAYS_TOO = 311
 WEEKDAYS_ONLY = 252
@@ -26,9 +28,10 @@ def days_per_year(index: pd.DatetimeIndex, step: pd.Timedelta) -> int:
         distance = np.diff(index.asi8)
         usual = float(distance[distance <= 2 * step.value].mean())
         return max(1, round(365.25 * DAY.value / usual))
-    days = np.unique(index.asi8 // DAY.value)
+    times = index.asi8
+    days, _, _ = days_of(times, DAY.value)
     seen = np.isin(np.arange(7), _weekday(np.arange(days[0], days[-1] + 1)))
-    if not seen[_SATURDAY] and step < DAY and (np.diff(index.asi8) <= step.value).all():
+    if not seen[_SATURDAY] and step < DAY and (np.diff(times) <= step.value).all():
         return ALWAYS_OPEN  # no weekend can tell, and there are no nights
     count = np.bincount(_weekday(days), minlength=7)
     share = count / count.max()
@@ -47,7 +50,7 @@ def days_per_year(index: pd.DatetimeIndex, step: pd.Timedelta) -> int:
 
 def bars_per_day(index: pd.DatetimeIndex) -> float:
     """Of a usual week, day by day: Sunday evening has two or three bars, Friday lacks as many."""
-    days, per_day = np.unique(index.asi8 // DAY.value, return_counts=True)
+    days, _, per_day = days_of(index.asi8, DAY.value)
     weekday = _weekday(days)
     often = np.bincount(weekday, minlength=7)
     open_ = np.flatnonzero(often >= _SELDOM * often.max())

@@ -11,10 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from convnext_vbt.errors import InputError
-from convnext_vbt.market.tables import Findings, Table
+from convnext_vbt.market.tables import MISSING, Findings, Table
 
 NUMBER = r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$"
-_MISSING = ("", "null", "NULL", "nan", "NaN", "NAN", "None", "none", "NA", "N/A", "n/a", "-", "--")
 _SIGN = r"^[$€£¥₹]\s*|\s*[$€£¥₹]$"
 _SPACED = r"^[-+]?\d{1,3}(?:[ '’\x{a0}\x{202f}]\d{3})+(?:[.,]\d*)?$"
 _SPACE = r"[ '’\x{a0}\x{202f}]"
@@ -51,21 +50,31 @@ def read_numbers(
 def _typed(column: Any, name: str) -> np.ndarray:
     kind = column.type
     known = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+    if pa.types.is_fixed_size_binary(kind):
+        raise InputError(
+            f"{name} holds binary numbers ({kind}), as a catalogue of Nautilus Trader has them; "
+            "write them as numbers first: pd.DataFrame([Bar.to_dict(bar) for bar in "
+            'catalog.bars()]).to_csv("bars.csv")'
+        )
     if not any(is_kind(kind) for is_kind in known):
         raise InputError(f"{name} has type {kind}; write numbers")
-    values: np.ndarray = pc.fill_null(pc.cast(column, pa.float64(), safe=False), np.nan).to_numpy()
+    return _filled(pc.cast(column, pa.float64(), safe=False))
+
+
+def _filled(column: Any) -> np.ndarray:
+    """float64 with NaN where a value is missing; of a column without such ones its own memory."""
+    values: np.ndarray = (pc.fill_null(column, np.nan) if column.null_count else column).to_numpy()
     return values
 
 
 def _plain(column: Any) -> np.ndarray | None:
     """A column of texts with a decimal point, None where it is not."""
-    missing = pc.is_in(column, pa.array(_MISSING))
+    missing = pc.is_in(column, pa.array(MISSING))
     filled = pc.if_else(missing, pa.scalar(None, pa.string()), column)
     try:
-        values: np.ndarray = pc.fill_null(pc.cast(filled, pa.float64()), np.nan).to_numpy()
+        return _filled(pc.cast(filled, pa.float64()))
     except pa.ArrowInvalid:
         return None
-    return values
 
 
 def _in_notation(
@@ -169,7 +178,7 @@ def _bare(column: Any, *, spaced: bool) -> tuple[Any, np.ndarray]:
 
 
 def _cast(table: Table, place: int, text: Any) -> np.ndarray:
-    missing = pc.is_in(text, pa.array(_MISSING)).to_numpy(zero_copy_only=False)
+    missing = pc.is_in(text, pa.array(MISSING)).to_numpy(zero_copy_only=False)
     number = _matches(text, NUMBER) | missing
     original = table.columns[place]
     glued = ~number & _matches(original, r"^\s*[-+]?\d*\.\d+(?:\.\d+|\s+\d).*$")

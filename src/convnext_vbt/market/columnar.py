@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -32,14 +31,28 @@ def read_columnar(path: Path, suffix: str) -> Table:
     except (pa.ArrowException, OSError) as error:
         kind = suffix[1:].capitalize()
         raise InputError(f"not a readable {kind} file ({error}); fetch it again") from error
-    columns = {i: _plain_type(table[fields[i]].combine_chunks()) for i in layout.wanted}
-    refuse_long(table.num_rows)
-    if not table.num_rows:
+    return _table_of(layout, fields, symbol, table)
+
+
+def read_arrow(table: Any) -> Table:
+    """The needed columns of an Arrow table, or of a frame as one."""
+    layout, fields, symbol = _layout(table.schema)
+    return _table_of(layout, fields, symbol, table)
+
+
+def _table_of(layout: Layout, fields: Sequence[str], symbol: str | None, table: Any) -> Table:
+    num_rows = table.num_rows
+    refuse_long(num_rows)
+    if not num_rows:
         raise InputError(NO_ROWS)
+    columns = {}
+    for i in layout.wanted:
+        columns[i] = _plain_type(table[fields[i]].combine_chunks())
+        table = table.drop_columns(fields[i])  # a column at a time: both copies need room
     return Table(
         layout=layout,
         columns=columns,
-        lines=np.arange(table.num_rows),
+        lines=range(num_rows),
         word="row",
         symbol=symbol,
     )
@@ -150,7 +163,10 @@ def _levels(name: str) -> tuple[str, ...]:
 def _plain_type(column: Any) -> Any:
     """A column with categories spelt out and texts trimmed."""
     if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+        values = column.dictionary
+        if pa.types.is_string_view(values.type):  # polars' categories, which Arrow cannot take from
+            values = values.cast(pa.string())
+        column = values.take(column.indices)
     kind = column.type
     texts = (
         pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view,

@@ -107,14 +107,25 @@ class Layout:
     """What may be coins where the volume is money, or the other way round."""
     parts: tuple[int, ...]
     """Columns that add up to the volume."""
+    confirm: int | None
+    """Whether a bar is over: 1, or 0 of one that is forming still."""
     vendor: Vendor | None
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The columns of them that hold prices, volumes and rates."""
+        optional = (
+            self.volume, self.ticks, self.quote_volume, self.funding, self.amount, self.confirm,
+        )  # fmt: skip
+        here = {*self.prices, *self.parts, *(i for i in optional if i is not None)}
+        return tuple(sorted(here - {*self.times, self.date, self.clock, self.symbol}))
 
     @property
     def wanted(self) -> tuple[int, ...]:
         """All columns that are read."""
         optional = (
             self.date, self.clock, self.volume, self.ticks, self.quote_volume, self.funding,
-            self.symbol, self.amount,
+            self.symbol, self.amount, self.confirm,
         )  # fmt: skip
         here = {*self.times, *self.prices, *self.parts, *(i for i in optional if i is not None)}
         return tuple(sorted(here))
@@ -217,6 +228,7 @@ def find_columns(names: Sequence[str], vendor: Vendor | None = None) -> Layout:
         symbol=_first_of(plain, _SYMBOLS, "symbol"),
         amount=_first_of(plain, _AMOUNTS, "amount") if volume is not None else None,
         parts=tuple(plain.index(name) for name in vendor.volumes) if vendor else (),
+        confirm=_first_of(plain, ("confirm",), "confirm") if vendor and vendor.forming else None,
         vendor=vendor,
     )
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import difflib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,9 +25,10 @@ from convnext_vbt.errors import InputError, MissingFileError
 from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.market.cells import read_numbers
 from convnext_vbt.market.clock import ASSUMED, TOLD, Clock, Settled
-from convnext_vbt.market.columnar import COLUMNAR, read_columnar
+from convnext_vbt.market.columnar import COLUMNAR, read_arrow, read_columnar
 from convnext_vbt.market.columns import PRICES
 from convnext_vbt.market.localtime import refuse_local_time, refuse_repeated_hours
+from convnext_vbt.market.passes import are_sound
 from convnext_vbt.market.repairs import (
     drop_empty,
     in_order,
@@ -33,6 +36,7 @@ from convnext_vbt.market.repairs import (
     refuse_impossible,
     refuse_mixed_spacing,
     refuse_swapped,
+    without_forming,
     without_noise,
     without_weekend_filler,
 )
@@ -75,10 +79,14 @@ def read_bars(
 
     See `read_file`, which returns the changes, for arguments and errors.
     """
-    report = read_file(path, symbol, strict=strict, clock=clock)
-    logger.info("%s: %s", path, report.times)
+    return logged(path, read_file(path, symbol, strict=strict, clock=clock))
+
+
+def logged(name: object, report: FileReport) -> Bars:
+    """The bars of a report, once its times and changes are logged."""
+    logger.info("%s: %s", name, report.times)
     for change in report.changes:
-        logger.warning("%s: %s", path, change)
+        logger.warning("%s: %s", name, change)
     return report.bars
 
 
@@ -101,12 +109,49 @@ def read_file(
     """
     path = Path(path).expanduser()
     suffix = _suffix(path)
+    stem = path.name if path.is_dir() else path.name[: -len(suffix)]
+
+    def table(findings: Findings) -> Table:
+        return read_columnar(path, suffix) if suffix in COLUMNAR else read_text(path, findings)
+
+    return _report(str(path), table, symbol, stem, clock or Clock(), strict=strict)
+
+
+def read_frame(
+    frame: Any,
+    symbol: str | None = None,
+    *,
+    strict: bool = False,
+    clock: Clock | None = None,
+    name: str = "",
+) -> FileReport:
+    """The same of a `DataFrame`, an Arrow table, or what gives itself as one, as polars' frames do.
+
+    A frame's index of times is its column timestamp. `name` is what errors call it; bars whose name
+    nothing tells are those of "asset".
+    """
+
+    def table(_: Findings) -> Table:
+        if isinstance(frame, pd.DataFrame):
+            return read_arrow(pa.Table.from_pandas(frame))
+        return read_arrow(pa.table(frame))
+
+    name = name or type(frame).__name__
+    return _report(name, table, symbol, "asset", clock or Clock(), strict=strict)
+
+
+def _report(
+    name: str,
+    read: Callable[[Findings], Table],
+    symbol: str | None,
+    stem: str,
+    clock: Clock,
+    *,
+    strict: bool,
+) -> FileReport:
     findings = Findings()
     try:
-        columnar = suffix in COLUMNAR
-        table = read_columnar(path, suffix) if columnar else read_text(path, findings)
-        stem = path.name if path.is_dir() else path.name[: -len(suffix)]
-        bars, settled = _bars(table, symbol, stem, clock or Clock(), findings)
+        bars, settled = _bars(read(findings), symbol, stem, clock, findings)
         if strict and findings.changes:
             changes = "; ".join(map(str, findings.changes))
             raise InputError(f"strict reading changes nothing, and this file needs it: {changes}")
@@ -114,7 +159,7 @@ def read_file(
         message = " ".join(str(error).split())  # Arrow's may span lines
         guess = [text for text in findings.reading if text.startswith(NO_HEADER)]
         message += f" ({guess[0]})" if guess else ""
-        raise InputError(f"{path}: {message}") from error
+        raise InputError(f"{name}: {message}") from error
     return FileReport(
         bars=bars,
         reading=tuple(findings.reading),
@@ -132,12 +177,12 @@ def _bars(
     numeric = dict(zip(PRICES, layout.prices, strict=True))
     optional = {"volume": layout.volume, "ticks": layout.ticks, "quote": layout.quote_volume}
     optional |= {"funding": layout.funding, "amount": layout.amount}
+    optional |= {"confirm": layout.confirm}
     optional |= {f"part {n}": place for n, place in enumerate(layout.parts)}
     numeric |= {name: place for name, place in optional.items() if place is not None}
-    rows = pd.DataFrame(read_numbers(table, numeric, findings))
+    rows = pd.DataFrame(read_numbers(table, numeric, findings), index=table.lines, copy=False)
     used = {*times.columns, *numeric.values()}
     rows = with_volume(in_price_units(rows, table, findings), table, used, findings)
-    rows.insert(0, "line", table.lines)
     rows.insert(0, "time", times.nanos)
     names = _symbols(table, findings)
     if names is not None and layout.symbol is not None:
@@ -156,7 +201,7 @@ def _bars(
             frames[name] = _frame(part, table, settled, times.dates, findings)
         except ValueError as error:
             raise InputError(f"{name}: {error}" if len(groups) > 1 else str(error)) from error
-    return Bars.from_frames(frames), settled
+    return Bars.from_frames(frames, checked=True), settled
 
 
 def _frame(
@@ -165,8 +210,10 @@ def _frame(
     """One symbol's rows as bars in order."""
     word, layout = table.word, table.layout
     assumed = settled.zone_by == ASSUMED and not dates
-    rows = without_noise(drop_empty(rows, word, findings), findings)
-    refuse_impossible(rows, word)
+    rows = without_forming(rows, findings)
+    if not are_sound({name: rows[name].to_numpy() for name in FIELDS}):
+        rows = without_noise(drop_empty(rows, word, findings), findings)
+        refuse_impossible(rows, word)
     if layout.volume is not None and layout.quote_volume is not None and "quote" in rows:
         names = (layout.names[layout.volume], layout.names[layout.quote_volume])
         refuse_swapped(rows, rows["quote"].to_numpy(), names, word)
@@ -180,7 +227,7 @@ def _frame(
     refuse_close_stamps(rows, settled, word)
     refuse_copies(rows, word)
     rows = at_open(rows, settled, dates, findings)
-    index = pd.DatetimeIndex(rows["time"].to_numpy(), tz="UTC")
+    index = pd.DatetimeIndex(rows["time"].to_numpy().view("M8[ns]"), tz="UTC", copy=False)
     wanted = [*FIELDS, *(["funding"] if layout.funding is not None else [])]
     return rows[wanted].set_axis(index, axis=0)
 

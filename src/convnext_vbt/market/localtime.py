@@ -50,7 +50,7 @@ def refuse_local_time(rows: pd.DataFrame, word: str) -> None:
     if not len(starts):
         return
     clock = _usual_start(starts)
-    line = rows["line"].iloc[int(index.searchsorted(starts[0]))]
+    line = rows.index[int(index.searchsorted(starts[0]))]
     if _weeks_begin_at_midnight(index, starts):
         raise InputError(
             f"{word} {line}: weeks begin on Monday at 00:00 and days have no night, which is the "
@@ -132,7 +132,7 @@ def _refuse_skipped_hours(rows: pd.DataFrame, index: pd.DatetimeIndex, word: str
         if len(neighbours) and not _are_in(neighbours, index).any():
             after = rows.iloc[int(index.searchsorted(neighbours[0]))]
             raise InputError(
-                f"{word} {after['line']:.0f}: {neighbours[0]} is missing, the hour that clocks in "
+                f"{word} {after.name}: {neighbours[0]} is missing, the hour that clocks in "
                 f"{where} skip, so these are local times without an offset; write "
                 f"{remedy(zone)}, or the offset in every row"
             )
@@ -143,7 +143,7 @@ def refuse_repeated_hours(rows: pd.DataFrame, word: str) -> None:
     distance = np.diff(rows["time"].to_numpy())
     if (distance > 0).all() or (distance < 0).all():
         return
-    same = rows.duplicated(list(rows.columns.difference(["line"])))
+    same = rows.duplicated()
     again = (rows["time"].duplicated() & ~same).to_numpy()
     if not again.any():
         return
@@ -151,7 +151,7 @@ def refuse_repeated_hours(rows: pd.DataFrame, word: str) -> None:
     for where, zone in _CHANGES_OF_CLOCKS.items():
         if twice.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward").isna().all():
             raise InputError(
-                f"{word} {rows['line'].iloc[int(again.argmax())]}: {twice[0]} is there twice, and "
+                f"{word} {rows.index[int(again.argmax())]}: {twice[0]} is there twice, and "
                 f"clocks in {where} repeat that hour, so these are local times without an offset; "
                 f"write {remedy(zone)}, or the offset in every row"
             )

@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from convnext_vbt.errors import InputError
-from convnext_vbt.market.tables import Findings, Table
+from convnext_vbt.market.tables import Findings, Table, letters_of
 from convnext_vbt.market.zones import offsets_of
 
 EPOCH_UNITS = {"s": (8, 10**9), "ms": (11, 10**6), "us": (14, 10**3), "ns": (17, 1)}
 """Unit, the power of ten from which an epoch is taken to be in it (1973 in each), nanoseconds."""
+_PLAIN_DIGITS = {10: "s", 13: "ms", 16: "us", 19: "ns"}
 _FIRST_YEAR, _LAST_YEAR = 1900, 2200
 
 _EPOCH = r"^(?P<whole>\d{9,18}|[1-8]\d{18})(?:\.(?P<rest>\d*))?$"
@@ -63,6 +64,31 @@ def is_epoch(column: Any) -> np.ndarray:
     epoch = pc.match_substring_regex(column, _EPOCH)
     mask: np.ndarray = pc.and_not(epoch, compact).to_numpy(zero_copy_only=False)
     return mask
+
+
+def plain_epochs(column: Any, findings: Findings) -> np.ndarray | None:
+    """Whole numbers, or texts of them, as nanoseconds: where all are epochs of one length.
+
+    Of 10, 13, 16 or 19 digits, so that none can be a date. None of other ones.
+    """
+    if pa.types.is_string(column.type):
+        letters = letters_of(column)
+        if letters is None or letters.shape[1] not in _PLAIN_DIGITS:
+            return None
+    try:
+        values = pc.cast(column, pa.int64()).to_numpy()
+    except pa.ArrowInvalid:
+        return None
+    first, last = int(values.min()), int(values.max())
+    unit = _PLAIN_DIGITS.get(len(str(first)))
+    if unit is None or len(str(last)) != len(str(first)):
+        return None
+    nanos = EPOCH_UNITS[unit][1]
+    if first < 0 or last > _year_start(_LAST_YEAR) // nanos:
+        return None
+    findings.reading.append(f"epochs in {unit}")
+    plain: np.ndarray = values if nanos == 1 else values * nanos
+    return plain
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """From rows as they stand in a file to bars in order: what is clear is done, the rest refused.
 
-Rows are a frame with the columns `time` (int64, UTC nanoseconds), `line` (where it stands) and the
-five fields of a bar. `word` says how a row is named: "row at line" or "row".
+Rows are a frame with the columns `time` (int64, UTC nanoseconds) and the five fields of a bar;
+its index says in which line they stand. `word` says how a row is named: "row at line" or "row".
 """
 
 from __future__ import annotations
@@ -11,8 +11,15 @@ import pandas as pd
 
 from convnext_vbt.errors import InputError
 from convnext_vbt.market import bars
-from convnext_vbt.market.bars import FIELDS, modal_step, step_text, value_faults
+from convnext_vbt.market.bars import FIELDS, step_text, value_faults
 from convnext_vbt.market.columns import PRICES
+from convnext_vbt.market.passes import (
+    any_zero,
+    are_increasing,
+    may_repeat,
+    unusual_distances,
+    usual_distance,
+)
 from convnext_vbt.market.tables import NO_ROWS, Findings
 
 _RUN = 24
@@ -37,12 +44,12 @@ def drop_empty(rows: pd.DataFrame, word: str, findings: Findings) -> pd.DataFram
         field = FIELDS[int(missing.iloc[row].to_numpy().argmax())]
         if not missing[list(PRICES)][partly].any(axis=None):
             raise InputError(
-                f"{word} {rows['line'].iloc[row]}, volume: the value is missing in "
+                f"{word} {rows.index[row]}, volume: the value is missing in "
                 f"{partly.sum():,} of {len(rows):,} bars whose prices are there: fill these in, or "
                 "delete the column of volumes, and the bars are read without one"
             )
         raise InputError(
-            f"{word} {rows['line'].iloc[row]}, {field}: the value is missing; {partly.sum():,} "
+            f"{word} {rows.index[row]}, {field}: the value is missing; {partly.sum():,} "
             "such row(s) in all: repair or drop these rows"
         )
     findings.change(empty.sum(), f"row(s) without any price dropped ({_lines(rows[empty])})")
@@ -54,6 +61,8 @@ def drop_empty(rows: pd.DataFrame, word: str, findings: Findings) -> pd.DataFram
 def in_order(rows: pd.DataFrame, word: str, findings: Findings) -> pd.DataFrame:
     """Rows by time, exact duplicates dropped; the same time with other values is refused."""
     times = rows["time"].to_numpy()
+    if are_increasing(times):
+        return rows
     if (np.diff(times) < 0).sum() > len(rows) // 2:
         findings.change(len(rows), "rows turned round: the newest came first")
         rows, times = rows[::-1], times[::-1]
@@ -75,17 +84,17 @@ def in_order(rows: pd.DataFrame, word: str, findings: Findings) -> pd.DataFrame:
 
 def _lines(rows: pd.DataFrame) -> str:
     """The first few rows by the numbers of their lines."""
-    numbers = np.sort(rows["line"].to_numpy())
+    numbers = np.sort(rows.index.to_numpy())
     return "line " + ", ".join(map(str, numbers[:3])) + (", ..." if len(numbers) > 3 else "")
 
 
 def _conflict(rows: pd.DataFrame, pairs: np.ndarray, word: str) -> str:
     """What is wrong with the pair of rows that comes first in the file."""
-    lines = rows["line"].to_numpy()
+    lines = rows.index.to_numpy()
     first = int(pairs[np.maximum(lines[pairs], lines[pairs + 1]).argmin()])
     one, two = rows.iloc[first], rows.iloc[first + 1]
     name = next(name for name in FIELDS if one[name] != two[name])
-    low, high = sorted((int(one["line"]), int(two["line"])))
+    low, high = sorted((int(rows.index[first]), int(rows.index[first + 1])))
     several = len(pairs) >= 0.9 * rows["time"].nunique()
     or_else = ", or give the rows of each symbol its name in a column symbol" if several else ""
     return (
@@ -94,6 +103,24 @@ def _conflict(rows: pd.DataFrame, pairs: np.ndarray, word: str) -> str:
         f"{len(pairs):,} such pair(s) in all: find out which rows are right and drop the others"
         f"{or_else}"
     )
+
+
+def without_forming(rows: pd.DataFrame, findings: Findings) -> pd.DataFrame:
+    """Rows without the newest ones that the file says are not over; older ones have ended since.
+
+    A file in which no bar at all is confirmed says nothing by it.
+    """
+    if "confirm" not in rows:
+        return rows
+    over = (rows["confirm"] != 0).to_numpy()
+    if over.all() or not over.any():
+        return rows
+    times = rows["time"].to_numpy()
+    forming = ~over & (times > times[over].max())
+    where = f"confirm is 0, {_lines(rows[forming])}"
+    findings.change(int(forming.sum()), f"row(s) of bars that are not over left out ({where})")
+    kept: pd.DataFrame = rows[~forming]
+    return kept
 
 
 def without_noise(rows: pd.DataFrame, findings: Findings) -> pd.DataFrame:
@@ -110,10 +137,10 @@ def refuse_impossible(rows: pd.DataFrame, word: str) -> None:
     fields = {name: rows[name].to_numpy() for name in FIELDS}
     for field, why, bad in value_faults(fields):
         if bad.any():
-            row = rows[bad].sort_values("line").iloc[0]
+            row = rows[bad].sort_index().iloc[0]
             values = ", ".join(f"{name}={row[name]:g}" for name in FIELDS)
             raise InputError(
-                f"{word} {row['line']:.0f} ({pd.Timestamp(int(row['time']), tz='UTC')}), {field}: "
+                f"{word} {row.name} ({pd.Timestamp(int(row['time']), tz='UTC')}), {field}: "
                 f"{why} ({values}); {bad.sum():,} such value(s) in all: repair or drop these rows"
             )
 
@@ -136,7 +163,7 @@ def refuse_swapped(
     row = rows[swapped].iloc[0]
     share = "all" if swapped.all() else f"{swapped.sum():,} of {len(rows):,}"
     raise InputError(
-        f"{word} {row['line']:.0f}: {names[0]} {row['volume']:.10g} and {names[1]} "
+        f"{word} {row.name}: {names[0]} {row['volume']:.10g} and {names[1]} "
         f"{quote[swapped.argmax()]:.10g} are swapped (at a price of {row['close']:g} {names[1]} "
         f"is the larger by that factor), in {share} rows: exchange the two cells in these rows"
     )
@@ -157,24 +184,28 @@ def refuse_mixed_spacing(rows: pd.DataFrame, word: str) -> None:
     times = rows["time"].to_numpy()
     if len(times) < _RUN:
         return
-    step = modal_step(pd.DatetimeIndex(times, tz="UTC"))
-    distance = np.diff(times)
-    starts = np.flatnonzero(np.diff(distance, prepend=-1))
+    step = pd.Timedelta(usual_distance(times), unit="ns")
+    where, distance = unusual_distances(times, step.value)
+    if not len(where):
+        return
+    begins = (np.diff(where, prepend=-2) != 1) | (np.diff(distance, prepend=-1) != 0)
+    starts = np.flatnonzero(begins)
     lengths = np.diff(np.append(starts, len(distance)))
-    long = (lengths >= _RUN) & (distance[starts] != step.value)
+    long = lengths >= _RUN
     if long.any():
         start = int(starts[long.argmax()])
         other = pd.Timedelta(int(distance[start]), unit="ns")
         raise InputError(
-            f"{word} {rows['line'].iloc[start]}: bars of {step_text(other)} begin here "
+            f"{word} {rows.index[int(where[start])]}: bars of {step_text(other)} begin here "
             f"({lengths[long.argmax()] + 1:,} in a row), the others are of {step_text(step)}; "
             "write bars of one size"
         )
     off = distance % step.value != 0
-    if step.value < _DAY and off.mean() > _MAX_OFF_GRID and not _keep_hours(times):
+    share = off.sum() / (len(times) - 1)
+    if step.value < _DAY and share > _MAX_OFF_GRID and not _keep_hours(times):
         raise InputError(
-            f"{word} {rows['line'].iloc[int(off.argmax()) + 1]}: bars are not spaced evenly: "
-            f"{off.mean():.0%} of the distances are no multiple of the usual {step_text(step)}; "
+            f"{word} {rows.index[int(where[off.argmax()]) + 1]}: bars are not spaced "
+            f"evenly: {share:.0%} of the distances are no multiple of the usual {step_text(step)}; "
             "write bars of one size, not single trades"
         )
 
@@ -185,6 +216,8 @@ def without_weekend_filler(rows: pd.DataFrame, findings: Findings) -> pd.DataFra
     Only where every Saturday has nothing else and weekdays have: there the market is closed.
     """
     volume = rows["volume"].to_numpy()
+    if not any_zero(volume):
+        return rows
     close = rows["close"].to_numpy()
     before = np.append(np.nan, close[:-1])
     flat = (volume == 0) & np.all([rows[name] == before for name in PRICES], axis=0)
@@ -204,11 +237,13 @@ def without_weekend_filler(rows: pd.DataFrame, findings: Findings) -> pd.DataFra
 
 def refuse_copies(rows: pd.DataFrame, word: str) -> None:
     """Several bars in a row that are, value by value, the bars of some hours before."""
-    values = rows[list(FIELDS)].to_numpy()
-    volume = values[:, 4]
-    known = not np.isnan(volume).any()
+    known = not np.isnan(rows["volume"].to_numpy()[0])  # in all bars, or in none
     few = _FEWEST_COPIES if known else 2 * _FEWEST_COPIES
-    values = values if known else values[:, :4]
+    names = FIELDS if known else FIELDS[:4]
+    if not may_repeat({name: rows[name].to_numpy() for name in names}, few, _FURTHEST):
+        return
+    values = rows[list(names)].to_numpy()
+    volume = rows["volume"].to_numpy()
     moved = values[:, 1] > values[:, 2]  # flat bars are alike by chance
     if known:
         moved &= volume > 0
@@ -218,7 +253,7 @@ def refuse_copies(rows: pd.DataFrame, word: str) -> None:
         runs = np.convolve(same, np.ones(few, int), "valid") == few
         if runs.any():
             first = int(runs.argmax()) + lag
-            line, source = rows["line"].iloc[first], rows["line"].iloc[first - lag]
+            line, source = rows.index[first], rows.index[first - lag]
             raise InputError(
                 f"{word} {line}: {int(same.sum()):,} bars from here on "
                 f"({pd.Timestamp(int(rows['time'].iloc[first]), tz='UTC')}) are copies of those "

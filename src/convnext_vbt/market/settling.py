@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError
-from convnext_vbt.market.bars import modal_step
 from convnext_vbt.market.clock import (
     ASSUMED,
     BY_FILE,
@@ -21,12 +20,14 @@ from convnext_vbt.market.clock import (
     utc_of,
     zone_of,
 )
+from convnext_vbt.market.passes import usual_distance
 from convnext_vbt.market.tables import Findings, Table
 from convnext_vbt.market.timestamps import Times
 from convnext_vbt.market.vendors import Vendor
 
 _HOUR = pd.Timedelta(hours=1)
 _BELL, _CLOSE = pd.Timedelta(hours=9.5), pd.Timedelta(hours=16)
+_DAY = pd.Timedelta(days=1)
 _FEWEST_DAYS = 3
 _LOCAL = re.compile(r"local|eastern|\(es?t|exchange time", re.IGNORECASE)
 
@@ -127,7 +128,7 @@ def in_utc(rows: pd.DataFrame, settled: Settled, word: str, findings: Findings) 
         unknown = np.asarray(utc.isna())
         row = int(unknown.argmax())
         raise InputError(
-            f"{word} {rows['line'].iloc[row]}: {local[row]} is skipped or repeated by the clocks "
+            f"{word} {rows.index[row]}: {local[row]} is skipped or repeated by the clocks "
             f"of {settled.timezone}; {unknown.sum():,} such time(s) in all: say the clock that the "
             f"file is on, as in {remedy('UTC')}, or write the offset in every row"
         )
@@ -138,22 +139,31 @@ def in_utc(rows: pd.DataFrame, settled: Settled, word: str, findings: Findings) 
 
 def refuse_close_stamps(rows: pd.DataFrame, settled: Settled, word: str) -> None:
     """Days that begin a bar after 09:30 in New York and end at 16:00 are stamped by the close."""
-    index = pd.DatetimeIndex(rows["time"].to_numpy(), tz="UTC").tz_convert("America/New_York")
-    step = modal_step(index) if len(index) > 1 else _HOUR
-    if settled.stamp_by != ASSUMED or step > _HOUR:
+    if settled.stamp_by != ASSUMED:
         return
-    day = index.normalize()
-    clock = pd.Series(index.tz_localize(None) - day.tz_localize(None))
-    by_day = clock.groupby(np.asarray(day.asi8))
-    first, last = by_day.min(), by_day.max()
+    times = rows["time"].to_numpy()
+    step = pd.Timedelta(usual_distance(times), unit="ns") if len(times) > 1 else _HOUR
+    if step > _HOUR:
+        return
+    start, end = _in_new_york(times[[0, -1]])
+    midnights = pd.date_range(start.normalize(), end + _DAY, normalize=True).as_unit("ns")
+    edges = np.searchsorted(times, midnights.asi8)
+    filled = np.flatnonzero(np.diff(edges))
+    around = (times[edges[filled]], times[edges[filled + 1] - 1])
+    clocks = (_in_new_york(moments).tz_localize(None) for moments in around)
+    first, last = (pd.Series(clock - clock.normalize()) for clock in clocks)
     ends = (first > _BELL) & (first <= _BELL + step) & (last == _CLOSE)
     if len(ends) >= _FEWEST_DAYS and ends.mean() > 0.5:
         raise InputError(
-            f"{word} {rows['line'].iloc[0]}: days begin at {str(first.mode().iloc[0])[-8:-3]} and "
+            f"{word} {rows.index[0]}: days begin at {str(first.mode().iloc[0])[-8:-3]} and "
             "end at 16:00 in New York, where trading lasts from 09:30 on, so bars are stamped "
             f"by their close; write {remedy(stamp='close')}, or {remedy(stamp='open')} if "
             "these are opens all the same"
         )
+
+
+def _in_new_york(times: np.ndarray) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(times.view("M8[ns]"), tz="UTC").tz_convert("America/New_York")
 
 
 def at_open(rows: pd.DataFrame, settled: Settled, dates: bool, findings: Findings) -> pd.DataFrame:

@@ -1,20 +1,20 @@
-"""One door to bars: a file, downloaded bars, a simulated market, the S&P 500 that arch carries."""
+"""One door to bars: files, frames, downloaded bars, simulated markets, arch's own S&P 500."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
 from convnext_vbt.errors import InputError
-from convnext_vbt.market.bars import Bars, FramesBySymbol
+from convnext_vbt.market.bars import Bars, FramesBySymbol, frames_of
 from convnext_vbt.market.cache import cached_bars
-from convnext_vbt.market.clock import Clock, Stamp, opens_of, remedy, utc_of
-from convnext_vbt.market.files import FileReport, read_bars, read_file
+from convnext_vbt.market.clock import Clock, Stamp, remedy
+from convnext_vbt.market.files import FileReport, logged, read_bars, read_file, read_frame
 from convnext_vbt.market.simulated import FAMILY, simulated_bars
 
 NAMED = ("simulated", "sp500", "ccxt")
@@ -25,8 +25,18 @@ THERE_ARE = (
 )
 
 
+class ArrowTable(Protocol):
+    """What is needed of a frame that is no pandas one: pyarrow's tables and polars' frames."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The table as a stream of Arrow's C interface."""
+
+
+Source = str | Path | FramesBySymbol | pd.DataFrame | ArrowTable
+
+
 def load_bars(
-    source: str | Path | FramesBySymbol | Sequence[str | Path | FramesBySymbol],
+    source: Source | Sequence[Source],
     *,
     strict: bool = False,
     timezone: str | Sequence[str | None] | None = None,
@@ -40,7 +50,8 @@ def load_bars(
     - `"sp500"`: real daily S&P 500 bars, 1999 to 2018, which the `arch` package carries;
     - `"ccxt:binance:BTC/USDT:1h"`: what `convnext-vbt download binance BTC/USDT 1h` has stored. The
       network is never asked, so a run gives the same tomorrow;
-    - a `vbt.Data` object, such as `vbt.YFData.download(...)` gives (`Bars.from_data`);
+    - a `vbt.Data` object, such as `vbt.YFData.download(...)` gives;
+    - a `DataFrame`, an Arrow table or a polars frame, read with the checks and repairs of a file;
     - a list of these: all of them side by side (`Bars.join`).
 
     A named source wins over a file of the same name; write `./sp500` for the file. What had to be
@@ -91,11 +102,11 @@ def _each(count: int, said: str | Sequence[str | None] | None, key: str) -> list
     return list(said)
 
 
-def _load(source: str | Path | FramesBySymbol, clock: Clock, *, strict: bool) -> Bars:
+def _load(source: Source, clock: Clock, *, strict: bool) -> Bars:
     if isinstance(source, Path):
         return read_bars(source, strict=strict, clock=clock)
     if not isinstance(source, str):
-        return _from_data(source, clock)
+        return logged(type(source).__name__, _frame_report(source, clock, strict=strict))
     name, _, options = source.partition(":")
     if name == "simulated" or source == "sp500" or name == "ccxt":
         _refuse_clock(source, clock)
@@ -121,34 +132,28 @@ def _refuse_clock(source: str, clock: Clock) -> None:
         )
 
 
-def _from_data(source: FramesBySymbol, clock: Clock) -> Bars:
-    """Bars of a vectorbt data object, whose times without a zone are on the clock that is said."""
-    if clock == Clock() or not isinstance(getattr(source, "data", None), Mapping):
-        return Bars.from_data(source)
-    frames = {name: _timed(frame, clock) for name, frame in source.data.items()}
-    return Bars.from_data(_Timed(frames))
+def _frames(source: Any) -> dict[str | None, Any]:
+    """The frames of a source that is no path, each under its symbol; None where it has no name.
+
+    Rows that vectorbt has filled with NaN to align symbols are no rows of theirs.
+    """
+    if isinstance(source, pd.DataFrame) or hasattr(source, "__arrow_c_stream__"):
+        return {None: source}
+    frames = frames_of(source)
+    several = len(frames) > 1
+    return {name: frame.dropna(how="all") if several else frame for name, frame in frames.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Timed:
-    data: Mapping[Any, pd.DataFrame]
-
-
-def _timed(frame: pd.DataFrame, clock: Clock) -> pd.DataFrame:
-    index = frame.index
-    if not isinstance(index, pd.DatetimeIndex):
-        return frame  # refused with the others
-    dates = bool((index == index.normalize()).all())
-    zone = clock.timezone or str(index.tz or "UTC")
-    if index.tz is None:
-        index = utc_of(index, zone)
-    if clock.stamp == "close":
-        index = opens_of(index.tz_convert("UTC"), zone, dates=dates)
-    return frame.set_axis(index, axis=0)
+def _frame_report(source: Any, clock: Clock, *, strict: bool) -> FileReport:
+    reports = {}
+    for symbol, frame in _frames(source).items():
+        name = f"{type(source).__name__} {symbol}" if symbol else type(source).__name__
+        reports[name] = read_frame(frame, symbol, strict=strict, clock=clock, name=name)
+    return next(iter(reports.values())) if len(reports) == 1 else _joined(list(reports.items()))
 
 
 def load_report(
-    source: str | Path | Sequence[str | Path],
+    source: Source | Sequence[Source],
     *,
     strict: bool = False,
     timezone: str | Sequence[str | None] | None = None,
@@ -158,32 +163,39 @@ def load_report(
 
     Of several sources every sentence names the file that it speaks of.
     """
-    if not isinstance(source, (str, Path)):
+    if isinstance(source, Sequence) and not isinstance(source, str):
         clocks = clocks_of(len(source), timezone, stamp)
         reports = [
             _report(one, clock, strict=strict) for one, clock in zip(source, clocks, strict=True)
         ]
-        said = list(dict.fromkeys(report.times for report in reports))
-        return FileReport(
-            bars=Bars.join([report.bars for report in reports]),
-            reading=tuple(
-                f"{one}: {text}"
-                for one, report in zip(source, reports, strict=True)
-                for text in report.reading
-            ),
-            changes=tuple(
-                replace(change, what=f"{change.what} in {one}")
-                for one, report in zip(source, reports, strict=True)
-                for change in report.changes
-            ),
-            times=said[0]
-            if len(said) == 1
-            else "; ".join(f"{one}: {r.times}" for one, r in zip(source, reports, strict=True)),
-        )
+        return _joined(list(zip(map(_name, source), reports, strict=True)))
     return _report(source, *clocks_of(1, timezone, stamp), strict=strict)
 
 
-def _report(source: str | Path, clock: Clock, *, strict: bool) -> FileReport:
+def _name(source: Any) -> str:
+    return str(source) if isinstance(source, (str, Path)) else type(source).__name__
+
+
+def _joined(reports: Sequence[tuple[str, FileReport]]) -> FileReport:
+    """One report of several, in which every sentence names what it speaks of."""
+    said = list(dict.fromkeys(report.times for _, report in reports))
+    return FileReport(
+        bars=Bars.join([report.bars for _, report in reports]),
+        reading=tuple(f"{name}: {text}" for name, report in reports for text in report.reading),
+        changes=tuple(
+            replace(change, what=f"{change.what} in {name}")
+            for name, report in reports
+            for change in report.changes
+        ),
+        times=said[0]
+        if len(said) == 1
+        else "; ".join(f"{name}: {report.times}" for name, report in reports),
+    )
+
+
+def _report(source: Any, clock: Clock, *, strict: bool) -> FileReport:
+    if not isinstance(source, (str, Path)):
+        return _frame_report(source, clock, strict=strict)
     named = isinstance(source, str) and source.partition(":")[0] in NAMED
     if isinstance(source, Path) or (not named and _is_path(source)):
         return read_file(source, strict=strict, clock=clock)

@@ -1,16 +1,18 @@
 """A text file as a table of columns: compression, encoding, header, delimiter; nothing parsed.
 
-CSV cells stay text. What is done to the file is noted in `Findings`, and every row keeps the
-number of the line that it stands in, so that a fault can be found in an editor.
+CSV cells stay text, unless all numbers of a file are plain ones. What is done to the file is noted
+in `Findings`, and every row keeps the number of the line that it stands in, so that a fault can be
+found in an editor.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -42,6 +44,11 @@ _BLOCK = 1 << 22
 _HEAD = 1 << 18
 _HEADER_LINES = 100
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+MISSING = ("", "null", "NULL", "nan", "NaN", "NAN", "None", "none", "NA", "N/A", "n/a", "-", "--")
+"""Cells that hold no number."""
+_QUOTES, _LEAN_TIME = 11, re.compile(r"^(?:\d{8} \d{2}:\d{2}|\d{1,8}$)")
+_EPOCH = re.compile(r"^(?:\d{10}|\d{13}|\d{16}|\d{19})$")
+_NEWLINE = ord("\n")
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 
 
@@ -72,12 +79,15 @@ class Findings:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Table:
-    """The columns that a layout wants, by their place, as Arrow arrays; CSV cells are text."""
+    """The columns that a layout wants, by their place, as Arrow arrays.
+
+    Cells of a CSV file are texts, or numbers where all of the file's are written plainly.
+    """
 
     layout: Layout
     columns: dict[int, Any]
-    lines: np.ndarray
-    """int64: a row's line in a CSV file (from 1), its number (from 0) in any other."""
+    lines: range | np.ndarray
+    """A row's line in a CSV file (from 1), its number (from 0) in any other."""
     word: str
     """How a row is named: "row at line" or "row"."""
     symbol: str | None = None
@@ -125,10 +135,89 @@ def _read_text(path: Path, findings: Findings) -> Table:
     skip, layout = rows_from, find_columns(names, vendor)
     if len(head) < _HEAD and not any(line.strip() for line in lines[skip:]):
         raise InputError(NO_ROWS)
-    invalid: list[Any] = []
+    first = next((line for line in lines[skip:] if line.strip()), "")
+    how = _Parsing(
+        layout=layout,
+        delimiter=delimiter,
+        skip=skip,
+        encoding=encoding,
+        first=_cells(first, delimiter),
+    )
+    return _plain_table(path, how) or _text_table(path, how, findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parsing:
+    """How the rows of a text file are told apart and where they begin."""
+
+    layout: Layout
+    delimiter: str
+    skip: int
+    """Lines above the first row."""
+    encoding: str
+    first: tuple[str, ...]
+    """The cells of the first row."""
+
+
+def _plain_table(path: Path, how: _Parsing) -> Table | None:
+    """The table where every row is whole and every number plain; None for all other files."""
+    layout, vendor = how.layout, how.layout.vendor
+    if vendor is not None and vendor.price_unit != 1:
+        return None  # whether its prices are whole numbers is seen in their texts
+    kinds = dict.fromkeys(layout.numbers, pa.float64())
+    if vendor is None or not vendor.epochs_local:
+        kinds |= {i: pa.int64() for i in layout.times if _EPOCH.match(_cell(how.first, i))}
     try:
-        with _opened(path) as stream:
-            table = _parsed(_Counted(stream), layout, delimiter, skip, encoding, invalid, findings)
+        table = _parsed(path, how, kinds, lambda _: "error")
+    except pa.ArrowInvalid:
+        return None
+    columns: dict[int, Any] = {}
+    for place in layout.wanted if table.num_rows else ():
+        column = table[str(place)].combine_chunks()
+        table = table.drop_columns(str(place))  # a column at a time: both copies need room
+        if place not in layout.numbers and not _is_filled(column):
+            return None
+        columns[place] = column
+    if not columns:
+        return None
+    pa.default_memory_pool().release_unused()
+    rows = len(columns[layout.prices[0]])
+    lines = range(how.skip + 1, how.skip + 1 + rows)
+    return Table(layout=layout, columns=columns, lines=lines, word="row at line")
+
+
+def _cell(cells: Sequence[str], place: int) -> str:
+    return cells[place] if place < len(cells) else ""
+
+
+def _is_filled(column: Any) -> bool:
+    """Whether no cell is empty, no text begins or ends with a blank or a letter beyond ASCII."""
+    buffers = column.buffers()
+    if column.null_count or not pa.types.is_string(column.type):
+        return not column.null_count
+    if column.offset or buffers[2] is None:
+        return False
+    ends = np.frombuffer(buffers[1], np.int32)[: len(column) + 1]
+    letters = np.frombuffer(buffers[2], np.uint8)
+    if not (ends[1:] > ends[:-1]).all():
+        return False
+    edges = (letters[ends[:-1]], letters[ends[1:] - 1])
+    return all(bool(((edge > 32) & (edge < 127)).all()) for edge in edges)
+
+
+def _text_table(path: Path, how: _Parsing, findings: Findings) -> Table:
+    layout, skip = how.layout, how.skip
+    invalid: list[Any] = []
+
+    def handler(row: Any) -> str:
+        if row.actual_columns == 1 and "Downloaded from" in row.text:
+            findings.change(1, f"footer left out ({row.text[:60].strip()!r})")
+            return "skip"
+        invalid.append(row)
+        return "error"
+
+    try:
+        table = _parsed(path, how, {}, handler)
     except pa.ArrowInvalid as error:
         raise InputError(_parse_error(error, invalid)) from error
     columns = {i: trimmed(table[str(i)]) for i in layout.wanted}
@@ -171,7 +260,7 @@ class _Counted:
     def read(self, size: int = -1) -> bytes:
         """The next bytes."""
         data = self._stream.read(size)
-        self._lines += data.count(b"\n")
+        self._lines += int(np.count_nonzero(np.frombuffer(data, np.uint8) == _NEWLINE))
         refuse_long(self._lines)
         return data
 
@@ -223,6 +312,15 @@ def _no_header(lines: Sequence[str], findings: Findings) -> _Header:
     for number, line in enumerate(lines[:_HEADER_LINES]):
         for delimiter in _DELIMITERS:
             cells = _cells(line, delimiter)
+            if len(cells) == _QUOTES and _LEAN_TIME.match(" ".join(cells[:1])):
+                raise InputError(
+                    "these are quotes in QuantConnect LEAN's form: time, open, high, low and close "
+                    "of the bid and its size, then of the ask; which price is meant only you can "
+                    'say; for the mean write f = pd.read_csv("quotes.csv", header=None) and '
+                    "pd.DataFrame((f.iloc[:, 1:5].to_numpy() + f.iloc[:, 6:10].to_numpy()) / 2, "
+                    "pd.Index(pd.to_datetime(f[0]), name='timestamp'), "
+                    "['open', 'high', 'low', 'close']).to_csv(\"bars.csv\")"
+                )
             if names := headerless_names(cells):
                 findings.reading.append(f"{NO_HEADER}: columns read as {', '.join(names)}")
                 above = _above(number, lines, findings)
@@ -295,39 +393,28 @@ def _header_again(
 
 
 def _parsed(
-    stream: _Counted,
-    layout: Layout,
-    delimiter: str,
-    skip: int,
-    encoding: str,
-    invalid: list[Any],
-    findings: Findings,
+    path: Path, how: _Parsing, numbers: Mapping[int, Any], invalid: Callable[[Any], str]
 ) -> Any:
-    def handler(row: Any) -> str:
-        if row.actual_columns == 1 and "Downloaded from" in row.text:
-            findings.change(1, f"footer left out ({row.text[:60].strip()!r})")
-            return "skip"
-        invalid.append(row)
-        return "error"
-
-    wanted = [str(i) for i in layout.wanted]
-    return pacsv.read_csv(
-        stream,
-        # One thread, and empty lines kept: so that a row's line is known.
-        read_options=pacsv.ReadOptions(
-            column_names=[str(i) for i in range(len(layout.names))],
-            skip_rows=skip,
-            use_threads=False,
-            block_size=_BLOCK,
-            encoding=encoding,
-        ),
-        parse_options=pacsv.ParseOptions(
-            delimiter=delimiter, ignore_empty_lines=False, invalid_row_handler=handler
-        ),
-        convert_options=pacsv.ConvertOptions(
-            include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string())
-        ),
-    )
+    """The wanted columns as texts, or what `numbers` says; `invalid` is asked of odd rows."""
+    kinds = {str(i): numbers.get(i, pa.string()) for i in how.layout.wanted}
+    with _opened(path) as stream:
+        return pacsv.read_csv(
+            _Counted(stream),
+            # One thread, and empty lines kept: so that a row's line is known.
+            read_options=pacsv.ReadOptions(
+                column_names=[str(i) for i in range(len(how.layout.names))],
+                skip_rows=how.skip,
+                use_threads=False,
+                block_size=_BLOCK,
+                encoding=how.encoding,
+            ),
+            parse_options=pacsv.ParseOptions(
+                delimiter=how.delimiter, ignore_empty_lines=False, invalid_row_handler=invalid
+            ),
+            convert_options=pacsv.ConvertOptions(
+                include_columns=list(kinds), column_types=kinds, null_values=MISSING
+            ),
+        )
 
 
 def _parse_error(error: Exception, invalid: Sequence[Any]) -> str:
@@ -341,6 +428,20 @@ def _parse_error(error: Exception, invalid: Sequence[Any]) -> str:
     if "straddling" in str(error):
         return f"a line is longer than {_BLOCK:,} bytes; this is no table of bars"
     return f"{error}; repair this line, or save the file as UTF-8 text"
+
+
+def letters_of(column: Any) -> np.ndarray | None:
+    """The bytes of texts that are all of one length, uint8 (rows, length); None of other ones."""
+    if not len(column) or column.null_count or not pa.types.is_string(column.type):
+        return None
+    buffers = column.buffers()
+    ends = np.frombuffer(buffers[1], np.int32)[column.offset : column.offset + len(column) + 1]
+    length = int(ends[1] - ends[0])
+    if not length or not (ends[1:] - ends[:-1] == length).all():
+        return None
+    letters = np.frombuffer(buffers[2], np.uint8)[ends[0] : ends[-1]]
+    rows: np.ndarray = letters.reshape(-1, length)
+    return rows
 
 
 def trimmed(column: Any) -> Any:

@@ -10,16 +10,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from convnext_vbt.errors import InputError
 from convnext_vbt.market.clock import Stamp
 from convnext_vbt.market.columns import TIME, plain_name, says_close, says_open, says_utc
-from convnext_vbt.market.moments import is_epoch, text_times
-from convnext_vbt.market.tables import Findings, Table
+from convnext_vbt.market.moments import is_epoch, plain_epochs, text_times
+from convnext_vbt.market.passes import all_are
+from convnext_vbt.market.tables import Findings, Table, letters_of
 
 _ISO = r"^(?:19|2[01])\d{2}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?"
+_ISO_LENGTHS = (10, 16, 19, *range(21, 30))
+"""Of a date, with minutes, with seconds, with their decimals."""
+_FIRST, _END = (int(pd.Timestamp(year, 1, 1).value) for year in (1900, 2200))
 _ISO_UTC = rf"{_ISO}(?:Z|[+-]00(?::?00)?)$"
 _SECOND, _MINUTE = 10**9, 60 * 10**9
 _DAY = 86_400 * 10**9
@@ -77,7 +82,7 @@ def read_times(table: Table, findings: Findings) -> Times:
     return Times(
         nanos=nanos,
         naive=naive,
-        dates=naive and not (nanos % _DAY).any() and not _clock_told(table, place, nanos),
+        dates=naive and all_are(nanos, _is_midnight) and not _clock_told(table, place, nanos),
         stamp=_stamp(layout.names[place], nanos),
         columns=columns,
     )
@@ -85,9 +90,19 @@ def read_times(table: Table, findings: Findings) -> Times:
 
 def _stamp(name: str, nanos: np.ndarray) -> Stamp | None:
     """Times that all lie within the last second of a minute are when bars end: 10:59:59.999."""
-    if (nanos % _MINUTE >= _MINUTE - _SECOND).all() or says_close(name):
+    if all_are(nanos, _ends_a_minute) or says_close(name):
         return "close"
     return "open" if says_open(name) else None
+
+
+def _is_midnight(nanos: np.ndarray) -> np.ndarray:
+    midnight: np.ndarray = nanos % _DAY == 0
+    return midnight
+
+
+def _ends_a_minute(nanos: np.ndarray) -> np.ndarray:
+    late: np.ndarray = nanos % _MINUTE >= _MINUTE - _SECOND
+    return late
 
 
 def _clock_told(table: Table, place: int, nanos: np.ndarray) -> bool:
@@ -102,7 +117,10 @@ def _is_text(column: Any) -> bool:
 
 
 def _all(column: Any, pattern: str) -> bool:
-    return bool(_is_text(column) and pc.all(pc.match_substring_regex(column, pattern)).as_py())
+    """Whether all texts match; what the first does not, the rest is not asked for."""
+    return _is_text(column) and all(
+        pc.all(pc.match_substring_regex(part, pattern)).as_py() for part in (column[:1], column)
+    )
 
 
 def _two_columns(table: Table) -> bool:
@@ -132,13 +150,14 @@ def _compare_others(table: Table, chosen: int, columns: tuple[int, ...], utc: np
     One named timestamp was named so by somebody, and an epoch is clear: neither is put in doubt.
     """
     names, texts = table.layout.names, table.columns
+    others = [p for p in table.layout.times if p not in columns and _is_text(texts[p])]
+    if not others:
+        return
     if plain_name(names[chosen]) == TIME or not _is_text(texts[chosen]):
         return
     if is_epoch(texts[chosen]).any():
         return
-    for place in table.layout.times:
-        if place in columns or not _is_text(texts[place]):
-            continue
+    for place in others:
         try:
             other, _ = _column_times(table, place, Findings())
         except ValueError:
@@ -157,14 +176,19 @@ def _column_times(table: Table, place: int, findings: Findings) -> tuple[np.ndar
     """One column's times, and whether they lack an offset."""
     column = table.columns[place]
     if _is_text(column):
-        quick = _iso_times(column)
-        return text_times(table, place, findings) if quick is None else quick
+        if (quick := _iso_times(column)) is not None:
+            return quick
+        if (epochs := plain_epochs(column, findings)) is not None:
+            return epochs, False
+        return text_times(table, place, findings)
     missing = pc.is_null(column).to_numpy(zero_copy_only=False)
     table.refuse(missing, place, "is missing")
     kind = column.type
     if pa.types.is_floating(kind) and pc.all(pc.equal(column, pc.floor(column))).as_py():
         column, kind = pc.cast(column, pa.int64(), safe=False), pa.int64()  # pandas' way with NaN
     if pa.types.is_integer(kind):
+        if (epochs := plain_epochs(column, findings)) is not None:
+            return epochs, False
         texts = table.columns | {place: column.cast(pa.string())}
         return text_times(replace(table, columns=texts), place, findings)
     if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
@@ -177,11 +201,26 @@ def _column_times(table: Table, place: int, findings: Findings) -> tuple[np.ndar
 
 def _iso_times(column: Any) -> tuple[np.ndarray, bool] | None:
     """The plain and quick case: ISO 8601 throughout, all in UTC or all without an offset."""
-    naive = _all(column, f"{_ISO}$")
-    if not (naive or _all(column, _ISO_UTC)):
+    zone = _one_zone(column)
+    if zone is None:
         return None
     try:
-        times = pc.cast(column, pa.timestamp("ns", None if naive else "UTC"))
+        times = pc.cast(column, pa.timestamp("ns", zone or None))
     except pa.ArrowInvalid:
         return None  # no such day or hour: the slow way names the row
-    return times.cast(pa.int64()).to_numpy(), naive
+    nanos = times.cast(pa.int64()).to_numpy()
+    inside = nanos.min() >= _FIRST and nanos.max() < _END
+    return (nanos, not zone) if inside else None
+
+
+def _one_zone(column: Any) -> str | None:
+    """The zone, UTC or none (empty), of texts that may all be ISO 8601; None of other ones."""
+    letters = letters_of(column)
+    if letters is None:  # of several lengths
+        return "" if _all(column, f"{_ISO}$") else "UTC" if _all(column, _ISO_UTC) else None
+    length = letters.shape[1]
+    for end in (b"Z", b"+00:00", b"-00:00"):
+        if bytes(letters[0, -len(end) :]) == end:
+            same = (letters[:, -len(end) :] == np.frombuffer(end, np.uint8)).all()
+            return "UTC" if same and length - len(end) in _ISO_LENGTHS else None
+    return "" if length in _ISO_LENGTHS else None  # the cast refuses any other zone

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from convnext_vbt.market.columns import PRICES
+from convnext_vbt.market.passes import all_are
 from convnext_vbt.market.tables import Findings, Table
 
 _UNDEFINED = 9.2e18
@@ -57,8 +58,8 @@ def with_volume(
     used.discard(-1 if layout.quote_volume is None else layout.quote_volume)
     if "volume" in rows:
         rows = _coins(rows, table, used, findings)
-    none = "volume" in rows and not (rows["volume"].fillna(0) != 0).any()
-    if "volume" in rows and (rows["volume"] == -1).all():
+    none = "volume" in rows and all_are(rows["volume"].to_numpy(), _is_none)
+    if "volume" in rows and all_are(rows["volume"].to_numpy(), _is_minus_one):
         findings.change(len(rows), "volumes are all -1, which is taken as no volume")
         rows, none = rows.assign(volume=np.nan), False
     elif "ticks" in rows and ("volume" not in rows or none or _mostly_zero(rows)):
@@ -72,7 +73,7 @@ def with_volume(
         rows = rows.assign(volume=np.nan)
     else:
         used.discard(-1 if layout.ticks is None else layout.ticks)
-        num_zero = int((rows["volume"] == 0).sum())
+        num_zero = len(rows) - int(np.count_nonzero(rows["volume"].to_numpy()))
         if num_zero:
             findings.reading.append(f"a volume of 0 in {num_zero:,} row(s), kept as it is")
     if vendor is not None and vendor.money:
@@ -85,6 +86,16 @@ def with_volume(
         findings.change(len(rows), f"volumes are in lots of {unit:g}, multiplied by it")
         rows = rows.assign(volume=rows["volume"] * unit)
     return rows
+
+
+def _is_none(volume: np.ndarray) -> np.ndarray:
+    none: np.ndarray = (volume == 0) | np.isnan(volume)
+    return none
+
+
+def _is_minus_one(volume: np.ndarray) -> np.ndarray:
+    minus_one: np.ndarray = volume == -1
+    return minus_one
 
 
 def _mostly_zero(rows: pd.DataFrame) -> bool:

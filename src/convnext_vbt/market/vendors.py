@@ -44,6 +44,8 @@ class Vendor:
     """Columns that add up to the volume."""
     money: Literal["", "US dollars"] = ""
     """What the column called volume is in, where it is no number of coins or shares."""
+    forming: bool = False
+    """Whether a column confirm says which bars are over."""
     suspect: str = ""
     """What may be wrong, said when the times are refused."""
 
@@ -75,7 +77,7 @@ VENDORS = (
     ),
     Vendor(
         name="OKX", has="vol volccy", timezone="UTC", certain=True,
-        roles={"instrumentname": "symbol"}, stamp="open",
+        roles={"instrumentname": "symbol"}, stamp="open", forming=True,
     ),
     Vendor(
         name="MetaTrader 5", has="date time tickvol", timezone=BROKER, stamp="open",
