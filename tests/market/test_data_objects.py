@@ -88,8 +88,13 @@ def test_what_holds_no_bars_is_refused(made, error, message):
 
 
 def as_data(table):
-    # By itself vectorbt takes times without a zone as UTC.
-    return vbt.Data.from_data({"A": table}, tz_localize=None, tz_convert=None, download_kwargs={})
+    """With settings of vectorbt that leave times without a zone alone; by default they are UTC."""
+    usual = {key: vbt.settings["data"][key] for key in ("tz_localize", "tz_convert")}
+    vbt.settings["data"].update(dict.fromkeys(usual))
+    try:
+        return data_of(A=table)
+    finally:
+        vbt.settings["data"].update(usual)
 
 
 def as_arrow(table):
