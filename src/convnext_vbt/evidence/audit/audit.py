@@ -58,7 +58,7 @@ bars, and whether columns come from the bars or the clock."""
 RULE_ALONE = "rule alone"
 RETRAINED = "retrained split"
 """The stage in which a split that was trained twice predicts the same bars twice."""
-NUM_RANDOM_BARS = 16
+NUM_RANDOM_BARS = 12
 NUM_ODD_BARS = 4
 """Of each kind of bar at which something is missing."""
 
