@@ -9,11 +9,12 @@ from benchmarks.power import LIMITS, missing, read_records
 from benchmarks.powertable import MOTIFS, checks, checks_table, share, summary, table
 from benchmarks.seeing import LEFT_OUT, LOGISTIC, MODELS, PRIOR, figures, source_hash
 from convnext_vbt.learning.labels import Labels
+from tests.learning.markets import hours
 
 
 def labels_of(values):
     values = np.array(values, dtype=np.int8)[:, None]
-    return Labels(values=values, end=np.arange(len(values))[:, None], bars_per_year=8_760.0)
+    return Labels(values=values, end=np.arange(len(values))[:, None], opens=hours(len(values)))
 
 
 def test_figures_by_hand():

@@ -6,6 +6,11 @@ import pandas as pd
 from convnext_vbt.market.bars import FIELDS, Bars
 
 
+def hours(count: int) -> pd.DatetimeIndex:
+    """When hourly bars open that nothing interrupts."""
+    return pd.date_range("2024-01-01", periods=count, freq="h", tz="UTC")
+
+
 def random_frame(*, num_bars: int, seed: int = 0, volatility: float = 0.006) -> pd.DataFrame:
     """A driftless random walk with consistent highs and lows from twelve steps a bar."""
     rng = np.random.default_rng(seed)
@@ -20,7 +25,7 @@ def random_frame(*, num_bars: int, seed: int = 0, volatility: float = 0.006) -> 
             "close": path[:, -1],
             "volume": rng.lognormal(size=num_bars),
         },
-        index=pd.date_range("2024-01-01", periods=num_bars, freq="h", tz="UTC"),
+        index=hours(num_bars),
     )
 
 

@@ -25,6 +25,7 @@ from convnext_vbt.learning.calibration import (
 from convnext_vbt.learning.labels import Labels
 from convnext_vbt.learning.models.head import joined
 from convnext_vbt.predictions import QUANTILE_LEVELS, Split, SplitFit
+from tests.learning.markets import hours
 
 FIT = SplitFit(number=2, epochs=1, valid_loss=1.0, prior_loss=1.1, prior=(0.3, 0.4, 0.3))
 SPLIT = Split(number=2, train=(0, 300), test=(310, 400))
@@ -176,7 +177,7 @@ def test_what_was_said_in_a_test_range():
     labels = Labels(
         values=np.array([[0, 1], [2, -1], [2, 0], [1, 1]]),
         end=np.array([[1, 1], [2, 2], [3, 3], [3, 3]]),
-        bars_per_year=8760.0,
+        opens=hours(4),
     )
     log_proba = np.log(np.random.default_rng(0).dirichlet([1, 1, 1], (2, 2))).astype("f4")
     log_proba[1, 0] = np.nan

@@ -11,12 +11,13 @@ from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.labels import Labels
 from convnext_vbt.learning.segments import Series
 from convnext_vbt.predictions import Split
+from tests.learning.markets import hours
 
 
 def labels_of(end_T, values_T=None):
     end = np.asarray(end_T)[:, None]
     values = np.ones_like(end) if values_T is None else np.asarray(values_T)[:, None]
-    return Labels(values=values, end=end, bars_per_year=8760.0)
+    return Labels(values=values, end=end, opens=hours(len(end)))
 
 
 def lasting(num_bars, horizon):

@@ -19,7 +19,7 @@ from convnext_vbt.learning.symbols import fields_at, present_rows
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.volatility import ewma_volatility
 from convnext_vbt.predictions import DOWN, STAY, UP, Target
-from tests.learning.markets import garbage_after, random_bars, random_frame, random_panel
+from tests.learning.markets import garbage_after, hours, random_bars, random_frame, random_panel
 
 HALFLIFE = 2.0  # sigma is valid after 41 bars
 WARMUP = 41
@@ -192,7 +192,7 @@ def test_a_target_chooses_the_kind():
     for kind, make in (("barrier", barrier_labels), ("fixed", fixed_horizon_labels)):
         by_target = labels_for(bars, Target(kind=kind, **numbers))
         np.testing.assert_array_equal(by_target.values, make(bars, **numbers).values)
-    assert labels_for(bars, Target(kind="barrier", **numbers)).bars_per_year == 8760
+    assert labels_for(bars, Target(kind="barrier", **numbers)).opens.equals(bars.index)
 
 
 def test_a_market_that_never_moves_has_no_labels_of_direction():
@@ -228,7 +228,12 @@ def test_settings_that_make_no_sense_are_refused(make, arguments, message):
 )
 def test_labels_are_checked(values, end, message):
     with pytest.raises(ValueError, match=message):
-        Labels(values=np.array(values), end=np.array(end), bars_per_year=8760)
+        Labels(values=np.array(values), end=np.array(end), opens=hours(len(values)))
+
+
+def test_labels_have_a_time_for_each_bar():
+    with pytest.raises(ValueError, match="opens must have a time for each bar, got 3 for 2"):
+        Labels(values=np.zeros((2, 1)), end=np.ones((2, 1)), opens=hours(3))
 
 
 def test_labels_are_frozen():

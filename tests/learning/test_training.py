@@ -16,6 +16,7 @@ from convnext_vbt.learning.models import convnext
 from convnext_vbt.learning.segments import Segments, Series, pack, scale
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from convnext_vbt.predictions import Split
+from tests.learning.markets import hours
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -43,7 +44,7 @@ def market(*, seed=0, noise=0.7):
     y[-5:] = -1
     end = np.minimum(np.arange(T)[:, None] + np.full((1, N), 4), T - 1)
     features = Features(names=("a", "b", "c", "d"), values=values.astype(np.float32), warmup=20)
-    return features, Labels(values=y, end=end, bars_per_year=8760.0)
+    return features, Labels(values=y, end=end, opens=hours(T))
 
 
 def fit(features, labels, *, split=SPLIT, seed=0, training=TRAINING, model=MODEL, **options):

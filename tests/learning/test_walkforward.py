@@ -331,7 +331,7 @@ def test_a_split_that_fails_keeps_the_others(bars, tmp_path):
     splits = [splits[0], dataclasses.replace(splits[1], train=(600, 610)), splits[2]]
     values = labels.values.copy()
     values[600:610] = -1
-    broken = Labels(values=values, end=labels.end, bars_per_year=labels.bars_per_year)
+    broken = Labels(values=values, end=labels.end, opens=labels.opens)
     stages = (features, broken, splits)
     with pytest.raises(SplitError, match=r"1 of 3 splits failed \(number 1: .*train range"):
         predict(bars, stages=stages, directory=tmp_path)
@@ -348,7 +348,7 @@ def test_the_future_does_not_reach_back(bars, reference):
     later[labels.end > t] = (later[labels.end > t] + 1) % 3
     garbage = (
         Features(names=features.names, values=values, warmup=features.warmup),
-        Labels(values=later, end=labels.end, bars_per_year=labels.bars_per_year),
+        Labels(values=later, end=labels.end, opens=labels.opens),
         splits,
     )
     preds = predict(bars, stages=garbage)[0]

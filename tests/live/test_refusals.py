@@ -118,9 +118,25 @@ def test_a_network_older_than_a_test_range_is_refused(trained, bars):
     for start in (0, 1100, 1210):  # what lies between is counted by the clock
         assert trained.split_of(joined.rows(start, 1220)).number == 2
         with pytest.raises(
-            DataError, match=r"is 241 bars old .* tested over 240 .* again to train"
+            DataError, match=r"is 241 bars old .* tested over 240 bars .* again to train"
         ):
             trained.split_of(joined.rows(start, 1221))
+
+
+def test_a_network_tested_for_a_time_is_refused_by_the_calendar(trained, bars):
+    # Its test range begins at bar 980: ten days on is bar 1220, however many bars are there.
+    splits = replace(trained.config.splits, test="10D")
+    timed = replace(trained, config=trained.config.model_copy(update={"splits": splits}))
+    later = frame_of(bars).set_axis(bars.index + len(bars) * HOUR)
+    joined = cv.Bars.from_frame(pd.concat([frame_of(bars), later]), symbol="SIM/USDT")
+    idle = cv.Bars.from_frame(frame_of(joined).drop(joined.index[1190:1210]), symbol="SIM/USDT")
+    for whole, last in ((joined, 1220), (idle, 1200)):
+        for start in (0, 1100, 1185):
+            assert timed.split_of(whole.rows(start, last)).number == 2
+            with pytest.raises(
+                DataError, match=r"is 10 days old .* tested over 10 days .* again to train"
+            ):
+                timed.split_of(whole.rows(start, last + 1))
 
 
 def frame_of(bars):

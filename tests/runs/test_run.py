@@ -321,6 +321,7 @@ def test_a_plan_writes_nothing(tmp_path):
     assert told["splits"] == 3
     assert told["cells"] == 4
     assert told["finished"] == 0
+    assert (told["trained_from"], told["tested_from"]) == ("2022-01-01", "2022-01-21")
     assert 0 < told["minutes"] < 1
     assert not (tmp_path / "reports").exists()
 

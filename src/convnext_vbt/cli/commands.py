@@ -419,7 +419,8 @@ def doctor(as_json: Json = False) -> None:
 def _plan_text(plan: dict[str, Any]) -> str:
     return (
         f"{plan['splits']} splits ({plan['finished']} finished) · train {plan['train']:,} / "
-        f"test {plan['test']:,} bars · purge {plan['purge']} · {plan['cells']} cells · about "
+        f"test {plan['test']:,} bars at first, from {plan['trained_from']} and "
+        f"{plan['tested_from']} on · purge {plan['purge']} · {plan['cells']} cells · about "
         f"{max(round(plan['minutes']), 1)} min of training on {plan['jobs']} cores · "
         f"would write {plan['directory']}\n{plan['times']}"
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numba import njit
 
 from convnext_vbt.errors import InputError
@@ -28,12 +29,13 @@ class Labels:
 
     `values` is int8 (T, N): DOWN 0, STAY 1, UP 2, or -1 where the outcome is unknown. `end` is
     int64 (T, N): the bar at whose close the outcome is known; purging goes by it. A row without
-    a label has the end its horizon would give it, but never one past the last bar.
+    a label has the end its horizon would give it, but never one past the last bar. `opens` (T,)
+    says when the bars open, for splits whose lengths are durations.
     """
 
     values: np.ndarray
     end: np.ndarray
-    bars_per_year: float
+    opens: pd.DatetimeIndex
 
     def __post_init__(self) -> None:
         values, end = _frozen(self.values, np.int8), _frozen(self.end, np.int64)
@@ -41,6 +43,10 @@ class Labels:
             raise InputError(
                 f"values and end must share a shape (bars, symbols), got {values.shape} "
                 f"and {end.shape}"
+            )
+        if len(self.opens) != len(values):
+            raise InputError(
+                f"opens must have a time for each bar, got {len(self.opens)} for {len(values)}"
             )
         if len(values) and not (values.min() >= NO_LABEL and values.max() <= UP):
             raise InputError(
@@ -153,7 +159,7 @@ def _labels(
 
     each_symbol(work, shape[1])
     values.flags.writeable = end.flags.writeable = False
-    return Labels(values=values, end=end, bars_per_year=bars.bars_per_year)
+    return Labels(values=values, end=end, opens=bars.index)
 
 
 @njit(cache=True, nogil=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import overload
 
 import numpy as np
@@ -14,12 +15,18 @@ import pandas as pd
 
 from convnext_vbt.errors import InputError
 from convnext_vbt.learning.labels import NO_LABEL, Labels
+from convnext_vbt.learning.spans import Span, Timeline, duration
 from convnext_vbt.predictions import Range, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalkForward:
     """How the bars are cut: a training window, then the test range right after it, again and again.
+
+    A length is a number of bars, or a duration by the calendar, whatever the market's hours:
+    "365D" of training are the bars that open within the 365 days before the test range's first
+    one, "90D" of testing those that open within 90 days from that one on. Bars that all lie
+    equally far apart are cut at the nearest whole number of them.
 
     Test ranges tile from the first window's end to the last bar without holes; the last one may
     be shorter. The train range stops before its first row whose label ends in the test range (the
@@ -55,25 +62,28 @@ class WalkForward:
 
     def split(self, labels: Labels) -> Splits:
         """The splits of the bars that `labels` belongs to."""
-        num_bars = len(labels.values)
-        train = _bars_in(self.train, labels.bars_per_year, "splits.train")
-        test = self.test_bars(labels.bars_per_year)
-        if train + test > num_bars:
+        num_bars, times = len(labels.values), Timeline(labels.opens)
+        train, test = times.span(self.train, "splits.train"), times.span(self.test, "splits.test")
+        first = times.after(0, train)
+        if first >= num_bars or times.after(first, test) > num_bars:
             raise InputError(
-                f"splits.train + splits.test need {train:,} + {test:,} bars, but there are only "
-                f"{num_bars:,}; shorten splits.train or splits.test, or load more bars"
+                f"splits.train + splits.test need {times.needed(train, test)}; shorten "
+                "splits.train or splits.test, or load more bars"
             )
         # Ends of unlabelled rows count too: that a label is ambiguous is known only at its end.
         reach = labels.end.max(axis=1)
         counts = (labels.values != NO_LABEL).sum(axis=1)
+        cuts = [first]
+        while cuts[-1] < num_bars:
+            cuts.append(min(times.after(cuts[-1], test), num_bars))
         return Splits(
-            self._one(number, start, min(start + test, num_bars), train, reach, counts)
-            for number, start in enumerate(range(train, num_bars, test))
+            self._one(number, tested, times.before(tested[0], train), reach, counts)
+            for number, tested in enumerate(pairwise(cuts))
         )
 
-    def test_bars(self, bars_per_year: float) -> int:
-        """Length of a whole test range: after so many bars a network gives way to the next one."""
-        return _bars_in(self.test, bars_per_year, "splits.test")
+    def test_span(self, opens: pd.DatetimeIndex) -> Span:
+        """Length of a whole test range: after so long a network gives way to the next one."""
+        return Timeline(opens).span(self.test, "splits.test")
 
     def as_sklearn(self, labels: Labels) -> list[tuple[np.ndarray, np.ndarray]]:
         """`split(labels).as_sklearn(labels)`: what scikit-learn takes as `cv`."""
@@ -82,25 +92,24 @@ class WalkForward:
     def _one(
         self,
         number: int,
-        test_start: int,
-        test_stop: int,
-        train: int,
+        test: Range,
+        window_start: int,
         reach_T: np.ndarray,
         labelled_T: np.ndarray,
     ) -> Split:
-        start = 0 if self.expanding else test_start - train
-        train_range = self._purged(start, test_start, reach_T)
+        start = 0 if self.expanding else window_start
+        train_range = self._purged(start, test[0], reach_T)
         if not labelled_T[slice(*train_range)].sum():
             raise InputError(
                 f"split {number}: no labelled row is left in the train range of "
-                f"{test_start - start} bars [{start}, {test_start}) after the purge by label end "
+                f"{test[0] - start} bars [{start}, {test[0]}) after the purge by label end "
                 f"and an embargo of {self.embargo} bars; raise splits.train, or lower "
                 "labels.horizon or splits.embargo"
             )
         return Split(
             number=number,
             train=train_range,
-            test=(test_start, test_stop),
+            test=test,
             folds=self.folds,
             embargo=self.embargo,
         )
@@ -157,25 +166,6 @@ class Splits(Sequence[Split]):
 
 def _check_length(value: int | str, key: str) -> None:
     if isinstance(value, str):
-        _timedelta(value, key)
+        duration(value, key)
     elif isinstance(value, bool) or value < 1:
         raise InputError(f"{key} must be at least 1 bar, got {value}")
-
-
-def _timedelta(text: str, key: str) -> pd.Timedelta:
-    duration = pd.to_timedelta(text, errors="coerce")  # NaT when it is none
-    if not duration > pd.Timedelta(0):
-        raise InputError(
-            f"{key} must be a number of bars or a duration such as '365D' or '36h', got {text!r}"
-        )
-    return duration
-
-
-def _bars_in(length: int | str, bars_per_year: float, key: str) -> int:
-    """Bars in a length; a duration counts as its share of a year of 365 days."""
-    if not isinstance(length, str):
-        return length
-    bars = round(_timedelta(length, key) / pd.Timedelta(days=365) * bars_per_year)
-    if bars < 1:
-        raise InputError(f"{key} = {length!r} is less than one bar of this market; make it longer")
-    return bars

@@ -18,6 +18,7 @@ import torch
 from convnext_vbt.errors import DataError, InputError
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import FittedSplit, predict_last, predict_range
+from convnext_vbt.learning.spans import Span, span_text
 from convnext_vbt.learning.splitcache import KeptSplit, read_split
 from convnext_vbt.live.clock import when
 from convnext_vbt.market.bars import Bars, step_text
@@ -90,12 +91,18 @@ class Trained:
                 f"the backtest has no prediction at {when(now)}: its first test range begins "
                 f"{when(known[splits[0].test[0]])}"
             )
-        age = _bars_since(known[splits[-1].test[0] :], bars)
-        length = self.config.splits.test_bars(bars.bars_per_year)
-        if age > length:
+        length, tested = self.config.splits.test_span(known), known[splits[-1].test[0] :]
+        age: Span
+        if isinstance(length, int):
+            age = _bars_since(tested, bars)
+            outlived = age > length
+        else:
+            age = now - tested[0]
+            outlived = age >= length
+        if outlived:
             raise DataError(
-                f"the newest network is {age:,} bars old at {when(now)} and was tested over "
-                f"{length:,} (splits.test): run the strategy again to train the next one"
+                f"the newest network is {span_text(age)} old at {when(now)} and was tested over "
+                f"{span_text(length)} (splits.test): run the strategy again to train the next one"
             )
         return splits[-1]
 

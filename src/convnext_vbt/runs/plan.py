@@ -49,6 +49,8 @@ def plan(
         "minutes": seconds * (len(stages.splits) - finished) / side_by_side / 60,
         "train": first.train[1] - first.train[0],
         "test": first.test[1] - first.test[0],
+        "trained_from": f"{bars.index[first.train[0]]:%Y-%m-%d}",
+        "tested_from": f"{bars.index[first.test[0]]:%Y-%m-%d}",
         "purge": config.labels.horizon,
         "features": num_features,
         "cells": lists.num_cells,

@@ -22,6 +22,7 @@ from convnext_vbt.learning.splits import WalkForward
 from convnext_vbt.learning.walkforward import walk_forward
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.predictions import DOWN, STAY, UP, Split, Target
+from tests.learning.markets import hours
 
 T, N, F = 1200, 2, 3
 SPLIT = Split(number=1, train=(100, 1000), test=(1005, 1200), folds=3)
@@ -76,7 +77,7 @@ def market(*, seed=0):
     y[-4:] = -1
     end = np.minimum(np.arange(T)[:, None] + np.full((1, N), 3), T - 1)
     features = Features(names=("a", "b", "c"), values=values, warmup=10)
-    return features, Labels(values=y, end=end, bars_per_year=8760.0)
+    return features, Labels(values=y, end=end, opens=hours(T))
 
 
 def fit(kind, features, labels, *, seed=0, split=SPLIT):
@@ -170,7 +171,7 @@ def test_nothing_after_the_training_range_is_read(kind, fitted):
     other = fit(
         kind,
         dataclasses.replace(features, values=values),
-        Labels(values=y, end=end, bars_per_year=8760.0),
+        Labels(values=y, end=end, opens=hours(T)),
     )
     assert other.fit == fitted.fit
     for name in ("mean", "std"):

@@ -24,6 +24,7 @@ from convnext_vbt.learning.models.head import (
 from convnext_vbt.learning.models.ridge import MOST_ITERATIONS, newton, ridge_path
 from convnext_vbt.learning.segments import Series
 from convnext_vbt.predictions import Split
+from tests.learning.markets import hours
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 R = 900
@@ -42,7 +43,7 @@ def market(*, drift=0.0, noise=1.0, seed=0):
 
 def folds_of(y, num_folds=3):
     labels = Labels(
-        values=y[:, None], end=np.minimum(np.arange(R) + 2, R - 1)[:, None], bars_per_year=8760.0
+        values=y[:, None], end=np.minimum(np.arange(R) + 2, R - 1)[:, None], opens=hours(R)
     )
     series = [Series(bars=np.arange(R), values=torch.zeros(1, R))]
     split = Split(number=0, train=(0, R), test=(R, R + 1), folds=num_folds)
