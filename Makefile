@@ -12,7 +12,7 @@ test: .venv/.browser
 	$(BIN)/pytest -n 2 --dist loadfile
 
 test-all: .venv/.browser
-	$(BIN)/pytest -n 2 --dist loadfile -m "not gpu"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not gpu" --hypothesis-profile default
 
 lint: .venv/.development
 	$(BIN)/ruff check .

@@ -4,13 +4,17 @@ import gc
 import os
 
 import pytest
+from hypothesis import settings
 
+from tests import examples  # noqa: F401 - registers the profile
 from tests.browser import find_browser, headless
 
 # Threads that wait for work would else keep busy the core that the other worker needs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Worker processes import torch for seconds: only where a test asks for two are there any.
 os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
+
+settings.load_profile("quick")  # `--hypothesis-profile default` tries all examples
 
 FIRST = [
     "tests/trading/test_simulation.py",  # compiles most kernels of one half where none are cached,

@@ -4,11 +4,12 @@ import json
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convnext_vbt.errors import ConfigError
 from convnext_vbt.runs.config import Config, load_config, parse_config, parse_values
+from tests.examples import examples
 
 KEYS = {
     section: sorted(values) if isinstance(values, dict) else []
@@ -32,7 +33,7 @@ VALUES = st.recursive(
     ),
     max_leaves=6,
 )
-ANY = settings(max_examples=150, derandomize=True, deadline=None)
+ANY = examples(150)
 
 
 def told(error, start):

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convnext_vbt.evidence import accounts, measures
@@ -10,6 +10,7 @@ from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.records import ORDER_DTYPE, TRADE_DTYPE
 from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.simulation import Simulation, simulate_signals
+from tests.examples import examples
 from tests.report.markets import make_bars, make_sweep
 
 HOURS = pd.date_range("2024-01-01 22:00", periods=6, freq="h", tz="UTC")
@@ -53,7 +54,7 @@ def test_drawdowns_by_hand():
     assert accounts.longest_drawdown_days([], HOURS) == 0.0
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@examples(60)
 @given(st.lists(st.floats(1.0, 200.0), min_size=1, max_size=60))
 def test_drawdowns_cover_exactly_the_bars_below_a_peak(values):
     equity = np.array(values)

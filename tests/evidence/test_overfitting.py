@@ -3,12 +3,13 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 from convnext_vbt.evidence import overfitting
 from convnext_vbt.evidence.stats import probability_of_backtest_overfitting
+from tests.examples import examples
 
 
 def literal_logits(returns_TC, num_blocks):
@@ -43,7 +44,7 @@ def test_reference_values(lift, expected):
     assert result.reason == ""
 
 
-@settings(deadline=None, derandomize=True, max_examples=30)
+@examples(30)
 @given(
     seed=st.integers(0, 10_000),
     periods=st.integers(12, 61),

@@ -2,12 +2,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from convnext_vbt.evidence import stats
 from convnext_vbt.evidence.resampling import stationary_rows
+from tests.examples import examples
 
 DAY_250 = 250**-0.5
 DAY_252 = 252**-0.5
@@ -60,7 +61,7 @@ def test_excess_kurtosis_would_be_seen():
     assert round(wrong, 4) == 0.9018
 
 
-@settings(deadline=None, derandomize=True, max_examples=50)
+@examples(50)
 @given(
     sharpe=st.floats(-0.5, 0.5),
     periods=st.integers(10, 5000),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convnext_vbt.learning.folds import cut_folds, fold_rows, out_of_fold
@@ -11,6 +11,7 @@ from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.labels import Labels
 from convnext_vbt.learning.segments import Series
 from convnext_vbt.predictions import Split
+from tests.examples import examples
 from tests.learning.markets import hours
 
 
@@ -51,7 +52,7 @@ def test_folds_have_equally_many_bars_that_are_known_and_tile_the_range():
     assert [fold.held for fold in folds] == [(0, 90), (90, 100)]
 
 
-@settings(derandomize=True, deadline=None, max_examples=80)
+@examples(80)
 @given(
     seed=st.integers(0, 9999),
     folds=st.integers(2, 6),

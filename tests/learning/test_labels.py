@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convnext_vbt.learning.labels import (
@@ -19,6 +19,7 @@ from convnext_vbt.learning.symbols import fields_at, present_rows
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.volatility import ewma_volatility
 from convnext_vbt.predictions import DOWN, STAY, UP, Target
+from tests.examples import examples
 from tests.learning.markets import garbage_after, hours, random_bars, random_frame, random_panel
 
 HALFLIFE = 2.0  # sigma is valid after 41 bars
@@ -130,7 +131,7 @@ def test_unknown_until_sigma_has_warmed_up():
     assert known[0] >= np.flatnonzero(np.isfinite(sigma))[0]
 
 
-@settings(derandomize=True, deadline=None, max_examples=40)
+@examples(40)
 @given(t=st.integers(75, 240), seed=st.integers(0, 10_000), fixed=st.booleans())
 def test_a_label_depends_on_bars_up_to_its_end_alone(t, seed, fixed):
     make = fixed_horizon_labels if fixed else barrier_labels
@@ -143,7 +144,7 @@ def test_a_label_depends_on_bars_up_to_its_end_alone(t, seed, fixed):
     np.testing.assert_array_equal(before.end[known], after.end[known])
 
 
-@settings(derandomize=True, deadline=None, max_examples=25)
+@examples(25)
 @given(stop=st.integers(60, 250), seed=st.integers(0, 10_000))
 def test_an_appended_bar_changes_no_label_that_was_known(stop, seed):
     bars = random_panel(num_bars=251, num_symbols=2, seed=seed)

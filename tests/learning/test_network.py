@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from convnext_vbt.learning.network import SIZES, Block, Cache, ConvNeXt1d, DropPath, decay_groups
+from tests.examples import examples
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -123,7 +124,7 @@ def test_gradients_of_dense_equal_those_of_windows():
         assert (dense - windows).abs().max() / scale <= 1e-12
 
 
-@settings(max_examples=25, derandomize=True, deadline=None)
+@examples(25)
 @given(
     blocks=st.lists(st.integers(1, 90), min_size=1, max_size=6),
     own=st.booleans(),
@@ -147,7 +148,7 @@ def test_result_does_not_depend_on_the_blocks_a_series_comes_in(blocks, own, opt
         assert (torch.cat(out, dim=1) - net.forward_valid(x)).abs().max() <= 1e-12
 
 
-@settings(max_examples=20, derandomize=True, deadline=None)
+@examples(20)
 @given(cut=st.integers(1, 180), garbage=st.sampled_from([np.nan, np.inf, 1e30, 0.0]))
 def test_the_future_leaves_the_past_bit_identical(cut, garbage):
     net = network(dtype=torch.float32)

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
@@ -13,6 +13,7 @@ from convnext_vbt.errors import InputError
 from convnext_vbt.learning.labels import NO_LABEL, Labels, barrier_labels
 from convnext_vbt.learning.splits import Splits, WalkForward
 from convnext_vbt.predictions import Split
+from tests.examples import examples
 from tests.learning.markets import hours, random_panel
 
 RANGES = ("train", "test")
@@ -176,7 +177,7 @@ def test_a_year_of_a_stock_beside_a_coin_and_of_hours_stamped_differently():
     assert splits[0].test == (2 * 8760, 2 * (8760 + 2160))
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@examples(200)
 @given(
     step=st.sampled_from(["1min", "5min", "7min", "1h", "4h", "1D", "7D"]),
     train=st.integers(30, 40_000),
@@ -220,7 +221,7 @@ def irregular_indexes(draw):
     return whole[kept]
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@examples(200)
 @given(
     index=irregular_indexes(),
     train=st.integers(25 * 24, 60 * 24),
@@ -248,7 +249,7 @@ def test_lengths_in_time_hold_in_every_market(index, train, test, horizon, embar
         assert split.train[1] == start - horizon - embargo
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@examples(60)
 @given(
     seed=st.integers(0, 10_000),
     train=st.integers(120, 250),

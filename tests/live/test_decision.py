@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convnext_vbt.errors import DataError
@@ -13,6 +13,7 @@ from convnext_vbt.live.decision import decide
 from convnext_vbt.live.text import NOT_AN_ORDER, lines, to_dict
 from convnext_vbt.live.trained import difference_from_backtest, predict_now
 from convnext_vbt.market.bars import FIELDS, Bars
+from tests.examples import examples
 
 SYMBOL = "SIM/USDT"
 
@@ -140,7 +141,7 @@ def test_orders_are_rounded_as_people_count():
     assert Limits().order(4.0, 1.0, 1.0) == (-3.0, 1.0)
 
 
-@settings(max_examples=15, derandomize=True, deadline=None)
+@examples(15)
 @given(
     equity=st.floats(1_000, 1e7),
     lot=st.sampled_from([1e-5, 0.001, 0.01]),

@@ -5,10 +5,11 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convnext_vbt.market.bars import FIELDS, Bars, step_text
+from tests.examples import examples
 
 
 def frame(bars: int = 48, *, start: str = "2024-01-01", freq: str = "h", tz: str | None = "UTC"):
@@ -366,7 +367,7 @@ sorted_row = st.tuples(*[st.floats(0.1, 9)] * 4).map(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@examples(150)
 @given(row=st.tuples(*[price] * 5) | sorted_row | st.just((np.nan,) * 5), at=st.integers(0, 9))
 def test_a_row_is_accepted_exactly_when_a_plain_reading_of_the_rules_accepts_it(row, at):
     table = frame(10)

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convnext_vbt.errors import CacheError
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.cache import BarStore, cache_root, cached_bars, timeframe_step
 from convnext_vbt.market.simulated import simulated_bars
+from tests.examples import examples
 
 SOURCE = "ccxt:binance:BTC/USDT:1h"
 
@@ -126,7 +127,7 @@ def test_a_source_of_another_form_is_answered(tmp_path, source, message):
         cached_bars(source, tmp_path)
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
+@examples(40)
 @given(names=st.lists(st.text(min_size=1, max_size=12), min_size=4, max_size=4))
 def test_no_name_leads_out_of_the_cache_or_into_another_folder(names):
     root = Path("/cache")

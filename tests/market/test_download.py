@@ -7,13 +7,14 @@ import ccxt
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convnext_vbt.errors import DownloadError
 from convnext_vbt.market.download import download_bars
 from convnext_vbt.market.exchange import Retry
 from convnext_vbt.market.sources import load_bars
+from tests.examples import examples
 from tests.market.loopback import HOUR, START, client, make_bars, serving
 
 PAIR = ("BTC/USDT", "1h")
@@ -343,7 +344,7 @@ def test_the_first_bar_is_found_behind_empty_windows(market, tmp_path, before):
     assert_complete(exchange, done)
 
 
-@settings(max_examples=8, derandomize=True, deadline=None)
+@examples(8)
 @given(
     missing=st.sets(st.integers(0, 38), max_size=30),
     windowed=st.booleans(),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from convnext_vbt.errors import DownloadError
 from convnext_vbt.market.download import download_bars
 from convnext_vbt.market.exchange import Retry
+from tests.examples import examples
 from tests.market.exchanges import START, Habits, Habitual
 from tests.market.loopback import HOUR
 
@@ -92,7 +93,7 @@ MARKETS = given(
 NO_SHRINKING = {"deadline": None, "phases": [Phase.explicit, Phase.generate]}  # it takes long
 
 
-@settings(max_examples=12, derandomize=True, **NO_SHRINKING)
+@examples(12, **NO_SHRINKING)
 @MARKETS
 def test_the_store_holds_the_finished_bars_that_there_are(tmp_path_factory, **market):
     check_what_is_stored(tmp_path_factory, **market)

@@ -5,12 +5,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.market.files import read_bars
 from convnext_vbt.market.simulated import simulated_bars
+from tests.examples import examples
 
 BARS = simulated_bars(bars=48)
 TABLE = pd.DataFrame({field: BARS.frame(field)["SIM/USDT"] for field in FIELDS}).rename_axis(
@@ -239,7 +240,7 @@ def test_parquet_values_are_checked_like_text(tmp_path, change, message):
 positive = st.floats(1e-9, 1e9)
 
 
-@settings(derandomize=True, deadline=None, max_examples=40)
+@examples(40)
 @given(
     rows=st.lists(
         st.tuples(positive, positive, positive, positive, st.floats(0, 1e12)), min_size=2

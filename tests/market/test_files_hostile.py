@@ -6,12 +6,13 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.files import read_file
 from convnext_vbt.market.simulated import simulated_bars
+from tests.examples import examples
 
 NAMES = "timestamp,open,high,low,close,volume"
 ROW = "2024-01-01T00:00:00Z,10,12,9,11,5"
@@ -129,7 +130,7 @@ def outcome(path):
     return made
 
 
-@settings(derandomize=True, deadline=None, max_examples=40)
+@examples(40)
 @given(
     data=st.binary(max_size=300), suffix=st.sampled_from([".csv", ".csv.gz", ".parquet", ".zip"])
 )
@@ -154,7 +155,7 @@ CELLS = st.one_of(
 HEADS = st.permutations([*NAMES.split(","), "date", "time", "Volume USD", "symbol", "tickvol"])
 
 
-@settings(derandomize=True, deadline=None, max_examples=50)
+@examples(50)
 @given(
     head=HEADS,
     rows=st.lists(st.lists(CELLS, min_size=11, max_size=11), max_size=4),
@@ -170,7 +171,7 @@ def test_any_cells_end_in_bars_or_in_our_own_error(
     outcome(path)
 
 
-@settings(derandomize=True, deadline=None, max_examples=50)
+@examples(50)
 @given(
     place=st.tuples(st.integers(0, 5), st.integers(0, 5)),
     cell=CELLS,
@@ -189,7 +190,7 @@ def test_one_strange_cell_is_refused_or_read_as_a_number(tmp_path_factory, place
         assert (made.high >= made.low).all()
 
 
-@settings(derandomize=True, deadline=None, max_examples=40)
+@examples(40)
 @given(
     flips=st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), min_size=1, max_size=5),
     kind=st.sampled_from(["parquet", "feather", "csv.gz"]),

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convnext_vbt.market.files import read_file
+from tests.examples import examples
 
 HOURS = pd.date_range("2024-02-25 20:00", periods=72, freq="h", tz="UTC")
 
@@ -217,7 +218,7 @@ def test_an_exchanges_hours_that_never_shift_are_local_times(tmp_path):
     assert len(read(tmp_path, tokyo).bars) == len(local)
 
 
-@settings(derandomize=True, deadline=None, max_examples=12)
+@examples(12)
 @given(
     moments=st.lists(
         st.datetimes(datetime(1975, 1, 1), datetime(2198, 1, 1), timezones=st.just(UTC)),

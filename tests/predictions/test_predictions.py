@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convnext_vbt.predictions import (
@@ -19,6 +19,7 @@ from convnext_vbt.predictions import (
     file,
 )
 from convnext_vbt.predictions.probabilities import _conformal_limit
+from tests.examples import examples
 
 INDEX = pd.date_range("2024-01-01", periods=12, freq="h", tz="UTC", unit="ns")
 NAN3 = [np.nan] * 3
@@ -313,7 +314,7 @@ def sound(tmp_path_factory):
     return path.read_bytes()
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@examples(150)
 @given(data=st.data())
 def test_a_damaged_byte_never_passes_as_other_predictions(sound, tmp_path_factory, data):
     path = tmp_path_factory.mktemp("flip") / "p.parquet"

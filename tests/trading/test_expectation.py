@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import truncnorm
 
@@ -18,6 +18,7 @@ from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.rules import RuleConfig, confidence_rules, confidence_signals
 from convnext_vbt.trading.signals import LEVELS
 from convnext_vbt.trading.sweep import SweepConfig, sweep
+from tests.examples import examples
 
 from .markets import TARGET, bars_of, hours, random_bars, random_predictions
 
@@ -256,7 +257,7 @@ def test_without_a_least_edge_or_costs_there_is_nothing_to_size_by():
     assert set(np.unique(full.size)) == {0.0, 1.0}
 
 
-@settings(max_examples=15, derandomize=True, deadline=None)
+@examples(15)
 @given(st.integers(0, 2**32 - 1), st.integers(550, 690), st.sampled_from(["bracket", "edge"]))
 def test_rows_depend_on_nothing_after_them(seed, t, leave):
     """Neither on probabilities nor on prices: volatility is that of the bars up to the row."""

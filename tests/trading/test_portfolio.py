@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import vectorbt as vbt
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from vectorbt.portfolio.enums import order_dt
 
@@ -21,6 +21,7 @@ from convnext_vbt.trading.records import ORDER_DTYPE
 from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.simulation import simulate_signals
 from convnext_vbt.trading.sweep import sweep
+from tests.examples import examples
 
 from .markets import bars_of, random_bars, random_signals, signals_of
 
@@ -84,7 +85,7 @@ def random_brackets(bars: Bars, seed: int) -> Brackets:
     return Brackets(**values)
 
 
-@settings(max_examples=15, derandomize=True, deadline=None)
+@examples(15)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.03, 0.1, 0.3]))
 def test_every_order_is_that_of_vectorbt_with_three_rows_a_bar(seed, density):
     bars = random_bars(num_bars=250, seed=seed)

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convnext_vbt.predictions import QUANTILE_LEVELS, Predictions, Split, SplitFit
 from convnext_vbt.trading.rules import RuleConfig, confidence_rules, confidence_signals
 from convnext_vbt.trading.signals import LEVELS, Signals
+from tests.examples import examples
 
 from .markets import bars_of, hours, random_bars, random_predictions
 
@@ -162,7 +163,7 @@ def test_abstaining_needs_conformal_scores_and_a_coverage():
         abstaining(UPS, DOWNS, coverage=80, threshold=0.34)
 
 
-@settings(max_examples=20, derandomize=True, deadline=None)
+@examples(20)
 @given(st.integers(0, 2**32 - 1), st.integers(550, 690))
 def test_rows_depend_on_nothing_after_them(seed, t):
     bars = random_bars(num_bars=700, seed=0)

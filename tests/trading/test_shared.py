@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import vectorbt as vbt
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convnext_vbt.evidence.accounts import Account
@@ -18,12 +18,13 @@ from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.portfolio import orders_with_funding, simulate, to_portfolio
 from convnext_vbt.trading.signals import LEVELS, Signals
 from convnext_vbt.trading.simulation import Simulation, simulate_signals
+from tests.examples import examples
 
 from .account_oracle import read
 from .markets import bars_of, hours, random_bars, random_signals, signals_of
 
 SEEDS = st.integers(0, 2**32 - 1)
-few = settings(max_examples=20, derandomize=True, deadline=None)
+few = examples(20)
 FEES = SimulationConfig(fees=0.001, slippage=0.0, risk=0.8, init_cash=1000.0)
 FREE = SimulationConfig(fees=0.0, slippage=0.0, risk=0.02, init_cash=1000.0)
 COSTLY = SimulationConfig(fees=0.001, slippage=0.002, risk=0.02, init_cash=1000.0)

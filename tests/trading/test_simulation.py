@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convnext_vbt.market.bars import Bars
@@ -13,13 +13,14 @@ from convnext_vbt.trading.codes import REASONS
 from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.signals import LEVELS
 from convnext_vbt.trading.simulation import Simulation, simulate_signals
+from tests.examples import examples
 
 from .markets import bars_of, random_bars, random_signals, signals_of
 
 FREE = SimulationConfig(fees=0.0, slippage=0.0, risk=0.5, init_cash=1000.0)
 COSTLY = SimulationConfig(fees=0.001, slippage=0.01, risk=0.5, init_cash=1000.0)
 SEEDS = st.integers(0, 2**32 - 1)
-few = settings(max_examples=25, derandomize=True, deadline=None)
+few = examples(25)
 
 FLAT = (100.0, 100.0, 100.0, 100.0)
 

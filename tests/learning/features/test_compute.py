@@ -3,12 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.pandas_features import pandas_features
 from convnext_vbt.learning.features import ALL_FEATURES, Features, compute, compute_features
 from convnext_vbt.market.bars import Bars
+from tests.examples import examples
 from tests.learning.markets import garbage_after, random_bars, random_frame, random_panel
 
 OF_WINDOWS = (
@@ -114,7 +115,7 @@ def test_a_symbol_that_is_not_there_yet_has_no_features_and_takes_none_from_othe
     np.testing.assert_array_equal(features.values[:, 0], alone.values[:, 0])
 
 
-@settings(derandomize=True, deadline=None, max_examples=30)
+@examples(30)
 @given(t=st.integers(700, 790), seed=st.integers(0, 10_000))
 def test_bars_after_t_leave_features_up_to_t_bit_identical(quick, t, seed):
     panel = random_panel(num_bars=800, num_symbols=3, seed=seed)
