@@ -6,7 +6,7 @@ import pytest
 from benchmarks import coverage
 
 
-@pytest.mark.parametrize("ratio", [0.0, 1.5 / math.sqrt(365)])
+@pytest.mark.parametrize("ratio", [pytest.param(0.0, marks=pytest.mark.slow), 1.5 / math.sqrt(365)])
 @pytest.mark.parametrize("name", coverage.FAMILIES)
 def test_every_family_has_the_sharpe_ratio_that_it_is_judged_by(name, ratio):
     """The variance of the wildest is finite, but a few thousand years do not show it."""

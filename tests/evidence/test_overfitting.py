@@ -123,7 +123,9 @@ def test_undefined_says_why(returns, reason):
     assert result.logits.size == 0
 
 
-@pytest.mark.parametrize("count", [4, 5, 7])
+@pytest.mark.parametrize(
+    "count", [4, *(pytest.param(each, marks=pytest.mark.slow) for each in (5, 7))]
+)
 def test_worthless_configurations_are_overfitted_with_even_odds(count):
     rng = np.random.default_rng(count)
     found = [

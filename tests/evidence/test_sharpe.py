@@ -76,7 +76,9 @@ def test_the_error_of_independent_returns_is_the_asymptotic_one(skewed):
     assert wide == pytest.approx(2 * expected * scipy_stats.norm.ppf(0.95), rel=0.05)
 
 
-@pytest.mark.parametrize(("phi", "times"), [(0.5, 3.0), (-0.5, 1 / 3)])
+@pytest.mark.parametrize(
+    ("phi", "times"), [(0.5, 3.0), pytest.param(-0.5, 1 / 3, marks=pytest.mark.slow)]
+)
 def test_the_error_of_returns_that_persist_is_that_of_newey_and_west(phi, times):
     """statsmodels' long-run variance of the ratio's influence function, and (1 + phi)/(1 - phi)."""
     from statsmodels.regression.linear_model import OLS

@@ -96,7 +96,9 @@ def test_a_bounce_around_a_price_that_stands_still():
 
 
 @pytest.mark.parametrize("own_open", [False, True])
-@pytest.mark.parametrize("planted", [10, 20, 50])
+@pytest.mark.parametrize(
+    "planted", [20, *(pytest.param(each, marks=pytest.mark.slow) for each in (10, 50))]
+)
 def test_a_planted_bounce_is_found(planted, own_open):
     bars = bars_of(*bouncing(planted * BP, own_open=own_open))
     estimate, low = found(bars)
@@ -126,20 +128,26 @@ def test_runs_across_a_gap_play_no_part():
     assert found(leaping) == pytest.approx(found(steady), rel=1e-6)
 
 
-def test_a_martingale_has_none():
-    for seed in range(8):
-        estimate, low = found(bars_of(*bouncing(0.0, seed=seed)))
-        assert estimate < 6
-        assert low == 0
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(each, marks=pytest.mark.slow) for each in range(2, 8))]
+)
+def test_a_martingale_has_none(seed):
+    estimate, low = found(bars_of(*bouncing(0.0, seed=seed)))
+    assert estimate < 6
+    assert low == 0
 
 
-@pytest.mark.parametrize("edge", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(
+    "edge", [1.0, *(pytest.param(each, marks=pytest.mark.slow) for each in (0.0, 0.3))]
+)
 def test_the_simulated_market_has_none_at_any_edge(edge):
     for seed in range(3):
         assert found(simulated_bars(seed=seed, edge=edge))[1] == 0
 
 
-@pytest.mark.parametrize("reversal", [0.2, 0.05, -0.2])
+@pytest.mark.parametrize(
+    "reversal", [0.2, *(pytest.param(each, marks=pytest.mark.slow) for each in (0.05, -0.2))]
+)
 def test_a_true_reversal_or_momentum_is_no_bounce_and_hides_none(reversal):
     bare = bars_of(*bouncing(0.0, reversal=reversal))
     assert found(bare)[1] == 0  # Roll alone finds 25 bp in a reversal of 0.2

@@ -24,7 +24,7 @@ RULE = {
 OWN = {"threshold": "q0.30", "risk": 0.01, "stop_multiple": 2.0}
 
 
-@pytest.mark.parametrize("symbols", [1, 2])
+@pytest.mark.parametrize("symbols", [pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize(
     ("rule", "edge"),
     [

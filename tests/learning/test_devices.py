@@ -357,7 +357,13 @@ def test_a_graph_that_says_the_same_takes_over(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "fault", [{"factor": 1.1}, {"gradient": 0.9}, {"factor": float("nan")}], ids=str
+    "fault",
+    [
+        {"factor": 1.1},
+        {"gradient": 0.9},
+        pytest.param({"factor": float("nan")}, marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_a_graph_that_says_something_else_is_not_taken(monkeypatch, fault):
     plain, net = network()

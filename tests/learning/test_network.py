@@ -37,7 +37,10 @@ def window_logits(net, x_BFL):
     return torch.stack([net(x_BFL[:, :, end - reach : end]) for end in ends], dim=1)
 
 
-@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+@pytest.mark.parametrize(
+    ("dtype", "bound"),
+    [pytest.param(torch.float32, 1e-5, marks=pytest.mark.slow), (torch.float64, 1e-12)],
+)
 @pytest.mark.parametrize(
     "options",
     [

@@ -129,7 +129,9 @@ def test_deterministic_and_blind_to_global_randomness(fitted):
     np.testing.assert_array_equal(fitted.out_of_fold.log_proba, second.out_of_fold.log_proba)
 
 
-@pytest.mark.parametrize("change", ["split number", "seed", "member"])
+@pytest.mark.parametrize(
+    "change", [pytest.param("split number", marks=pytest.mark.slow), "seed", "member"]
+)
 def test_every_split_seed_and_member_has_its_own_weights(pair, change):
     features, labels = market()
     if change == "member":

@@ -294,7 +294,7 @@ def test_splits_of_a_neighbour_are_taken_over(bars, reference, kept, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["001.safetensors", "001.parquet", "001.json"])
-@pytest.mark.parametrize("damage", ["truncate", "flip"])
+@pytest.mark.parametrize("damage", [pytest.param("truncate", marks=pytest.mark.slow), "flip"])
 def test_a_damaged_file_is_named_and_made_anew(bars, reference, kept, caplog, name, damage):
     raw = bytearray((kept / name).read_bytes())
     if damage == "truncate":

@@ -178,8 +178,9 @@ def test_few_requests_are_made(tmp_path, habits, stretches, early, most):
     assert len(exchange.asked) <= 20
 
 
-def test_an_illiquid_pair_is_stored_whole_and_its_gaps_are_asked_for_once(tmp_path):
-    exchange = Habitual(Habits(cap=100, named=100, windowed=True), illiquid(9_000))
+@pytest.mark.parametrize("hours", [2_000, pytest.param(9_000, marks=pytest.mark.slow)])
+def test_an_illiquid_pair_is_stored_whole_and_its_gaps_are_asked_for_once(tmp_path, hours):
+    exchange = Habitual(Habits(cap=100, named=100, windowed=True), illiquid(hours))
     done = download(exchange, tmp_path)
     assert stored(done) == exchange.finished()
     exchange.asked.clear()
@@ -267,14 +268,16 @@ def test_bars_of_an_older_store_with_a_gap_are_asked_for(tmp_path):
     assert stored(download(exchange, tmp_path, since=at(0))) == exchange.finished()
 
 
-@pytest.mark.parametrize("more", range(0, 1_300, 260))
+@pytest.mark.parametrize(
+    "more", [0, *(pytest.param(each, marks=pytest.mark.slow) for each in range(260, 1_300, 260))]
+)
 def test_a_few_bars_between_many_idle_windows_of_candles_are_found(tmp_path, more):
     habits = Habits(cap=7, named=7, windowed=True)
     exchange = Habitual(habits, trading(60, -3_000 - more, 3, -2_600, 2, -500, 30))
     assert stored(download(exchange, tmp_path, since=at(0))) == exchange.finished()
 
 
-@pytest.mark.parametrize("newest", [False, True])
+@pytest.mark.parametrize("newest", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_single_bars_between_pages_of_candles_without_prices_are_found(tmp_path, newest):
     lengths = [length for idle in range(1, 24) for length in (-idle, 1)]
     habits = Habits(cap=6, named=12, windowed=newest, newest=newest, nulls="none")

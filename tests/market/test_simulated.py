@@ -113,7 +113,9 @@ def final_prices(edge: float, *, regime: int, jump: float | None, paths: int = 1
 
 
 @pytest.mark.parametrize(
-    ("regime", "jump"), [(1, None), (-1, None), (0, ALWAYS)], ids=["up", "down", "jumps"]
+    ("regime", "jump"),
+    [(1, None), pytest.param(-1, None, marks=pytest.mark.slow), (0, ALWAYS)],
+    ids=["up", "down", "jumps"],
 )
 def test_without_an_edge_the_price_is_a_martingale(regime, jump):
     ends = final_prices(0.0, regime=regime, jump=jump)

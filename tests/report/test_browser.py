@@ -335,6 +335,7 @@ def test_tables_sort_by_click_and_by_key(wide):
     assert wide.page.get_attribute(head, "aria-sort") == "none"
 
 
+@pytest.mark.slow
 def test_gross_gives_the_costs_back(res, wide):
     wide.page.select_option("#costs-in", "gross")
     wide.ready()

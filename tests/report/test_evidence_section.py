@@ -95,7 +95,9 @@ def test_the_verdict_comes_before_everything_else(res, assessment, page):
         assert value in section, value
 
 
-@pytest.mark.parametrize("word", ["PASS", "INCONCLUSIVE", "FAIL"])
+@pytest.mark.parametrize(
+    "word", ["PASS", *(pytest.param(e, marks=pytest.mark.slow) for e in ("INCONCLUSIVE", "FAIL"))]
+)
 def test_each_verdict_has_a_word_and_a_shape_of_its_own(small, small_assessment, word):
     verdict = replace(small_assessment.verdict, word=word)
     judged = replace(small_assessment, verdict=verdict)
@@ -222,6 +224,7 @@ def test_one_side_only_says_why_there_is_no_null():
     assert "the positions of each symbol are all on one side" in text
 
 
+@pytest.mark.slow
 def test_a_panel_is_one_account():
     bars = make_bars("A/USDT", "B/USDT", bars=1_500)
     res = make_sweep(bars=bars, threshold=["q0.70", "q0.90"], risk=0.01)
@@ -275,6 +278,7 @@ def test_a_network_that_added_nothing_is_marked(small):
     assert "What the network says is weighed" not in apart
 
 
+@pytest.mark.slow
 def test_a_network_that_is_taken_as_it_is_has_no_steps(small, page):
     made = small.predictions
     fits = tuple(replace(fit, epochs=None) for fit in made.fits)

@@ -211,6 +211,7 @@ def test_the_strategys_cell_must_have_been_swept(res):
         quick_render(res, selected={"stop": 1})
 
 
+@pytest.mark.slow
 def test_many_cells_carry_all_figures_but_not_all_series(monkeypatch):
     monkeypatch.setattr(cells, "MAX_CELLS", 10)
     res = make_sweep(
@@ -258,6 +259,7 @@ def test_no_trade_renders_as_not_available():
     assert page.data["series"][0]["trades"]["entry"]["n"] == 0
 
 
+@pytest.mark.slow
 def test_equal_probabilities_render():
     bars = make_bars(bars=1_500)
     preds = make_predictions(bars, splits=1)
@@ -303,6 +305,7 @@ def test_a_panel_and_a_rule_of_ones_own_render():
     assert Grid.of(res.metrics).cell(page.data["fixed"]) == cell | {"stop_multiple": 0.5}
 
 
+@pytest.mark.slow
 def test_simulated_data_says_so(res, page):
     said = "This market is simulated."
     simulated = make_sweep(bars=make_bars("SIM/USDT", bars=1_500), threshold="q0.90", risk=0.01)
@@ -319,6 +322,7 @@ def test_equal_arrays_are_stored_once():
     assert pool.size == 24
 
 
+@pytest.mark.slow
 def test_a_single_day_and_a_single_trade_render():
     bars = make_bars(bars=1_000)
     preds = make_predictions(bars, splits=1, first=len(bars) - 20)

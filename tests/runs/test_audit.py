@@ -117,7 +117,10 @@ def everything(said, bar):
     )
 
 
-@pytest.mark.parametrize("leak", ["outcomes known later", "outcomes of the bars ahead"])
+@pytest.mark.parametrize(
+    "leak",
+    ["outcomes known later", pytest.param("outcomes of the bars ahead", marks=pytest.mark.slow)],
+)
 def test_a_slope_that_knows_what_came_is_caught(leak, monkeypatch):
     if leak == "outcomes known later":
         monkeypatch.setattr(calibration, "known_before", everything)

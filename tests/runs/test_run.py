@@ -110,6 +110,7 @@ def test_the_script_form_predicts_the_same(home, done):
     np.testing.assert_array_equal(preds.proba, done.predictions.proba)
 
 
+@pytest.mark.slow
 def test_running_again_trains_nothing_and_gives_the_same_page(done):
     page = done.report.read_bytes()
     seen = []
@@ -142,6 +143,7 @@ def test_another_rule_makes_a_run_of_its_own_without_training(home, done, change
     assert count_trials(ledger, data).num_rules == before + own > before
 
 
+@pytest.mark.slow
 def test_resweep_leaves_the_old_run_as_it_is(done):
     before = {path.name: path.read_bytes() for path in done.directory.glob("*.*")}
     other = pipeline.resweep(done.directory, {"threshold": ["q0.10", "q0.60"], "risk": [0.02]})

@@ -67,7 +67,16 @@ LEAKS = {
 }
 
 
-@pytest.mark.parametrize("leak", LEAKS)
+SLOW_LEAKS = ("bars that are left", "the last price")  # as the other two, by a bar and by a symbol
+SLOW_HONEST = ("a recursive mean", "days to the month's end")
+
+
+def but_slow(names, slow):
+    """These names, the slow ones marked as such."""
+    return [pytest.param(each, marks=pytest.mark.slow if each in slow else ()) for each in names]
+
+
+@pytest.mark.parametrize("leak", but_slow(LEAKS, SLOW_LEAKS))
 def test_the_calendar_of_the_future_is_garbage_too(leak):
     holes = make_bars(symbols=2, bars=1_500, seed=5)
     gone = {name: getattr(holes, name).copy() for name in FIELDS}
@@ -80,7 +89,7 @@ def test_the_calendar_of_the_future_is_garbage_too(leak):
 
 
 @pytest.mark.parametrize(
-    "phase", [0, 37, 499, *(pytest.param(each, marks=pytest.mark.slow) for each in (1, 250))]
+    "phase", [37, *(pytest.param(each, marks=pytest.mark.slow) for each in (0, 1, 250, 499))]
 )
 def test_a_look_ahead_at_one_bar_in_500_is_caught_at_every_phase(bars, phase):
     def rare(view):
@@ -131,7 +140,7 @@ HONEST_COLUMNS = {
 }
 
 
-@pytest.mark.parametrize("name", HONEST_COLUMNS)
+@pytest.mark.parametrize("name", but_slow(HONEST_COLUMNS, SLOW_HONEST))
 def test_what_is_honest_is_not_blamed(bars, name, monkeypatch):
     monkeypatch.setattr(alone, "BLOCK", 600)  # several blocks
     column = HONEST_COLUMNS[name]
@@ -241,7 +250,9 @@ def by_date(table):
     return look_up
 
 
-@pytest.mark.parametrize("how", ["position", "position and bars", "date"])
+@pytest.mark.parametrize(
+    "how", but_slow(["position", "position and bars", "date"], ["position and bars", "date"])
+)
 @pytest.mark.parametrize("honest", [True, False])
 def test_a_table_of_what_came_foretells_whatever_the_bars(how, honest):
     bars = make_bars(bars=4_000, seed=4)

@@ -176,11 +176,13 @@ def test_a_centred_rolling_mean_is_caught(bars):
     assert_blamed(examine(bars, features=leaky), "features")
 
 
+@pytest.mark.slow
 def test_a_shift_backwards_is_caught(bars):
     leaky = features_of(lambda close: close.shift(-1).ffill())
     assert_blamed(examine(bars, features=leaky), "features")
 
 
+@pytest.mark.slow
 def test_a_resample_that_uses_the_finished_day_is_caught(bars):
     def daily(close):
         return close.resample("1D").last().reindex(close.index, method="ffill")
@@ -209,6 +211,7 @@ def test_a_back_filled_bar_is_caught(bars):
     assert_blamed(examine(bars, features=features), "features", "no volume")
 
 
+@pytest.mark.slow
 def test_a_quantile_over_the_whole_sample_is_caught_in_features(bars):
     leaky = features_of(lambda close: close * 0 + close.quantile(0.9))
     assert_blamed(examine(bars, features=leaky), "features")
@@ -297,7 +300,7 @@ def test_a_threshold_chosen_on_the_test_range_is_caught(bars):
     assert_blamed(report, "selection", "threshold of the rule chosen for split 0")
 
 
-@pytest.mark.parametrize("price", ["open", "close"])
+@pytest.mark.parametrize("price", ["open", pytest.param("close", marks=pytest.mark.slow)])
 def test_a_fill_in_the_signals_own_bar_is_caught(bars, price):
     def same_bar(res, preset):
         found = nested_selection(res, preset)

@@ -60,7 +60,7 @@ def without_missing(preds, bars):
 
 
 @pytest.mark.parametrize("terms", TERMS.values(), ids=TERMS)
-@pytest.mark.parametrize("symbols", [1, 2])
+@pytest.mark.parametrize("symbols", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_on_the_observed_sides_it_is_the_headlines_own_account(terms, symbols):
     whole = with_jumps(make_bars(symbols=symbols, seed=3))
     market = holes(whole)

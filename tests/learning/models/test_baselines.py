@@ -57,6 +57,13 @@ def kind(request):
     return request.param
 
 
+SLOWLY_GROWN = pytest.mark.parametrize(
+    "kind",
+    [pytest.param(each, marks=pytest.mark.slow if each == "boosting" else ()) for each in KINDS],
+    indirect=True,
+)
+
+
 @pytest.fixture(scope="module")
 def fitted(kind):
     return fit(kind, *market())
@@ -148,6 +155,7 @@ def test_the_majority_says_the_training_range_s_frequencies():
     assert not fitted.fit.learned
 
 
+@SLOWLY_GROWN
 def test_a_baseline_looks_at_one_bar_only(fitted):
     features, _ = market()
     assert fitted.receptive_field == 1
@@ -162,6 +170,7 @@ def test_a_baseline_looks_at_one_bar_only(fitted):
     np.testing.assert_allclose(alone[0], whole[1100], atol=1e-6)
 
 
+@SLOWLY_GROWN
 def test_nothing_after_the_training_range_is_read(kind, fitted):
     features, labels = market()
     values, y = features.values.copy(), labels.values.copy()
@@ -184,7 +193,7 @@ def test_nothing_after_the_training_range_is_read(kind, fitted):
     np.testing.assert_array_equal(*before)
 
 
-@pytest.mark.parametrize("classes", [(STAY,), (STAY, UP)])
+@pytest.mark.parametrize("classes", [(STAY,), pytest.param((STAY, UP), marks=pytest.mark.slow)])
 def test_a_class_that_the_training_range_lacks_is_improbable(kind, classes):
     features, labels = market()
     y = labels.values.copy()
@@ -230,6 +239,7 @@ def assert_same(left, right):
     assert left.fits == right.fits
 
 
+@SLOWLY_GROWN
 def test_a_baseline_walks_forward_and_resumes(bars, kind, tmp_path):
     first, cached = walk(bars, kind, directory=tmp_path)
     assert cached == [False] * 3

@@ -40,6 +40,13 @@ def kind(request):
     return request.param
 
 
+SLOWLY_GROWN = pytest.mark.parametrize(
+    "kind",
+    [pytest.param(each, marks=pytest.mark.slow if each == "boosting" else ()) for each in KINDS],
+    indirect=True,
+)
+
+
 @pytest.fixture(scope="module")
 def fitted(kind):
     """A model of the kind; of two networks, if it is made of such."""
@@ -60,6 +67,7 @@ def held_out(fitted, features):
     return HeldOut(series=series, rows=rows, y=torch.empty(0))
 
 
+@SLOWLY_GROWN
 def test_probabilities_are_such(fitted):
     features, _ = market()
     held = held_out(fitted, features)
@@ -74,6 +82,7 @@ def test_probabilities_are_such(fitted):
     np.testing.assert_allclose(predict_last(fitted, features), last, rtol=0, atol=1e-5)
 
 
+@SLOWLY_GROWN
 def test_the_same_seed_gives_the_same_model(kind, fitted):
     features, _ = market()
     torch.manual_seed(2)
@@ -85,6 +94,7 @@ def test_the_same_seed_gives_the_same_model(kind, fitted):
     np.testing.assert_array_equal(*probabilities)
 
 
+@SLOWLY_GROWN
 def test_what_is_stored_is_restored_to_the_bit_or_nothing_is_stored(kind, fitted):
     features, _ = market()
     tensors = fitted.predictor.tensors()
@@ -103,6 +113,7 @@ def parts(fitted):
     return [fitted, *fitted.members]
 
 
+@SLOWLY_GROWN
 def test_an_ensemble_of_one_has_no_members(kind):
     alone = fit(kind, ensemble=1)
     assert alone.members == ()
