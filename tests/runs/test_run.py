@@ -51,7 +51,7 @@ def home(tmp_path_factory):
 
 
 ON_A_PRIOR = [
-    ('prior = "none"', ""),
+    ('prior = "none"\ndepths = [1, 1]\ndims = [4, 4]\n', ""),
     ("[training]\nsteps = 2\nsegments = 2\nsegment_bars = 64\neval_every = 1\n", ""),
 ]
 
