@@ -99,7 +99,7 @@ def test_a_position_whose_time_was_up_at_a_bar_that_was_missed_ends_now(trained,
 
 @pytest.mark.parametrize("seconds", [3, 3_599])
 def test_a_fill_counts_from_the_bar_that_it_lies_in(trained, bars, seconds):
-    for row in range(1000, 1199):
+    for row in range(1000, 1199, 20):
         exact, later = (
             at(trained, bars, row, position=0.3, entered=bars.index[row - 3] + extra)
             for extra in (pd.Timedelta(0), pd.Timedelta(seconds=seconds))
