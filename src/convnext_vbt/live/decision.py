@@ -503,8 +503,13 @@ def _gaps(bars: Bars, n: int) -> list[str]:
 def _why_missing(trained: Trained, split: Split, bars: Bars, n: int) -> str:
     kept, present = trained.kept(split), bars.present[:, n]
     if not present[-1]:
-        last = bars.index[np.flatnonzero(present)[-1]] if present.any() else None
-        due = "" if last is None else f"; what its bar of {when(last)} said is due at its next open"
+        due = ""
+        if present.any():
+            last = bars.index[np.flatnonzero(present)[-1]]
+            due = (
+                f"; what its bar of {when(last)} said is due at its first open from "
+                f"{when(last + bars.step)} on"
+            )
         return f"no bar at {when(bars.index[-1])}{due}"
     if np.isnan(kept.fitted.mean[n]).any():
         return "hardly a bar in the training range, so the network has no scale for it"
