@@ -125,6 +125,7 @@ def test_fingerprint_sees_every_value_and_only_the_asked_rows():
     [
         (pd.date_range("2024-01-01", periods=2000, freq="h"), 365, 8760),
         (pd.date_range("2024-01-02", periods=24, freq="h"), 365, 8760),
+        (pd.date_range("2024-01-02", "2024-01-05 23:59", freq="min").delete(700), 365, 525_600),
         (pd.date_range("2024-01-01", periods=400, freq="D"), 365, 365),
         (pd.date_range("2024-01-01", periods=400, freq="15min"), 365, 35040),
         (pd.bdate_range("2024-01-01", periods=400), 252, 252),

@@ -155,6 +155,8 @@ def test_the_strategy_file_says_it_for_all_sources_or_for_each(tmp_path):
         bars("America/New_York")
     with pytest.raises(ValueError, match=r"timezone has 1 value\(s\) for 2 source\(s\)"):
         bars(["UTC"])
+    with pytest.raises(InputError, match="timezone must be a text, or a list of one for each sou"):
+        bars(5)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +164,7 @@ def test_the_strategy_file_says_it_for_all_sources_or_for_each(tmp_path):
     [
         ("America/NewYork", "unknown time zone 'America/NewYork', did you mean 'America/New_York'"),
         ("EST5", "unknown time zone"),
+        ("localtime", "unknown time zone 'localtime'; write"),
         ("../../etc/passwd", "unknown time zone"),
     ],
 )

@@ -175,3 +175,12 @@ def test_a_guessed_order_of_columns_is_named_when_a_bar_cannot_be(tmp_path):
     table = table[["low", "high", "open", "close", "volume"]]
     with pytest.raises(ValueError, match=r"\(no header: columns read as timestamp, open, high,"):
         read_file(text_file(tmp_path, table.to_csv(header=False)))
+
+
+@pytest.mark.parametrize("odd", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+def test_odd_line_breaks_in_a_comment_cost_no_bar(tmp_path, odd):
+    path = tmp_path / "a.csv"
+    rows = "".join(f"2024-01-01T{hour:02}:00:00Z,10,12,9,11,5\n" for hour in range(20))
+    head = f"# exported{odd}by x\ntimestamp,open,high,low,close,volume\n"
+    path.write_text(head + rows, encoding="utf-8")
+    assert len(read_file(path).bars) == 20

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from convnext_vbt.market.bars import Bars
+from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.market.frozen import find_frozen
 
 INDEX = pd.date_range("2024-01-01", periods=60, freq="h", tz="UTC")
@@ -46,6 +46,15 @@ def test_bars_without_volume_are_frozen_though_quotes_move():
     volume[10:20, 0] = 0.0
     (one,) = find_frozen(replace(bars, volume=volume)).to_dict("records")
     assert (one["symbol"], one["bars"]) == ("A", 10)
+
+
+def test_a_feed_that_is_stuck_is_frozen_though_its_bar_has_a_range():
+    bars = market()
+    again = {name: getattr(bars, name).copy() for name in FIELDS}
+    for values in again.values():
+        values[20:30, 0] = values[19, 0]
+    (one,) = find_frozen(replace(bars, **again)).to_dict("records")
+    assert (one["symbol"], one["start"], one["bars"]) == ("A", INDEX[20], 10)
 
 
 @pytest.mark.parametrize("unknown", [0.0, np.nan])

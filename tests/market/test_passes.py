@@ -57,7 +57,7 @@ def test_distances_and_days_as_numpy_counts_them(odd):
 
 
 @pytest.mark.parametrize("start", [60, 8_186, 8_190, 8_192, 8_200, COUNT - 60])
-@pytest.mark.parametrize("lag", [1, 7, 47])
+@pytest.mark.parametrize("lag", [1, 7, 47, 48])
 @pytest.mark.parametrize("few", [3, 6])
 def test_no_copy_is_overlooked(start, lag, few):
     names = list(BARS) if few == 3 else list(BARS)[:4]

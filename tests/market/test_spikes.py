@@ -112,6 +112,22 @@ def test_a_price_that_changes_for_good_is_a_leap_by_its_plain_ratio(factor, rati
     assert not len(find_spikes(leaping(bars, 200, factor)))
 
 
+@pytest.mark.parametrize(("factor", "ratio"), [(0.5, "2:1"), (1 / 1.5, "3:2"), (0.75, "4:3")])
+def test_a_split_of_lively_bars_is_a_leap_by_its_gap(factor, ratio):
+    bars = market()
+    lively = replace(bars, high=bars.high * 1.05, low=bars.low / 1.05)  # a tenth of the price
+    (leap,) = find_leaps(leaping(lively, 200, factor)).to_dict("records")
+    assert (leap["time"], leap["ratio"]) == (bars.index[200], ratio)
+    assert not len(find_leaps(leaping(lively, 200, 0.58)))
+
+
+def test_a_split_of_flat_bars_has_its_ratio():
+    bars = market()
+    flat = replace(bars, **dict.fromkeys(("open", "high", "low"), bars.close))
+    (leap,) = find_leaps(leaping(flat, 200, 0.1)).to_dict("records")
+    assert leap["ratio"] == "10:1"
+
+
 def test_a_crash_within_the_bar_is_no_split():
     bars = market()
     halved = leaping(bars, 200, 0.5)

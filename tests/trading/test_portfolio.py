@@ -232,7 +232,7 @@ def on_market(name: str) -> Bars:
 
 
 @pytest.mark.parametrize("name", ["always open", "sessions", "days"])
-def test_the_portfolios_own_figures_are_annualised_by_the_markets_year(name):
+def test_the_portfolios_own_figures_are_annualised_by_the_markets_year(name, monkeypatch):
     bars = on_market(name)
     assert bars.days_per_year == (365 if name == "always open" else 252)
     wave = pd.DataFrame(0.2 * np.sin(np.arange(len(bars)) / 5)[:, None], bars.index, ["A"])
@@ -258,4 +258,11 @@ def test_the_portfolios_own_figures_are_annualised_by_the_markets_year(name):
         assert portfolio.year_freq == pd.Timedelta(days=365)
     full = sharpe * np.sqrt(pd.Timedelta(days=365) / portfolio.year_freq)
     assert portfolio.sharpe_ratio(year_freq="365 days") == pytest.approx(full, rel=1e-9)
+    given = portfolio.stats(settings={"year_freq": "365 days"})["Sharpe Ratio"]
+    assert given == pytest.approx(full, rel=1e-9)
     assert dict(vbt.settings["returns"]) == before
+    monkeypatch.setitem(vbt.settings["returns"], "year_freq", "100 days")
+    hundred = full * np.sqrt(100 / 365)
+    fresh = result.portfolio(threshold=0.5, risk=0.01).iloc[0]  # vectorbt keeps what it has said
+    for one in (fresh.sharpe_ratio(), fresh.stats()["Sharpe Ratio"]):
+        assert one == pytest.approx(hundred, rel=1e-9)

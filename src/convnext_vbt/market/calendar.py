@@ -31,7 +31,10 @@ def days_per_year(index: pd.DatetimeIndex, step: pd.Timedelta) -> int:
     times = index.asi8
     days, _, _ = days_of(times, DAY.value)
     seen = np.isin(np.arange(7), _weekday(np.arange(days[0], days[-1] + 1)))
-    if not seen[_SATURDAY] and step < DAY and (np.diff(times) <= step.value).all():
+    breaks = np.diff(times)
+    breaks = breaks[breaks > step.value]
+    is_rare = len(breaks) < len(days) / 2 and breaks.max(initial=0) < DAY.value / 2
+    if not seen[_SATURDAY] and step < DAY and is_rare:
         return ALWAYS_OPEN  # no weekend can tell, and there are no nights
     count = np.bincount(_weekday(days), minlength=7)
     share = count / count.max()

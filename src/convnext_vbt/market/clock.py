@@ -79,6 +79,10 @@ def remedy(timezone: str | None = None, stamp: Stamp | None = None) -> str:
     return " and ".join(lines)
 
 
+_NO_PLACES = {"localtime", "posixrules", "Factory"}
+"""What they mean depends on the machine."""
+
+
 def zone_of(name: str) -> tuple[datetime.tzinfo, pd.Timedelta]:
     """A time zone by its name, and how far ahead of it the clock is.
 
@@ -92,10 +96,12 @@ def zone_of(name: str) -> tuple[datetime.tzinfo, pd.Timedelta]:
             return datetime.timezone(away), pd.Timedelta(0)
     ahead = _AHEAD.match(name.strip())
     place = ahead["zone"] if ahead else name.strip()
+    known = sorted(zoneinfo.available_timezones() - _NO_PLACES)
     try:
+        if place in _NO_PLACES:
+            raise KeyError(place)
         zone = zoneinfo.ZoneInfo(place)
     except (KeyError, ValueError, OSError):
-        known = sorted(zoneinfo.available_timezones())
         close = difflib.get_close_matches(place, known, n=1)
         hint = f", did you mean {close[0]!r}?" if close else ""
         raise InputError(

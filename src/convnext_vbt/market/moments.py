@@ -24,6 +24,9 @@ _PLAIN_DIGITS = {10: "s", 13: "ms", 16: "us", 19: "ns"}
 _FIRST_YEAR, _LAST_YEAR = 1900, 2200
 
 _EPOCH = r"^(?P<whole>\d{9,18}|[1-8]\d{18})(?:\.(?P<rest>\d*))?$"
+_DATE_AND_HOUR = r"^(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])$"
+_LATE_SECONDS = 1_900_000_000
+"""From March 2030 on an epoch may be such a date and hour."""
 _MONTHS = (
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
 )  # fmt: skip
@@ -84,6 +87,8 @@ def plain_epochs(column: Any, findings: Findings) -> np.ndarray | None:
     if unit is None or len(str(last)) != len(str(first)):
         return None
     nanos = EPOCH_UNITS[unit][1]
+    if unit == "s" and first >= _LATE_SECONDS:
+        return None
     if first < 0 or last > _year_start(_LAST_YEAR) // nanos:
         return None
     findings.reading.append(f"epochs in {unit}")
@@ -141,6 +146,11 @@ def _read_epochs(table: Table, place: int, parts: _Parts, findings: Findings) ->
     rows = np.flatnonzero(is_epoch(table.columns[place]))
     if not len(rows):
         return
+    hours = _match(table.columns[place], _DATE_AND_HOUR)
+    table.refuse(
+        hours & hours.all(), place, "is a date and an hour, or an epoch of 2030 and later",
+        "write it like 2024-01-31T13:00:00Z",
+    )  # fmt: skip
     found = _Fields(pc.extract_regex(table.columns[place].take(pa.array(rows)), _EPOCH))
     whole, rest = found.ints("whole"), found.nanos("rest")
     powers = [10**power for power, _ in EPOCH_UNITS.values()]

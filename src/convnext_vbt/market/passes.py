@@ -102,7 +102,7 @@ def may_repeat(rows: Mapping[str, np.ndarray], few: int, furthest: int) -> bool:
             digits[still] = still
         ordered = np.sort(digits)
         if (ordered[1:] == ordered[:-1]).any():
-            lags = range(1, min(furthest, len(digits) - few))
+            lags = range(1, min(furthest + 1, len(digits) - few))
             if any(_has_run(digits, lag, few) for lag in lags):
                 return True
     return False

@@ -248,7 +248,7 @@ def refuse_copies(rows: pd.DataFrame, word: str) -> None:
     if known:
         moved &= volume > 0
     moved[1:] &= (values[1:] != values[:-1]).all(axis=1)  # and so are bars that never change
-    for lag in range(1, min(_FURTHEST, len(rows) - few)):
+    for lag in range(1, min(_FURTHEST + 1, len(rows) - few)):
         same = (values[lag:] == values[:-lag]).all(axis=1) & moved[lag:]
         runs = np.convolve(same, np.ones(few, int), "valid") == few
         if runs.any():

@@ -94,6 +94,8 @@ def clocks_of(
 def _each(count: int, said: str | Sequence[str | None] | None, key: str) -> list[str | None]:
     if said is None or isinstance(said, str):
         return [said] * count
+    if not isinstance(said, Sequence) or not all(isinstance(one, str | None) for one in said):
+        raise InputError(f"{key} must be a text, or a list of one for each source, got {said!r}")
     if len(said) != count:
         raise InputError(
             f"{key} has {len(said)} value(s) for {count} source(s); give one for all, or one each "

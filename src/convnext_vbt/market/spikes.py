@@ -18,8 +18,12 @@ _STAYS = 5
 """Bars whose median close must still be away."""
 _RATIOS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100, 1_000, 10_000, 100_000)
 """Whole numbers of shares or coins that come for one."""
-_NEAR_RANGES, _NEAR = 5.0, 0.05
-"""How far a price may have moved beside it: in usual ranges, and at most."""
+_HALVES = ((3, 2), (2, 3), (4, 3), (3, 4))
+_LEAST_GAP = float(np.log(4 / 3)) - 0.05
+_NEAR_RANGES, _NEAREST, _NEAR = 5.0, 0.03, 0.05
+"""How far a price may have moved beside it: in usual ranges, at least and at most."""
+_GAP_RANGES = 2.5
+"""From how many usual ranges on a gap by a plain ratio is a leap."""
 
 
 def find_spikes(bars: Bars) -> pd.DataFrame:
@@ -75,7 +79,8 @@ def find_leaps(bars: Bars) -> pd.DataFrame:
     """Bars at which the price changed for good: columns symbol, time, move, ratio; largest first.
 
     A split that nobody adjusted, another contract, another unit, or a crash: from close to close at
-    least a quarter and 10 usual ranges, of which half is still there in the median of 5 closes.
+    least a quarter and 10 usual ranges, of which half is still there in the median of 5 closes; or
+    an open that leaves the close before by a plain ratio and 2.5 usual ranges.
     `ratio` is the plain one by which the open left the close before, "10:1" for ten new units in
     the place of an old one; "" where there is none: a fall within the bar is no split.
     """
@@ -95,8 +100,13 @@ def _symbol_leaps(bars: Bars, n: int) -> pd.DataFrame:
     move, stays = close - before, (later - earlier).fillna(0.0).to_numpy()
     usual = np.fmax(_usual_ranges(high - low), _SMALLEST)
     far = np.fmax(LEAP_RANGES * usual, -np.log1p(-LEAP_LEAST))
-    rows = np.flatnonzero((abs(move) >= far) & (stays / np.where(move == 0, 1, move) >= 0.5))
-    ratios = [_plain_ratio(opened[row] - before[row], usual[row]) for row in rows]
+    gap = opened - before
+    may_be = (abs(move) >= far) | (abs(gap) >= np.fmax(_GAP_RANGES * usual, _LEAST_GAP))
+    rows = np.flatnonzero(may_be & (stays / np.where(move == 0, 1, move) >= 0.5))
+    rows = np.array(
+        [r for r in rows if abs(move[r]) >= far[r] or _plain_ratio(gap[r], usual[r])], np.int64
+    )
+    ratios = [_plain_ratio(gap[row], usual[row]) for row in rows]
     return pd.DataFrame(
         {
             "symbol": pd.Series(bars.symbols[n], index=range(len(rows)), dtype="object"),
@@ -109,6 +119,10 @@ def _symbol_leaps(bars: Bars, n: int) -> pd.DataFrame:
 
 def _plain_ratio(gap: float, usual: float) -> str:
     """New units for old ones, "3:2", that explain a gap of logarithms; "" if no plain ones do."""
-    pairs = [(1, 1), (3, 2), (2, 3), *((n, 1) for n in _RATIOS), *((1, n) for n in _RATIOS)]
+    pairs = [(1, 1), *_HALVES, *((n, 1) for n in _RATIOS), *((1, n) for n in _RATIOS)]
     away, (new, old) = min((abs(gap + np.log(new / old)), (new, old)) for new, old in pairs)
-    return f"{new}:{old}" if new != old and away <= min(_NEAR_RANGES * usual, _NEAR) else ""
+    return (
+        f"{new}:{old}"
+        if new != old and away <= np.clip(_NEAR_RANGES * usual, _NEAREST, _NEAR)
+        else ""
+    )

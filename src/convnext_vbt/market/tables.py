@@ -122,7 +122,7 @@ def _read_text(path: Path, findings: Findings) -> Table:
     text = head[: len(head) // 2 * 2 or None].decode(encoding, errors="replace").lstrip("\ufeff")
     if not text.strip():
         raise InputError(f"the file is empty; it needs {NEEDED}")
-    lines = text.splitlines()
+    lines = re.split(r"\r\n|\r|\n", text)  # as Arrow does
     for number, line in enumerate(lines, 1):
         if len(line) > MAX_LINE:
             raise InputError(

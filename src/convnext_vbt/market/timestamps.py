@@ -60,6 +60,8 @@ def read_times(table: Table, findings: Findings) -> Times:
         columns: tuple[int, ...] = (layout.date, layout.clock)
         clock = table.columns[layout.clock]
         digits = pc.max(pc.utf8_length(clock)).as_py() if _all(clock, r"^\d+$") else 0
+        if digits in (1, 2):  # hours alone
+            clock = pc.binary_join_element_wise(pc.utf8_lpad(clock, 2, "0"), "00", "")
         if digits:  # 93000 is half past nine
             clock = pc.utf8_lpad(clock, 6 if digits > 4 else 4, "0")
             clock = pc.replace_substring_regex(clock, r"^(\d\d)(\d\d)", r"\1:\2")

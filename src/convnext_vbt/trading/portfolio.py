@@ -24,8 +24,8 @@ from convnext_vbt.trading.simulation import Simulation, simulate_signals
 Engine = Literal["exact", "vectorbt"]
 
 YEAR = pd.Timedelta(days=365)
-YEAR_ARGUMENT = 3
-"""Which argument of `Portfolio.get_returns_acc` is the year, by position."""
+VECTORBT_YEAR = "365 days"
+"""vectorbt's own setting, where nobody has chosen another one."""
 DUST = 1e-9
 """Units of an order that stands for funding, and at most this much money."""
 
@@ -39,16 +39,28 @@ class MarketPortfolio(vbt.Portfolio):  # type: ignore[misc]  # vectorbt has no t
 
     @property
     def year_freq(self) -> pd.Timedelta:
-        """What the bars of a calendar year add up to: 365 days where none is missing."""
+        """What the bars of a calendar year add up to: 365 days where none is missing.
+
+        Or what `vbt.settings.returns` was set to.
+        """
         index, step = self.wrapper.index, self.wrapper.freq
+        chosen = vbt.settings.returns["year_freq"]
+        if chosen != VECTORBT_YEAR:
+            return pd.Timedelta(chosen)
         year: pd.Timedelta = YEAR * (len(index) * step / (index[-1] - index[0] + step))
         return year
 
-    def get_returns_acc(self, *args: Any, **kwargs: Any) -> Any:
-        """As of vectorbt, by the market's year."""
-        if kwargs.get("year_freq") is None and len(args) <= YEAR_ARGUMENT:
-            kwargs["year_freq"] = self.year_freq
-        return super().get_returns_acc(*args, **kwargs)
+    def get_returns_acc(  # by name, for vectorbt hands its settings to the names it finds
+        self,
+        group_by: Any = None,
+        benchmark_rets: Any = None,
+        freq: Any = None,
+        year_freq: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As of vectorbt, by the market's year unless another one is given."""
+        year = self.year_freq if year_freq is None else year_freq
+        return super().get_returns_acc(group_by, benchmark_rets, freq, year, **kwargs)
 
     @property
     def stats_defaults(self) -> dict[str, Any]:
