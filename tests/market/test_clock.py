@@ -155,8 +155,6 @@ def test_the_strategy_file_says_it_for_all_sources_or_for_each(tmp_path):
         bars("America/New_York")
     with pytest.raises(ValueError, match=r"timezone has 1 value\(s\) for 2 source\(s\)"):
         bars(["UTC"])
-    with pytest.raises(InputError, match="timezone must be a text, or a list of one for each sou"):
-        bars(5)
 
 
 @pytest.mark.parametrize(
@@ -228,3 +226,10 @@ def test_weeks_from_monday_midnight_are_a_brokers_clock(tmp_path):
         read_file(written(tmp_path, week.astype(str)))
     bars = cv.load_bars(written(tmp_path, week.astype(str)), timezone="America/New_York+7h")
     assert bars.index[0] == pd.Timestamp("2026-01-04 22:00", tz="UTC")
+
+
+@pytest.mark.parametrize("said", [{"timezone": 5}, {"stamp": True}, {"timezone": [5]}])
+def test_what_is_no_text_is_refused_in_python(tmp_path, said):
+    (key,) = said
+    with pytest.raises(InputError, match=f"{key} must be a text, or a list of one for each source"):
+        cv.load_bars(tmp_path / "a.csv", **said)
