@@ -2,9 +2,11 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
+from benchmarks.nullfamilies import FAMILIES
 from convnext_vbt.evidence.nulls.positions import without_drift
 from convnext_vbt.evidence.nulls.random_times import _TimeAccounts, random_times_null
 from convnext_vbt.evidence.selection import nested_selection
@@ -19,6 +21,7 @@ from tests.evidence.nulls.test_random_sides import TERMS, holes, runs, with_jump
 pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
 
 COSTS = {"fees": 0.0005, "slippage": 0.0002}
+NO_COSTS = {"fees": 0.0, "slippage": 0.0}
 
 
 def drifting(bars, factor):
@@ -162,6 +165,43 @@ def test_a_position_that_is_always_held_has_no_other_time(bars):
     assert trade["status"] == codes.OPEN
     found = random_times_null(result, selection, draws=19)
     assert found.p_value > 0.05
+
+
+@pytest.mark.parametrize("symbols", [1, 2])
+def test_the_mean_exposure_is_what_was_held_of_the_equity(symbols):
+    market = make_bars(symbols=symbols, seed=3)
+    result = make_sweep(market, make_predictions(market), take_profit=None, **NO_COSTS)
+    selection = nested_selection(result)
+    accounts = _TimeAccounts(result, selection, None)
+    made = selection.simulation
+    share = made.position * result.window_bars.close / made.equity
+    found = accounts.mean_exposure(accounts.positions)
+    np.testing.assert_allclose(found, share.mean(axis=0), atol=0.05 * np.abs(share).mean())
+
+
+def test_the_markets_own_returns_are_those_of_its_closes_less_their_mean():
+    market = make_bars(symbols=2, seed=3)
+    result = make_sweep(market, make_predictions(market))
+    accounts = _TimeAccounts(result, nested_selection(result), None)
+    closes = result.window_bars.frame("close")
+    days = closes.groupby(closes.index.floor("D")).last()
+    returns = pd.concat([closes.iloc[:1], days]).pct_change().iloc[1:]
+    found = accounts.market_returns()
+    np.testing.assert_allclose(found, (returns - returns.mean()).T, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_a_rule_timed_by_volatility_is_rejected_as_often_as_it_says():
+    """Nearly always long, by 1 / volatility; by the whole account's deviation it would be 13 %."""
+    family, markets, rejected = FAMILIES["timed long +100 %"], 160, 0
+    for seed in range(50_000, 50_000 + markets):
+        bars = family.market(seed)
+        (strategy,) = family.rule(bars, seed)
+        result = strategy.sweep(bars, "no costs")
+        found = random_times_null(result, nested_selection(result, strategy.preset), draws=199)
+        rejected += found.p_value <= 0.05
+    low, high = binomtest(rejected, markets).proportion_ci(0.99)
+    assert low < 0.05 < high
 
 
 @pytest.mark.slow

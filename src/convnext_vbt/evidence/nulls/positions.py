@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from convnext_vbt.evidence.measures import returns_between
 from convnext_vbt.evidence.selection import Selection
@@ -101,6 +102,34 @@ class PositionAccounts:
         ]
         money = np.concatenate(pieces)
         return returns_between(money.T).T, money[:, -1] / money[:, 0]
+
+    def mean_exposure(self, held: Positions) -> np.ndarray:
+        """What is held of each symbol on average over its bars, of the equity, (N,); short < 0.
+
+        As it is entered: risk over the way to the stop, at most `max_leverage`.
+        """
+        mean = np.zeros(self.shape[0])
+        for n, present in enumerate(self.present_NT):
+            mine = np.flatnonzero(held.column == n)
+            side = np.where(held.is_long[mine], 1.0, -1.0)
+            stop = self.market.brackets[
+                self.columns.symbol[n], np.where(held.is_long[mine], 0, 1), held.row[mine]
+            ]
+            weight = np.fmin(self.risk * held.size[mine] / stop, self.terms.max_leverage)
+            ends = np.append(
+                np.cumsum(present), present.sum()
+            )  # bars up to each, that one included
+            length = ends[held.leave[mine]] - ends[held.row[mine]]
+            mean[n] = np.nansum(side * weight * length) / max(present.sum(), 1)
+        return mean
+
+    def market_returns(self) -> np.ndarray:
+        """Daily returns of the symbols from close to close, less their mean, (N, D)."""
+        closes = pd.DataFrame(self.market.prices[self.columns.symbol, 3].T).ffill().bfill()
+        days = closes.to_numpy()[self.market.day_end]
+        returns = days / np.vstack([closes.to_numpy()[:1], days[:-1]]) - 1.0
+        centred: np.ndarray = (returns - returns.mean(axis=0)).T
+        return centred
 
     def _walk(self, codes_CNT: np.ndarray, sizes_CNT: np.ndarray) -> np.ndarray:
         """Money before the first day and at the end of each, (C, 1 + D)."""

@@ -42,16 +42,29 @@ def random_times_null(
     Headline and draws alike trade without costs on prices whose mean return over the window is
     taken out (Aronson 2006, ch. 6): beta-matched, since a constant exposure earns nothing there.
     With the drift left in, a rule that holds less while the market is wild would beat its own draws
-    by a calmer account alone. `risk` is the headline's. Undefined without a position.
+    by a calmer account alone.
+
+    Compared are Sharpe ratios of what timing earns: daily returns less those of holding the
+    account's own mean exposure throughout. A permutation is fair under changing volatility only to
+    a statistic over its own deviation (DiCiccio and Romano 2017): draws of an account that is
+    nearly always long differ by its sizes alone, and by the deviation of the whole account twelve
+    markets of a hundred without an edge would pass p < 0.05. `risk` is the headline's. Undefined
+    without a position.
     """
     accounts = _TimeAccounts(res, selection, risk, fair=True)
     if not len(accounts.positions.row):
         return undefined(math.nan, "there is no position")
-    year = res.bars.days_per_year
-    (observed,), _ = accounts.walk(1, lambda _: accounts.orders([accounts.positions]))
-    sharpe = float(sharpe_ratio(observed, year))
+    year, market_ND = res.bars.days_per_year, accounts.market_returns()
+
+    def timing(returns_MD: np.ndarray, held: Iterable[Positions]) -> np.ndarray:
+        steady = np.stack([accounts.mean_exposure(one) for one in held]) @ market_ND
+        return np.asarray(sharpe_ratio((returns_MD - steady).T, year))
+
+    own, _ = accounts.walk(1, lambda _: accounts.orders([accounts.positions]))
+    (observed,) = timing(own, [accounts.positions])
     returns, growth = accounts.walk(draws, lambda part: accounts.orders(accounts.throw(seed, part)))
-    return compare(sharpe, np.asarray(sharpe_ratio(returns.T, year)), growth - 1.0)
+    thrown = timing(returns, accounts.throw(seed, range(draws)))
+    return compare(float(observed), thrown, growth - 1.0)
 
 
 class _TimeAccounts(PositionAccounts):
@@ -97,7 +110,8 @@ RANDOM_TIMES = NullTest(
     name="random_times",
     title="random times",
     question="Does it know when?",
-    draws="accounts held its positions at random times, without the market’s drift and costs",
+    draws="accounts held its positions at random times, without the market’s drift and costs "
+    "and beside their mean exposure",
     meaning="If many do, it earns what holding as much at any time earns.",
     draw=traded_again(random_times_null),
 )
