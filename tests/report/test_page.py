@@ -89,7 +89,7 @@ def test_a_leap_and_the_trades_held_over_it_are_named(res):
     assert f"(as a split of 10:1 leaves it) at {bars.index[t]:%Y-%m-%d %H:%M} UTC" in note
     over = made[(made["entry_idx"] < t - start) & (made["exit_idx"] >= t - start)]
     assert len(over) == 1
-    assert "1 trade of the cell held over it, total profit " in note
+    assert "1 trade of the cell was held over it, total profit " in note
     assert not said_of(bars, "that stayed")[0]
 
 
@@ -106,7 +106,8 @@ def test_orders_filled_where_nothing_traded_are_counted(res):
     count = int(np.sum(within))
     assert count
     assert note.startswith("1 stretch in which nothing traded (8 bars of volume 0")
-    assert f"{count} order{'s' * (count != 1)} of the cell filled there, at prices" in note
+    orders = "1 order of the cell was" if count == 1 else f"{count} orders of the cell were"
+    assert f"{orders} filled there, at prices" in note
     assert not said_of(bars, "nothing traded")[0]
 
 

@@ -125,7 +125,9 @@ def _leaps(found: Concerns, name: str) -> list[str]:
     )
     if not count:
         return [f"{text}No trade of {name} was held over {them}."]
-    return [f"{text}{_count(count, 'trade')} of {name} held over {them}, total profit {profit}."]
+    were = "was" if count == 1 else "were"
+    held = f"{_count(count, 'trade')} of {name} {were} held over {them}"
+    return [f"{text}{held}, total profit {profit}."]
 
 
 def _frozen(found: Concerns, name: str) -> list[str]:
@@ -133,7 +135,8 @@ def _frozen(found: Concerns, name: str) -> list[str]:
     if not len(frozen):
         return []
     longest, total = frozen.iloc[0], int(frozen["bars"].sum())
-    fills = f"{_count(count, 'order')} of {name} filled" if count else f"No order of {name} filled"
+    orders = _count(count, "order") if count else "No order"
+    fills = f"{orders} of {name} {'were' if count > 1 else 'was'} filled"
     text = (
         f"{_count(len(frozen), 'stretch', 'stretches')} in which nothing traded "
         f"({_count(total, 'bar')} of volume 0 or of one price), the longest "
