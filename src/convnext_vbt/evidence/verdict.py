@@ -32,9 +32,9 @@ from convnext_vbt.trading.sweep import SweepResult
 Word = Literal["PASS", "INCONCLUSIVE", "FAIL"]
 
 LEAST_DSR = 0.95
-MOST_NULL_P = 0.05
-MOST_LONE_NULL_P = 0.025
-"""Where one null decides alone: of two that both have to be beaten, chance beats fewer."""
+MOST_SIDES_P = 0.05
+MOST_TIMES_P = 0.025
+"""Lower, for in a market that rises, and for one side alone, random times decide alone."""
 HOPELESS_NULL_P = 0.5
 LEAST_POSITIVE_PERCENT = 60
 FEWEST_TRADES = 30
@@ -118,7 +118,6 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
     holding = _number(facts.buy_and_hold_sharpe, facts.sharpe)
     doubled = _number(facts.doubled_costs_sharpe, 0.0)
     charged, implied = 1e4 * facts.charged, 1e4 * facts.implied_spread
-    most = MOST_LONE_NULL_P if facts.one_sided else MOST_NULL_P
     return (
         _condition(
             "dsr",
@@ -147,7 +146,7 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
                 p < most,
                 f"{_null(title, p, most)}, needs p < {most}",
             )
-            for subject, title, p in _nulls(facts)
+            for subject, title, p, most in _nulls(facts)
         ),
         _condition(
             "splits_positive",
@@ -200,7 +199,7 @@ def _failures(facts: Facts) -> tuple[Reason, ...]:
                 p > HOPELESS_NULL_P,
                 f"{_null(title, p, HOPELESS_NULL_P)}, above {HOPELESS_NULL_P}",
             )
-            for subject, title, p in _nulls(facts)
+            for subject, title, p, _ in _nulls(facts)
         ),
     )
     return tuple(
@@ -214,11 +213,11 @@ def _condition(subject: str, ok: bool, text: str) -> Reason:
     return Reason(subject=subject, ok=bool(ok), text=f"{text}: {'met' if ok else 'not met'}")
 
 
-def _nulls(facts: Facts) -> Iterator[tuple[str, str, float]]:
-    """Key in `Facts`, name and p-value of what chance alone has to be told from."""
+def _nulls(facts: Facts) -> Iterator[tuple[str, str, float, float]]:
+    """Key in `Facts`, name, p-value and its bound of what has to be told from chance alone."""
     if not facts.one_sided:
-        yield "sides_p", "Random sides", facts.sides_p
-    yield "times_p", "Random times", facts.times_p
+        yield "sides_p", "Random sides", facts.sides_p, MOST_SIDES_P
+    yield "times_p", "Random times", facts.times_p, MOST_TIMES_P
 
 
 def _null(title: str, p: float, bound: float) -> str:
