@@ -2,7 +2,7 @@
 
 Run `python -m benchmarks.nulls [--markets N] [--families NAME ...] [--out runs.jsonl]`.
 Each family is a market and what is traded there (`benchmarks.nullfamilies`), judged by `assess` at
-default costs and without any. Seeds begin at 30,000; nothing was tuned on them. What
+default costs and without any. Seeds begin at 40,000; nothing was tuned on them. What
 `benchmarks.verdict` asks of the network is asked here of plain rules: many are judged in little
 time.
 
@@ -47,7 +47,7 @@ from convnext_vbt.evidence.verdict import LEAST_DSR, Assessment, assess
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.storage import plain
 
-FIRST_SEED = 30_000
+FIRST_SEED = 40_000
 QUICK = 2
 OWN = ("nulls", "nullfamilies", "nullmarkets", "nullrules")
 

@@ -45,7 +45,7 @@ EDGES = [
     ("sharpe_low", 0.001, 0.0, "lower end"),
     ("sharpe", 0.7001, 0.7, "buy-and-hold"),
     ("sides_p", 0.0499, 0.05, "Random sides"),
-    ("times_p", 0.0249, 0.025, "Random times"),
+    ("times_p", 0.0099, 0.01, "Random times"),
     ("splits_positive", 6, 5, "splits"),
     ("trades", 30, 29, "trades"),
     ("doubled_costs_sharpe", 0.001, 0.0, "doubled costs"),
@@ -61,7 +61,7 @@ def test_a_pass_names_all_conditions():
         "Sharpe ratio, lower end of the 90 % CI: 0.80, needs more than 0: met",
         "Sharpe ratio 2.00 against 0.70 for buy-and-hold, needs the higher one: met",
         "Random sides: p = 0.004, needs p < 0.05: met",
-        "Random times: p = 0.003, needs p < 0.025: met",
+        "Random times: p = 0.003, needs p < 0.01: met",
         "8 of 10 traded splits profitable, needs 60 %: met",
         "250 trades, needs 30: met",
         "Sharpe ratio at doubled costs 1.10, needs more than 0: met",
@@ -172,8 +172,8 @@ def test_one_sided_strategies_are_judged_by_random_times_alone():
     found = judge(long_only)
     assert found.word == "PASS"
     assert not any("sides" in reason.text for reason in found.reasons)
-    assert judge(replace(long_only, times_p=0.025)).word == "INCONCLUSIVE"
-    assert judge(replace(GOOD, sides_p=0.025)).word == "PASS"
+    assert judge(replace(long_only, times_p=0.01)).word == "INCONCLUSIVE"
+    assert judge(replace(GOOD, sides_p=0.049)).word == "PASS"
     assert judge(replace(long_only, times_p=0.51)).word == "FAIL"
 
 

@@ -33,7 +33,7 @@ Word = Literal["PASS", "INCONCLUSIVE", "FAIL"]
 
 LEAST_DSR = 0.95
 MOST_SIDES_P = 0.05
-MOST_TIMES_P = 0.025
+MOST_TIMES_P = 0.01
 """Lower, for in a market that rises, and for one side alone, random times decide alone."""
 HOPELESS_NULL_P = 0.5
 LEAST_POSITIVE_PERCENT = 60
