@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from convnext_vbt.errors import DataError
 from convnext_vbt.live.account import Account, Holding, Limits
-from convnext_vbt.live.decision import decide
+from convnext_vbt.live.decision import _row_of, decide
 from convnext_vbt.live.text import NOT_AN_ORDER, lines, to_dict
 from convnext_vbt.live.trained import difference_from_backtest, predict_now
 from convnext_vbt.market.bars import FIELDS, Bars
@@ -105,6 +105,15 @@ def test_a_fill_counts_from_the_bar_that_it_lies_in(trained, bars, seconds):
             for extra in (pd.Timedelta(0), pd.Timedelta(seconds=seconds))
         )
         assert later == exact
+
+
+def test_a_fill_in_a_panel_lies_in_its_symbols_own_bar(bars):
+    late = replace(bars, index=bars.index + pd.Timedelta(minutes=30), symbols=("B",))
+    panel = Bars.join([bars, late])
+    fill = bars.index[50] + pd.Timedelta(minutes=40)  # after the other symbol's next open
+    for n, opened in ((0, bars.index[50]), (1, late.index[50])):
+        assert panel.index[_row_of(panel, n, fill)] == opened
+    assert _row_of(panel, 0, panel.index[-1] + pd.Timedelta(days=1)) == len(panel)
 
 
 def test_exits_and_reversals_are_whole_lots(trained, bars, short_row):

@@ -328,7 +328,7 @@ def _held_stop(moment: _Moment, n: int, price: float) -> float:
     """The stop of a position that stays: its own if its entry is in the history, else today's."""
     held, bars = moment.held(n), moment.bars
     distances = getattr(moment.brackets, f"stop_{WORDS[held.side]}")[:, n]
-    row = -1 if held.entered is None else _row_of(bars, held.entered)
+    row = -1 if held.entered is None else _row_of(bars, n, held.entered)
     said = int(bars.previous[row, n]) if 0 < row < len(bars) else -1
     if said < 0 or not np.isfinite(bars.open[row, n] * distances[said]):
         last = np.flatnonzero(bars.present[:, n])[-1]
@@ -391,14 +391,15 @@ def _bars_held(bars: Bars, n: int, held: Holding) -> int | None:
     """The symbol's bars since the fill, that one included; None where it is not known."""
     if held.side == 0 or held.entered is None or held.entered < bars.index[0]:
         return None
-    return int(bars.present[_row_of(bars, held.entered) :, n].sum())
+    return int(bars.present[_row_of(bars, n, held.entered) :, n].sum())
 
 
-def _row_of(bars: Bars, time: pd.Timestamp) -> int:
-    """The row of the bar that a fill at this time lies in, or else of the first after it."""
-    row = int(bars.index.searchsorted(time, side="right")) - 1
-    within = row >= 0 and time < bars.index[row] + bars.step
-    return row if within else row + 1
+def _row_of(bars: Bars, n: int, time: pd.Timestamp) -> int:
+    """The row of the symbol's bar that a fill lies in, or its first after it; T for none."""
+    own = np.flatnonzero(bars.present[:, n])
+    k = int(bars.index[own].searchsorted(time, side="right")) - 1
+    within = k >= 0 and time < bars.index[own[k]] + bars.step
+    return int(np.append(own, len(bars))[k if within else k + 1])
 
 
 def _cost_of_closing(held: Holding, price: float, fees: float, slippage: float) -> float:

@@ -116,10 +116,8 @@ class PositionAccounts:
                 self.columns.symbol[n], np.where(held.is_long[mine], 0, 1), held.row[mine]
             ]
             weight = np.fmin(self.risk * held.size[mine] / stop, self.terms.max_leverage)
-            ends = np.append(
-                np.cumsum(present), present.sum()
-            )  # bars up to each, that one included
-            length = ends[held.leave[mine]] - ends[held.row[mine]]
+            until = np.append(np.cumsum(present), present.sum())  # bars up to each and with it
+            length = until[held.leave[mine]] - until[held.row[mine]]
             mean[n] = np.nansum(side * weight * length) / max(present.sum(), 1)
         return mean
 
