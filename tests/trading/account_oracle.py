@@ -12,7 +12,8 @@ class Held:
     entry: float
     stop: float
     target: float
-    bars: int = 0
+    since: int
+    """The hour of its entry, or when its time began anew."""
 
 
 @dataclass
@@ -70,12 +71,12 @@ class Account:
             self.cash -= rate * side * position.units * price
             self.paid.append((n, i, rate * side * position.units * price))
         enter, leave, other, _ = said[:4] if side > 0 else (said[2], said[3], said[0], said[1])
-        due = self.max_holding is not None and position.bars >= self.max_holding
+        due = self.max_holding is not None and i - position.since >= self.max_holding
         beyond = side * price <= side * position.stop or side * price >= side * position.target
         if beyond or other or leave or (due and not enter):
             self.close(n, i, price)
         elif due:
-            position.bars = 0
+            position.since = i
 
     def loss(self, side, distance):
         """Of one unit of money, stopped at that distance, all costs in it."""
@@ -119,7 +120,12 @@ class Account:
             units = wanted[n] * factor / (price * (1 + side * self.slippage))
             filled = self.fill(n, i, side, units, price)
             self.held[n] = Held(
-                side, units, filled, filled * (1 - side * stop), filled * (1 + side * profit)
+                side,
+                units,
+                filled,
+                filled * (1 - side * stop),
+                filled * (1 + side * profit),
+                i,
             )
 
     def inside(self, n, i, prices):
@@ -172,7 +178,6 @@ class Account:
                 prices = self.markets[n].prices[i]
                 self.marks[n] = prices[3]
                 if n in self.held:
-                    self.held[n].bars += 1
                     self.inside(n, i, prices)
             if self.worth() <= 0 and not self.bust:
                 self.bust = True

@@ -11,21 +11,23 @@ from convnext_vbt.trading.inputs import SizeType
 from convnext_vbt.trading.signals import LEVEL_BITS, LEVELS
 
 BITS = ("ENTER_LONG", "EXIT_LONG", "ENTER_SHORT", "EXIT_SHORT")
+OF_BARS = ("UNTRADED", "LEAVE", "ABSENT")
 ENDS = (
     "ENTRY", "SIGNAL", "REVERSE", "STOP", "GAP_STOP", "TAKE_PROFIT", "MAX_HOLDING", "BUST",
-    "DELISTED",
+    "DELISTED", "LEAVE_TIME", "LIQUIDATION",
 )  # fmt: skip
 
 
 def test_bits_and_reasons_are_the_kernels():
-    for name in (*BITS, *ENDS, "NONE"):
+    for name in (*BITS, *OF_BARS, *ENDS, "NONE"):
         assert getattr(codes, name) == getattr(kernel, name), name
     assert [getattr(kernel, name) for name in ENDS] == list(range(len(codes.REASONS)))
     words = [re.sub("[ -]", "_", word).upper() for word in codes.REASONS]
     assert dict(zip(words, ENDS, strict=True)) == {
-        **{name: name for name in ENDS if name not in ("ENTRY", "GAP_STOP")},
+        **{name: name for name in ENDS if name not in ("ENTRY", "GAP_STOP", "LEAVE_TIME")},
         "OPEN": "ENTRY",
         "GAP_THROUGH_STOP": "GAP_STOP",
+        "TIME_OF_DAY": "LEAVE_TIME",
     }
 
 

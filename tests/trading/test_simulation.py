@@ -147,9 +147,12 @@ def test_max_holding_restarts_its_clock_while_the_side_is_still_signalled():
     assert [bar for bar, *_ in ledger(early)] == [1, 4]
 
 
-def test_max_holding_counts_the_bars_that_are_there():
-    done = run(bars_of([FLAT, FLAT, None, FLAT, FLAT, FLAT]), max_holding=3, entries=[0])
-    assert [bar for bar, *_ in ledger(done)] == [1, 5]
+def test_max_holding_counts_the_bars_that_a_gap_swallowed():
+    rows = [FLAT, FLAT, None, FLAT, FLAT, FLAT]
+    done = run(bars_of(rows), max_holding=3, entries=[0])
+    assert [bar for bar, *_ in ledger(done)] == [1, 4]
+    late = run(bars_of([FLAT, FLAT, None, None, None, FLAT]), max_holding=3, entries=[0])
+    assert [bar for bar, *_ in ledger(late)] == [1, 5]  # the first open there is
 
 
 def test_a_missing_bar_fills_nothing_and_a_signal_waits_for_the_symbols_next_bar():
@@ -185,13 +188,55 @@ def test_contradicting_levels_do_nothing(levels):
     assert len(run(bars_of([FLAT] * 3), **levels).orders) == 0
 
 
-def test_bust_closes_at_the_close_and_trades_no_more():
+def test_a_price_that_leaves_nothing_ends_the_account_inside_the_bar():
     config = replace(FREE, risk=1.0)
-    rows = [FLAT, FLAT, (100, 250, 100, 250), FLAT, FLAT]
+    rows = [FLAT, FLAT, (100, 210, 100, 110), FLAT, FLAT]
     done = run(bars_of(rows), config, short_entries=[0, 3], entries=[2])
-    assert [(bar, price) for bar, _, _, price, _ in ledger(done)] == [(1, 100.0), (2, 250.0)]
+    assert [(bar, price) for bar, _, _, price, _ in ledger(done)] == [(1, 100.0), (2, 200.0)]
     assert reasons(done) == ["bust"]
-    assert done.equity[:, 0].tolist() == [1000.0, 1000.0, -500.0, -500.0, -500.0]
+    assert done.equity[:, 0].tolist() == [1000.0, 1000.0, 0.0, 0.0, 0.0]
+
+
+def test_a_gap_costs_no_more_than_there_is():
+    config = replace(FREE, risk=1.0)
+    done = run(bars_of([FLAT, FLAT, (1300,) * 4, FLAT]), config, short_entries=[0, 2])
+    assert [(bar, price) for bar, _, _, price, _ in ledger(done)] == [(1, 100.0), (2, 200.0)]
+    assert done.equity[:, 0].tolist() == [1000.0, 1000.0, 0.0, 0.0]
+
+
+def test_closing_costs_bring_the_end_nearer_and_leave_exactly_nothing():
+    config = replace(COSTLY, risk=1.0)
+    done = run(bars_of([FLAT, FLAT, (100, 400, 100, 100)]), config, size_type="notional",
+               short_entries=[0])  # fmt: skip
+    ((_, _, units, sold, fee), (_, _, _, bought, back)) = ledger(done)
+    assert done.equity[-1, 0] == 0.0
+    assert 1000 - fee + units * (sold - bought) - back == pytest.approx(0, abs=1e-6)
+
+
+def test_a_stop_that_comes_before_the_end_of_the_money_saves_the_rest():
+    config = replace(FREE, risk=1.0)
+    rows = [FLAT, FLAT, (100, 250, 100, 110), FLAT]
+    done = run(bars_of(rows), config, short_entries=[0], stop=0.5, size_type="notional")
+    assert reasons(done) == ["stop"]
+    assert done.equity[-1, 0] == 500.0
+
+
+def test_nothing_is_filled_in_a_bar_in_which_nobody_traded():
+    bars = bars_of([FLAT, FLAT, (90, 90, 90, 90), (90, 90, 90, 90), FLAT, FLAT])
+    volume = np.ones((6, 1))
+    volume[2] = 0.0
+    quiet = replace(bars, volume=volume)
+    late = run(quiet, entries=[1])  # its signal lapses: the bar without trades says nothing more
+    assert len(late.orders) == 0
+    again = run(quiet, entries=[1, 2])
+    assert [(bar, price) for bar, _, _, price, _ in ledger(again)] == [(3, 90.0)]
+    held = run(quiet, entries=[0], stop=0.05)
+    assert [(bar, price) for bar, _, _, price, _ in ledger(held)] == [(1, 100.0), (3, 90.0)]
+    assert reasons(held) == ["gap through stop"]
+    unknown = replace(bars, volume=np.zeros((6, 1)))  # no volume is known of this market
+    assert [bar for bar, *_ in ledger(run(unknown, entries=[1]))] == [2]
+    moved = replace(quiet, high=np.where(volume == 0, 95.0, quiet.high))
+    assert [bar for bar, *_ in ledger(run(moved, entries=[1]))] == [2]  # traded, volume unknown
 
 
 def test_a_stop_closer_than_the_slippage_fills_at_the_entry_bars_open():

@@ -26,6 +26,23 @@ def find_gaps(bars: Bars) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def bar_clock(bars: Bars) -> np.ndarray:
+    """The symbol's bars up to each row and with it, those that a gap swallowed counted, (T, N).
+
+    Int64. What a row says depends on rows up to it alone: in a market with sessions a bar is
+    missing where the trading day before has one at that time of day.
+    """
+    clock = np.zeros(bars.present.shape, dtype=np.int64)
+    for n, closes in enumerate(bars.closes):
+        rows = np.flatnonzero(bars.present[:, n])
+        stamps = bars.index.asi8[rows]
+        passed = _swallowed_in_sessions if closes else _swallowed
+        steps = np.ones(len(rows), dtype=np.int64)
+        steps[1:] += passed(stamps, bars.step.value)
+        clock[rows, n] = steps
+    return np.cumsum(clock, axis=0)
+
+
 def closed_weekdays(bars: Bars) -> int:
     """Weekdays between the first and the last bar on which no symbol has one."""
     days = bars.index.normalize().unique().as_unit("s").asi8.astype("M8[s]").astype("M8[D]")
@@ -72,13 +89,33 @@ def _symbol_gaps(bars: Bars, n: int, closes: bool) -> pd.DataFrame:
 
 def regular_gaps(stamps: np.ndarray, step: int) -> list[tuple[int, int, int]]:
     """Spans (first missing, last missing, count) where a bar is due every step; all times in ns."""
-    # Months are of 28 to 31 days. A stamp off the grid (12:00, 13:00, 14:30) is no missing bar.
-    slack = step // 2 if step > _DAY else 0
-    missing = (np.diff(stamps) + slack) // step - 1
+    missing = _swallowed(stamps, step)
     return [
         (int(stamps[i]) + step, int(stamps[i]) + int(missing[i]) * step, int(missing[i]))
         for i in np.flatnonzero(missing > 0)
     ]
+
+
+def _swallowed(stamps: np.ndarray, step: int) -> np.ndarray:
+    """Bars that are missing between each and the next where one is due every step."""
+    # Months are of 28 to 31 days. A stamp off the grid (12:00, 13:00, 14:30) is no missing bar.
+    slack = step // 2 if step > _DAY else 0
+    missing: np.ndarray = np.maximum((np.diff(stamps) + slack) // step - 1, 0)
+    return missing
+
+
+def _swallowed_in_sessions(stamps: np.ndarray, step: int) -> np.ndarray:
+    """Bars that are missing between two of one day, which the trading day before has."""
+    days = np.unique(stamps // _DAY)
+    missing = np.zeros(max(len(stamps) - 1, 0), dtype=np.int64)
+    inside = (np.diff(stamps) > step) & (stamps[1:] // _DAY == stamps[:-1] // _DAY)
+    for i in np.flatnonzero(inside):
+        today = int(np.searchsorted(days, stamps[i] // _DAY))
+        if today:
+            back = int(days[today] - days[today - 1]) * _DAY
+            due = np.arange(stamps[i] + step, stamps[i + 1], step) - back
+            missing[i] = np.isin(due, stamps[:i]).sum()
+    return missing
 
 
 def _missing_sessions(stamps: np.ndarray, step: int) -> list[tuple[int, int, int]]:

@@ -13,10 +13,11 @@ import pandas as pd
 
 from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
+from convnext_vbt.market.gaps import bar_clock
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.arguments import check_number
 from convnext_vbt.trading.brackets import Brackets
-from convnext_vbt.trading.codes import ENTER_LONG, ENTER_SHORT
+from convnext_vbt.trading.codes import ABSENT, ENTER_LONG, ENTER_SHORT, UNTRADED
 from convnext_vbt.trading.signals import Rules
 
 SizeType = Literal["risk", "notional", "value"]
@@ -72,7 +73,7 @@ TRADING_DEFAULTS = SimulationConfig()
 def kernel_inputs(
     bars: Bars, rules: Rules, brackets: Brackets
 ) -> tuple[kernel.Market, kernel.Columns]:
-    """Everything that the kernel reads, transposed. A row without a bar says nothing."""
+    """Everything that the kernel reads, transposed."""
     symbol = pd.Index(bars.symbols).get_indexer(rules.symbols).astype(np.int64)
     codes, sizes = rules.packed()
     prices = (bars.open.T, bars.high.T, bars.low.T, bars.close.T)
@@ -88,16 +89,54 @@ def kernel_inputs(
         funding=np.zeros((len(bars.symbols), 0))
         if bars.funding is None
         else np.ascontiguousarray(np.nan_to_num(bars.funding.T)),
+        clock=np.zeros(bars.close.T.shape, dtype=np.int64)
+        if brackets.max_holding is None
+        else np.ascontiguousarray(bar_clock(bars).T),
+        previous=np.ascontiguousarray(bars.previous.T),
         day_end=day_ends(bars),
         delisted=delisting_rows(bars),
     )
     columns = kernel.Columns(
-        codes=codes if bars.present.all() else codes * bars.present.T[symbol],
+        codes=acting_codes(codes, symbol, market.previous, bar_bits(bars)),
         sizes=sizes,
         symbol=symbol,
         accounts=account_columns(bars, rules),
     )
     return market, columns
+
+
+def bar_bits(bars: Bars) -> np.ndarray:
+    """What each bar says of itself in `kernel.Columns.codes`: uint8 (N, T).
+
+    ABSENT where the symbol has none. UNTRADED where nobody traded: without volume and at one price,
+    and its symbol had a volume before. A bar without volume whose price moved was traded, and its
+    volume is not known.
+    """
+    had_volume = np.maximum.accumulate(np.nan_to_num(bars.volume) > 0, axis=0)
+    untraded = (bars.volume == 0) & (bars.high == bars.low) & had_volume
+    bits = np.where(untraded, UNTRADED, 0) + np.where(bars.present, 0, ABSENT)
+    return np.ascontiguousarray(bits.T.astype(np.uint8))
+
+
+def acting_codes(
+    said_CT: np.ndarray, symbol: np.ndarray, previous_NT: np.ndarray, bits_NT: np.ndarray
+) -> np.ndarray:
+    """`kernel.Columns.codes` of signals: what a row says acts at the symbol's own next bar."""
+    acting = np.zeros_like(said_CT)
+    in_turn = np.arange(-1, said_CT.shape[1] - 1)
+    for n in np.unique(symbol):
+        own = np.flatnonzero(symbol == n)
+        own = slice(None) if len(own) == len(symbol) else own
+        if np.array_equal(previous_NT[n], in_turn):
+            acting[own, 1:] = said_CT[own, :-1]
+        else:
+            rows = np.flatnonzero(previous_NT[n] >= 0)
+            here = np.zeros_like(said_CT[own])
+            here[:, rows] = said_CT[own][:, previous_NT[n, rows]]
+            acting[own] = here
+        if bits_NT[n].any():
+            acting[own] = np.where(bits_NT[n] & ABSENT, 0, acting[own]) | bits_NT[n]
+    return acting
 
 
 def kernel_terms(config: SimulationConfig, brackets: Brackets, size_type: SizeType) -> kernel.Terms:
@@ -150,10 +189,12 @@ def check_stops(
             bare = np.isnan(stops)
             if brackets.still is not None:
                 bare &= ~brackets.still[:, n]
-            own, rows = np.flatnonzero(columns.symbol == n), np.flatnonzero(bare)
-            where = np.ix_(own, rows)
-            enters = (columns.codes[where] & bit != 0) & (columns.sizes[where] > 0)
-            found[rows] += enters.sum(axis=0)
+            before = market.previous[n]
+            rows = np.flatnonzero((before >= 0) & bare[before])  # where an entry would be made
+            own = np.flatnonzero(columns.symbol == n)
+            enters = columns.codes[np.ix_(own, rows)] & bit != 0
+            enters &= columns.sizes[np.ix_(own, before[rows])] > 0
+            found[before[rows]] += enters.sum(axis=0)
     if found.any():
         row = int((found > 0).argmax())
         raise InputError(

@@ -1,37 +1,35 @@
-"""The order kernel: accounts walked bar by bar. The only place where trades are made.
+"""The order kernel: accounts walked bar by bar, many at once where all is plain.
 
-`walk_nb` is the rule for one symbol on an account of its own, `walk_shared_nb` for many on one.
-They keep running sums for the metrics and, when asked, write every order, position and equity
-value; both the sweep and the full record of chosen columns call them. What a fill, a bracket or a
-stake is, they share; it is all in this file because a kernel on disk does not notice that another
-file changed.
+`walk_nb` is the rule for one symbol on an account of its own, at one fee and one slippage.
+Whatever else a broker asks for, and several symbols on one cash, is `trading.broker`; the two agree
+to the last bit where both can be asked. They keep running sums for the metrics and, when asked,
+write every order, position and equity value. What a fill, a bracket or a stake is, is in the file of
+each, because a kernel on disk does not notice that another file changed.
 
 Accounts of one symbol that differ in their risk alone trade at the same bars and prices, in other
 sizes: `walk_nb` walks up to `LANES` of them at once. Orders are for several accounts too, because
 numba counts references, atomically, wherever an array goes through a call or a slice: one account
 a call spent most of the time in that.
 
-Row t of signals, size, stop and take-profit acts at the open of the symbol's own next bar, however
-many rows of other symbols lie between, and is frozen there:
-1. At the open: a gap beyond the stop (take-profit) exits at the open. Then row t exits, reverses
+What a row of signals, size, stop and take-profit says acts at the open of the symbol's own next
+bar, however many rows of other symbols lie between, and is frozen there:
+1. At the open: a gap beyond the stop (take-profit) exits at the open. Then the row exits, reverses
    (close, then open the other side) or enters. An entry on the side that is held is ignored.
 2. Inside the bar, from the entry bar on: stop first, then take-profit, each at its level.
-3. After `max_holding` bars: exit at the open, unless the same side is still signalled; then the
-   position and its stop stay and the clock restarts.
-4. At the close: equity is marked. Equity <= 0: close, and no order ever after.
+3. After `max_holding` bars, those that a gap swallowed among them: exit at the open, unless the same
+   side is still signalled; then the position and its stop stay and the clock restarts.
+4. Wherever the price would leave nothing of the equity, costs of closing in it: closed right there,
+   before a stop that is farther away, and no order ever after. A gap beyond costs no more than that.
+5. At the close: equity is marked.
 
-A row without a bar (NaN) says nothing, fills nothing, moves no clock and is marked at the last
-close. A funding rate is due at its bar's open, before any order: from a long that is held then, to
-a short. Sized by risk, an entry without a stop is none.
+A row without a bar says nothing, fills nothing, moves no clock and is marked at the last close. In a
+bar in which nobody traded nothing is filled, neither at its open nor inside. A funding rate is due
+at its bar's open, before any order: from a long that is held then, to a short. Sized by risk, an
+entry without a stop is none.
 
-On a shared account all exits of an open come before all entries. Entries are sized on one equity,
-each symbol at its open or else its last close, and cut by one factor where gross exposure or open
-risk would pass its cap, so that the order of the symbols means nothing; where that leaves next to
-nothing of an entry, there is none. A delisted symbol is closed at its last close, once its silence
-tells (`inputs.delisting_rows`): nobody can know before.
-Equity <= 0 closes every position.
 Dimensions: T bars, N symbols, C columns, K columns of one account, A accounts, P cells, D days,
-L accounts at once, S fields of an account, O orders, F fields of an order.
+L accounts at once, S fields of an account, O orders, F fields of an order, J fields of an
+instrument, U detail bars, W steps of a ladder.
 """
 
 from __future__ import annotations
@@ -42,11 +40,16 @@ import numpy as np
 from numba import njit, prange
 
 ENTER_LONG, EXIT_LONG, ENTER_SHORT, EXIT_SHORT = 1, 2, 4, 8
-"""Bits of a row's signal code."""
+"""Bits of what acts at a row's open."""
+UNTRADED, LEAVE, ABSENT = 16, 32, 64
+"""Nobody trades in the bar; its open is too late to hold anything; there is no bar."""
 
 BY_RISK, BY_NOTIONAL, BY_VALUE = range(3)
 
-ENTRY, SIGNAL, REVERSE, STOP, GAP_STOP, TAKE_PROFIT, MAX_HOLDING, BUST, DELISTED = range(9)
+(
+    ENTRY, SIGNAL, REVERSE, STOP, GAP_STOP, TAKE_PROFIT, MAX_HOLDING, BUST, DELISTED,
+    LEAVE_TIME, LIQUIDATION,
+) = range(11)  # fmt: skip
 """Why an order was placed. `int(BUST)` in a call: for a bare constant numba compiles again."""
 NONE = ENTRY
 
@@ -59,13 +62,15 @@ NONE = ENTRY
     DAYS, DAY_EQUITY, DAY_MEAN, DAY_SQUARES, DAY_DOWNSIDE,
     ORDERS, TRADES, CLOSED, WINS, GROSS_PROFIT, GROSS_LOSS, RETURN_SUM,
     TRADED, FEES_PAID, SLIPPAGE_PAID, CAPPED, GAP_STOPS, TRADE_FUNDING, FUNDING_PAID,
+    REFUSED, AMBIGUOUS, LIQUIDATED,
     WANTED, NOTIONAL, SIZE,
     NUM_STATE,
-) = range(36)  # fmt: skip
+) = range(39)  # fmt: skip
 
 SUMMED = (
     ORDERS, TRADES, CLOSED, WINS, GROSS_PROFIT, GROSS_LOSS, RETURN_SUM,
-    TRADED, FEES_PAID, SLIPPAGE_PAID, CAPPED, GAP_STOPS, FUNDING_PAID,
+    TRADED, FEES_PAID, SLIPPAGE_PAID, CAPPED, GAP_STOPS, FUNDING_PAID, REFUSED, AMBIGUOUS,
+    LIQUIDATED,
 )  # fmt: skip
 """What a shared account has as the sum over its symbols."""
 
@@ -75,11 +80,6 @@ LANES = 64
 # What changes in every bar, each for `LANES` accounts: in one array at known distances, so that the
 # compiler sees that they do not overlap and takes several accounts in one instruction.
 M_BASE, M_UNITS, M_EQUITY, M_SUM, M_PEAK, M_DRAWDOWN, M_HELD, NUM_MARKS = range(0, 8 * LANES, LANES)
-
-ROUNDING = 1e-12
-"""Relative slack of a cap, so that a sum in another order is not cut."""
-DUST = 1e-6
-"""A share of equity below which what a cap leaves of an entry is not placed."""
 
 CACHED = {"cache": True, "error_model": "numpy"}
 INNER = CACHED | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -113,6 +113,10 @@ class Market(NamedTuple):
     """float64 (N, 4, T): stop long, stop short, take-profit long, take-profit short."""
     funding: np.ndarray
     """float64 (N, T): the rate at each bar's open, 0 where none is due; (N, 0) without funding."""
+    clock: np.ndarray
+    """int64 (N, T): the symbol's bars up to the row, those that a gap swallowed counted."""
+    previous: np.ndarray
+    """int64 (N, T): the row of the symbol's bar before, -1 for none."""
     day_end: np.ndarray
     """bool (T,): the last bar of its UTC day."""
     delisted: np.ndarray
@@ -123,9 +127,9 @@ class Columns(NamedTuple):
     """What is signalled, and which columns are one account."""
 
     codes: np.ndarray
-    """uint8 (C, T): the row's signals without conflicts, as bits."""
+    """uint8 (C, T): what acts at the row's open, without conflicts, as bits."""
     sizes: np.ndarray
-    """float64 (C, T)."""
+    """float64 (C, T): at the row that said it."""
     symbol: np.ndarray
     """int64 (C,)."""
     accounts: np.ndarray
@@ -156,16 +160,6 @@ class Entry(NamedTuple):
     target: float
 
 
-class Entries(NamedTuple):
-    """What each column of a shared account enters at one open: fields of `Entry`, (K,)."""
-
-    side: np.ndarray
-    raw: np.ndarray
-    share: np.ndarray
-    stop: np.ndarray
-    target: np.ndarray
-
-
 class Log(NamedTuple):
     """Where an account is written down; T, O or D of 0 for what is not wanted."""
 
@@ -182,31 +176,6 @@ class Log(NamedTuple):
     days: np.ndarray
     """float64 (1 + K, D), or (1, D) of one symbol: returns of the account, then of each column's
     value, from one UTC day's last close to the next."""
-
-
-class Book(NamedTuple):
-    """A shared account at work on its K columns."""
-
-    states: np.ndarray
-    """float64 (1 + K, S): the account's, then each column's."""
-    own: np.ndarray
-    """The columns' states."""
-    column: np.ndarray
-    symbol: np.ndarray
-    held: np.ndarray
-    """int64 (K,): bars since the entry, or since the clock restarted."""
-    said: np.ndarray
-    """int64 (K,): the row of the symbol's bar before, whose signals act now; -1 for none."""
-    mark: np.ndarray
-    """float64 (K,): the last price there was."""
-    value: np.ndarray
-    """float64 (1 + K,): equity of the account, then each column's value."""
-    last_value: np.ndarray
-    """float64 (K,): at the close before."""
-    peak: np.ndarray
-    """float64 (K,): of the column's value."""
-    entries: Entries
-    """Of this open; `raw` is NaN where there is no bar."""
 
 
 @njit(**INNER)
@@ -375,6 +344,53 @@ def bracket_in_bar_nb(
 
 
 @njit(**INNER)
+def bust_price_nb(account_S: np.ndarray, side: float, terms: Terms) -> float:
+    """The raw price at which closing the position leaves nothing; 0 or less where none does."""
+    units = abs(account_S[POSITION])
+    left: float = side * units * account_S[ENTRY_PRICE] - account_S[BASE]
+    return left / (units * (side - terms.fees)) / (1.0 - side * terms.slippage)
+
+
+@njit(**INNER)
+def danger_nb(accounts_LS: np.ndarray, side: float, terms: Terms) -> float:
+    """The nearest price at which any account has nothing left, `-side` infinity where none is."""
+    danger: float = -side * np.inf
+    for k in range(len(accounts_LS)):
+        if accounts_LS[k, POSITION] != 0.0:
+            price = bust_price_nb(accounts_LS[k], side, terms)
+            danger = max(danger, price) if side > 0 else min(danger, price)
+    return danger
+
+
+@njit(**INNER)
+def bust_nb(
+    accounts_LS: np.ndarray,
+    fills_LOF: np.ndarray,
+    i: int,
+    side: float,
+    price: float,
+    stop: float,
+    terms: Terms,
+) -> int:
+    """End the accounts that have nothing left at `price` or before; the last that holds, or -1.
+
+    A `stop` that is reached before keeps an account alive.
+    """
+    lead = -1
+    for k in range(len(accounts_LS)):
+        if accounts_LS[k, POSITION] == 0.0:
+            continue
+        nothing = bust_price_nb(accounts_LS[k], side, terms)
+        if side * price <= side * nothing and not side * nothing <= side * stop:
+            one, fills = accounts_LS[k : k + 1], fills_LOF[k : k + 1]
+            exit_nb(one, fills, i, nothing, int(BUST), terms)
+            accounts_LS[k, IS_BUST], accounts_LS[k, BASE] = 1.0, 0.0
+        else:
+            lead = k
+    return lead
+
+
+@njit(**INNER)
 def end_day_nb(accounts_LS: np.ndarray, days_LD: np.ndarray, equity_L: np.ndarray) -> None:
     """Book the return of a UTC day that ends at this equity, of each account.
 
@@ -518,55 +534,65 @@ def walk_nb(
     num, c = len(points_L3), columns.accounts[a, 0]
     n, code_T, size_T = columns.symbol[c], columns.codes[c], columns.sizes[c]
     prices_4T, brackets_4T, funding_T = market.prices[n], market.brackets[n], market.funding[n]
-    day_end_T, fills, days, log_equity = market.day_end, log.fills, log.days, log.equity
-    log_value, log_position, log_funding = log.value[0], log.position[0], log.funding[0]
+    clock_T, day_end_T, fills, days = market.clock[n], market.day_end, log.fills, log.days
+    log_equity, log_funding = log.equity, log.funding[0]
+    log_value, log_position = log.value[0], log.position[0]
     marks, last = begin_nb(accounts_LS, terms.init_cash), terms.init_cash
     side, lead = 0.0, 0  # what is held and by which account, though it may have gone bust since
-    held, broke = 0, np.int64(0)  # for a bare constant numba would compile again
-    code, said = np.int64(0), 0  # of the bar before: its signals, and its row
+    broke = np.int64(0)  # for a bare constant numba would compile again
+    danger, since, said = 0.0, np.int64(0), 0  # `said`: the row of the bar before
     for i in range(len(code_T)):
-        first = prices_4T[0, i]
+        code = np.int64(code_T[i])
         is_changed = False
-        if not np.isnan(first):
-            last = prices_4T[3, i]
-            if side != 0.0:
-                if len(funding_T) > 0 and funding_T[i] != 0.0:
-                    paid = pay_funding_nb(accounts_LS, funding_T[i], first)
+        if not code & ABSENT:
+            first, last = prices_4T[0, i], prices_4T[3, i]
+            if side != 0.0 and len(funding_T) > 0 and funding_T[i] != 0.0:
+                paid = pay_funding_nb(accounts_LS, funding_T[i], first)
+                danger, is_changed = danger_nb(accounts_LS, side, terms), True
+                if len(log_funding) > 0:
+                    log_funding[i] = paid
+            if side != 0.0 and not code & UNTRADED:
+                if side * first <= side * danger:
+                    lead = bust_nb(accounts_LS, fills, i, side, first, -side * np.inf, terms)
                     is_changed = True
-                    if len(log_funding) > 0:
-                        log_funding[i] = paid
-                is_due = 0 < terms.max_holding <= held
-                stop, target = accounts_LS[lead, STOP_LEVEL], accounts_LS[lead, TARGET_LEVEL]
-                reason = reason_at_open_nb(side, first, stop, target, code, is_due)
+                is_due = 0 < terms.max_holding <= clock_T[i] - since
+                reason = MAX_HOLDING
+                if lead >= 0:
+                    stop, target = accounts_LS[lead, STOP_LEVEL], accounts_LS[lead, TARGET_LEVEL]
+                    reason = reason_at_open_nb(side, first, stop, target, code, is_due)
                 if reason != NONE:
                     exit_nb(accounts_LS, fills, i, first, reason, terms)
                     side, is_changed = 0.0, True
                 elif is_due:
-                    held = 0
-            if code & (ENTER_LONG | ENTER_SHORT) and side == 0.0:
-                held, is_changed = 0, True
+                    since = clock_T[i]
+            if code & (ENTER_LONG | ENTER_SHORT) and side == 0.0 and not code & UNTRADED:
+                since, is_changed = clock_T[i], True
                 way, k = (1.0, 0) if code & ENTER_LONG else (-1.0, 1)
                 stop = brackets_4T[k, said] * points_L3[0, 1]
                 target = brackets_4T[k + 2, said] * points_L3[0, 2]
                 entry = Entry(way, first, size_T[said], stop, target)
-                entered = enter_alone_nb(accounts_LS, fills, i, entry, points_L3, terms)
-                side, lead = (way, entered) if entered >= 0 else (side, lead)
-            if side != 0.0:
-                held += 1
-                reason, price = bracket_in_bar_nb(
-                    side, first, prices_4T[1, i], prices_4T[2, i],
-                    accounts_LS[lead, STOP_LEVEL], accounts_LS[lead, TARGET_LEVEL],
-                )  # fmt: skip
-                if reason != NONE:
+                lead = enter_alone_nb(accounts_LS, fills, i, entry, points_L3, terms)
+                if lead >= 0:
+                    side, danger = way, danger_nb(accounts_LS, way, terms)
+            if side != 0.0 and not code & UNTRADED:
+                high, low = prices_4T[1, i], prices_4T[2, i]
+                stop, target = accounts_LS[lead, STOP_LEVEL], accounts_LS[lead, TARGET_LEVEL]
+                worst = low if side > 0 else high
+                if side * worst <= side * danger:
+                    lead = bust_nb(accounts_LS, fills, i, side, worst, stop, terms)
+                    is_changed = True
+                reason, price = bracket_in_bar_nb(side, first, high, low, stop, target)
+                if reason != NONE or lead < 0:
                     exit_nb(accounts_LS, fills, i, price, reason, terms)
                     side, is_changed = 0.0, True
-            code, said = np.int64(code_T[i]), i
+            said = i
         if is_changed:
             for k in range(num):
                 marks[M_BASE + k] = accounts_LS[k, BASE]
                 marks[M_UNITS + k] = accounts_LS[k, POSITION]
         if is_changed or side != 0.0:
-            broke = mark_alone_nb(accounts_LS, fills, i, last, lead, broke, marks, terms)
+            at = max(lead, 0)
+            broke = mark_alone_nb(accounts_LS, fills, i, last, at, broke, marks, terms)
         for k in range(num):
             marks[M_SUM + k] += marks[M_EQUITY + k]
         if len(log_equity) > 0:
@@ -616,273 +642,4 @@ def walk_cells_nb(
         log = Log(fills, np.empty(0), none, none, none, days)
         points = cells.points[p:q]
         walk_nb(market, columns, cells.account[p], points, terms, states[p:q], log)
-    return states
-
-
-@njit(**INNER)
-def value_nb(base: float, position: float, entry_price: float, mark: float) -> float:
-    """Equity of one column, its position at `mark`; a column that holds nothing needs no price."""
-    return base + position * (mark - entry_price) if position != 0.0 else base
-
-
-@njit(**INNER)
-def shared_equity_nb(own_KS: np.ndarray, mark_K: np.ndarray, init_cash: float) -> float:
-    """Equity of the account: each column's value holds the initial cash, which counts once."""
-    equity = 0.0
-    for k in range(len(own_KS)):
-        position, entry_price = own_KS[k, POSITION], own_KS[k, ENTRY_PRICE]
-        value = value_nb(own_KS[k, BASE], position, entry_price, mark_K[k])
-        equity += value - (init_cash if k > 0 else 0.0)
-    return equity
-
-
-@njit(**INNER)
-def open_risk_nb(account: np.ndarray, mark: float, terms: Terms) -> float:
-    """What a held position loses from `mark` on when it is stopped, costs included."""
-    side = 1.0 if account[POSITION] > 0.0 else -1.0
-    back = max(account[STOP_LEVEL], 0.0) * (1.0 - side * terms.slippage)
-    loss: float = account[POSITION] * (mark - back) + abs(account[POSITION]) * back * terms.fees
-    return max(loss, 0.0)
-
-
-@njit(**INNER)
-def room_nb(needed: float, room: float) -> float:
-    """The factor at which what is needed fits into the room."""
-    if needed <= 0.0 or needed <= room * (1.0 + ROUNDING):
-        return 1.0
-    return max(room, 0.0) / needed
-
-
-@njit(**CACHED)
-def enter_shared_nb(
-    own_KS: np.ndarray,
-    fills_KOF: np.ndarray,
-    i: int,
-    entries: Entries,
-    mark_K: np.ndarray,
-    risk: float,
-    terms: Terms,
-) -> None:
-    """All entries of one open, sized on one equity and cut by one factor."""
-    side_K, raw_K, share_K, stop_K, target_K = entries
-    equity = shared_equity_nb(own_KS, mark_K, terms.init_cash)
-    gross = needed_gross = held_risk = needed_risk = 0.0
-    for k in range(len(own_KS)):
-        position, side = own_KS[k, POSITION], side_K[k]
-        own_KS[k, WANTED] = own_KS[k, NOTIONAL] = 0.0
-        if position != 0.0:
-            gross += abs(position) * mark_K[k]
-            held_risk += open_risk_nb(own_KS[k], mark_K[k], terms)
-        elif side != 0.0:
-            wanted = stake_nb(risk, share_K[k], side, stop_K[k], equity, terms)
-            notional = min(wanted, most_notional_nb(side, equity, terms))
-            if notional > 0.0:
-                own_KS[k, WANTED], own_KS[k, NOTIONAL] = wanted, notional
-                needed_gross += notional * (1.0 + terms.fees if side > 0 else 1.0)
-                needed_risk += notional * loss_at_stop_nb(
-                    side, stop_K[k], terms.fees, terms.slippage
-                )
-    factor = room_nb(needed_gross, terms.max_leverage * equity - gross)
-    if terms.sizing == BY_RISK:
-        factor = min(factor, room_nb(needed_risk, terms.max_open_risk * equity - held_risk))
-    for k in range(len(own_KS)):
-        own_KS[k, NOTIONAL] *= factor
-        if side_K[k] != 0.0 and (factor == 1.0 or own_KS[k, NOTIONAL] >= DUST * equity):
-            one = Entry(side_K[k], raw_K[k], share_K[k], stop_K[k], target_K[k])
-            enter_nb(own_KS[k : k + 1], fills_KOF[k : k + 1], i, one, terms)
-
-
-@njit(**INNER)
-def open_book_nb(columns: Columns, a: int, states: np.ndarray, init_cash: float) -> Book:
-    """Account `a` before the first bar; `states` holds it, as many rows as it has, from now on."""
-    num = 0
-    while num < columns.accounts.shape[1] and columns.accounts[a, num] >= 0:
-        num += 1
-    of_column, scratch = np.zeros((4, num), dtype=np.int64), np.zeros((8, num))
-    for row in range(1 + num):
-        for field in range(NUM_STATE):
-            states[row, field] = 0.0
-        states[row, BASE] = states[row, DAY_EQUITY] = states[row, EQUITY] = init_cash
-    for k in range(num):
-        of_column[0, k] = columns.accounts[a, k]
-        of_column[1, k] = columns.symbol[of_column[0, k]]
-        of_column[3, k] = -1
-        scratch[1, k] = scratch[2, k] = init_cash
-    entries = Entries(scratch[3], scratch[4], scratch[5], scratch[6], scratch[7])
-    return Book(
-        states[: 1 + num], states[1 : 1 + num], of_column[0], of_column[1], of_column[2],
-        of_column[3], scratch[0], np.empty(1 + num), scratch[1], scratch[2], entries,
-    )  # fmt: skip
-
-
-@njit(**INLINED)
-def open_shared_nb(
-    market: Market,
-    columns: Columns,
-    book: Book,
-    i: int,
-    point_3: np.ndarray,
-    terms: Terms,
-    log: Log,
-) -> bool:
-    """Funding and exits at the open; whether any column enters, as `book.entries` then says."""
-    own_KS, entries, enters = book.own, book.entries, False
-    for k in range(len(own_KS)):
-        n, c = book.symbol[k], book.column[k]
-        first = entries.raw[k] = market.prices[n, 0, i]
-        entries.side[k] = 0.0
-        if np.isnan(first):
-            if i == market.delisted[n] and own_KS[k, POSITION] != 0.0:
-                mark = book.mark[k]
-                exit_nb(own_KS[k : k + 1], log.fills[k : k + 1], i, mark, int(DELISTED), terms)
-            continue
-        book.mark[k] = first
-        said = book.said[k]
-        book.said[k] = i
-        code = columns.codes[c, said] if said >= 0 else 0
-        if own_KS[k, POSITION] != 0.0:
-            if market.funding.shape[1] > 0 and market.funding[n, i] != 0.0:
-                paid = pay_funding_nb(own_KS[k : k + 1], market.funding[n, i], first)
-                if log.funding.shape[1] > 0:
-                    log.funding[k, i] = paid
-            side = 1.0 if own_KS[k, POSITION] > 0.0 else -1.0
-            is_due = 0 < terms.max_holding <= book.held[k]
-            stop, target = own_KS[k, STOP_LEVEL], own_KS[k, TARGET_LEVEL]
-            reason = reason_at_open_nb(side, first, stop, target, code, is_due)
-            if reason != NONE:
-                exit_nb(own_KS[k : k + 1], log.fills[k : k + 1], i, first, reason, terms)
-            elif is_due:
-                book.held[k] = 0
-        if code & (ENTER_LONG | ENTER_SHORT) and own_KS[k, POSITION] == 0.0:
-            enters = True
-            book.held[k] = 0
-            entries.side[k], j = (1.0, 0) if code & ENTER_LONG else (-1.0, 1)
-            entries.share[k] = columns.sizes[c, said]
-            entries.stop[k] = market.brackets[n, j, said] * point_3[1]
-            entries.target[k] = market.brackets[n, j + 2, said] * point_3[2]
-    return enters
-
-
-@njit(**INLINED)
-def close_shared_nb(market: Market, book: Book, i: int, terms: Terms, log: Log) -> float:
-    """Brackets inside the bar, then every column's value at the close; the account's equity."""
-    own_KS, first_K = book.own, book.entries.raw
-    equity = 0.0
-    for k in range(len(own_KS)):
-        if not np.isnan(first_K[k]):
-            n = book.symbol[k]
-            book.mark[k] = market.prices[n, 3, i]
-            if own_KS[k, POSITION] != 0.0:
-                book.held[k] += 1
-                reason, price = bracket_in_bar_nb(
-                    1.0 if own_KS[k, POSITION] > 0.0 else -1.0,
-                    first_K[k], market.prices[n, 1, i], market.prices[n, 2, i],
-                    own_KS[k, STOP_LEVEL], own_KS[k, TARGET_LEVEL],
-                )  # fmt: skip
-                if reason != NONE:
-                    exit_nb(own_KS[k : k + 1], log.fills[k : k + 1], i, price, reason, terms)
-        base, position, entry_price = own_KS[k, BASE], own_KS[k, POSITION], own_KS[k, ENTRY_PRICE]
-        value: float = value_nb(base, position, entry_price, book.mark[k])
-        book.value[1 + k] = value
-        equity += value - (terms.init_cash if k > 0 else 0.0)
-    return equity
-
-
-@njit(**INNER)
-def close_all_nb(book: Book, i: int, terms: Terms, log: Log) -> float:
-    """End an account whose equity is gone; what is left of it."""
-    own_KS = book.own
-    for k in range(len(own_KS)):
-        if own_KS[k, POSITION] != 0.0:
-            exit_nb(own_KS[k : k + 1], log.fills[k : k + 1], i, book.mark[k], int(BUST), terms)
-        book.value[1 + k] = own_KS[k, BASE]
-    left: float = shared_equity_nb(own_KS, book.mark, terms.init_cash)
-    return left
-
-
-@njit(**INLINED)
-def mark_shared_nb(book: Book, i: int, log: Log) -> bool:
-    """Peak, drawdown and bars with a position of each column; whether there is any position."""
-    own_KS, holds = book.own, False
-    for k in range(len(own_KS)):
-        value, position = book.value[1 + k], own_KS[k, POSITION]
-        if value != book.last_value[k]:
-            book.last_value[k] = value
-            book.peak[k] = max(book.peak[k], value)
-            own_KS[k, DRAWDOWN] = min(own_KS[k, DRAWDOWN], value / book.peak[k] - 1.0)
-        if position != 0.0:
-            holds = True
-            own_KS[k, BARS_HELD] += 1.0
-        if len(log.equity) > 0:
-            log.value[k, i], log.position[k, i] = value, position
-    return holds
-
-
-@njit(**INNER)
-def finish_shared_nb(book: Book) -> None:
-    """Each column's outcome, and the account's as their sum."""
-    states = book.states
-    states[0, BASE] = states[0, EQUITY] = book.value[0]
-    for k in range(1, len(states)):
-        states[k, LAST_PRICE], states[k, EQUITY] = book.mark[k - 1], book.value[k]
-        states[k, EQUITY_SUM], states[k, IS_BUST] = states[0, EQUITY_SUM], states[0, IS_BUST]
-        for field in SUMMED:
-            states[0, field] += states[k, field]
-
-
-@njit(**CACHED)
-def walk_shared_nb(
-    market: Market,
-    columns: Columns,
-    a: int,
-    point_3: np.ndarray,
-    terms: Terms,
-    states: np.ndarray,
-    log: Log,
-) -> None:
-    """Walk account `a`, all its columns on one cash; afterwards `states` (1 + K, S) holds it.
-
-    The first row is the account. Each other is a column's own: its value is the initial cash and
-    the column's own profit, so that profits add up. Rows of columns that are not there stay 0.
-    """
-    book = open_book_nb(columns, a, states, terms.init_cash)
-    account, peak, is_bust = book.states[0], terms.init_cash, False
-    for i in range(len(market.day_end)):
-        enters = open_shared_nb(market, columns, book, i, point_3, terms, log)
-        if enters and not is_bust:
-            enter_shared_nb(book.own, log.fills, i, book.entries, book.mark, point_3[0], terms)
-        equity = close_shared_nb(market, book, i, terms, log)
-        if equity <= 0.0 and not is_bust:
-            is_bust = True
-            equity = close_all_nb(book, i, terms, log)
-        holds = mark_shared_nb(book, i, log)
-        peak = max(peak, equity)
-        account[DRAWDOWN] = min(account[DRAWDOWN], equity / peak - 1.0)
-        account[EQUITY_SUM] += equity
-        account[BARS_HELD] += holds
-        book.value[0] = equity
-        if len(log.equity) > 0:
-            log.equity[i] = equity
-        if market.day_end[i]:
-            end_day_nb(book.states, log.days, book.value)
-    account[IS_BUST] = is_bust
-    finish_shared_nb(book)
-
-
-@njit(parallel=True, **CACHED)
-def walk_shared_cells_nb(
-    market: Market, columns: Columns, cells: Cells, terms: Terms, days_RKD: np.ndarray
-) -> np.ndarray:
-    """The shared accounts of all cells side by side: states, float64 (P, 1 + K, S).
-
-    `days_RKD`, (rows, 1 + K, D), receives daily returns.
-    """
-    num = columns.accounts.shape[1]
-    states = np.zeros((len(cells.account), 1 + num, NUM_STATE))
-    for p in prange(len(cells.account)):
-        fills, none = np.empty((num, 0, len(FILL_FIELDS))), np.empty((num, 0))
-        r = cells.day_row[p]
-        days = days_RKD[max(r, 0), : (num + 1 if r >= 0 else 0)]
-        log = Log(fills, np.empty(0), none, none, none, days)
-        walk_shared_nb(market, columns, cells.account[p], cells.points[p], terms, states[p], log)
     return states

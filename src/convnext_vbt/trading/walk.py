@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convnext_vbt.trading import kernel
+from convnext_vbt.trading import broker, kernel
 from convnext_vbt.trading.codes import ENTER
 from convnext_vbt.trading.records import Walked, walked
 
@@ -19,20 +19,27 @@ def is_shared(market: kernel.Market) -> bool:
 
 
 def walk_accounts(
-    market: kernel.Market, columns: kernel.Columns, cells: kernel.Cells, terms: kernel.Terms
+    market: kernel.Market,
+    columns: kernel.Columns,
+    cells: kernel.Cells,
+    terms: kernel.Terms,
+    conditions: broker.Conditions | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """States of all cells, float64 (P, R, S), and the daily returns asked for, (rows, R, D).
 
     An account of one symbol has one row. Of several it has a row as a whole and one for each of
-    its columns: the same account with that symbol's profits alone.
+    its columns: the same account with that symbol's profits alone. `conditions` None is an account
+    without any: one fee and one slippage for all.
     """
     num_rows = columns.accounts.shape[1] + is_shared(market)
     num_days = int(market.day_end.sum())
     days = np.zeros((int(cells.day_row.max(initial=-1)) + 1, num_rows, num_days))
     if not len(days):
         days = np.zeros((1, num_rows, 0))  # no row is asked for
-    if is_shared(market):
-        return kernel.walk_shared_cells_nb(market, columns, cells, terms, days), days
+    if conditions is not None or is_shared(market):
+        asked = conditions or plain_conditions(market, terms)
+        states = broker.walk_account_cells_nb(market, columns, cells, asked, terms, num_rows, days)
+        return states, days
     # Cells that differ in their risk alone are walked together, so they go side by side, in front
     # the one whose daily returns are kept.
     account_P, points_P3, day_row_P = cells
@@ -45,33 +52,64 @@ def walk_accounts(
 
 
 def record_accounts(
-    market: kernel.Market, columns: kernel.Columns, risk: float, terms: kernel.Terms
+    market: kernel.Market,
+    columns: kernel.Columns,
+    risk: float,
+    terms: kernel.Terms,
+    conditions: broker.Conditions | None = None,
 ) -> tuple[np.ndarray, list[Walked]]:
     """Every account at `risk`, written down: equity at each close, (T, A), and each column."""
     num_columns, num_bars = columns.codes.shape
-    num_funding = market.funding.shape[1]
     equity = np.empty((num_bars, len(columns.accounts)))
     made: dict[int, Walked] = {}
+    point = np.array([risk, 1.0, 1.0])
+    is_plain = conditions is None and not is_shared(market)
+    asked = conditions or plain_conditions(market, terms)
+    num_funding = num_bars if asked.borrows else market.funding.shape[1]
     for a, padded in enumerate(columns.accounts):
         own = padded[padded >= 0]
         num = len(own)
-        # An entry needs a row that signals one, and has one exit at most.
-        most = 2 * int(np.count_nonzero(columns.codes[own] & ENTER, axis=1).max())
+        # An entry needs a row that signals one; it has one exit, and one for each step of a ladder.
+        entries = np.count_nonzero(columns.codes[own] & ENTER, axis=1).max(initial=0)
         log = kernel.Log(
-            fills=np.empty((num, most, len(kernel.FILL_FIELDS))),
+            fills=np.empty((num, int(entries) * (2 + len(asked.ladder)), len(kernel.FILL_FIELDS))),
             equity=np.empty(num_bars),
             value=np.empty((num, num_bars)),
             position=np.empty((num, num_bars)),
             funding=np.zeros((num, num_funding)),
             days=np.empty((0, 0)),
         )
-        point = np.array([risk, 1.0, 1.0])
         states = np.empty((num + is_shared(market), kernel.NUM_STATE))
-        if is_shared(market):
-            kernel.walk_shared_nb(market, columns, a, point, terms, states, log)
-        else:
+        if is_plain:
             kernel.walk_nb(market, columns, a, point[None], terms, states, log)
+        else:
+            broker.walk_account_nb(market, columns, a, point, asked, terms, states, log)
         equity[:, a] = log.equity
         for k, c in enumerate(own):
             made[int(c)] = walked(log, k, states[k - num])
     return equity, [made[c] for c in range(num_columns)]
+
+
+def plain_conditions(market: kernel.Market, terms: kernel.Terms) -> broker.Conditions:
+    """No conditions but the fee and the slippage of `terms`."""
+    num_symbols = len(market.delisted)
+    costs = np.zeros((num_symbols, broker.NUM_COSTS))
+    costs[:, [broker.TAKER, broker.MAKER]] = terms.fees
+    costs[:, broker.SLIPPAGE] = terms.slippage
+    costs[:, [broker.LEVERAGE, broker.VOLUME_SHARE]] = np.inf
+    return broker.Conditions(
+        costs=costs,
+        sigma=np.zeros((num_symbols, 0)),
+        volume=np.zeros((num_symbols, 0)),
+        years=np.zeros(0),
+        trail=0,
+        break_even=np.nan,
+        ladder=np.zeros((0, 2)),
+        limit_offset=np.nan,
+        limit_bars=1,
+        best_first=False,
+        detail=np.zeros((num_symbols, 4, 0)),
+        starts=np.zeros((num_symbols, 0), dtype=np.int64),
+        borrows=False,
+        moves=False,
+    )

@@ -28,7 +28,7 @@ from convnext_vbt.trading.codes import (
     STOP,
     TAKE_PROFIT,
 )
-from convnext_vbt.trading.inputs import kernel_inputs, kernel_terms
+from convnext_vbt.trading.inputs import acting_codes, bar_bits, kernel_inputs, kernel_terms
 from convnext_vbt.trading.sweep import SweepResult
 from convnext_vbt.trading.walk import walk_accounts
 
@@ -77,6 +77,7 @@ class PositionAccounts:
         own = selection.brackets.rows(*res.window)
         market, self.columns = kernel_inputs(window.bars, signals, own)
         self.market = without_drift(market) if fair else market
+        self.bits = bar_bits(window.bars)
         self.present_NT = np.ascontiguousarray(window.bars.present[:, self.columns.symbol].T)
         trades = selection.simulation.trades
         self.positions = _positions(trades, self.columns.sizes, self.present_NT)
@@ -132,10 +133,13 @@ class PositionAccounts:
     def _walk(self, codes_CNT: np.ndarray, sizes_CNT: np.ndarray) -> np.ndarray:
         """Money before the first day and at the end of each, (C, 1 + D)."""
         count, num_symbols, num_bars = codes_CNT.shape
+        symbol = np.tile(self.columns.symbol, count)
         columns = kernel.Columns(
-            codes=codes_CNT.reshape(-1, num_bars),
+            codes=acting_codes(
+                codes_CNT.reshape(-1, num_bars), symbol, self.market.previous, self.bits
+            ),
             sizes=sizes_CNT.reshape(-1, num_bars),
-            symbol=np.tile(self.columns.symbol, count),
+            symbol=symbol,
             accounts=np.arange(count * num_symbols).reshape(count, num_symbols),
         )
         cells = kernel.Cells(

@@ -1,0 +1,1287 @@
+"""The account as a broker books it: lots, least fees, margins, every kind of exit, many symbols.
+
+`walk_account_nb` is the rule of `trading.kernel` for one symbol or many on one cash, with all that
+an instrument asks for. Where an account is plain and of one symbol the two agree to the last bit,
+and `walk_nb` walks many risks at once; here each account decides for itself, since what one risk
+may order is too small at another.
+
+1. At the open: funding, then what is borrowed is paid for. Where the price leaves no more than the
+   maintenance margin, all is closed. Then a gap beyond the stop, beyond a take-profit or a step of
+   the ladder; a reversal, an exit, the time of day, the holding limit. All exits of an open come
+   before all entries. Entries are sized on one equity, each symbol at its open or else its last
+   close, and cut by one factor where gross exposure or open risk would pass its cap, so that the
+   order of the symbols means nothing; where that leaves next to nothing, there is none.
+2. An entry by limit is an order at a level that rests for some bars: filled at the open where that
+   lies beyond, inside where the bar trades through it.
+3. Inside: all positions go from the open to their worst prices together. Whatever comes first ends a
+   position: its stop, or what leaves no more than the maintenance margin of the account. Then
+   take-profits, each at its level. Detail bars tell what came first, else the stop did.
+4. At the close a trailing stop and break-even move the stop, never back. With detail bars those
+   that follow the extreme move at the close of each of them.
+
+A trade's slippage is fixed at its entry, from what is known by then, and so is that of its exits: a
+trade that is stopped at its level loses what was meant to be risked, costs in it, or less. Sizes are
+rounded down to lots, levels towards the entry. A delisted symbol is closed at its last close, once
+its silence tells (`inputs.delisting_rows`): nobody can know before.
+
+Dimensions as in `trading.kernel`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit, prange
+
+from convnext_vbt.trading.kernel import (
+    ABSENT, AMBIGUOUS, BARS_HELD, BASE, BUST, BY_RISK, BY_VALUE, CACHED, CAPPED, CLOSED,
+    DAY_DOWNSIDE, DAY_EQUITY, DAY_MEAN, DAY_SQUARES, DAYS, DELISTED, DRAWDOWN, ENTER_LONG,
+    ENTER_SHORT, ENTRY, ENTRY_FEES, ENTRY_PRICE, EQUITY, EQUITY_SUM, EXIT_LONG, EXIT_SHORT,
+    FEES_PAID, FILL_FIELDS, FUNDING_PAID, GAP_STOP, GAP_STOPS, GROSS_LOSS, GROSS_PROFIT, INLINED,
+    INNER, IS_BUST, IS_CAPPED, LAST_PRICE, LEAVE, LEAVE_TIME, LIQUIDATED, LIQUIDATION,
+    MAX_HOLDING, NONE, NOTIONAL, NUM_STATE, ORDERS, POSITION, REFUSED, RETURN_SUM, REVERSE,
+    SIGNAL, SLIPPAGE_PAID, STOP, STOP_LEVEL, SUMMED, TAKE_PROFIT, TARGET_LEVEL, TRADE_FUNDING,
+    TRADED, TRADES, UNTRADED, WANTED, WINS, Cells, Columns, Log, Market, Terms,
+)  # fmt: skip
+
+BY_CLOSE, BY_EXTREME = 1, 2
+"""How a trailing stop follows the price; 0: there is none."""
+
+# What an instrument asks for: `instruments.Instrument`, in units of the underlying.
+(
+    TICK, LOT, MIN_NOTIONAL, TAKER, MAKER, UNIT_FEE, MIN_FEE, SLIPPAGE, HALF_SPREAD,
+    VOLATILITY_SLIPPAGE, IMPACT, VOLUME_SHARE, BORROW, INTEREST, LEVERAGE, MAINTENANCE,
+    NUM_COSTS,
+) = range(17)  # fmt: skip
+
+# What a column has in hand beside its state: the open trade, and an entry that rests at its limit.
+(
+    EXIT_SLIPPAGE, DISTANCE, TARGET, OPENED, REALISED, STEP, SINCE, EVEN_AT, EVEN,
+    LIMIT_SIDE, LIMIT, LIMIT_LEFT, LIMIT_SAID, INSIDE, FIRST_DETAIL,
+    NUM_HAND,
+) = range(16)  # fmt: skip
+
+ROUNDING = 1e-12
+"""Relative slack of a cap, so that a sum in another order is not cut."""
+DUST = 1e-6
+"""A share of equity below which what a cap leaves of an entry is not placed."""
+WHOLE = 1e-9
+"""Of a unit: a size that lacks no more than this is a whole multiple."""
+BARE = INNER | {"_nrt": False}
+"""What makes no array: numba then counts no references, which took most of the time."""
+ROUGHLY = 1e-9
+"""Of the entry's price: how much earlier than needed the margin is looked at."""
+HALVINGS = 60
+"""Of the interval in which the largest size is sought whose loss, impact in it, is affordable."""
+
+
+class Conditions(NamedTuple):
+    """What instruments and the rules of leaving ask for."""
+
+    costs: np.ndarray
+    """float64 (N, J): an instrument's own, 0 for none; LEVERAGE and VOLUME_SHARE: infinite."""
+    sigma: np.ndarray
+    """float64 (N, T): volatility of a bar, known at its close; (N, 0) where no cost depends on it."""
+    volume: np.ndarray
+    """float64 (N, T): in units; likewise."""
+    years: np.ndarray
+    """float64 (T,): the time of each row."""
+    trail: int
+    """0, BY_CLOSE or BY_EXTREME."""
+    break_even: float
+    """The way in favour, in stop distances, after which the stop goes to the entry; NaN for none."""
+    ladder: np.ndarray
+    """float64 (W, 2): multiples of the take-profit distance, shares of the entry's size."""
+    limit_offset: float
+    """How far from the close an entry's limit is, as a share of it; NaN: entries at the open."""
+    limit_bars: int
+    best_first: bool
+    """Whether take-profits come before the stop where a bar reaches both."""
+    detail: np.ndarray
+    """float64 (N, 4, U): finer bars; (N, 4, 0) without."""
+    starts: np.ndarray
+    """int64 (N, T + 1): where in `detail` each bar begins; (N, 0) without."""
+    borrows: bool
+    """Whether anything that is borrowed costs."""
+    moves: bool
+    """Whether a stop is ever moved."""
+
+
+class Entries(NamedTuple):
+    """What each column of an account enters now, (K,)."""
+
+    side: np.ndarray
+    """1 long, -1 short, 0 none."""
+    raw: np.ndarray
+    share: np.ndarray
+    """Of the full stake."""
+    stop: np.ndarray
+    target: np.ndarray
+    said: np.ndarray
+    """The row that signalled it."""
+    rests: np.ndarray
+    """1 where a resting limit is filled: the maker's fee, and no slippage."""
+
+
+class Book(NamedTuple):
+    """An account at work on its K columns."""
+
+    states: np.ndarray
+    """float64 (R, S): the account's where it holds several symbols, then each column's."""
+    own: np.ndarray
+    """The columns' states."""
+    hand: np.ndarray
+    """float64 (K, NUM_HAND)."""
+    column: np.ndarray
+    symbol: np.ndarray
+    mark: np.ndarray
+    """float64 (K,): the last price there was."""
+    value: np.ndarray
+    """float64 (R,): equity of the account, then each column's value; of one symbol just that."""
+    peak: np.ndarray
+    """float64 (K,): of the column's value."""
+    before: np.ndarray
+    """float64 (K,): the marks before this open."""
+    worst: np.ndarray
+    """float64 (K,): the worst prices of this bar."""
+    first: np.ndarray
+    """float64 (K,): the prices that the way to the worst begins at."""
+    at: np.ndarray
+    """float64 (K,): the prices somewhere on a way."""
+    entries: Entries
+
+
+@njit(**BARE)
+def multiple_nb(value: float, unit: float, up: bool) -> float:
+    """The next whole multiple of a unit, up or down; the value itself where there is no unit."""
+    if not unit > 0.0 or not np.isfinite(value):
+        return value
+    count = np.ceil(value / unit - WHOLE) if up else np.floor(value / unit + WHOLE)
+    per = np.rint(1.0 / unit)  # a decimal unit: 3 x 0.1 is 3 / 10, which is 0.3
+    is_decimal = per >= 1.0 and abs(per * unit - 1.0) < 1e-12
+    rounded: float = count / per if is_decimal else count * unit
+    return rounded
+
+
+@njit(**INLINED)
+def fee_nb(units: float, price: float, rate: float, costs: np.ndarray) -> float:
+    """The fee of one order."""
+    fee: float = units * price * rate
+    if costs[UNIT_FEE] != 0.0:
+        fee += units * costs[UNIT_FEE]
+    return max(fee, costs[MIN_FEE]) if costs[MIN_FEE] > 0.0 else fee
+
+
+@njit(**BARE)
+def slippage_nb(units: float, raw: float, costs: np.ndarray, sigma: float, volume: float) -> float:
+    """The share of the price by which an order of this size is filled worse."""
+    share: float = costs[SLIPPAGE] + costs[HALF_SPREAD] / raw
+    if costs[VOLATILITY_SLIPPAGE] > 0.0:
+        share += costs[VOLATILITY_SLIPPAGE] * sigma
+    if costs[IMPACT] > 0.0:
+        share += costs[IMPACT] * sigma * np.sqrt(units / volume)
+    return share
+
+
+@njit(**BARE)
+def share_lost_nb(
+    side: float, stop: float, price: float, rate: float, slippage: float, costs: np.ndarray
+) -> float:
+    """Loss per unit of entry notional when stopped, both fees and slippage in it."""
+    back = max(1.0 - side * stop, 0.0) * (1.0 - side * slippage)
+    if rate == costs[TAKER]:
+        lost: float = side * (1.0 - back) + rate * (1.0 + back)
+    else:
+        lost = side * (1.0 - back) + rate + costs[TAKER] * back
+    return lost + 2.0 * costs[UNIT_FEE] / price if costs[UNIT_FEE] != 0.0 else lost
+
+
+@njit(**BARE)
+def money_lost_nb(
+    units: float, side: float, stop: float, price: float, rate: float, slippage: float,
+    costs: np.ndarray,
+) -> float:  # fmt: skip
+    """Loss of a position of these units when stopped, both fees and slippage in it."""
+    back = price * max(1.0 - side * stop, 0.0) * (1.0 - side * slippage)
+    fees = fee_nb(units, price, rate, costs) + fee_nb(units, back, costs[TAKER], costs)
+    lost: float = side * units * (price - back) + fees
+    return lost
+
+
+@njit(**BARE)
+def affordable_nb(
+    budget: float, side: float, stop: float, price: float, rate: float, slippage: float,
+    costs: np.ndarray,
+) -> float:  # fmt: skip
+    """The largest notional that loses no more than the budget when stopped.
+
+    The loss is the largest of four straight lines in the size: each of the two fees is the least
+    one or is not.
+    """
+    lost = share_lost_nb(side, stop, price, rate, slippage, costs)
+    most: float = budget / lost
+    least = costs[MIN_FEE]
+    if least > 0.0:
+        back = max(1.0 - side * stop, 0.0) * (1.0 - side * slippage)
+        first = rate + costs[UNIT_FEE] / price
+        second = costs[TAKER] * back + costs[UNIT_FEE] / price
+        most = min(most, (budget - least) / (lost - first), (budget - least) / (lost - second))
+        most = min(most, (budget - 2.0 * least) / (lost - first - second))
+    return max(most, 0.0)
+
+
+@njit(**BARE)
+def entry_slippage_nb(slippage: float, rests: float) -> float:
+    """A resting limit is filled where it is."""
+    return 0.0 if rests > 0.0 else slippage
+
+
+@njit(**BARE)
+def stake_nb(
+    risk: float, equity: float, k: int, entries: Entries, costs: np.ndarray, sigma: float,
+    volume: float, terms: Terms,
+) -> float:  # fmt: skip
+    """Entry notional that the sizing asks for, before any cap."""
+    side, raw, stop, rests = (
+        entries.side[k], entries.raw[k], entries.stop[k], entries.rests[k],
+    )  # fmt: skip
+    share = risk * entries.share[k]
+    if terms.sizing != BY_RISK:
+        return share * (terms.init_cash if terms.sizing == BY_VALUE else equity)
+    if np.isnan(stop):
+        return 0.0
+    rate = costs[MAKER] if rests > 0.0 else costs[TAKER]
+    slippage = slippage_nb(0.0, raw, costs, sigma, volume)
+    price = raw * (1.0 + side * entry_slippage_nb(slippage, rests))
+    if costs[MIN_FEE] > 0.0:
+        notional = affordable_nb(share * equity, side, stop, price, rate, slippage, costs)
+    else:
+        share /= share_lost_nb(side, stop, price, rate, slippage, costs)
+        notional = share * equity
+    if costs[IMPACT] > 0.0 and notional > 0.0:
+        low, high, budget = 0.0, notional / price, risk * entries.share[k] * equity
+        for _ in range(HALVINGS):
+            units = 0.5 * (low + high)
+            slippage = slippage_nb(units, raw, costs, sigma, volume)
+            at = raw * (1.0 + side * entry_slippage_nb(slippage, rests))
+            if money_lost_nb(units, side, stop, at, rate, slippage, costs) <= budget:
+                low = units
+            else:
+                high = units
+        slippage = slippage_nb(low, raw, costs, sigma, volume)
+        notional = low * raw * (1.0 + side * entry_slippage_nb(slippage, rests))
+    return notional
+
+
+@njit(**BARE)
+def most_notional_nb(
+    side: float, equity: float, price: float, rate: float, costs: np.ndarray, volume: float,
+    terms: Terms,
+) -> float:  # fmt: skip
+    """The largest position that leverage, margin and the bar's volume allow."""
+    cap = min(terms.max_leverage, costs[LEVERAGE])
+    most = cap * equity
+    if side > 0:  # a long pays its fee from the same cash
+        cap /= 1.0 + rate
+        most = cap * equity
+        if costs[UNIT_FEE] != 0.0 or costs[MIN_FEE] > 0.0:
+            whole = min(terms.max_leverage, costs[LEVERAGE]) * equity
+            most = min(
+                whole / (1.0 + rate + costs[UNIT_FEE] / price), max(whole - costs[MIN_FEE], 0.0)
+            )
+    if np.isfinite(costs[VOLUME_SHARE]):
+        most = min(most, costs[VOLUME_SHARE] * volume * price if volume > 0.0 else 0.0)
+    return most
+
+
+@njit(**INLINED)
+def value_nb(own_S: np.ndarray, mark: float) -> float:
+    """Equity of one column, its position at `mark`; a column that holds nothing needs no price."""
+    value: float = own_S[BASE]
+    if own_S[POSITION] != 0.0:
+        value += own_S[POSITION] * (mark - own_S[ENTRY_PRICE])
+    return value
+
+
+@njit(**BARE)
+def equity_nb(own_KS: np.ndarray, mark_K: np.ndarray, init_cash: float) -> float:
+    """Equity of the account: each column's value holds the initial cash, which counts once."""
+    equity = 0.0
+    for k in range(len(own_KS)):
+        equity += value_nb(own_KS[k], mark_K[k]) - (init_cash if k > 0 else 0.0)
+    return equity
+
+
+@njit(**BARE)
+def log_fill_nb(
+    own_S: np.ndarray, fills_OF: np.ndarray, i: int, units: float, price: float, fees: float,
+    way: float, reason: int, pnl: float,
+) -> None:  # fmt: skip
+    """Count one order, and write it down if there is a place for it."""
+    order = int(own_S[ORDERS])
+    own_S[ORDERS] += 1.0
+    own_S[BASE] -= fees
+    own_S[TRADED] += units * price
+    own_S[FEES_PAID] += fees
+    if order < len(fills_OF):
+        row = fills_OF[order]
+        row[0], row[1], row[2], row[3], row[4], row[5] = i, units, price, fees, way, reason
+        row[6], row[7], row[8] = pnl, own_S[IS_CAPPED], own_S[TRADE_FUNDING]
+
+
+@njit(**BARE)
+def reduce_nb(
+    own: np.ndarray, hand: np.ndarray, costs: np.ndarray, fills_OF: np.ndarray, i: int,
+    units: float, raw: float, reason: int,
+) -> None:  # fmt: skip
+    """Close these units of a position, at most all of it, at `raw` less the trade's slippage."""
+    held = abs(own[POSITION])
+    side = 1.0 if own[POSITION] > 0.0 else -1.0
+    price = raw * (1.0 - side * hand[EXIT_SLIPPAGE])
+    fees = fee_nb(units, price, costs[TAKER], costs)
+    gross = units * -side * (own[ENTRY_PRICE] - price)
+    own[BASE] += gross
+    own[SLIPPAGE_PAID] += units * abs(price - raw)
+    if units < held:
+        own[POSITION] = side * (held - units)
+        pnl = gross - own[ENTRY_FEES] * (units / hand[OPENED]) - fees
+        hand[REALISED] += pnl
+        log_fill_nb(own, fills_OF, i, units, price, fees, -side, reason, pnl)
+        return
+    entry_fees = own[ENTRY_FEES]
+    if units < hand[OPENED]:
+        entry_fees *= units / hand[OPENED]
+    pnl = gross - entry_fees - fees - own[TRADE_FUNDING]
+    total = pnl + hand[REALISED]
+    own[POSITION] = 0.0
+    own[CLOSED] += 1.0
+    own[RETURN_SUM] += total / (hand[OPENED] * own[ENTRY_PRICE])
+    own[WINS] += total > 0.0
+    own[GROSS_PROFIT] += max(total, 0.0)
+    own[GROSS_LOSS] += max(-total, 0.0)
+    own[GAP_STOPS] += reason == GAP_STOP
+    log_fill_nb(own, fills_OF, i, units, price, fees, -side, reason, pnl)
+
+
+@njit(**BARE)
+def exit_nb(
+    own: np.ndarray, hand: np.ndarray, costs: np.ndarray, fills_OF: np.ndarray, i: int, raw: float,
+    reason: int,
+) -> None:  # fmt: skip
+    """Close what is held."""
+    reduce_nb(own, hand, costs, fills_OF, i, abs(own[POSITION]), raw, reason)
+
+
+@njit(**BARE)
+def level_nb(price: float, side: float, tick: float) -> float:
+    """A stop's level, rounded towards the entry; of a take-profit with the other side."""
+    return multiple_nb(price, tick, side > 0.0)
+
+
+@njit(**INLINED)
+def place_nb(
+    market: Market, book: Book, k: int, i: int, conditions: Conditions, terms: Terms, log: Log
+) -> None:
+    """Open a position worth NOTIONAL, the part of WANTED that the caps leave, in whole lots."""
+    own, hand, entries, n = book.own[k], book.hand[k], book.entries, book.symbol[k]
+    costs, said = conditions.costs[n], entries.said[k]
+    side, raw, rests = entries.side[k], entries.raw[k], entries.rests[k]
+    wanted, notional = own[WANTED], own[NOTIONAL]
+    if not (wanted > 0.0 and notional > 0.0):
+        own[REFUSED] += wanted > 0.0
+        return
+    sigma, volume = known_nb(conditions, n, said)
+    slippage = slippage_nb(0.0, raw, costs, sigma, volume)
+    if costs[IMPACT] > 0.0:  # not more than what the notional was reckoned with
+        most = notional / (raw * (1.0 - abs(slippage)))
+        slippage = slippage_nb(most, raw, costs, sigma, volume)
+    price = raw * (1.0 + side * entry_slippage_nb(slippage, rests))
+    units = multiple_nb(notional / price, costs[LOT], False)
+    if costs[IMPACT] > 0.0:
+        slippage = slippage_nb(units, raw, costs, sigma, volume)
+        price = raw * (1.0 + side * entry_slippage_nb(slippage, rests))
+    stop = level_nb(price * (1.0 - side * entries.stop[k]), side, costs[TICK])
+    if not units > 0.0 or units * price < costs[MIN_NOTIONAL] or side * price <= side * stop:
+        own[REFUSED] += 1.0
+        return
+    own[IS_CAPPED] = notional < wanted
+    own[CAPPED] += own[IS_CAPPED]
+    own[STOP_LEVEL] = stop
+    hand[EXIT_SLIPPAGE], hand[DISTANCE], hand[OPENED] = slippage, entries.stop[k], units
+    hand[TARGET], hand[REALISED], hand[STEP] = entries.target[k], 0.0, 0.0
+    own[POSITION], own[ENTRY_PRICE] = side * units, price
+    own[TARGET_LEVEL] = step_level_nb(own, hand, side, costs[TICK], conditions.ladder)
+    hand[SINCE] = market.clock[n, i]
+    hand[EVEN_AT] = np.nan
+    rate = costs[MAKER] if rests > 0.0 else costs[TAKER]
+    if not np.isnan(conditions.break_even):
+        hand[EVEN_AT] = price * (1.0 + side * conditions.break_even * entries.stop[k])
+        even = price * (1.0 + side * rate) / (1.0 - side * costs[TAKER])
+        hand[EVEN] = level_nb(even / (1.0 - side * slippage), side, costs[TICK])
+    fees = fee_nb(units, price, rate, costs)
+    own[ENTRY_FEES], own[TRADE_FUNDING] = fees, 0.0
+    own[TRADES] += 1.0
+    own[SLIPPAGE_PAID] += units * abs(price - raw)
+    log_fill_nb(own, log.fills[k], i, units, price, fees, side, int(ENTRY), 0.0)
+
+
+@njit(**BARE)
+def step_level_nb(
+    own_S: np.ndarray, hand: np.ndarray, side: float, tick: float, ladder_W2: np.ndarray
+) -> float:
+    """The level of the take-profit, or of the ladder's next step."""
+    distance, step = hand[TARGET], int(hand[STEP])
+    if len(ladder_W2) > 0:
+        if step >= len(ladder_W2):
+            return np.nan
+        distance *= ladder_W2[step, 0]
+    return level_nb(own_S[ENTRY_PRICE] * (1.0 + side * distance), -side, tick)
+
+
+@njit(**BARE)
+def known_nb(conditions: Conditions, n: int, said: int) -> tuple[float, float]:
+    """Volatility and volume of a bar, as far as any cost depends on them."""
+    if conditions.sigma.shape[1] == 0:
+        return 0.0, 0.0
+    return conditions.sigma[n, said], conditions.volume[n, said]
+
+
+@njit(**BARE)
+def open_risk_nb(book: Book, k: int, conditions: Conditions) -> float:
+    """What a held position loses from its mark on when it is stopped, costs included."""
+    own, mark = book.own[k], book.mark[k]
+    costs = conditions.costs[book.symbol[k]]
+    side, units = (1.0 if own[POSITION] > 0.0 else -1.0), abs(own[POSITION])
+    back = max(own[STOP_LEVEL], 0.0) * (1.0 - side * book.hand[k, EXIT_SLIPPAGE])
+    loss: float = own[POSITION] * (mark - back) + fee_nb(units, back, costs[TAKER], costs)
+    return max(loss, 0.0)
+
+
+@njit(**BARE)
+def room_nb(needed: float, room: float) -> float:
+    """The factor at which what is needed fits into the room."""
+    if needed <= 0.0 or needed <= room * (1.0 + ROUNDING):
+        return 1.0
+    return max(room, 0.0) / needed
+
+
+@njit(**INLINED)
+def enter_nb(
+    market: Market, book: Book, i: int, risk: float, conditions: Conditions, terms: Terms, log: Log
+) -> None:
+    """All entries of one moment, sized on one equity and cut by one factor."""
+    own_KS, entries = book.own, book.entries
+    equity = equity_nb(own_KS, book.mark, terms.init_cash)
+    gross = needed_gross = held_risk = needed_risk = 0.0
+    for k in range(len(own_KS)):
+        position, side = own_KS[k, POSITION], entries.side[k]
+        own_KS[k, WANTED] = own_KS[k, NOTIONAL] = 0.0
+        if position != 0.0:
+            gross += abs(position) * book.mark[k]
+            held_risk += open_risk_nb(book, k, conditions)
+        elif side != 0.0:
+            costs = conditions.costs[book.symbol[k]]
+            sigma, volume = known_nb(conditions, book.symbol[k], entries.said[k])
+            wanted = stake_nb(risk, equity, k, entries, costs, sigma, volume, terms)
+            rate = costs[MAKER] if entries.rests[k] > 0.0 else costs[TAKER]
+            slippage = slippage_nb(0.0, entries.raw[k], costs, sigma, volume)
+            if costs[IMPACT] > 0.0:
+                units = wanted / entries.raw[k]
+                slippage = slippage_nb(units, entries.raw[k], costs, sigma, volume)
+            at = entry_slippage_nb(slippage, entries.rests[k])
+            price = entries.raw[k] * (1.0 + side * at)
+            notional = min(
+                wanted, most_notional_nb(side, equity, price, rate, costs, volume, terms)
+            )
+            own_KS[k, WANTED], own_KS[k, NOTIONAL] = wanted, notional
+            if notional > 0.0 and len(own_KS) > 1:
+                needed_gross += notional * (1.0 + rate if side > 0 else 1.0)
+                needed_risk += notional * share_lost_nb(
+                    side, entries.stop[k], price, rate, slippage, costs
+                )
+    factor = 1.0
+    if len(own_KS) > 1:
+        factor = room_nb(needed_gross, terms.max_leverage * equity - gross)
+        if terms.sizing == BY_RISK:
+            factor = min(factor, room_nb(needed_risk, terms.max_open_risk * equity - held_risk))
+    for k in range(len(own_KS)):
+        own_KS[k, NOTIONAL] *= factor
+        if entries.side[k] != 0.0 and (factor == 1.0 or own_KS[k, NOTIONAL] >= DUST * equity):
+            place_nb(market, book, k, i, conditions, terms, log)
+
+
+@njit(**INNER)
+def begin_nb(
+    columns: Columns, a: int, states: np.ndarray, is_shared: bool, init_cash: float
+) -> Book:
+    """Account `a` before the first bar; `states` holds it, as many rows as it has, from now on."""
+    num = 0
+    while num < columns.accounts.shape[1] and columns.accounts[a, num] >= 0:
+        num += 1
+    num_rows = num + is_shared
+    for row in range(num_rows):
+        for field in range(NUM_STATE):
+            states[row, field] = 0.0
+        states[row, BASE] = states[row, DAY_EQUITY] = states[row, EQUITY] = init_cash
+    of_column, scratch = np.zeros((3, num), dtype=np.int64), np.zeros((13, num))
+    value = np.empty(num_rows)
+    for k in range(num):
+        of_column[0, k] = columns.accounts[a, k]
+        of_column[1, k] = columns.symbol[of_column[0, k]]
+        scratch[1, k] = init_cash
+    for row in range(num_rows):
+        value[row] = init_cash
+    entries = Entries(
+        scratch[3], scratch[4], scratch[5], scratch[6], scratch[7], of_column[2], scratch[8]
+    )
+    hand = np.zeros((num, NUM_HAND))
+    return Book(
+        states[:num_rows], states[num_rows - num : num_rows], hand, of_column[0], of_column[1],
+        scratch[0], value, scratch[1], scratch[9], scratch[10],
+        scratch[11], scratch[12], entries,
+    )  # fmt: skip
+
+
+@njit(**BARE)
+def charge_nb(
+    market: Market, book: Book, i: int, conditions: Conditions, terms: Terms, log: Log
+) -> None:
+    """Funding, and what is borrowed since each symbol's bar before, at this open."""
+    own_KS, excess = book.own, 0.0
+    for k in range(len(own_KS)):
+        excess += abs(own_KS[k, POSITION]) * book.mark[k]
+    gross = excess
+    if gross > 0.0:
+        excess = max(gross - equity_nb(own_KS, book.mark, terms.init_cash), 0.0)
+    for k in range(len(own_KS)):
+        n, position = book.symbol[k], own_KS[k, POSITION]
+        before = market.previous[n, i]
+        if position == 0.0 or np.isnan(market.prices[n, 0, i]) or before < 0:
+            continue
+        costs, worth = conditions.costs[n], position * book.mark[k]
+        amount = 0.0
+        if market.funding.shape[1] > 0 and market.funding[n, i] != 0.0:
+            amount = market.funding[n, i] * position * book.mark[k]
+        if costs[BORROW] > 0.0 or costs[INTEREST] > 0.0:
+            passed = conditions.years[i] - conditions.years[before]
+            amount += costs[BORROW] * passed * max(-worth, 0.0)
+            amount += costs[INTEREST] * passed * excess * (abs(worth) / gross)
+        own_KS[k, BASE] -= amount
+        own_KS[k, TRADE_FUNDING] += amount
+        own_KS[k, FUNDING_PAID] += amount
+        if log.funding.shape[1] > 0:
+            log.funding[k, i] = amount
+
+
+@njit(**INLINED)
+def margin_nb(book: Book, price_K: np.ndarray, conditions: Conditions, terms: Terms) -> float:
+    """Equity beyond what must be left, everything held closed at these prices where that is 0.
+
+    Without a maintenance margin the costs of closing count, so that nothing is owed afterwards.
+    """
+    left = 0.0
+    for k in range(len(book.own)):
+        own, costs = book.own[k], conditions.costs[book.symbol[k]]
+        left += own[BASE] - (terms.init_cash if k > 0 else 0.0)
+        if own[POSITION] == 0.0:
+            continue
+        side, units = (1.0 if own[POSITION] > 0.0 else -1.0), abs(own[POSITION])
+        left += own[POSITION] * (price_K[k] - own[ENTRY_PRICE])
+        price = price_K[k] * (1.0 - side * book.hand[k, EXIT_SLIPPAGE])
+        closing = units * abs(price_K[k] - price) + fee_nb(units, price, costs[TAKER], costs)
+        left -= max(closing, costs[MAINTENANCE] * units * price_K[k])
+    return left
+
+
+@njit(**BARE)
+def way_nb(
+    book: Book, from_K: np.ndarray, to_K: np.ndarray, conditions: Conditions, terms: Terms
+) -> float:
+    """How far on the way between two prices, 0 to 1, just the margin is left; 2 if it lasts."""
+    first = margin_nb(book, from_K, conditions, terms)
+    last = margin_nb(book, to_K, conditions, terms)
+    if last > 0.0:
+        return 2.0
+    if first <= 0.0:
+        return 0.0
+    low, high, at_K = 0.0, 1.0, book.at
+    for _ in range(HALVINGS):  # least fees and the larger of two make it a bent line
+        way = 0.5 * (low + high)
+        for k in range(len(from_K)):
+            at_K[k] = from_K[k] + way * (to_K[k] - from_K[k])
+        if margin_nb(book, at_K, conditions, terms) > 0.0:
+            low = way
+        else:
+            high = way
+    return high
+
+
+@njit(**BARE)
+def liquidate_nb(
+    book: Book, i: int, price_K: np.ndarray, conditions: Conditions, terms: Terms, log: Log
+) -> None:
+    """Close everything at these prices. Where nothing is left, nothing is owed, and all is over."""
+    own_KS, is_over = book.own, True
+    left = 0.0
+    for k in range(len(own_KS)):
+        is_over = is_over and (
+            own_KS[k, POSITION] == 0.0 or conditions.costs[book.symbol[k], MAINTENANCE] == 0.0
+        )
+    reason = int(BUST) if is_over else int(LIQUIDATION)
+    last = -1
+    for k in range(len(own_KS)):
+        if own_KS[k, POSITION] != 0.0:
+            exit_nb(
+                own_KS[k],
+                book.hand[k],
+                conditions.costs[book.symbol[k]],
+                log.fills[k],
+                i,
+                price_K[k],
+                reason,
+            )
+            own_KS[k, LIQUIDATED] += 1.0
+            last = k
+    for k in range(len(own_KS)):
+        left += own_KS[k, BASE] - (terms.init_cash if k > 0 else 0.0)
+    if left <= 0.0 or is_over:
+        book.states[0, IS_BUST] = 1.0
+        own_KS[last, BASE] -= left
+
+
+@njit(**INLINED)
+def reason_at_open_nb(side: float, price: float, stop: float, code: int, is_due: bool) -> int:
+    """Why the held position ends at this open, take-profits aside; `NONE` if it does not."""
+    same, leave, opposite = ENTER_LONG, EXIT_LONG, ENTER_SHORT
+    if side < 0:
+        same, leave, opposite = ENTER_SHORT, EXIT_SHORT, ENTER_LONG
+    if side * price <= side * stop:
+        return GAP_STOP
+    if code & opposite:
+        return REVERSE
+    if code & leave:
+        return SIGNAL
+    if code & LEAVE:
+        return LEAVE_TIME
+    if is_due and not code & same:
+        return MAX_HOLDING
+    return NONE
+
+
+@njit(**BARE)
+def take_profit_nb(
+    own: np.ndarray, hand: np.ndarray, costs: np.ndarray, ladder_W2: np.ndarray,
+    fills_OF: np.ndarray, i: int, reached: float, at_open: bool,
+) -> None:  # fmt: skip
+    """Close what the price that is reached takes: all of it, or the ladder's steps.
+
+    At the open that is filled at the open, else each at its level.
+    """
+    side = 1.0 if own[POSITION] > 0.0 else -1.0
+    while own[POSITION] != 0.0 and side * reached >= side * own[TARGET_LEVEL]:
+        raw, held = (reached if at_open else own[TARGET_LEVEL]), abs(own[POSITION])
+        if len(ladder_W2) == 0:
+            reduce_nb(own, hand, costs, fills_OF, i, held, raw, int(TAKE_PROFIT))
+            return
+        step, total = int(hand[STEP]), 0.0
+        for w in range(step + 1):
+            total += ladder_W2[w, 1]
+        taken = hand[OPENED] - held
+        units = multiple_nb(hand[OPENED] * min(total, 1.0) - taken, costs[LOT], False)
+        if step == len(ladder_W2) - 1 and total >= 1.0 - WHOLE:
+            units = held
+        hand[STEP] += 1.0
+        if units > 0.0 and (units >= held or units * raw >= costs[MIN_NOTIONAL]):
+            units = min(units, held)
+            reduce_nb(own, hand, costs, fills_OF, i, units, raw, int(TAKE_PROFIT))
+        own[TARGET_LEVEL] = step_level_nb(own, hand, side, costs[TICK], ladder_W2)
+
+
+@njit(**INLINED)
+def rest_nb(book: Book, k: int, code: int, conditions: Conditions) -> None:
+    """What becomes of an entry that rests at its limit, by what acts at this open."""
+    hand = book.hand[k]
+    against = EXIT_LONG | ENTER_SHORT if hand[LIMIT_SIDE] > 0.0 else EXIT_SHORT | ENTER_LONG
+    hand[LIMIT_LEFT] -= 1.0
+    if hand[LIMIT_LEFT] <= 0.0 or code & against or code & LEAVE:
+        hand[LIMIT_SIDE] = 0.0
+
+
+@njit(**INLINED)
+def signal_entry_nb(
+    market: Market, columns: Columns, book: Book, k: int, i: int, code: int, point_3: np.ndarray,
+    conditions: Conditions,
+) -> bool:  # fmt: skip
+    """The entry of a flat column at this open, if there is one: signalled, or at its limit."""
+    n, hand, entries = book.symbol[k], book.hand[k], book.entries
+    first, entries.rests[k] = market.prices[n, 0, i], 0.0
+    if hand[LIMIT_SIDE] == 0.0:
+        if not code & (ENTER_LONG | ENTER_SHORT) or code & LEAVE:
+            return False
+        side, said = (1.0 if code & ENTER_LONG else -1.0), market.previous[n, i]
+        if not np.isnan(conditions.limit_offset):
+            level = market.prices[n, 3, said] * (1.0 - side * conditions.limit_offset)
+            hand[LIMIT] = multiple_nb(level, conditions.costs[n, TICK], side < 0.0)
+            hand[LIMIT_SIDE], hand[LIMIT_SAID] = side, said
+            hand[LIMIT_LEFT] = conditions.limit_bars
+            if side * first > side * hand[LIMIT]:
+                return False
+    else:
+        side, said = hand[LIMIT_SIDE], int(hand[LIMIT_SAID])
+        if side * first > side * hand[LIMIT]:
+            return False
+        entries.rests[k] = 1.0
+    hand[LIMIT_SIDE] = 0.0
+    propose_nb(market, columns, book, k, side, first, said, point_3)
+    return True
+
+
+@njit(**INLINED)
+def propose_nb(
+    market: Market, columns: Columns, book: Book, k: int, side: float, raw: float, said: int,
+    point_3: np.ndarray,
+) -> None:  # fmt: skip
+    """Put an entry down for `enter_nb`."""
+    n, entries, j = book.symbol[k], book.entries, (0 if side > 0.0 else 1)
+    entries.side[k], entries.raw[k], entries.said[k] = side, raw, said
+    entries.share[k] = columns.sizes[book.column[k], said]
+    entries.stop[k] = market.brackets[n, j, said] * point_3[1]
+    entries.target[k] = market.brackets[n, j + 2, said] * point_3[2]
+
+
+@njit(**INLINED)
+def open_nb(
+    market: Market, columns: Columns, book: Book, i: int, point_3: np.ndarray,
+    conditions: Conditions, terms: Terms, log: Log,
+) -> bool:  # fmt: skip
+    """Exits at the open; whether any column enters, as `book.entries` then says."""
+    own_KS, hand_KH, entries, enters = book.own, book.hand, book.entries, False
+    for k in range(len(own_KS)):
+        n, code = book.symbol[k], int(columns.codes[book.column[k], i])
+        own, hand = own_KS[k], hand_KH[k]
+        entries.side[k] = hand[INSIDE] = 0.0
+        if code & ABSENT:
+            if i == market.delisted[n]:
+                hand[LIMIT_SIDE] = 0.0
+                if own[POSITION] != 0.0:
+                    exit_nb(
+                        own, hand, conditions.costs[n], log.fills[k], i, book.mark[k], int(DELISTED)
+                    )
+            continue
+        if hand[LIMIT_SIDE] != 0.0:
+            rest_nb(book, k, code, conditions)
+        if code & UNTRADED:
+            continue
+        first = market.prices[n, 0, i]
+        if own[POSITION] != 0.0:
+            side = 1.0 if own[POSITION] > 0.0 else -1.0
+            is_due = 0 < terms.max_holding <= market.clock[n, i] - hand[SINCE]
+            stop = own[STOP_LEVEL]
+            if not side * first <= side * stop:
+                take_profit_nb(
+                    own, hand, conditions.costs[n], conditions.ladder, log.fills[k], i, first, True
+                )
+            if own[POSITION] != 0.0:
+                reason = reason_at_open_nb(side, first, stop, code, is_due)
+                if reason != NONE:
+                    exit_nb(own, hand, conditions.costs[n], log.fills[k], i, first, reason)
+                elif is_due:
+                    hand[SINCE] = market.clock[n, i]
+        if own[POSITION] == 0.0 and book.states[0, IS_BUST] == 0.0:
+            enters |= signal_entry_nb(market, columns, book, k, i, code, point_3, conditions)
+    return enters
+
+
+@njit(**INLINED)
+def limits_nb(
+    market: Market, columns: Columns, book: Book, i: int, point_3: np.ndarray,
+    conditions: Conditions,
+) -> bool:  # fmt: skip
+    """Whether the bar trades through any limit that rests, as `book.entries` then says."""
+    enters = False
+    for k in range(len(book.own)):
+        n, hand = book.symbol[k], book.hand[k]
+        code, side = int(columns.codes[book.column[k], i]), hand[LIMIT_SIDE]
+        book.entries.side[k] = 0.0
+        if side == 0.0 or code & (ABSENT | UNTRADED):
+            continue
+        j = 2 if side > 0.0 else 1
+        if not side * market.prices[n, j, i] < side * hand[LIMIT]:
+            continue
+        hand[FIRST_DETAIL] = 0.0
+        if conditions.starts.shape[1] > 0:
+            for u in range(conditions.starts[n, i], conditions.starts[n, i + 1]):
+                if side * conditions.detail[n, j, u] < side * hand[LIMIT]:
+                    hand[FIRST_DETAIL] = u
+                    break
+        hand[LIMIT_SIDE], hand[INSIDE], enters = 0.0, 1.0, True
+        book.entries.rests[k] = 1.0
+        propose_nb(market, columns, book, k, side, hand[LIMIT], int(hand[LIMIT_SAID]), point_3)
+    return enters
+
+
+@njit(**BARE)
+def raise_stop_nb(own: np.ndarray, level: float) -> None:
+    """Move a stop in favour of the position, never back."""
+    if own[POSITION] > 0.0:
+        own[STOP_LEVEL] = max(own[STOP_LEVEL], level)
+    else:
+        own[STOP_LEVEL] = min(own[STOP_LEVEL], level)
+
+
+@njit(**BARE)
+def follow_nb(own: np.ndarray, hand: np.ndarray, tick: float, trail: int, best: float) -> None:
+    """Move a stop by the extreme of a bar that is over."""
+    side = 1.0 if own[POSITION] > 0.0 else -1.0
+    if trail == BY_EXTREME:
+        level = best * (1.0 - side * hand[DISTANCE])
+        if side * level > side * own[STOP_LEVEL]:
+            raise_stop_nb(own, level_nb(level, side, tick))
+    if side * best >= side * hand[EVEN_AT]:
+        raise_stop_nb(own, hand[EVEN])
+
+
+@njit(**BARE)
+def bracket_nb(
+    own: np.ndarray, hand: np.ndarray, costs: np.ndarray, ladder_W2: np.ndarray,
+    fills_OF: np.ndarray, i: int, first: float, high: float, low: float, takes: bool,
+    best_first: bool,
+) -> None:  # fmt: skip
+    """Stop and take-profits inside one bar, or one detail bar."""
+    side = 1.0 if own[POSITION] > 0.0 else -1.0
+    worst, best = (low, high) if side > 0 else (high, low)
+    stop = own[STOP_LEVEL]
+    hit = side * worst <= side * stop
+    profits = takes and side * best >= side * own[TARGET_LEVEL]
+    own[AMBIGUOUS] += hit and profits and not side * first <= side * stop
+    if profits and (not hit or best_first):
+        take_profit_nb(own, hand, costs, ladder_W2, fills_OF, i, best, False)
+    if hit and own[POSITION] != 0.0:
+        # A stop closer than the slippage is passed at the entry itself.
+        beyond = side * first < side * stop
+        reason = int(GAP_STOP) if beyond else int(STOP)
+        exit_nb(own, hand, costs, fills_OF, i, first if beyond else stop, reason)
+
+
+@njit(**BARE)
+def may_move_nb(own: np.ndarray, hand: np.ndarray, tick: float, trail: int, best: float) -> float:
+    """Where the stop may get to inside a bar with this extreme."""
+    side = 1.0 if own[POSITION] > 0.0 else -1.0
+    level = side * own[STOP_LEVEL]
+    if trail == BY_EXTREME:
+        level = max(level, side * best * (1.0 - side * hand[DISTANCE]))
+    if side * best >= side * hand[EVEN_AT]:
+        level = max(level, side * hand[EVEN])
+    return level_nb(side * level, side, tick)
+
+
+@njit(**BARE)
+def detail_nb(
+    own: np.ndarray, hand: np.ndarray, costs: np.ndarray, ladder_W2: np.ndarray,
+    fills_OF: np.ndarray, i: int, detail_4U: np.ndarray, begin: int, end: int, trail: int,
+    best_first: bool,
+) -> None:  # fmt: skip
+    """A held position along the detail bars of one bar."""
+    side = 1.0 if own[POSITION] > 0.0 else -1.0
+    inside = hand[INSIDE] > 0.0
+    for u in range(begin, end):
+        first, high, low = detail_4U[0, u], detail_4U[1, u], detail_4U[2, u]
+        fills = inside and u == begin
+        if fills:
+            first = own[ENTRY_PRICE]
+        elif u > begin or inside:
+            if side * first <= side * own[STOP_LEVEL]:
+                exit_nb(own, hand, costs, fills_OF, i, first, int(GAP_STOP))
+                return
+            take_profit_nb(own, hand, costs, ladder_W2, fills_OF, i, first, True)
+        if own[POSITION] != 0.0:
+            bracket_nb(
+                own, hand, costs, ladder_W2, fills_OF, i, first, high, low, not fills, best_first
+            )
+        if own[POSITION] == 0.0:
+            return
+        if not fills:
+            follow_nb(own, hand, costs[TICK], trail, high if side > 0 else low)
+
+
+@njit(**INLINED)
+def inside_nb(market: Market, book: Book, k: int, i: int, conditions: Conditions, log: Log) -> None:
+    """A held position inside its bar, along the detail bars where these may tell more."""
+    own, hand, n = book.own[k], book.hand[k], book.symbol[k]
+    costs, ladder, fills = conditions.costs[n], conditions.ladder, log.fills[k]
+    side = 1.0 if own[POSITION] > 0.0 else -1.0
+    high, low = market.prices[n, 1, i], market.prices[n, 2, i]
+    worst, best = (low, high) if side > 0 else (high, low)
+    stop, inside = own[STOP_LEVEL], hand[INSIDE] > 0.0
+    begin = end = 0
+    if conditions.starts.shape[1] > 0:
+        begin, end = conditions.starts[n, i], conditions.starts[n, i + 1]
+        if begin < end:
+            stop = may_move_nb(own, hand, costs[TICK], conditions.trail, best)
+    if side * worst <= side * stop or side * best >= side * own[TARGET_LEVEL]:
+        if begin < end:
+            begin = int(hand[FIRST_DETAIL]) if inside else begin
+            detail_nb(
+                own, hand, costs, ladder, fills, i, conditions.detail[n], begin, end,
+                conditions.trail, conditions.best_first,
+            )  # fmt: skip
+        else:
+            first = own[ENTRY_PRICE] if inside else market.prices[n, 0, i]
+            bracket_nb(
+                own, hand, costs, ladder, fills, i, first, high, low, not inside,
+                conditions.best_first,
+            )  # fmt: skip
+    if own[POSITION] != 0.0 and conditions.moves:
+        if not inside:
+            follow_nb(own, hand, costs[TICK], conditions.trail, best)
+        if conditions.trail == BY_CLOSE:
+            level = market.prices[n, 3, i] * (1.0 - side * hand[DISTANCE])
+            raise_stop_nb(own, level_nb(level, side, costs[TICK]))
+
+
+@njit(**INLINED)
+def held_open_nb(
+    market: Market, columns: Columns, book: Book, i: int, conditions: Conditions, terms: Terms,
+    log: Log,
+) -> bool:  # fmt: skip
+    """Marks at the open, what is owed since the bar before, and the margin; whether any is held."""
+    own_KS, holds = book.own, False
+    for k in range(len(own_KS)):
+        holds |= own_KS[k, POSITION] != 0.0
+        book.before[k], first = book.mark[k], market.prices[book.symbol[k], 0, i]
+        if not np.isnan(first):
+            book.mark[k] = first
+    if holds:
+        if conditions.borrows or market.funding.shape[1] > 0:
+            charge_nb(market, book, i, conditions, terms, log)
+        if margin_nb(book, book.mark, conditions, terms) <= 0.0 and trades_nb(columns, book, i):
+            over_nb(book, i, conditions, terms, log)
+    return holds
+
+
+@njit(**INLINED)
+def trades_nb(columns: Columns, book: Book, i: int) -> bool:
+    """Whether all that is held can be closed in this bar."""
+    for k in range(len(book.own)):
+        if book.own[k, POSITION] != 0.0 and columns.codes[book.column[k], i] & UNTRADED:
+            return False
+    return True
+
+
+@njit(**BARE)
+def over_nb(book: Book, i: int, conditions: Conditions, terms: Terms, log: Log) -> None:
+    """Close all at the open, or where nothing would have been left on the way to it."""
+    before_K, at_K, left = (
+        book.before,
+        book.mark,
+        equity_after_nb(book, book.mark, conditions, terms),
+    )
+    if left <= 0.0 and equity_after_nb(book, before_K, conditions, terms) > 0.0:
+        low, high = 0.0, 1.0
+        at_K = book.at
+        for _ in range(HALVINGS):
+            way = 0.5 * (low + high)
+            for k in range(len(before_K)):
+                at_K[k] = before_K[k] + way * (book.mark[k] - before_K[k])
+            if equity_after_nb(book, at_K, conditions, terms) > 0.0:
+                low = way
+            else:
+                high = way
+        for k in range(len(before_K)):
+            at_K[k] = before_K[k] + high * (book.mark[k] - before_K[k])
+    liquidate_nb(book, i, at_K, conditions, terms, log)
+
+
+@njit(**BARE)
+def equity_after_nb(book: Book, price_K: np.ndarray, conditions: Conditions, terms: Terms) -> float:
+    """Equity once everything is closed at these prices."""
+    left = 0.0
+    for k in range(len(book.own)):
+        own, costs = book.own[k], conditions.costs[book.symbol[k]]
+        left += own[BASE] - (terms.init_cash if k > 0 else 0.0)
+        if own[POSITION] != 0.0:
+            side, units = (1.0 if own[POSITION] > 0.0 else -1.0), abs(own[POSITION])
+            price = price_K[k] * (1.0 - side * book.hand[k, EXIT_SLIPPAGE])
+            left += own[POSITION] * (price - own[ENTRY_PRICE])
+            left -= fee_nb(units, price, costs[TAKER], costs)
+    return left
+
+
+@njit(**INLINED)
+def worst_nb(market: Market, columns: Columns, book: Book, i: int) -> None:
+    """Every column's worst price inside the bar, its mark where it does not trade."""
+    for k in range(len(book.own)):
+        n, position = book.symbol[k], book.own[k, POSITION]
+        book.worst[k] = book.mark[k]
+        if position != 0.0 and not columns.codes[book.column[k], i] & (ABSENT | UNTRADED):
+            book.worst[k] = market.prices[n, 2 if position > 0.0 else 1, i]
+
+
+@njit(**BARE)
+def survive_nb(
+    market: Market, columns: Columns, book: Book, i: int, conditions: Conditions,
+    terms: Terms, log: Log,
+) -> None:  # fmt: skip
+    """Stops and the margin in a bar whose worst prices pass the margin, in the order of the way."""
+    own_KS, worst_K, first_K = book.own, book.worst, book.first
+    for k in range(len(own_KS)):
+        first_K[k] = own_KS[k, ENTRY_PRICE] if book.hand[k, INSIDE] > 0.0 else book.mark[k]
+    while True:
+        worst_nb(market, columns, book, i)
+        margin = way_nb(book, first_K, worst_K, conditions, terms)
+        nearest, which = 2.0, -1
+        for k in range(len(own_KS)):
+            side = 1.0 if own_KS[k, POSITION] > 0.0 else -1.0
+            stop = own_KS[k, STOP_LEVEL]
+            if own_KS[k, POSITION] != 0.0 and side * worst_K[k] <= side * stop:
+                span = worst_K[k] - first_K[k]
+                way = (stop - first_K[k]) / span if span != 0.0 else 0.0
+                if way < nearest:
+                    nearest, which = max(way, 0.0), k
+        if which >= 0 and nearest <= margin:
+            side = 1.0 if own_KS[which, POSITION] > 0.0 else -1.0
+            beyond = side * first_K[which] < side * own_KS[which, STOP_LEVEL]
+            reason = int(GAP_STOP) if beyond else int(STOP)
+            at = first_K[which] if beyond else own_KS[which, STOP_LEVEL]
+            exit_nb(
+                own_KS[which], book.hand[which], conditions.costs[book.symbol[which]],
+                log.fills[which], i, at, reason,
+            )  # fmt: skip
+            continue
+        if margin <= 1.0:
+            for k in range(len(own_KS)):
+                first_K[k] += margin * (worst_K[k] - first_K[k])
+            liquidate_nb(book, i, first_K, conditions, terms, log)
+        return
+
+
+@njit(**INLINED)
+def close_nb(
+    market: Market, columns: Columns, book: Book, i: int, conditions: Conditions,
+    terms: Terms, log: Log,
+) -> None:  # fmt: skip
+    """What is held, inside the bar; then the marks are the closes."""
+    own_KS = book.own
+    worst_nb(market, columns, book, i)
+    if margin_nb(book, book.worst, conditions, terms) <= 0.0:
+        survive_nb(market, columns, book, i, conditions, terms, log)
+    for k in range(len(own_KS)):
+        code = int(columns.codes[book.column[k], i])
+        if own_KS[k, POSITION] != 0.0 and not code & (ABSENT | UNTRADED):
+            inside_nb(market, book, k, i, conditions, log)
+        if not code & ABSENT:
+            book.mark[k] = market.prices[book.symbol[k], 3, i]
+
+
+@njit(**INLINED)
+def mark_nb(book: Book, i: int, terms: Terms, log: Log) -> bool:
+    """Value, peak, drawdown and bars with a position of each column; whether there is any."""
+    own_KS, holds, lead = book.own, False, len(book.value) - len(book.own)
+    equity = 0.0
+    for k in range(len(own_KS)):
+        own = own_KS[k]
+        value = value_nb(own, book.mark[k])
+        equity += value - (terms.init_cash if k > 0 else 0.0)
+        if value != book.value[lead + k]:
+            book.value[lead + k] = value
+            book.peak[k] = max(book.peak[k], value)
+            own[DRAWDOWN] = min(own[DRAWDOWN], value / book.peak[k] - 1.0)
+        if own[POSITION] != 0.0:
+            holds = True
+            own[BARS_HELD] += 1.0
+        if len(log.equity) > 0:
+            log.value[k, i], log.position[k, i] = value, own[POSITION]
+    book.value[0] = equity
+    return holds
+
+
+@njit(**BARE)
+def end_day_nb(states: np.ndarray, days_RD: np.ndarray, equity_R: np.ndarray) -> None:
+    """Book the return of a UTC day that ends at this equity, of each row.
+
+    The first rows' returns are written down, as far as `days_RD` has rows.
+    """
+    for row in range(len(states)):
+        before = states[row, DAY_EQUITY]
+        change = equity_R[row] / before - 1.0 if before > 0.0 else 0.0
+        if row < len(days_RD):
+            days_RD[row, int(states[row, DAYS])] = change
+        states[row, DAYS] += 1.0
+        offset = change - states[row, DAY_MEAN]  # Welford (1962)
+        states[row, DAY_MEAN] += offset / states[row, DAYS]
+        states[row, DAY_SQUARES] += offset * (change - states[row, DAY_MEAN])
+        states[row, DAY_DOWNSIDE] += min(change, 0.0) ** 2
+        states[row, DAY_EQUITY] = equity_R[row]
+
+
+@njit(**BARE)
+def finish_nb(book: Book) -> None:
+    """Each column's outcome, and the account's as their sum."""
+    states, lead = book.states, len(book.value) - len(book.own)
+    states[0, EQUITY] = book.value[0]
+    for k in range(len(book.own)):
+        own = book.own[k]
+        own[LAST_PRICE], own[EQUITY] = book.mark[k], book.value[lead + k]
+        own[IS_BUST], own[EQUITY_SUM] = states[0, IS_BUST], states[0, EQUITY_SUM]
+        if lead:
+            for field in SUMMED:
+                states[0, field] += own[field]
+    if lead:
+        states[0, BASE] = book.value[0]
+
+
+@njit(**BARE)
+def guard_nb(own: np.ndarray, hand: np.ndarray, costs: np.ndarray) -> float:
+    """The price of the stop or, if it comes before, one just before that of the margin."""
+    side, units = (1.0 if own[POSITION] > 0.0 else -1.0), abs(own[POSITION])
+    fixed = costs[MIN_FEE] + units * costs[UNIT_FEE]
+    owed = side * units * own[ENTRY_PRICE] - own[BASE] + fixed
+    closing = (side - costs[TAKER]) * (1.0 - side * hand[EXIT_SLIPPAGE])
+    margin = max(
+        side * owed / (units * closing), side * owed / (units * (side - costs[MAINTENANCE]))
+    )
+    margin += ROUGHLY * own[ENTRY_PRICE]
+    return side * max(margin, side * own[STOP_LEVEL])
+
+
+@njit(**INLINED)
+def pass_quiet_nb(
+    market: Market, columns: Columns, book: Book, i: int, conditions: Conditions, terms: Terms,
+    log: Log,
+) -> int:  # fmt: skip
+    """Pass the bars in which an account of one symbol places no order; the next that it may.
+
+    It books what `mark_nb` and `end_day_nb` do, bit for bit, without a look at anything else.
+    """
+    own, hand, n, c = book.own[0], book.hand[0], book.symbol[0], book.column[0]
+    prices, funding, position = market.prices[n], market.funding[n], own[POSITION]
+    base, entry, mark, value = own[BASE], own[ENTRY_PRICE], book.mark[0], book.value[0]
+    total, peak, drawdown, held = own[EQUITY_SUM], book.peak[0], own[DRAWDOWN], own[BARS_HELD]
+    tick, trail, guard, target = conditions.costs[n, TICK], conditions.trail, 0.0, 0.0
+    side, acts = 1.0, ENTER_LONG | ENTER_SHORT
+    if position != 0.0:
+        side = 1.0 if position > 0.0 else -1.0
+        acts = EXIT_LONG | ENTER_SHORT if position > 0.0 else EXIT_SHORT | ENTER_LONG
+        acts |= LEAVE | UNTRADED
+        guard, target = guard_nb(own, hand, conditions.costs[n]), own[TARGET_LEVEL]
+    while i < len(market.day_end):
+        code = int(columns.codes[c, i])
+        if code & acts:
+            break
+        if position != 0.0:
+            if not code & ABSENT:
+                worst, best = prices[2, i], prices[1, i]
+                if position < 0.0:
+                    worst, best = best, worst
+                if side * worst <= side * guard or side * best >= side * target:
+                    break
+                if 0 < terms.max_holding <= market.clock[n, i] - hand[SINCE]:
+                    break
+                if len(funding) > 0 and funding[i] != 0.0:
+                    break
+                mark = prices[3, i]
+                if conditions.moves:
+                    follow_nb(own, hand, tick, trail, best)
+                    if trail == BY_CLOSE:
+                        level = mark * (1.0 - side * hand[DISTANCE])
+                        raise_stop_nb(own, level_nb(level, side, tick))
+                    if side * own[STOP_LEVEL] > side * guard:
+                        guard = own[STOP_LEVEL]
+            now = base + position * (mark - entry)
+            if now != value:
+                value, peak = now, max(peak, now)
+                drawdown = min(drawdown, value / peak - 1.0)
+            held += 1.0
+        total += value
+        if len(log.equity) > 0:
+            log.equity[i] = log.value[0, i] = value
+            log.position[0, i] = position
+        if market.day_end[i]:
+            book.value[0] = value
+            end_day_nb(book.states, log.days, book.value)
+        i += 1
+    own[EQUITY_SUM], book.peak[0], own[DRAWDOWN], own[BARS_HELD] = total, peak, drawdown, held
+    book.mark[0], book.value[0] = mark, value
+    return i
+
+
+@njit(**CACHED)
+def walk_account_nb(
+    market: Market, columns: Columns, a: int, point_3: np.ndarray, conditions: Conditions,
+    terms: Terms, states: np.ndarray, log: Log,
+) -> None:  # fmt: skip
+    """Walk account `a`, all its columns on one cash; afterwards `states` (R, S) holds it.
+
+    Of several symbols the first row is the account. Each other is a column's own: its value is the
+    initial cash and the column's own profit, so that profits add up. Rows of columns that are not
+    there stay 0.
+    """
+    book = begin_nb(columns, a, states, len(market.delisted) > 1, terms.init_cash)
+    account, peak, lead = book.states[0], terms.init_cash, len(book.value) - len(book.own)
+    holds, num = False, len(book.own)
+    with_limits = not np.isnan(conditions.limit_offset)
+    i = 0
+    while i < len(market.day_end):
+        speaks = holds
+        for k in range(num):
+            if not lead and book.hand[k, LIMIT_SIDE] == 0.0 and not conditions.borrows:
+                i = pass_quiet_nb(market, columns, book, i, conditions, terms, log)
+                if i == len(market.day_end):
+                    break
+            speaks |= columns.codes[book.column[k], i] & (ENTER_LONG | ENTER_SHORT) != 0
+            speaks |= book.hand[k, LIMIT_SIDE] != 0.0
+        if i == len(market.day_end):
+            break
+        if speaks:
+            held_open_nb(market, columns, book, i, conditions, terms, log)
+            enters = open_nb(market, columns, book, i, point_3, conditions, terms, log)
+            for inside in range(1 + with_limits):
+                if inside:
+                    enters = limits_nb(market, columns, book, i, point_3, conditions)
+                if enters:
+                    enter_nb(market, book, i, point_3[0], conditions, terms, log)
+            close_nb(market, columns, book, i, conditions, terms, log)
+            holds = mark_nb(book, i, terms, log)
+            if lead:
+                peak = max(peak, book.value[0])
+                account[DRAWDOWN] = min(account[DRAWDOWN], book.value[0] / peak - 1.0)
+                account[BARS_HELD] += holds
+        elif len(log.equity) > 0:
+            for k in range(num):
+                log.value[k, i], log.position[k, i] = book.value[lead + k], 0.0
+        account[EQUITY_SUM] += book.value[0]
+        if len(log.equity) > 0:
+            log.equity[i] = book.value[0]
+        if market.day_end[i]:
+            end_day_nb(book.states, log.days, book.value)
+        i += 1
+    for k in range(num):  # the last close there was, of a column that held nothing too
+        prices = market.prices[book.symbol[k], 3]
+        for i in range(len(prices) - 1, -1, -1):
+            if not np.isnan(prices[i]):
+                book.mark[k] = prices[i]
+                break
+    finish_nb(book)
+
+
+@njit(parallel=True, **CACHED)
+def walk_account_cells_nb(
+    market: Market, columns: Columns, cells: Cells, conditions: Conditions, terms: Terms,
+    num_rows: int, days_RKD: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """The accounts of all cells side by side: states, float64 (P, R, S).
+
+    `days_RKD`, (rows, R, D), receives daily returns.
+    """
+    num = columns.accounts.shape[1]
+    states = np.zeros((len(cells.account), num_rows, NUM_STATE))
+    for p in prange(len(cells.account)):
+        fills, none = np.empty((num, 0, len(FILL_FIELDS))), np.empty((num, 0))
+        r = cells.day_row[p]
+        days = days_RKD[max(r, 0), : (num_rows if r >= 0 else 0)]
+        log = Log(fills, np.empty(0), none, none, none, days)
+        walk_account_nb(
+            market, columns, cells.account[p], cells.points[p], conditions, terms, states[p], log
+        )
+    return states
