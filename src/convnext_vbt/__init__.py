@@ -23,6 +23,7 @@ _HOMES = {
     "WalkForward": "learning.splits",
     "ConvNeXt1d": "learning.network",
     "ConvNeXtClassifier": "learning.classifier",
+    "Instrument": "trading.instruments",
     "Signals": "trading.signals",
     "confidence_signals": "trading.rules",
     "simulate": "trading.portfolio",

@@ -28,6 +28,7 @@ from convnext_vbt.report.page import write_report as write_report
 from convnext_vbt.runs.config import Config as Config
 from convnext_vbt.runs.run import run as run
 from convnext_vbt.runs.run import walk_forward as walk_forward
+from convnext_vbt.trading.instruments import Instrument as Instrument
 from convnext_vbt.trading.portfolio import simulate as simulate
 from convnext_vbt.trading.rules import confidence_signals as confidence_signals
 from convnext_vbt.trading.signals import Signals as Signals

@@ -1,4 +1,6 @@
 import shutil
+import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ from convnext_vbt.runs.config import (
     parse_values,
 )
 from convnext_vbt.runs.user_code import load_function
+from convnext_vbt.trading.inputs import SimulationConfig
+from convnext_vbt.trading.instruments import Instrument
 
 ROOT = Path(__file__).parents[2]
 
@@ -119,6 +123,76 @@ def test_a_resolved_strategy_reads_back_as_itself(tmp_path):
     assert again.id8 == config.id8
 
 
+INSTRUMENTS = """
+[instruments.default]
+taker = 0.001
+tick = 0.1
+[instruments."BTC/USDT"]
+taker = "none"
+lot = 0.01
+[instruments.ETH]
+tick = 0.5
+"""
+
+
+def test_a_symbols_own_keys_go_over_the_default_ones(tmp_path):
+    config = load_config(strategy(tmp_path, INSTRUMENTS))
+    assert config.trading.instruments == config.instruments
+    assert config.instruments == {
+        "default": Instrument(taker=0.001, tick=0.1),
+        "BTC/USDT": Instrument(tick=0.1, lot=0.01),
+        "ETH": Instrument(taker=0.001, tick=0.5),
+    }
+    for text in (config.to_toml(), INSTRUMENTS.replace("[instruments.ETH]", "[instruments.'ETH']")):
+        again = load_config(strategy(tmp_path, text))
+        assert (again, again.sha256) == (config, config.sha256)
+    document = config.model_dump(mode="json")
+    assert "instruments" not in document["trading"]
+    assert parse_config(document) == config
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "instruments.default.taker=0.002",
+        "instruments.ETH.maker=-0.0001",
+        "trading.trail=close",
+        "trading.break_even=1.0",
+        "trading.take_profit_ladder=[[1.0, 0.5]]",
+        "trading.leave_at=15:55",
+        "trading.limit_offset=0.001",
+    ],
+)
+def test_what_an_account_may_do_changes_the_hash(tmp_path, change):
+    config = load_config(strategy(tmp_path, ""))
+    other = load_config(strategy(tmp_path, ""), [change])
+    assert other.sha256 != config.sha256
+    assert load_config(strategy(tmp_path, other.to_toml())) == other
+
+
+def test_a_strategy_without_later_keys_keeps_its_hash():
+    assert Config().sha256[:16] == "ee8005a504ff7b57"
+    assert Config(trading=SimulationConfig(trail="none")).sha256 == Config().sha256
+
+
+def test_instruments_are_the_same_in_both_places():
+    table = {"A": Instrument(lot=1.0)}
+    given = Config(trading=SimulationConfig(instruments=table))
+    assert given == Config(instruments=table)
+    assert given.instruments == given.trading.instruments == table
+    with pytest.raises(ValueError, match="instruments differ from those of trading"):
+        Config(trading=SimulationConfig(instruments=table), instruments={"B": Instrument()})
+
+
+def test_the_template_names_every_key_of_an_instrument():
+    text = (ROOT / "src/convnext_vbt/runs/strategy.toml").read_text()
+    section = text.partition("# [instruments.default]")[2].partition("[sweep]")[0]
+    lines = [line.removeprefix("# ") for line in section.splitlines()[1:]]
+    shown = tomllib.loads("\n".join(lines))
+    assert set(shown) == {field.name for field in fields(Instrument)}
+    Instrument(**shown)
+
+
 def test_the_name_defaults_to_the_files(tmp_path):
     assert load_config(strategy(tmp_path, "")).name == "mine"
 
@@ -144,6 +218,14 @@ def test_the_name_defaults_to_the_files(tmp_path):
         ("splits = 3", r"splits = 3"),
         ("name = '../evil'", r"must be a plain folder name"),
         ("[data]\nstart = 2021-01-01", r"write dates in quotes"),
+        ("[trading.instruments.A]\ntick = 1", r"\[trading\] has no instruments; .* of their own"),
+        ("[instruments.A]\ntikc = 1", r'\[instruments."A"\] unknown key "tikc". .* "tick"'),
+        ("[instruments.default]\nlot = 0", r"\[instruments.default\] lot must be positive"),
+        ("[instruments.A]\nlot = 'x'", r'\[instruments."A"\] lot = \'x\': input should be a'),
+        ("[instruments]\nA = 3", r'\[instruments."A"\] A = 3: input should be'),
+        ("instruments = 3", r"instruments = 3: input should be"),
+        ("[instruments]\ndefault = 3", r"\[instruments.default\] default = 3: input"),
+        ("[trading]\ntrail = 'low'", r"\[trading\] trail = 'low': input should be 'none'"),
     ],
 )
 def test_a_fault_is_one_line_that_names_it(tmp_path, text, message):

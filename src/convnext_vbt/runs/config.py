@@ -11,9 +11,9 @@ import json
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import tomli_w
 from pydantic import (
@@ -22,7 +22,9 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_serializer,
     field_validator,
+    model_validator,
 )
 
 from convnext_vbt.errors import ConfigError
@@ -32,10 +34,12 @@ from convnext_vbt.learning.settings import ModelConfig, TrainingConfig, describe
 from convnext_vbt.learning.splits import WalkForward
 from convnext_vbt.market.clock import zone_of
 from convnext_vbt.predictions import Target
+from convnext_vbt.runs import instrument_tables
 from convnext_vbt.runs.toml_text import override_value, read_document, refuse_escaped
 from convnext_vbt.storage import sha256_json
 from convnext_vbt.trading.expectation import Exit
 from convnext_vbt.trading.inputs import SimulationConfig
+from convnext_vbt.trading.instruments import Instrument, Instruments
 from convnext_vbt.trading.rules import RuleConfig, Threshold
 from convnext_vbt.trading.sweep import SweepConfig
 
@@ -46,6 +50,14 @@ LATER_KEYS: dict[str, dict[str, Any]] = {
     "features": {"mirror": False},
     "model": {"prior": "none"},
     "rule": {"min_edge": None, "full_edge": None, "exit": "bracket"},
+    "trading": {
+        "trail": "none",
+        "break_even": None,
+        "take_profit_ladder": [],
+        "leave_at": None,
+        "limit_offset": None,
+        "limit_bars": 1,
+    },
     "sweep": {"min_edge": None},
 }
 """Keys that came after 0.1.0, with the value that stands for what there was before them.
@@ -146,6 +158,23 @@ class Config(BaseModel):
     trading: SimulationConfig = SimulationConfig()
     sweep: SweepConfig = SweepConfig()
     selection: SelectionSection = SelectionSection()
+    instruments: dict[str, Instrument] = {}
+    """What each symbol is; handed to `trading`, which is where it acts."""
+
+    @model_validator(mode="after")
+    def _instruments_are_of_trading(self) -> Self:
+        """One table in both places, whichever it was given in."""
+        own, theirs = Instruments(self.instruments), self.trading.instruments
+        if own and theirs and own != theirs:
+            raise ValueError("instruments differ from those of trading; give them once")
+        object.__setattr__(self, "trading", replace(self.trading, instruments=own or theirs))
+        object.__setattr__(self, "instruments", dict(own or theirs))
+        return self
+
+    @field_serializer("trading")
+    def _without_instruments(self, trading: SimulationConfig) -> dict[str, Any]:
+        names = (field.name for field in fields(trading))
+        return {name: getattr(trading, name) for name in names if name != "instruments"}
 
     @field_validator("model")
     @classmethod
@@ -159,6 +188,7 @@ class Config(BaseModel):
         for key in ("min_edge", "full_edge"):
             if shape["rule"][key] is None:
                 shape["rule"][key] = NONE
+        shape["instruments"] = instrument_tables.written(self.instruments)
         return tomli_w.dumps(_without_none(shape))
 
     @property
@@ -176,6 +206,9 @@ class Config(BaseModel):
             for key, before in keys.items():
                 if shape[section][key] == before:
                     del shape[section][key]
+        shape["instruments"] = instrument_tables.hashed(self.instruments)
+        if not self.instruments:  # there were none before
+            del shape["instruments"]
         return shape
 
     @property
@@ -243,7 +276,7 @@ def parse_config(document: dict[str, Any], *, origin: str = "config") -> Config:
     try:
         _refuse_odd_numbers(document, origin)
         refuse_escaped(document, origin)
-        text = json.dumps(document)
+        text = json.dumps(_with_defaults(document, origin))
     except TypeError as error:  # TOML has dates, JSON has not
         raise ConfigError(f"{origin}: {error}; write dates in quotes") from None
     except RecursionError:
@@ -261,6 +294,19 @@ def parse_config(document: dict[str, Any], *, origin: str = "config") -> Config:
             "bytes that does not begin with a dot"
         )
     return config
+
+
+def _with_defaults(document: dict[str, Any], origin: str) -> dict[str, Any]:
+    """The document with [instruments.default] below each symbol's own table."""
+    name = instrument_tables.SECTION
+    trading = document.get("trading")
+    if isinstance(trading, dict) and name in trading:
+        raise ConfigError(
+            f'{origin}: [trading] has no {name}; they are tables of their own, [{name}."BTC/USDT"]'
+        )
+    if name not in document:
+        return document
+    return document | {name: instrument_tables.over_default(document[name])}
 
 
 def parse_values(text: str, *, name: str) -> list[float | str]:
@@ -326,14 +372,19 @@ def _distinct(error: ValidationError) -> list[Any]:
     """One fault a key: a union of types reports each of its members."""
     faults: dict[tuple[Any, ...], Any] = {}
     for fault in error.errors(include_url=False):
-        faults.setdefault(fault["loc"][:2], fault)
+        depth = 3 if fault["loc"][:1] == (instrument_tables.SECTION,) else 2
+        faults.setdefault(fault["loc"][:depth], fault)
     return list(faults.values())
 
 
 def _explain(fault: Any, origin: str) -> str:
     location = [str(part) for part in fault["loc"]]
     section = location[0] if len(location) > 1 else ""
-    where = f"{origin}: [{section}]" if section else f"{origin}:"
+    heading = f"[{location[0]}]"
+    if section == instrument_tables.SECTION:
+        heading = instrument_tables.table_name(location[1])
+        location = location[1:]
+    where = f"{origin}: {heading}" if section else f"{origin}:"
     key = location[min(1, len(location) - 1)]
     if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _keys_of(section)
@@ -342,7 +393,7 @@ def _explain(fault: Any, origin: str) -> str:
         kind = "key" if section or not isinstance(fault["input"], dict) else "section"
         return f"{where} unknown {kind} {json.dumps(key, ensure_ascii=False)[:60]}. {hint}"
     if fault["type"] == "value_error":
-        return f"{origin}: [{location[0]}] {fault['ctx']['error']}"
+        return f"{origin}: {heading} {fault['ctx']['error']}"
     shown = repr(fault["input"])
     shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
     return f"{where} {key} = {shown}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
@@ -351,6 +402,8 @@ def _explain(fault: Any, origin: str) -> str:
 def _keys_of(section: str) -> list[str]:
     if not section:
         return list(Config.model_fields)
+    if section == instrument_tables.SECTION:
+        return list(instrument_tables.KEYS)
     owner = Config.model_fields[section].annotation if section in Config.model_fields else None
     return [field.name for field in fields(owner)] if is_dataclass(owner) else []
 

@@ -5,7 +5,9 @@ Dimensions: T bars, N symbols, C columns, A accounts (rules), K columns of one a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -18,9 +20,12 @@ from convnext_vbt.trading import kernel
 from convnext_vbt.trading.arguments import check_number
 from convnext_vbt.trading.brackets import Brackets
 from convnext_vbt.trading.codes import ABSENT, ENTER_LONG, ENTER_SHORT, UNTRADED
+from convnext_vbt.trading.instruments import NO_INSTRUMENTS, Instrument, Instruments
+from convnext_vbt.trading.leaving import read_leave_at
 from convnext_vbt.trading.signals import Rules
 
 SizeType = Literal["risk", "notional", "value"]
+Trail = Literal["none", "close", "extreme"]
 
 LONGEST_HOLIDAY = pd.Timedelta(days=5)
 """From Thursday's close to Tuesday's open at Easter: more than exchanges otherwise rest."""
@@ -49,12 +54,33 @@ class SimulationConfig:
     max_open_risk: float = 0.06
     """Most that all open stops of an account of several symbols may lose together, as a share of
     its equity; entries beyond it are cut pro rata."""
+    trail: Trail = "none"
+    """What the stop follows at its distance, never back, from the next bar on: each bar's "close",
+    its "extreme" (a long's high, a short's low), or nothing."""
+    break_even: float | None = None
+    """Gain, in stop distances, at which the stop moves to where the trade makes nothing, costs
+    included; none: it does not."""
+    take_profit_ladder: tuple[tuple[float, float], ...] = ()
+    """Partial exits: (multiple of the take-profit distance, share of the entry's size) each, the
+    multiples ascending; shares of less than 1 in all leave the rest to the other exits."""
+    leave_at: str | None = None
+    """Time of day from which on positions are left and none are entered until the day is over,
+    "15:55" (UTC) or "15:55 America/New_York", or "session end"."""
+    limit_offset: float | None = None
+    """Enter by a limit order so far below the signal's close (a short: above), as a fraction of
+    it, in [0, 1); none: at the open."""
+    limit_bars: int = 1
+    """Bars of the symbol's own that such an order rests, the one it is placed at included."""
+    instruments: Mapping[str, Instrument] = NO_INSTRUMENTS
+    """What each symbol is, "default" standing for those without an entry; empty: steps, fees and
+    margins of nobody. In a strategy file these are the tables [instruments."BTC/USDT"]."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value is not None or field.default is not None:
-                check_number(field.name, value)
+        for name in ("risk", "fees", "slippage", "max_leverage", "init_cash", "max_open_risk"):
+            check_number(name, getattr(self, name))
+        for name in ("stop", "take_profit", "max_holding", "break_even", "limit_offset"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name))
         if not 0 < self.risk <= 1:
             raise InputError(f"risk must lie in (0, 1], got {self.risk}; 0.01 risks 1 % a trade")
         for name in ("fees", "slippage"):
@@ -65,6 +91,71 @@ class SimulationConfig:
             value = getattr(self, name)
             if not (value > 0 and np.isfinite(value)):
                 raise InputError(f"{name} must be positive and finite, got {value}")
+        _check_exits(self)
+        _check_limit(self)
+        object.__setattr__(self, "take_profit_ladder", _checked_ladder(self.take_profit_ladder))
+        if not isinstance(self.instruments, Instruments):
+            object.__setattr__(self, "instruments", Instruments(self.instruments))
+
+
+def _check_exits(config: SimulationConfig) -> None:
+    if config.trail not in get_args(Trail):
+        raise InputError(f"trail must be one of {get_args(Trail)}, got {config.trail!r}")
+    if config.break_even is not None and not 0 < config.break_even < np.inf:
+        raise InputError(
+            f"break_even must be positive and finite, got {config.break_even}; 1 moves the stop "
+            "once the gain is one stop distance"
+        )
+    if config.leave_at is not None:
+        read_leave_at(config.leave_at)
+
+
+def _check_limit(config: SimulationConfig) -> None:
+    offset, bars = config.limit_offset, config.limit_bars
+    if offset is not None and not 0 <= offset < 1:
+        raise InputError(
+            f"limit_offset must lie in [0, 1), got {offset}; 0.002 is 0.2 % from the close"
+        )
+    if isinstance(bars, bool) or not isinstance(bars, int | np.integer) or bars < 1:
+        raise InputError(f"limit_bars must be a whole number of at least 1 bar, got {bars!r}")
+    if bars != 1 and offset is None:
+        raise InputError(
+            f"limit_bars = {bars} needs limit_offset: at the open no order rests; set both"
+        )
+
+
+_SLACK = 1e-9
+"""Shares of 0.3, 0.3 and 0.4 are summed in floating point."""
+
+
+def _checked_ladder(ladder: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
+    """The steps as pairs. Raises `ValueError` for what is no ladder."""
+    if not isinstance(ladder, list | tuple) or not all(
+        isinstance(step, list | tuple) and len(step) == 2 for step in ladder
+    ):
+        raise InputError(
+            f"take_profit_ladder must be pairs of multiple and share, got {ladder!r}; write "
+            "[[0.5, 0.5], [1.0, 0.5]]"
+        )
+    steps = tuple((multiple, share) for multiple, share in ladder)
+    for name, values in zip(("multiple", "share"), zip(*steps, strict=True), strict=False):
+        for value in values:
+            check_number(f"take_profit_ladder: a {name}", value)
+            if not 0 < value < np.inf:
+                raise InputError(
+                    f"take_profit_ladder: a {name} must be positive and finite, got {value}"
+                )
+    multiples = [multiple for multiple, _ in steps]
+    if any(after <= before for before, after in itertools.pairwise(multiples)):
+        raise InputError(
+            f"take_profit_ladder: multiples must ascend, got {multiples}; sort the steps"
+        )
+    total = sum(share for _, share in steps)
+    if total > 1 + _SLACK:
+        raise InputError(
+            f"take_profit_ladder: shares sum to {total:g}, more than was entered; lower them to 1"
+        )
+    return steps
 
 
 TRADING_DEFAULTS = SimulationConfig()

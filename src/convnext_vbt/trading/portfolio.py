@@ -5,6 +5,7 @@ Dimensions: T bars, N symbols, C columns.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -17,7 +18,14 @@ from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets
 from convnext_vbt.trading.codes import CLOSED
-from convnext_vbt.trading.inputs import TRADING_DEFAULTS, SimulationConfig, SizeType, check_inputs
+from convnext_vbt.trading.inputs import (
+    TRADING_DEFAULTS,
+    SimulationConfig,
+    SizeType,
+    Trail,
+    check_inputs,
+)
+from convnext_vbt.trading.instruments import Instrument
 from convnext_vbt.trading.signals import Signals
 from convnext_vbt.trading.simulation import Simulation, simulate_signals
 
@@ -89,6 +97,13 @@ def simulate(
     max_open_risk: float = TRADING_DEFAULTS.max_open_risk,
     max_holding: int | None = TRADING_DEFAULTS.max_holding,
     init_cash: float = TRADING_DEFAULTS.init_cash,
+    trail: Trail = TRADING_DEFAULTS.trail,
+    break_even: float | None = TRADING_DEFAULTS.break_even,
+    take_profit_ladder: tuple[tuple[float, float], ...] = TRADING_DEFAULTS.take_profit_ladder,
+    leave_at: str | None = TRADING_DEFAULTS.leave_at,
+    limit_offset: float | None = TRADING_DEFAULTS.limit_offset,
+    limit_bars: int = TRADING_DEFAULTS.limit_bars,
+    instruments: Mapping[str, Instrument] = TRADING_DEFAULTS.instruments,
     size_type: SizeType = "risk",
     engine: Engine = "exact",
 ) -> vbt.Portfolio:
@@ -125,7 +140,9 @@ def simulate(
         brackets = fixed_brackets(bars, stop=stop, take_profit=take_profit, max_holding=max_holding)
     config = SimulationConfig(
         risk=risk, fees=fees, slippage=slippage, max_leverage=max_leverage, init_cash=init_cash,
-        max_open_risk=max_open_risk,
+        max_open_risk=max_open_risk, trail=trail, break_even=break_even,
+        take_profit_ladder=take_profit_ladder, leave_at=leave_at, limit_offset=limit_offset,
+        limit_bars=limit_bars, instruments=instruments,
     )  # fmt: skip
     if engine == "exact":
         done = simulate_signals(bars, signals, brackets, config=config, size_type=size_type)
@@ -232,6 +249,17 @@ def _refuse_what_vectorbt_cannot(
             f"engine='vectorbt' buys with cash alone, got max_leverage={config.max_leverage:g}; "
             "use engine='exact'"
         )
+    for name in _OURS_ALONE:
+        value = getattr(config, name)
+        if value != getattr(TRADING_DEFAULTS, name):
+            raise InputError(
+                f"engine='vectorbt' knows no {name}, got {value!r}; use engine='exact'"
+            )
+
+
+_OURS_ALONE = (
+    "trail", "break_even", "take_profit_ladder", "leave_at", "limit_offset", "instruments",
+)  # fmt: skip
 
 
 def _from_signals(

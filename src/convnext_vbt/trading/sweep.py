@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -29,10 +29,12 @@ from convnext_vbt.trading.expectation import Exit, rule_brackets
 from convnext_vbt.trading.inputs import (
     TRADING_DEFAULTS,
     SimulationConfig,
+    Trail,
     check_inputs,
     day_ends,
     kernel_terms,
 )
+from convnext_vbt.trading.instruments import Instrument
 from convnext_vbt.trading.metrics import cell_metrics
 from convnext_vbt.trading.rules import (
     RULE_DEFAULTS,
@@ -249,6 +251,13 @@ def sweep(
     max_leverage: float = TRADING_DEFAULTS.max_leverage,
     max_open_risk: float = TRADING_DEFAULTS.max_open_risk,
     init_cash: float = TRADING_DEFAULTS.init_cash,
+    trail: Trail = TRADING_DEFAULTS.trail,
+    break_even: float | None = TRADING_DEFAULTS.break_even,
+    take_profit_ladder: tuple[tuple[float, float], ...] = TRADING_DEFAULTS.take_profit_ladder,
+    leave_at: str | None = TRADING_DEFAULTS.leave_at,
+    limit_offset: float | None = TRADING_DEFAULTS.limit_offset,
+    limit_bars: int = TRADING_DEFAULTS.limit_bars,
+    instruments: Mapping[str, Instrument] = TRADING_DEFAULTS.instruments,
     reference_risk: float | None = None,
     signals: Signals | None = None,
 ) -> SweepResult:
@@ -281,6 +290,9 @@ def sweep(
         risk=min(lists.risk) if reference_risk is None else reference_risk, fees=fees,
         slippage=slippage, max_leverage=max_leverage, init_cash=init_cash, stop=stop,
         take_profit=take_profit, max_holding=max_holding, max_open_risk=max_open_risk,
+        trail=trail, break_even=break_even,
+        take_profit_ladder=take_profit_ladder, leave_at=leave_at, limit_offset=limit_offset,
+        limit_bars=limit_bars, instruments=instruments,
     )  # fmt: skip
     rules: Rules
     if signals is None:
