@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.market.calendar import DAY
 from convnext_vbt.market.clock import zone_of
 
 SESSION_END = "session end"
@@ -59,3 +61,53 @@ def read_leave_at(text: str) -> Leaving:
     zone, ahead = zone_of(place or "UTC")
     at = pd.Timedelta(hours=int(found["hour"]), minutes=int(found["minute"]))
     return Leaving(at, zone, ahead)
+
+
+def leave_rows(bars: Bars, leave_at: str) -> np.ndarray:
+    """Rows at whose open a position must be left and none entered, bool (T, N).
+
+    By the clock: from that local time on until the local day ends, whoever has a bar then. By the
+    session, which is a local day: bars that open at or after the usual time of the last bar, the
+    lower median of the symbol's last five sessions. Only earlier sessions are asked, so the first
+    one has no such row, and what comes later changes no row.
+
+    Raises `ValueError` for bars of a day and longer, and where a market never closes.
+    """
+    leaving = read_leave_at(leave_at)
+    if bars.step >= DAY:
+        raise InputError(f"leave_at = {leave_at!r} needs bars of less than a day; leave it out")
+    local = leaving.local(bars.index)
+    if leaving.at is not None:
+        late = local % DAY.value >= leaving.at.value
+        return np.repeat(late[:, None], len(bars.symbols), axis=1)
+    always = [
+        symbol for symbol, closes in zip(bars.symbols, bars.closes, strict=True) if not closes
+    ]
+    if always:
+        raise InputError(
+            f"leave_at = {leave_at!r}, but the market of {', '.join(always)} never closes; write a "
+            'time of day, such as "15:55"'
+        )
+    rows = np.zeros((len(bars), len(bars.symbols)), dtype=bool)
+    for own, here in zip(rows.T, bars.present.T, strict=True):
+        own[here] = _is_last(local[here])
+    return rows
+
+
+def _is_last(times: np.ndarray) -> np.ndarray:
+    """Whether bars that open then are due to be the last of their day; local nanoseconds."""
+    days = times // DAY.value
+    ends = np.append(np.flatnonzero(np.diff(days)), len(times) - 1)
+    due_D = _medians_before((times[ends] % DAY.value).astype(np.float64))
+    session = np.searchsorted(days[ends], days)
+    late: np.ndarray = times % DAY.value >= due_D[session]  # NaN: never
+    return late
+
+
+def _medians_before(values_D: np.ndarray) -> np.ndarray:
+    """The lower median of the five values before each one, or of as many as there are."""
+    before = np.concatenate([np.full(SESSIONS, np.nan), values_D[:-1]])
+    window = np.sort(np.lib.stride_tricks.sliding_window_view(before, SESSIONS), axis=1)
+    count = np.minimum(np.arange(len(values_D)), SESSIONS)  # NaN is sorted to the end
+    medians: np.ndarray = window[np.arange(len(values_D)), np.maximum(count - 1, 0) // 2]
+    return medians
