@@ -13,6 +13,7 @@ __version__ = "0.3.0"
 
 _HOMES = {
     "Bars": "market.bars",
+    "Detail": "market.detail",
     "load_bars": "market.sources",
     "download_bars": "market.download",
     "Predictions": "predictions",

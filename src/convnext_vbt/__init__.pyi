@@ -10,6 +10,7 @@ from convnext_vbt.learning.labels import fixed_horizon_labels as fixed_horizon_l
 from convnext_vbt.learning.network import ConvNeXt1d as ConvNeXt1d
 from convnext_vbt.learning.splits import WalkForward as WalkForward
 from convnext_vbt.market.bars import Bars as Bars
+from convnext_vbt.market.detail import Detail as Detail
 from convnext_vbt.market.download import download_bars as download_bars
 from convnext_vbt.market.sources import load_bars as load_bars
 from convnext_vbt.plugin import ConfidenceSignals as ConfidenceSignals

@@ -14,6 +14,7 @@ from convnext_vbt.errors import (
     DataError,
 )
 from convnext_vbt.market.bars import Bars
+from convnext_vbt.market.detail import Detail, load_detail
 from convnext_vbt.market.files import FileReport
 from convnext_vbt.market.sources import load_report
 from convnext_vbt.runs.config import Config
@@ -68,6 +69,25 @@ def read_report(config: Config, *, strict: bool = False) -> FileReport:
             f"{config.data.source} has {bars.index[0]} to {bars.index[-1]}"
         )
     return replace(report, bars=bars.rows(*edges))
+
+
+def read_detail(config: Config, bars: Bars, *, strict: bool = False) -> Detail | None:
+    """The finer bars that `[data]` names, inside these bars; None where it names none.
+
+    Every fault is a `DataError`.
+    """
+    if config.data.detail is None:
+        return None
+    try:
+        return load_detail(
+            config.data.detail,
+            bars,
+            strict=strict,
+            timezone=config.data.timezone,
+            stamp=config.data.stamp,  # type: ignore[arg-type]  # "" of a list says nothing
+        )
+    except (ConvnextVbtError, OSError) as error:
+        raise DataError(f"data.detail = {config.data.detail}: {error}") from error
 
 
 def warn_of_costs(config: Config, bars: Bars) -> None:

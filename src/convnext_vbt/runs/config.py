@@ -46,7 +46,7 @@ from convnext_vbt.trading.sweep import SweepConfig
 logger = logging.getLogger("convnext_vbt")
 
 LATER_KEYS: dict[str, dict[str, Any]] = {
-    "data": {"timezone": None, "stamp": None},
+    "data": {"timezone": None, "stamp": None, "detail": None},
     "features": {"mirror": False},
     "model": {"prior": "none"},
     "rule": {"min_edge": None, "full_edge": None, "exit": "bracket"},
@@ -91,6 +91,9 @@ class DataSection:
     """First bar used, a UTC date or time; everything if absent."""
     end: str | None = None
     """First bar no longer used."""
+    detail: str | tuple[str, ...] | None = None
+    """Finer bars of the same symbols, named as `source` is and on the same clock: within a bar they
+    tell what came first."""
 
     def __post_init__(self) -> None:
         zones = (self.timezone,) if isinstance(self.timezone, str) else self.timezone or ()
