@@ -55,6 +55,10 @@ def test_it_prints_bars_span_holes_and_folder(exchange, store):
         "  hole 2024-01-09 08:00 to 2024-01-09 08:00 (1 bar)",
         f"folder: {store.folder}",
         f"use it: convnext-vbt run STRATEGY.toml --set data.source={SOURCE}",
+        "what binance says of it, for the strategy file (no run follows it else):",
+        '[instruments."BTC/USDT"]',
+        "taker = 0.001",
+        "maker = 0.001",
     ]
     assert re.findall(r"^ *(\d+) %  ([\d,]+) new, up to 2024-", result.stderr, re.MULTILINE) == [
         ("40", "100"),
@@ -74,6 +78,7 @@ def test_json_quiet_and_another_folder(exchange, tmp_path):
     assert facts["source"] == SOURCE
     assert facts["last"] == "2024-01-11T09:00:00+00:00"
     assert facts["folder"].startswith(str(other))
+    assert facts["instrument"] == {"taker": 0.001, "maker": 0.001}
     assert not exchange.cache.exists()
 
 

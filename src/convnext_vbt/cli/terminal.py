@@ -303,6 +303,12 @@ def print_download(done: Download) -> None:
         say(out, note)
     say(out, f"folder: {store.folder}")
     say(out, f"use it: {store.usage}")
+    if done.instrument:
+        say(
+            out,
+            f"what {store.exchange} says of it, for the strategy file (no run follows it else):",
+        )
+        say(out, done.instrument_text)
 
 
 def _count(number: int, noun: str) -> str:

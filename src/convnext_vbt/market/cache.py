@@ -88,6 +88,11 @@ class BarStore:
         """The folder of the parts; names are escaped, so it never lies outside the root."""
         return self.root / _safe(self.exchange) / _safe(self.symbol) / self.timeframe
 
+    @property
+    def terms(self) -> Path:
+        """Where it is kept what the exchange says of the contract."""
+        return self.folder / "instrument.toml"
+
     def path(self, first: pd.Timestamp) -> Path:
         """The part whose first bar opens at `first`."""
         return self.folder / f"{first:%Y-%m-%dT%H%M%SZ}.parquet"

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from convnext_vbt import storage
 from convnext_vbt.errors import DownloadError, InputError
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.cache import AFTER, BarStore, cache_root
 from convnext_vbt.market.clock import TOLD
+from convnext_vbt.market.contracts import contract_terms, terms_text
 from convnext_vbt.market.exchange import BEGINNING, RETRY, SMALL_PAGE, Feed, Retry
 from convnext_vbt.market.gaps import regular_gaps
 from convnext_vbt.market.idle import Overview
@@ -115,6 +117,14 @@ class Download:
     """Where the exchange's longer candles begin, if it keeps these alone of the time before."""
     kept: Kept | None
     """Set where the exchange has no more than its newest bars."""
+    instrument: dict[str, float | bool]
+    """What the exchange says of the contract: keys of a strategy's [instruments], which follow it
+    only once they are there."""
+
+    @property
+    def instrument_text(self) -> str:
+        """The table to paste into a strategy file; empty where the exchange says nothing."""
+        return terms_text(self.store.symbol, self.instrument) if self.instrument else ""
 
     @property
     def times(self) -> str:
@@ -171,6 +181,7 @@ class Download:
             "missing_before": self.missing_before,
             "traded_since": self.traded_since and self.traded_since.isoformat(),
             "keeps": self.kept and self.kept.bars,
+            "instrument": self.instrument,
         }
 
 
@@ -408,6 +419,7 @@ def _result(
         first = min(work.parts, key=lambda part: part.index[0])
         traded = work.overview.traded_before(first, begin or BEGINNING)
     oldest = traded if traded is not None else begin
+    instrument = _keep_terms(work)
     return Download(
         store=store,
         added=work.added,
@@ -428,7 +440,19 @@ def _result(
         missing_before=0 if oldest is None else max(0, int((index[0] - oldest) // step)),
         traded_since=traded,
         kept=work.kept,
+        instrument=instrument,
     )
+
+
+def _keep_terms(work: _Work) -> dict[str, float | bool]:
+    """What the exchange says of the contract now, which is also written beside the bars."""
+    newest = max(work.parts, key=lambda part: part.index[-1])
+    exchange, price = work.feed.exchange, float(newest["close"].iloc[-1])
+    terms = contract_terms(work.feed.market, exchange.precisionMode, price=price)
+    if terms:
+        text = f"# As {exchange.id} said last\n{terms_text(work.store.symbol, terms)}\n"
+        storage.write_text(work.store.terms, text)
+    return terms
 
 
 def _time(value: pd.Timestamp | str | None, name: str) -> pd.Timestamp | None:

@@ -83,7 +83,9 @@ class Feed:
         self._random = random.Random(retry.seed)
         _check_timeframe(self.exchange, timeframe)
         self.step = timeframe_step(timeframe)
-        _check_symbol(self.exchange, self.ask(self.exchange.load_markets), symbol)
+        markets = self.ask(self.exchange.load_markets)
+        _check_symbol(self.exchange, markets, symbol)
+        self.market: dict[str, Any] = markets[symbol]
         self.limit: int | None = self.exchange.feature_value(symbol, "fetchOHLCV", "limit")
         self._forget()
 
