@@ -17,6 +17,7 @@ import pandas as pd
 from convnext_vbt.evidence import measures
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Range
+from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.simulation import Simulation
 
 Figures = dict[str, float]
@@ -82,20 +83,16 @@ class Account:
         )
 
 
-def before_costs(account: Account, *, slippage: float) -> Account:
+def before_costs(account: Account) -> Account:
     """The same trades as if fees and slippage had been given back: "gross".
 
     Equity has every cost of the orders so far added; a trade's profit has those of its own fills,
     and its return is that over the same entry value. Sizes, exits and funding stay as they were.
     """
     paid = np.zeros(len(account.equity))
-    np.add.at(paid, account.orders["idx"], measures.order_costs(account.orders, slippage))
+    np.add.at(paid, account.orders["idx"], measures.order_costs(account.orders))
     trades = account.trades.copy()
-    side = np.where(measures.is_short(trades), -1.0, 1.0)
-    entry = trades["entry_price"] * (1.0 - 1.0 / (1.0 + side * slippage)) * side
-    leave = trades["exit_price"] * (1.0 / (1.0 - side * slippage) - 1.0) * side
-    slipped = trades["size"] * (entry + np.where(measures.is_closed(trades), leave, 0.0))
-    trades["pnl"] += trades["entry_fees"] + trades["exit_fees"] + slipped
+    trades["pnl"] += trades["entry_fees"] + trades["exit_fees"] + trades["slippage"]
     trades["return"] = trades["pnl"] / (trades["size"] * trades["entry_price"])
     return replace(account, equity=account.equity + np.cumsum(paid), trades=trades)
 
@@ -229,7 +226,7 @@ def split_returns(account: Account, span: Range) -> np.ndarray:
     return measures.returns_between(np.append(before, account.equity[start:stop][last]))
 
 
-def key_figures(account: Account, bars: Bars, *, slippage: float) -> Figures:
+def key_figures(account: Account, bars: Bars) -> Figures:
     """Every key figure of an account, as the sweep defines them; NaN where undefined.
 
     `bars` are those of the window. Beside the sweep's own: longest_drawdown in days, psr (that
@@ -259,20 +256,28 @@ def key_figures(account: Account, bars: Bars, *, slippage: float) -> Figures:
         "win_rate": measures.win_rate(trades),
         "profit_factor": measures.profit_factor(trades),
         "mean_trade": measures.mean_trade(trades),
-        "costs": float(measures.order_costs(account.orders, slippage).sum()),
-        "break_even": break_even(account, slippage=slippage),
+        "costs": float(measures.order_costs(account.orders).sum()),
+        "break_even": break_even(account),
         "capped_share": measures.capped_share(trades),
         "gap_stops": float(measures.gap_stops(trades)),
         **({} if account.funding is None else {"funding": account.funding}),
     }
 
 
-def break_even(account: Account, *, slippage: float) -> float:
+def cost_a_side(account: Account, config: SimulationConfig) -> float:
+    """Fees and slippage as a share of what is traded: as set, or of instruments as it came out."""
+    if not config.instruments or not len(account.orders):
+        return config.fees + config.slippage
+    costs = float(measures.order_costs(account.orders).sum())
+    return measures.ratio(costs, measures.traded_value(account.orders))
+
+
+def break_even(account: Account) -> float:
     """Cost a side, as a fraction of the traded value, at which the same trades earn nothing.
 
     Profit before all costs over traded value; negative where the trades lose even without costs,
     NaN without an order.
     """
     profit = float(account.equity[-1]) - account.init_cash
-    costs = float(measures.order_costs(account.orders, slippage).sum())
+    costs = float(measures.order_costs(account.orders).sum())
     return measures.ratio(profit + costs, measures.traded_value(account.orders))

@@ -142,7 +142,7 @@ def different_settings(settings: Sequence[Mapping[str, str]]) -> tuple[str, ...]
 
 
 def _row(name: str, one: Contender, whole: Account, first: pd.Timestamp, stop: pd.Timestamp) -> Row:
-    window, config = one.result.window_bars, one.result.config
+    window = one.result.window_bars
     start, end = (int(window.index.searchsorted(when)) for when in (first, stop))
     account = whole.cut(start, end)
     if not account.init_cash > 0:
@@ -150,7 +150,7 @@ def _row(name: str, one: Contender, whole: Account, first: pd.Timestamp, stop: p
             f"{name} had lost its whole account before {first:%Y-%m-%d}, where the common "
             "out-of-sample window begins; leave it out"
         )
-    found = key_figures(account, window.rows(start, end), slippage=config.slippage)
+    found = key_figures(account, window.rows(start, end))
     year = one.result.bars.days_per_year
     low, high = sharpe_interval(daily_returns(account), year)
     return Row(
@@ -211,4 +211,6 @@ def _other_costs(contenders: Sequence[Contender]) -> list[str]:
 
 def _costs(one: Contender) -> str:
     config = one.result.config
-    return f"{config.fees * 1e4:g} bp of fees and {config.slippage * 1e4:g} bp of slippage per side"
+    own = f", and {len(config.instruments)} instrument(s) of its own" if config.instruments else ""
+    charged = f"{config.fees * 1e4:g} bp of fees and {config.slippage * 1e4:g} bp of slippage"
+    return f"{charged} per side{own}"

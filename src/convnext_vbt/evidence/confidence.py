@@ -17,6 +17,7 @@ from convnext_vbt.evidence.accounts import Account
 from convnext_vbt.evidence.returns import symbol_numbers
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import CLASSES, DOWN, UP, Predictions
+from convnext_vbt.trading.expectation import round_trips
 from convnext_vbt.trading.rules import parse_threshold
 from convnext_vbt.trading.sweep import SweepResult
 
@@ -72,8 +73,8 @@ class Deciles:
 
 
 def round_trip_cost(res: SweepResult) -> float:
-    """Fees and slippage of both sides, as a share of the entry value."""
-    return 2.0 * (res.config.fees + res.config.slippage)
+    """Fees and slippage of both sides, as a share of the entry value, on average."""
+    return float(np.nanmean(round_trips(res.config, res.bars)))
 
 
 def deciles_of(res: SweepResult) -> Deciles | None:

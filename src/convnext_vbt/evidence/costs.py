@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from convnext_vbt.evidence.accounts import Account, Figures, key_figures
+from convnext_vbt.evidence.accounts import Account, Figures, cost_a_side, key_figures
 from convnext_vbt.evidence.headline import Headline
 from convnext_vbt.evidence.window import Window
 from convnext_vbt.trading.sweep import SweepResult
@@ -43,12 +43,11 @@ def cost_points(
     out = []
     for multiple in COST_MULTIPLES:
         account = known.get(multiple) or traded_again(window, head, cost_multiple=multiple)
-        slippage = config.slippage * multiple
         out.append(
             CostPoint(
                 multiple=multiple,
-                basis_points=(config.fees + config.slippage) * multiple * 1e4,
-                figures=key_figures(account, window.bars, slippage=slippage),
+                basis_points=cost_a_side(account, config.times_costs(multiple)) * 1e4,
+                figures=key_figures(account, window.bars),
             )
         )
     return tuple(out)

@@ -206,7 +206,7 @@ def _direction_notes(direction: Direction | None) -> list[str]:
 def _headline_figures(res: SweepResult, assessment: Assessment) -> Figures:
     """Every key figure of the nested selection's account, all symbols' money together."""
     head = assessment.headline
-    found = key_figures(head.selection.account, res.window_bars, slippage=res.config.slippage)
+    found = key_figures(head.selection.account, res.window_bars)
     return found | {
         "sharpe_low": head.sharpe_low,
         "sharpe_high": head.sharpe_high,
@@ -217,7 +217,7 @@ def _headline_figures(res: SweepResult, assessment: Assessment) -> Figures:
 def hold_figures(res: SweepResult, account: Account) -> Figures:
     """Every key figure of buying and holding; nothing was tried there, so there is no DSR."""
     low, high = sharpe_interval(daily_returns(account), res.bars.days_per_year)
-    found = key_figures(account, res.window_bars, slippage=res.config.slippage)
+    found = key_figures(account, res.window_bars)
     for name in RULES_ONLY:
         del found[name]
     return found | {"sharpe_low": low, "sharpe_high": high}

@@ -14,7 +14,7 @@ import numpy as np
 
 from convnext_vbt.evidence import stats
 from convnext_vbt.evidence.sharpe import estimate
-from convnext_vbt.trading.codes import CLOSED, GAP_STOP, SELL, SHORT
+from convnext_vbt.trading.codes import CLOSED, GAP_STOP, SHORT
 
 CONFIDENCE = 0.90
 """Of every interval of a Sharpe ratio."""
@@ -154,11 +154,9 @@ def gap_stops(trades: np.ndarray) -> int:
     return int((closed(trades)["reason"] == GAP_STOP).sum())
 
 
-def order_costs(orders: np.ndarray, slippage: float) -> np.ndarray:
+def order_costs(orders: np.ndarray) -> np.ndarray:
     """Of each order, (M,): its fee, and how much worse than the market's price it was filled."""
-    side = np.where(orders["side"] == SELL, -1.0, 1.0)
-    market = orders["price"] / (1.0 + side * slippage)
-    return np.asarray(orders["fees"] + orders["size"] * np.abs(orders["price"] - market))
+    return np.asarray(orders["fees"] + orders["slippage"])
 
 
 def traded_value(orders: np.ndarray) -> float:

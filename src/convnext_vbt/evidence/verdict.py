@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.evidence import measures
-from convnext_vbt.evidence.accounts import Account, daily_returns
+from convnext_vbt.evidence.accounts import Account, cost_a_side, daily_returns
 from convnext_vbt.evidence.by_symbol import figures_by_symbol
 from convnext_vbt.evidence.cells import Cells
 from convnext_vbt.evidence.costs import traded_again
@@ -331,7 +331,7 @@ def assess(
         times_p=times.p_value,
         one_sided=sides.reason == ONE_SIDED,
         trades=head.trades,
-        charged=res.config.fees + res.config.slippage,
+        charged=cost_a_side(head.selection.account, res.config),
         implied_spread=_implied_spread(res, head.selection.simulation),
         splits_traded=head.splits_traded,
         splits_positive=head.splits_positive,

@@ -55,12 +55,11 @@ class Lines:
     @classmethod
     def of(cls, account: Account, res: SweepResult) -> Self:
         """The lines of an account of this sweep's window."""
-        slippage = res.config.slippage
-        gross = before_costs(account, slippage=slippage)
+        gross = before_costs(account)
         return cls(
             net=daily(account),
             gross=daily(gross),
-            gross_figures=key_figures(gross, res.window_bars, slippage=slippage),
+            gross_figures=key_figures(gross, res.window_bars),
             rolling=rolling_sharpe(daily_returns(account), res.bars.days_per_year),
         )
 
@@ -114,7 +113,7 @@ class View:
             lines=Lines.of(account, res),
             longest_drawdown=longest_drawdown_days(falls, account.index),
             psr=probabilistic_sharpe(returns),
-            break_even=break_even(account, slippage=res.config.slippage),
+            break_even=break_even(account),
             months=monthly_returns(account),
             splits=split_figures(account, ranges, res.bars.days_per_year),
             worst=tuple(falls[:NUM_DRAWDOWNS]),

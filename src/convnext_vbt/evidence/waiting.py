@@ -13,7 +13,7 @@ from convnext_vbt.evidence.cells import Cells
 from convnext_vbt.evidence.window import Window
 from convnext_vbt.trading.codes import ENTER
 from convnext_vbt.trading.confidence import ConfidenceRules
-from convnext_vbt.trading.expectation import expected_returns, least_return, round_trip
+from convnext_vbt.trading.expectation import expected_returns, least_returns, round_trips
 from convnext_vbt.trading.sweep import SweepResult
 
 
@@ -92,7 +92,7 @@ def waiting_of(res: SweepResult, cells: Cells) -> Waiting | None:
     own = res.metrics.iloc[cells.start]
     return Waiting(
         min_edge=min_edge,
-        round_trip=round_trip(res.config),
+        round_trip=float(np.nanmean(_round_trips(res)[predicted_TN])),
         predictions=int(decided_TN.sum()),
         undecided=int((predicted_TN & ~known_TN).sum()),
         waited=int((decided_TN & ~worth_TN).sum()),
@@ -108,8 +108,13 @@ def _worth(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where a return is expected at all, and where a side is worth its costs, bool (T, N) each."""
     long, short = expected_returns(res.predictions, res.bars, res.config, exits=rules.exit)
-    least = least_return(min_edge, rules.exit, res.config)
+    least = least_returns(min_edge, rules.exit, _round_trips(res))
     return np.isfinite(long), (long >= least) | ((short >= least) & rules.is_short)
+
+
+def _round_trips(res: SweepResult) -> np.ndarray:
+    target = res.predictions.target
+    return round_trips(res.config, res.bars, halflife=None if target is None else target.halflife)
 
 
 def _count(trades: int) -> str:

@@ -39,10 +39,8 @@ class Window:
         `risk` None is the reference risk; fees and slippage are times `cost_multiple`.
         """
         config = replace(
-            self.config,
+            self.config.times_costs(cost_multiple),
             risk=self.config.risk if risk is None else risk,
-            fees=self.config.fees * cost_multiple,
-            slippage=self.config.slippage * cost_multiple,
         )
         signals, brackets = signals.rows(*self._range), brackets.rows(*self._range)
         return simulate_signals(self.bars, signals, brackets, config=config)

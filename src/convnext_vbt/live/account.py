@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_FLOOR, Decimal
+from typing import Self
 
 import pandas as pd
 
 from convnext_vbt.errors import InputError
+from convnext_vbt.trading.instruments import Instrument
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +22,8 @@ class Holding:
     """Negative when short."""
     entered: pd.Timestamp | None = None
     """Open time of the bar in which it was filled; None: not known."""
+    stop: float | None = None
+    """Where its stop is now; None: where its entry put it."""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.units):
@@ -68,9 +72,18 @@ class Limits:
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"{name.replace('_', '-')} must be positive, got {value:g}")
 
-    def units(self, units: float) -> float:
-        """A size that can be ordered."""
-        return _multiple(units, self.lot, up=False)
+    def over(self, instrument: Instrument) -> Instrument:
+        """The instrument with these in place of its own; a lot in units."""
+        own = {name: getattr(self, name) for name in ("lot", "tick", "min_notional")}
+        if self.lot is not None:
+            own["lot"] = self.lot / instrument.multiplier
+        return replace(instrument, **{k: v for k, v in own.items() if v is not None})
+
+    @classmethod
+    def of(cls, instrument: Instrument) -> Self:
+        """What an instrument asks for, its lot in units."""
+        lot = None if instrument.lot is None else instrument.lot * instrument.multiplier
+        return cls(lot=lot, tick=instrument.tick, min_notional=instrument.min_notional)
 
     def order(self, held: float, wanted: float, price: float) -> tuple[float, float]:
         """What can be ordered, signed, to get from one position to another; and what is held then.
@@ -78,7 +91,7 @@ class Limits:
         Nothing, where less than a lot or the least worth would be ordered.
         """
         whole = abs(Decimal(repr(float(wanted))) - Decimal(repr(float(held))))
-        units = _multiple(whole, self.lot, up=False)
+        units = _multiple(whole, self.lot)
         if self.min_notional is not None and units * price < self.min_notional:
             units = 0.0
         all_of_it = self.lot is None and units > 0
@@ -86,16 +99,10 @@ class Limits:
         up = wanted - held
         return math.copysign(units, up), wanted - math.copysign(rest, up) if rest else wanted
 
-    def level(self, price: float, *, up: bool) -> float:
-        """A price that can be ordered, rounded up or down."""
-        return _multiple(price, self.tick, up=up)
 
-
-def _multiple(value: float | Decimal, unit: float | None, *, up: bool) -> float:
-    """The next whole multiple of a unit, in decimals: 0.3 is 3 x 0.1."""
+def _multiple(value: Decimal, unit: float | None) -> float:
+    """The whole multiple of a unit that is not above, in decimals: 0.3 is 3 x 0.1."""
     if unit is None:
         return float(value)
     size = Decimal(repr(float(unit)))
-    exact = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
-    count = (exact / size).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR)
-    return float(count * size)
+    return float((value / size).to_integral_value(ROUND_FLOOR) * size)

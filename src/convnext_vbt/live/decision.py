@@ -6,7 +6,7 @@ Rule, exits, stops and sizes are those of `trading`. Dimensions: N symbols, K = 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ import pandas as pd
 from convnext_vbt.errors import DataError
 from convnext_vbt.live.account import FLAT, Account, Holding, Limits
 from convnext_vbt.live.clock import when
-from convnext_vbt.live.entry import WORDS, Book, Entry, kernel_fills, money_text, to_entry
+from convnext_vbt.live.entry import WORDS, Book, Entry, money_text, place, to_entry
 from convnext_vbt.live.reasons import (
     confidence_reasons,
     edge_exit_reason,
@@ -33,14 +33,17 @@ from convnext_vbt.live.trained import (
     recent,
 )
 from convnext_vbt.market.bars import Bars
-from convnext_vbt.market.gaps import find_gaps
+from convnext_vbt.market.gaps import bar_clock, find_gaps
 from convnext_vbt.market.volatility import ewma_volatility
 from convnext_vbt.predictions import DOWN, STAY, UP, Predictions, Split
 from convnext_vbt.runs.strategy import own_signals, rule_exit
-from convnext_vbt.trading import kernel
+from convnext_vbt.trading import broker
 from convnext_vbt.trading.brackets import Brackets
-from convnext_vbt.trading.codes import ENTER_LONG, ENTER_SHORT, MAX_HOLDING, NONE
-from convnext_vbt.trading.expectation import expected_returns, round_trip, rule_brackets
+from convnext_vbt.trading.codes import ENTER_LONG, ENTER_SHORT, LEAVE, MAX_HOLDING, NONE
+from convnext_vbt.trading.expectation import expected_returns, round_trips, rule_brackets
+from convnext_vbt.trading.inputs import SimulationConfig
+from convnext_vbt.trading.instruments import instrument_of
+from convnext_vbt.trading.leaving import leave_rows_after
 from convnext_vbt.trading.rules import confidence_rules
 from convnext_vbt.trading.signals import LEVELS, Signals
 
@@ -133,7 +136,7 @@ def decide(
         signals=_signals(trained, split, bars, preds),
         brackets=_brackets(trained, levels, cut, preds),
         account=account,
-        limits=limits or Limits(),
+        trading=_trading(trained.config.trading, bars.symbols, limits or Limits()),
     )
     plans = _plans(moment)
     return Decisions(
@@ -170,7 +173,11 @@ class _Moment:
     brackets: Brackets
     """Of all the bars."""
     account: Account
-    limits: Limits
+    trading: SimulationConfig
+    """The strategy's, its instruments under the limits that were given."""
+
+    def limits(self, n: int) -> Limits:
+        return Limits.of(instrument_of(self.trading.instruments, self.bars.symbols[n]))
 
     def held(self, n: int) -> Holding:
         return self.account.held.get(self.bars.symbols[n], FLAT)
@@ -192,6 +199,14 @@ class _Plan:
     @property
     def entry(self) -> Entry | None:
         return self.opens if isinstance(self.opens, Entry) else None
+
+
+def _trading(config: SimulationConfig, symbols: Sequence[str], limits: Limits) -> SimulationConfig:
+    """The strategy's own with the limits that were given over those of each instrument."""
+    if limits == Limits():
+        return config
+    own = {name: limits.over(instrument_of(config.instruments, name)) for name in symbols}
+    return replace(config, instruments=own)
 
 
 def _signals(trained: Trained, split: Split, bars: Bars, preds: Predictions) -> Signals:
@@ -235,26 +250,24 @@ def _brackets(
 
 def _plans(moment: _Moment) -> list[_Plan]:
     """Exits, then entries on what is left, as the kernel goes about an open."""
-    trading, symbols = moment.trained.config.trading, range(len(moment.bars.symbols))
+    symbols = range(len(moment.bars.symbols))
     held = [moment.held(n) for n in symbols]
     there = moment.bars.present[-1]
     codes = np.where(there, moment.signals.packed()[0][:, 0], 0).tolist()
     prices = _prices(moment)
-    since = [_bars_held(moment.bars, n, held[n]) for n in symbols]
-    limit = moment.brackets.max_holding
+    due = [_due(moment, n) for n in symbols]
     overdue = [
-        None if _side_signalled(codes[n]) == held[n].side else _overdue(moment, n, since[n])
+        None if _side_signalled(codes[n]) == held[n].side else _overdue(moment, n, due[n])
         for n in symbols
     ]
+    codes = [code | bits for code, bits in zip(codes, _next_bits(moment), strict=True)]
     ends = [
-        _why_it_ends(held[n], codes[n], since[n], limit) if overdue[n] is None else MAX_HOLDING
+        _why_it_ends(held[n], codes[n], is_due=due[n].now) if overdue[n] is None else MAX_HOLDING
         for n in symbols
     ]
     stays = np.array([held[n].side != 0 and ends[n] == NONE for n in symbols])
     closing = [n for n in symbols if ends[n] != NONE]
-    cost = sum(
-        _cost_of_closing(held[n], prices[n], trading.fees, trading.slippage) for n in closing
-    )
+    cost = sum(_cost_of_closing(moment, n, prices[n]) for n in closing)
     sides = np.array([_side_signalled(codes[n]) for n in symbols])
     sides[stays] = 0
     book = Book(
@@ -266,36 +279,72 @@ def _plans(moment: _Moment) -> list[_Plan]:
     row = moment.brackets.rows(len(moment.bars) - 1, len(moment.bars))
     opens: list[Entry | str | None] = [None for _ in symbols]
     if sides.any():
-        fills = kernel_fills(book, sides, moment.signals.size[0].copy(), row, trading)
+        last = moment.bars.rows(len(moment.bars) - 1, len(moment.bars))
+        placed = place(book, sides, moment.signals.size[0].copy(), last, row, moment.trading)
         for n in np.flatnonzero(sides).tolist():
-            opens[n] = to_entry(
-                fills[n], n, row, equity=book.equity, config=trading, limits=moment.limits
-            )
+            opens[n] = to_entry(placed, n, row, equity=book.equity, config=moment.trading)
     return [
         _Plan(
-            held=held[n], bars_held=since[n], ends=ends[n], opens=opens[n], overdue=overdue[n]
+            held=held[n], bars_held=due[n].held, ends=ends[n], opens=opens[n], overdue=overdue[n]
         )
         for n in symbols
     ]  # fmt: skip
 
 
-def _overdue(moment: _Moment, n: int, bars_held: int | None) -> pd.Timestamp | None:
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """When the time of a held position is up, by the kernel's clock."""
+
+    held: int | None = None
+    """Bars of its symbol since the fill, that one included; None where it is not known."""
+    before: tuple[int, ...] = ()
+    """Rows at whose close it was decided whether it stays, its time up at the open after."""
+    now: bool = False
+    """Whether its time is up at the next open."""
+
+
+def _due(moment: _Moment, n: int) -> _Due:
+    held, limit, bars = moment.held(n), moment.brackets.max_holding, moment.bars
+    if held.side == 0 or held.entered is None or held.entered < bars.index[0]:
+        return _Due()
+    own = np.flatnonzero(bars.present[:, n])
+    entry = int(np.searchsorted(own, _row_of(bars, n, held.entered)))
+    if limit is None or entry == len(own):
+        return _Due(held=len(own) - entry)
+    clock = bar_clock(bars)[own, n]
+    clock, before, since = np.append(clock, clock[-1] + 1), [], clock[entry]
+    for k in range(entry + 1, len(clock)):
+        if clock[k] - since >= limit:  # it stays where its side is signalled, and time runs anew
+            before.append(int(own[k - 1]))
+            since = clock[k]
+    now = bool(before) and before[-1] == own[-1]
+    return _Due(held=len(own) - entry, before=tuple(before[:-1] if now else before), now=now)
+
+
+def _overdue(moment: _Moment, n: int, due: _Due) -> pd.Timestamp | None:
     """The first bar before the last at whose close the time was up and its side not signalled.
 
     None where there is none, and where what was signalled then can no longer be told.
     """
-    held, limit, bars = moment.held(n), moment.brackets.max_holding, moment.all_bars
-    if not bars_held or limit is None:
-        return None
-    own = np.flatnonzero(bars.present[:, n])
-    for row in own[len(own) - bars_held + limit - 1 : -1 : limit]:
+    held, bars = moment.held(n), moment.all_bars
+    skipped = len(bars) - len(moment.bars)
+    for row in due.before:
         try:
-            code = _code_at(moment.trained, bars.rows(0, int(row) + 1), n)
+            code = _code_at(moment.trained, bars.rows(0, skipped + row + 1), n)
         except DataError:
             return None
         if _side_signalled(code) != held.side:
-            return pd.Timestamp(bars.index[row])
+            return pd.Timestamp(bars.index[skipped + row])
     return None
+
+
+def _next_bits(moment: _Moment) -> list[int]:
+    """What the next open says of itself: whether it is too late to hold anything."""
+    leave_at, bars = moment.trading.leave_at, moment.bars
+    if leave_at is None:
+        return [0] * len(bars.symbols)
+    late = leave_rows_after(bars, leave_at)
+    return np.where(late, LEAVE, 0).tolist()
 
 
 def _code_at(trained: Trained, bars: Bars, n: int) -> int:
@@ -321,25 +370,29 @@ def _prices(moment: _Moment) -> np.ndarray:
 
 
 def _side_signalled(code: int) -> int:
+    if code & LEAVE:
+        return 0
     return 1 if code & ENTER_LONG else -1 if code & ENTER_SHORT else 0
 
 
 def _held_stop(moment: _Moment, n: int, price: float) -> float:
     """The stop of a position that stays: its own if its entry is in the history, else today's."""
     held, bars = moment.held(n), moment.bars
+    if held.stop is not None:
+        return held.stop
     distances = getattr(moment.brackets, f"stop_{WORDS[held.side]}")[:, n]
     row = -1 if held.entered is None else _row_of(bars, n, held.entered)
     said = int(bars.previous[row, n]) if 0 < row < len(bars) else -1
     if said < 0 or not np.isfinite(bars.open[row, n] * distances[said]):
         last = np.flatnonzero(bars.present[:, n])[-1]
         return float(price * (1.0 - held.side * distances[last]))
-    fill = bars.open[row, n] * (1.0 + held.side * moment.trained.config.trading.slippage)
+    fill = bars.open[row, n] * (1.0 + held.side * moment.trading.slippage)
     return float(fill * (1.0 - held.side * distances[said]))
 
 
 def _decision(moment: _Moment, n: int, plan: _Plan) -> Decision:
     bars, held, entry = moment.bars, plan.held, plan.entry
-    change, target = moment.limits.order(held.units, _meant(plan), float(_prices(moment)[n]))
+    change, target = moment.limits(n).order(held.units, _meant(plan), float(_prices(moment)[n]))
     if entry is not None and held.side:  # a reversal is one order, rounded as one
         entry = entry.of(target) if target * entry.side > 0 else None
     limit = moment.brackets.max_holding if entry is not None else None
@@ -371,27 +424,13 @@ def _meant(plan: _Plan) -> float:
     return 0.0 if plan.entry is None else plan.entry.side * plan.entry.units
 
 
-def _why_it_ends(held: Holding, code: int, bars_held: int | None, limit: int | None) -> int:
-    """The kernel's own reason why a position ends at the next open; its stops rest elsewhere.
-
-    A position that is older than the limit was kept on because its side was still signalled, and
-    its clock started again.
-    """
+def _why_it_ends(held: Holding, code: int, *, is_due: bool) -> int:
+    """The kernel's own reason why a position ends at the next open; its stops rest elsewhere."""
     if held.side == 0:
         return NONE
-    is_due = limit is not None and bars_held is not None and bars_held > 0 == bars_held % limit
-    never = held.side * math.inf
-    reason: int = kernel.reason_at_open_nb.py_func(
-        float(held.side), 1.0, -never, never, code, is_due
-    )
+    side, never = float(held.side), -held.side * math.inf
+    reason: int = broker.reason_at_open_nb.py_func(side, 1.0, never, code, is_due)
     return reason
-
-
-def _bars_held(bars: Bars, n: int, held: Holding) -> int | None:
-    """The symbol's bars since the fill, that one included; None where it is not known."""
-    if held.side == 0 or held.entered is None or held.entered < bars.index[0]:
-        return None
-    return int(bars.present[_row_of(bars, n, held.entered) :, n].sum())
 
 
 def _row_of(bars: Bars, n: int, time: pd.Timestamp) -> int:
@@ -402,10 +441,17 @@ def _row_of(bars: Bars, n: int, time: pd.Timestamp) -> int:
     return int(np.append(own, len(bars))[k if within else k + 1])
 
 
-def _cost_of_closing(held: Holding, price: float, fees: float, slippage: float) -> float:
+def _cost_of_closing(moment: _Moment, n: int, price: float) -> float:
     """Slippage and fee of closing a position, against its worth at `price`."""
-    worth = abs(held.units) * price
-    return worth * slippage + worth * (1.0 - held.side * slippage) * fees
+    held, trading = moment.held(n), moment.trading
+    own = instrument_of(trading.instruments, moment.bars.symbols[n])
+    slippage = trading.slippage if own.slippage is None else own.slippage
+    slippage += own.half_spread / price
+    fees = trading.fees if own.taker is None else own.taker
+    worth = abs(held.units) * (1.0 / price if own.inverse else price)
+    fee = worth * (1.0 - held.side * slippage) * fees
+    fee += abs(held.units) * own.fee_per_contract / own.multiplier
+    return worth * slippage + max(fee, own.min_fee)
 
 
 def _step(side: int, ends: int, entry: Entry | None) -> str:
@@ -456,7 +502,9 @@ def _edge_reasons(moment: _Moment, n: int, side: int) -> list[str]:
     said = []
     if min_edge is not None:
         best = 1 if sides[1] >= sides[-1] or not config.rule.short else -1
-        said.append(worth_reason(best, sides[best], float(min_edge), round_trip(config.trading)))
+        halflife = config.labels.halflife
+        costs = round_trips(config.trading, moment.bars, halflife=halflife)[-1, n]
+        said.append(worth_reason(best, sides[best], float(min_edge), float(costs)))
     if side and config.rule.exit == "edge":
         said.append(edge_exit_reason(side, sides[side]))
     return said
@@ -477,7 +525,7 @@ def _warnings(moment: _Moment, n: int, plan: _Plan) -> list[str]:
 
 def _unsaleable(moment: _Moment, n: int, plan: _Plan) -> str | None:
     """What of a position that ends cannot be ordered away, and why."""
-    limits, price = moment.limits, float(_prices(moment)[n])
+    limits, price = moment.limits(n), float(_prices(moment)[n])
     wanted = _meant(plan)
     _, target = limits.order(plan.held.units, wanted, price)
     rest = abs(target - wanted)

@@ -10,10 +10,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from convnext_vbt.live.account import Limits
-from convnext_vbt.trading import kernel
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.trading import broker, kernel
 from convnext_vbt.trading.brackets import Brackets
+from convnext_vbt.trading.conditions import conditions_of
 from convnext_vbt.trading.inputs import SimulationConfig, kernel_terms
+from convnext_vbt.trading.instruments import are_inverse
+from convnext_vbt.trading.walk import plain_conditions
 
 WORDS = {1: "long", -1: "short"}
 
@@ -40,6 +43,8 @@ class Entry:
     """The same as a share of equity."""
     capped: bool
     """Whether a cap, of leverage or of open risk, keeps it smaller than the risk would allow."""
+    limit_bars: int | None = None
+    """Bars that the order rests at `price`; None: a market order."""
 
     def of(self, units: float) -> Entry:
         """The same entry in another number of units."""
@@ -66,88 +71,150 @@ class Book:
     """float64 (N,): their stops, where there is a position."""
 
 
-def kernel_fills(
-    book: Book, sides: np.ndarray, shares: np.ndarray, brackets: Brackets, config: SimulationConfig
-) -> np.ndarray:
-    """The fills of all entries (`sides`, 0 for none) as the order kernel makes them, (N, fields).
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Placed:
+    """What the account's own kernel makes of all entries of an open; arrays are (N, ...)."""
 
-    `shares` is the rule's part of the full stake, `brackets` one row. NaN where nothing is filled.
-    The kernel's own cap on the open risk of several symbols binds no account of one.
+    states: np.ndarray
+    lost: np.ndarray
+    """Money, when stopped at its level."""
+    raw: np.ndarray
+    """The prices at which the entries are placed, before slippage."""
+    costs: np.ndarray
+    inverse: np.ndarray
+
+
+def place(
+    book: Book,
+    sides: np.ndarray,
+    shares: np.ndarray,
+    bar: Bars,
+    brackets: Brackets,
+    config: SimulationConfig,
+) -> Placed:
+    """All entries (`sides`, 0 for none) of the open after this bar, as the order kernel makes them.
+
+    `shares` is the rule's part of the full stake, `brackets` one row. The kernel's own cap on the
+    open risk of several symbols binds no account of one.
     """
     num = len(sides)
     terms = kernel_terms(config, brackets, "risk")
-    if num == 1:
-        terms = terms._replace(max_open_risk=math.inf)
-    states = np.zeros((num, kernel.NUM_STATE))
-    states[:, kernel.BASE] = config.init_cash
-    states[0, kernel.BASE] += book.equity - config.init_cash
-    states[:, kernel.POSITION], states[:, kernel.ENTRY_PRICE] = book.units, book.price
-    states[:, kernel.STOP_LEVEL] = book.stop
+    conditions = conditions_of(config, bar, brackets) or plain_conditions(num, terms)
+    inverse = are_inverse(bar, config.instruments)
+    price = np.where(inverse, 1.0 / book.price, book.price)
+    way = np.where(inverse, -sides, sides).astype(np.float64)
+    raw = price.copy()
+    if config.limit_offset is not None:
+        for n in np.flatnonzero(way):
+            costs = conditions.costs[n]
+            level = broker.moved_nb.py_func(raw[n], -way[n] * config.limit_offset, costs)
+            raw[n] = level_of(level, -way[n], costs)
+    states, lead = np.zeros((num + (num > 1), kernel.NUM_STATE)), int(num > 1)
+    own = states[lead:]
+    own[:, kernel.BASE] = config.init_cash
+    own[0, kernel.BASE] += book.equity - config.init_cash
+    own[:, kernel.POSITION] = np.where(inverse, -book.units, book.units)
+    own[:, kernel.ENTRY_PRICE] = price
+    own[:, kernel.STOP_LEVEL] = np.where(inverse & (book.stop > 0), 1.0 / book.stop, book.stop)
     long = sides > 0
     stops, targets = (
         np.where(long, getattr(brackets, f"{kind}_long")[0], getattr(brackets, f"{kind}_short")[0])
         for kind in ("stop", "take_profit")
     )
-    fills = np.full((num, 1, len(kernel.FILL_FIELDS)), np.nan)
-    entries = kernel.Entries(sides.astype(np.float64), book.price, shares, stops, targets)
-    kernel.enter_shared_nb(states, fills, 0, entries, book.price, config.risk, terms)
-    return fills[:, 0]
+    zeros = np.zeros((6, num))
+    rests = np.full(num, float(config.limit_offset is not None))
+    said = np.zeros(num, dtype=np.int64)
+    hand = np.zeros((num, broker.NUM_HAND))
+    hand[:, broker.EXIT_SLIPPAGE] = conditions.costs[:, broker.SLIPPAGE]
+    symbols = np.arange(num)
+    entries = broker.Entries(way, raw, shares.astype(np.float64), stops, targets, said, rests)
+    made = broker.Book(
+        states, own, hand, symbols, symbols, price, np.zeros(num + lead), *zeros[:5], entries
+    )
+    none = np.zeros((num, 0))
+    log = kernel.Log(
+        np.empty((num, 0, len(kernel.FILL_FIELDS))), np.empty(0), none, none, none, none
+    )
+    lost = broker.enter_once_nb(_no_market(num), made, config.risk, conditions, terms, log)
+    return Placed(states=own, lost=lost, raw=raw, costs=conditions.costs, inverse=inverse)
+
+
+def _no_market(num: int) -> kernel.Market:
+    """Of one row, of which an entry reads the clock alone."""
+    row, four = np.zeros((num, 1), dtype=np.int64), np.zeros((num, 4, 1))
+    return kernel.Market(
+        four, four, np.zeros((num, 0)), row, row, np.zeros(1, dtype=np.bool_), row[:, 0].copy()
+    )
+
+
+def level_of(price: float, side: float, costs: np.ndarray) -> float:
+    """`broker.level_nb`: a price that can be ordered."""
+    if costs[broker.IS_INVERSE]:
+        tick = costs[broker.TICK]
+        return 1.0 / float(broker.multiple_nb.py_func(1.0 / price, tick, side < 0))
+    return float(broker.multiple_nb.py_func(price, costs[broker.TICK], side > 0))
 
 
 def to_entry(
-    fill: np.ndarray,
-    n: int,
-    brackets: Brackets,
-    *,
-    equity: float,
-    config: SimulationConfig,
-    limits: Limits,
+    placed: Placed, n: int, brackets: Brackets, *, equity: float, config: SimulationConfig
 ) -> Entry | str:
-    """Symbol n's fill rounded to what the exchange takes, or why there is no entry."""
-    made = dict(zip(kernel.FILL_FIELDS, fill.tolist(), strict=True))
-    if math.isnan(made["size"]):
-        if brackets.still is not None and brackets.still[0, n]:
-            return "its price never moved yet, so there is no barrier to stop at"
-        return "no money is left for it under the caps of leverage and open risk"
-    side, price = int(made["side"]), made["price"]
-    stop = float(getattr(brackets, f"stop_{WORDS[side]}")[0, n])
-    target = float(getattr(brackets, f"take_profit_{WORDS[side]}")[0, n])
-    units = limits.units(made["size"])
-    if units == 0:
-        return f"the size, {made['size']:.6g} units, is less than one lot of {limits.lot:g}"
-    notional = units * price
-    if limits.min_notional is not None and notional < limits.min_notional:
-        worth = money_text(notional)
-        return f"it would be worth {worth}, under the minimum of {limits.min_notional:,g}"
-    stop_price = _level(price, -side * stop, limits, up=side > 0)
-    if stop_price is not None:
-        stop = side * (1.0 - stop_price / price)
-        if stop <= 0:
-            return f"a tick of {limits.tick:g} is wider than the way to the stop"
-    loss = notional * kernel.loss_at_stop_nb.py_func(
-        float(side), stop, config.fees, config.slippage
+    """Symbol n's entry, or why there is none."""
+    own = placed.states[n]
+    if own[kernel.TRADES] == 0:
+        return _why_none(placed, n, brackets)
+    over = bool(placed.inverse[n])
+    way, units = (1.0 if own[kernel.POSITION] > 0 else -1.0), abs(own[kernel.POSITION])
+    side = int(-way if over else way)
+    price = float(own[kernel.ENTRY_PRICE])
+    stop, target = (
+        _quoted(float(own[field]), over) for field in (kernel.STOP_LEVEL, kernel.TARGET_LEVEL)
     )
-    target_price = None if np.isnan(target) else _level(price, side * target, limits, up=side < 0)
+    loss = float(placed.lost[n])
+    quoted = 1.0 / price if over else price
     return Entry(
         side=side,
-        units=units,
-        price=price,
-        notional=notional,
-        stop=stop_price,
-        stop_distance=stop,
-        take_profit=target_price,
-        take_profit_distance=None if target_price is None else side * (target_price / price - 1.0),
+        units=float(units),
+        price=quoted,
+        notional=float(units * price),
+        stop=stop,
+        stop_distance=_distance(stop, quoted, -side, getattr(brackets, f"stop_{WORDS[side]}")[0, n]),
+        take_profit=target,
+        take_profit_distance=None if target is None else side * (target / quoted - 1.0),
         money_at_risk=loss,
         risk=loss / equity,
-        capped=bool(made["capped"]),
+        capped=bool(own[kernel.IS_CAPPED]),
+        limit_bars=None if config.limit_offset is None else int(config.limit_bars),
     )
+
+
+def _quoted(level: float, over: bool) -> float | None:
+    """A level that a price can reach, as it is quoted."""
+    if not level > 0 or math.isinf(level):
+        return None
+    return 1.0 / level if over else level
+
+
+def _distance(level: float | None, price: float, way: int, asked: float) -> float:
+    return float(asked) if level is None else way * (level / price - 1.0)
+
+
+def _why_none(placed: Placed, n: int, brackets: Brackets) -> str:
+    own, costs = placed.states[n], placed.costs[n]
+    if brackets.still is not None and brackets.still[0, n]:
+        return "its price never moved yet, so there is no barrier to stop at"
+    if own[kernel.REFUSED] == 0 or not own[kernel.NOTIONAL] > 0:
+        return "no money is left for it under the caps of leverage, volume and open risk"
+    units = own[kernel.NOTIONAL] / placed.raw[n]
+    lot, least = costs[broker.LOT], costs[broker.MIN_NOTIONAL]
+    whole = broker.multiple_nb.py_func(units, lot, False)
+    worth = whole * (1.0 if placed.inverse[n] else placed.raw[n])
+    if whole == 0:
+        return f"the size, {units:.6g} units, is less than one lot of {lot:g}"
+    if worth < least:
+        return f"it would be worth {money_text(worth)}, under the minimum of {least:,g}"
+    return f"a tick of {costs[broker.TICK]:g} is wider than the way to the stop"
 
 
 def money_text(value: float) -> str:
     """Money in the quote currency, which may be bitcoin: two decimals, or four digits below one."""
     return f"{value:,.2f}" if abs(value) >= 1 or value == 0 else f"{value:.4g}"
-
-
-def _level(price: float, change: float, limits: Limits, *, up: bool) -> float | None:
-    level = price * (1.0 + change)
-    return limits.level(level, up=up) if level > 0 else None

@@ -9,7 +9,7 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ import pandas as pd
 from convnext_vbt.errors import InputError, InputTypeError
 from convnext_vbt.market.calendar import ALWAYS_OPEN, DAY, bars_per_day, days_per_year
 from convnext_vbt.market.passes import are_increasing, are_sound, usual_distance
+
+if TYPE_CHECKING:
+    from convnext_vbt.market.detail import Detail
 
 logger = logging.getLogger("convnext_vbt")
 
@@ -66,6 +69,8 @@ class Bars:
     """Funding rate due at each bar's open, float64 (T, N), a fraction of the notional: 0.0001 is
     1 bp, paid by who is long then to who is short. NaN or 0 where none is due, None for no such
     market."""
+    detail: Detail | None = None
+    """Finer bars inside these, which tell an account what came first within a bar."""
 
     def __post_init__(self) -> None:
         _check_index(self.index)
@@ -248,15 +253,16 @@ class Bars:
             self.step,
             self.days_per_year,
             None if self.funding is None else self.funding[start:stop],
+            None if self.detail is None else self.detail.rows(start, stop),
         )
 
     def mirrored(self) -> Bars:
         """The same market quoted the other way round: 1 / price, UP and DOWN exchanged.
 
-        A high is one over a low. Volume and funding stay as they are.
+        A high is one over a low. Volume and funding stay as they are; there is no detail.
         """
         prices = (1.0 / values for values in (self.open, self.low, self.high, self.close))
-        rest = (self.step, self.days_per_year, self.funding)
+        rest = (self.step, self.days_per_year, self.funding, None)
         return _unchecked(self.index, self.symbols, *prices, self.volume, *rest)
 
     @property
@@ -298,6 +304,8 @@ class Bars:
             digest.update(getattr(self, field)[:stop].tobytes())
         if self.funding is not None:
             digest.update(self.funding[:stop].tobytes())
+        if self.detail is not None:
+            digest.update(self.detail.rows(0, len(self) if stop is None else stop).tobytes())
         return digest.hexdigest()
 
     def __reduce__(self) -> tuple[Any, ...]:

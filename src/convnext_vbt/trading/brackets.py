@@ -42,6 +42,8 @@ class Brackets:
     still: np.ndarray | None = None
     """bool (T, N): where a symbol has no barrier because its price never moved by then, so that
     sized by risk there is no entry. Any other entry without a stop is refused. None: nowhere."""
+    volatility: np.ndarray | None = None
+    """float64 (T, N): of a bar, for slippage that depends on it; None: read off the bars traded."""
 
     def __post_init__(self) -> None:
         shape = np.shape(self.stop_long)
@@ -83,8 +85,10 @@ class Brackets:
 
     def rows(self, start: int, stop: int) -> Brackets:
         """The half-open range of bars [start, stop)."""
-        cut = {name: getattr(self, name)[start:stop] for name in DISTANCES}
-        return replace(self, still=None if self.still is None else self.still[start:stop], **cut)
+        names = (*DISTANCES, "still", "volatility")
+        values = {name: getattr(self, name) for name in names}
+        cut = {name: None if v is None else v[start:stop] for name, v in values.items()}
+        return replace(self, **cut)
 
 
 def barrier_width(bars: Bars, target: Target) -> np.ndarray:

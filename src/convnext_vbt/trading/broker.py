@@ -51,9 +51,9 @@ BY_CLOSE, BY_EXTREME = 1, 2
 # What an instrument asks for: `instruments.Instrument`, in units of the underlying.
 (
     TICK, LOT, MIN_NOTIONAL, TAKER, MAKER, UNIT_FEE, MIN_FEE, SLIPPAGE, HALF_SPREAD,
-    VOLATILITY_SLIPPAGE, IMPACT, VOLUME_SHARE, BORROW, INTEREST, LEVERAGE, MAINTENANCE,
+    VOLATILITY_SLIPPAGE, IMPACT, VOLUME_SHARE, BORROW, INTEREST, LEVERAGE, MAINTENANCE, IS_INVERSE,
     NUM_COSTS,
-) = range(17)  # fmt: skip
+) = range(18)  # fmt: skip
 
 # What a column has in hand beside its state: the open trade, and an entry that rests at its limit.
 (
@@ -164,6 +164,36 @@ def multiple_nb(value: float, unit: float, up: bool) -> float:
     return rounded
 
 
+@njit(**BARE)
+def level_nb(price: float, side: float, costs: np.ndarray) -> float:
+    """A stop's level, rounded towards the entry; of a take-profit or a limit with the other side.
+
+    An inverse contract's prices are one over those that have ticks.
+    """
+    if costs[IS_INVERSE] != 0.0:
+        return 1.0 / multiple_nb(1.0 / price, costs[TICK], side < 0.0)
+    return multiple_nb(price, costs[TICK], side > 0.0)
+
+
+@njit(**BARE)
+def moved_nb(price: float, way: float, costs: np.ndarray) -> float:
+    """A price that is moved by a share of itself.
+
+    An inverse contract's is one over the price that moves by as much the other way.
+    """
+    if costs[IS_INVERSE] == 0.0:
+        return price * (1.0 + way)
+    return price / (1.0 - way) if way < 1.0 else np.inf
+
+
+@njit(**BARE)
+def back_nb(price: float, side: float, stop: float, slippage: float, costs: np.ndarray) -> float:
+    """What the exit of an entry at `price` is filled at when stopped at its level."""
+    if costs[IS_INVERSE] == 0.0:
+        return price * max(1.0 - side * stop, 0.0) * (1.0 - side * slippage)
+    return moved_nb(moved_nb(price, -side * stop, costs), -side * slippage, costs)
+
+
 @njit(**INLINED)
 def fee_nb(units: float, price: float, rate: float, costs: np.ndarray) -> float:
     """The fee of one order."""
@@ -189,7 +219,7 @@ def share_lost_nb(
     side: float, stop: float, price: float, rate: float, slippage: float, costs: np.ndarray
 ) -> float:
     """Loss per unit of entry notional when stopped, both fees and slippage in it."""
-    back = max(1.0 - side * stop, 0.0) * (1.0 - side * slippage)
+    back = back_nb(1.0, side, stop, slippage, costs)
     if rate == costs[TAKER]:
         lost: float = side * (1.0 - back) + rate * (1.0 + back)
     else:
@@ -203,7 +233,7 @@ def money_lost_nb(
     costs: np.ndarray,
 ) -> float:  # fmt: skip
     """Loss of a position of these units when stopped, both fees and slippage in it."""
-    back = price * max(1.0 - side * stop, 0.0) * (1.0 - side * slippage)
+    back = back_nb(price, side, stop, slippage, costs)
     fees = fee_nb(units, price, rate, costs) + fee_nb(units, back, costs[TAKER], costs)
     lost: float = side * units * (price - back) + fees
     return lost
@@ -223,7 +253,7 @@ def affordable_nb(
     most: float = budget / lost
     least = costs[MIN_FEE]
     if least > 0.0:
-        back = max(1.0 - side * stop, 0.0) * (1.0 - side * slippage)
+        back = back_nb(1.0, side, stop, slippage, costs)
         first = rate + costs[UNIT_FEE] / price
         second = costs[TAKER] * back + costs[UNIT_FEE] / price
         most = min(most, (budget - least) / (lost - first), (budget - least) / (lost - second))
@@ -253,7 +283,7 @@ def stake_nb(
         return 0.0
     rate = costs[MAKER] if rests > 0.0 else costs[TAKER]
     slippage = slippage_nb(0.0, raw, costs, sigma, volume)
-    price = raw * (1.0 + side * entry_slippage_nb(slippage, rests))
+    price = moved_nb(raw, side * entry_slippage_nb(slippage, rests), costs)
     if costs[MIN_FEE] > 0.0:
         notional = affordable_nb(share * equity, side, stop, price, rate, slippage, costs)
     else:
@@ -264,13 +294,13 @@ def stake_nb(
         for _ in range(HALVINGS):
             units = 0.5 * (low + high)
             slippage = slippage_nb(units, raw, costs, sigma, volume)
-            at = raw * (1.0 + side * entry_slippage_nb(slippage, rests))
+            at = moved_nb(raw, side * entry_slippage_nb(slippage, rests), costs)
             if money_lost_nb(units, side, stop, at, rate, slippage, costs) <= budget:
                 low = units
             else:
                 high = units
         slippage = slippage_nb(low, raw, costs, sigma, volume)
-        notional = low * raw * (1.0 + side * entry_slippage_nb(slippage, rests))
+        notional = low * moved_nb(raw, side * entry_slippage_nb(slippage, rests), costs)
     return notional
 
 
@@ -315,8 +345,8 @@ def equity_nb(own_KS: np.ndarray, mark_K: np.ndarray, init_cash: float) -> float
 
 @njit(**BARE)
 def log_fill_nb(
-    own_S: np.ndarray, fills_OF: np.ndarray, i: int, units: float, price: float, fees: float,
-    way: float, reason: int, pnl: float,
+    own_S: np.ndarray, fills_OF: np.ndarray, i: int, units: float, price: float, raw: float,
+    fees: float, way: float, reason: int, pnl: float,
 ) -> None:  # fmt: skip
     """Count one order, and write it down if there is a place for it."""
     order = int(own_S[ORDERS])
@@ -324,10 +354,12 @@ def log_fill_nb(
     own_S[BASE] -= fees
     own_S[TRADED] += units * price
     own_S[FEES_PAID] += fees
+    own_S[SLIPPAGE_PAID] += units * abs(price - raw)
     if order < len(fills_OF):
         row = fills_OF[order]
         row[0], row[1], row[2], row[3], row[4], row[5] = i, units, price, fees, way, reason
         row[6], row[7], row[8] = pnl, own_S[IS_CAPPED], own_S[TRADE_FUNDING]
+        row[9] = units * abs(price - raw)
 
 
 @njit(**BARE)
@@ -338,16 +370,15 @@ def reduce_nb(
     """Close these units of a position, at most all of it, at `raw` less the trade's slippage."""
     held = abs(own[POSITION])
     side = 1.0 if own[POSITION] > 0.0 else -1.0
-    price = raw * (1.0 - side * hand[EXIT_SLIPPAGE])
+    price = moved_nb(raw, -side * hand[EXIT_SLIPPAGE], costs)
     fees = fee_nb(units, price, costs[TAKER], costs)
     gross = units * -side * (own[ENTRY_PRICE] - price)
     own[BASE] += gross
-    own[SLIPPAGE_PAID] += units * abs(price - raw)
     if units < held:
         own[POSITION] = side * (held - units)
         pnl = gross - own[ENTRY_FEES] * (units / hand[OPENED]) - fees
         hand[REALISED] += pnl
-        log_fill_nb(own, fills_OF, i, units, price, fees, -side, reason, pnl)
+        log_fill_nb(own, fills_OF, i, units, price, raw, fees, -side, reason, pnl)
         return
     entry_fees = own[ENTRY_FEES]
     if units < hand[OPENED]:
@@ -361,7 +392,7 @@ def reduce_nb(
     own[GROSS_PROFIT] += max(total, 0.0)
     own[GROSS_LOSS] += max(-total, 0.0)
     own[GAP_STOPS] += reason == GAP_STOP
-    log_fill_nb(own, fills_OF, i, units, price, fees, -side, reason, pnl)
+    log_fill_nb(own, fills_OF, i, units, price, raw, fees, -side, reason, pnl)
 
 
 @njit(**BARE)
@@ -371,12 +402,6 @@ def exit_nb(
 ) -> None:  # fmt: skip
     """Close what is held."""
     reduce_nb(own, hand, costs, fills_OF, i, abs(own[POSITION]), raw, reason)
-
-
-@njit(**BARE)
-def level_nb(price: float, side: float, tick: float) -> float:
-    """A stop's level, rounded towards the entry; of a take-profit with the other side."""
-    return multiple_nb(price, tick, side > 0.0)
 
 
 @njit(**INLINED)
@@ -396,13 +421,14 @@ def place_nb(
     if costs[IMPACT] > 0.0:  # not more than what the notional was reckoned with
         most = notional / (raw * (1.0 - abs(slippage)))
         slippage = slippage_nb(most, raw, costs, sigma, volume)
-    price = raw * (1.0 + side * entry_slippage_nb(slippage, rests))
+    price = moved_nb(raw, side * entry_slippage_nb(slippage, rests), costs)
     units = multiple_nb(notional / price, costs[LOT], False)
     if costs[IMPACT] > 0.0:
         slippage = slippage_nb(units, raw, costs, sigma, volume)
-        price = raw * (1.0 + side * entry_slippage_nb(slippage, rests))
-    stop = level_nb(price * (1.0 - side * entries.stop[k]), side, costs[TICK])
-    if not units > 0.0 or units * price < costs[MIN_NOTIONAL] or side * price <= side * stop:
+        price = moved_nb(raw, side * entry_slippage_nb(slippage, rests), costs)
+    stop = level_nb(moved_nb(price, -side * entries.stop[k], costs), side, costs)
+    worth = price if costs[IS_INVERSE] == 0.0 else 1.0  # a contract is worth its units of money
+    if not units > 0.0 or units * worth < costs[MIN_NOTIONAL] or side * price <= side * stop:
         own[REFUSED] += 1.0
         return
     own[IS_CAPPED] = notional < wanted
@@ -411,24 +437,24 @@ def place_nb(
     hand[EXIT_SLIPPAGE], hand[DISTANCE], hand[OPENED] = slippage, entries.stop[k], units
     hand[TARGET], hand[REALISED], hand[STEP] = entries.target[k], 0.0, 0.0
     own[POSITION], own[ENTRY_PRICE] = side * units, price
-    own[TARGET_LEVEL] = step_level_nb(own, hand, side, costs[TICK], conditions.ladder)
+    own[TARGET_LEVEL] = step_level_nb(own, hand, side, costs, conditions.ladder)
     hand[SINCE] = market.clock[n, i]
     hand[EVEN_AT] = np.nan
     rate = costs[MAKER] if rests > 0.0 else costs[TAKER]
     if not np.isnan(conditions.break_even):
-        hand[EVEN_AT] = price * (1.0 + side * conditions.break_even * entries.stop[k])
+        way = side * conditions.break_even * entries.stop[k]
+        hand[EVEN_AT] = moved_nb(price, way, costs)
         even = price * (1.0 + side * rate) / (1.0 - side * costs[TAKER])
-        hand[EVEN] = level_nb(even / (1.0 - side * slippage), side, costs[TICK])
+        hand[EVEN] = level_nb(even / moved_nb(1.0, -side * slippage, costs), side, costs)
     fees = fee_nb(units, price, rate, costs)
     own[ENTRY_FEES], own[TRADE_FUNDING] = fees, 0.0
     own[TRADES] += 1.0
-    own[SLIPPAGE_PAID] += units * abs(price - raw)
-    log_fill_nb(own, log.fills[k], i, units, price, fees, side, int(ENTRY), 0.0)
+    log_fill_nb(own, log.fills[k], i, units, price, raw, fees, side, int(ENTRY), 0.0)
 
 
 @njit(**BARE)
 def step_level_nb(
-    own_S: np.ndarray, hand: np.ndarray, side: float, tick: float, ladder_W2: np.ndarray
+    own_S: np.ndarray, hand: np.ndarray, side: float, costs: np.ndarray, ladder_W2: np.ndarray
 ) -> float:
     """The level of the take-profit, or of the ladder's next step."""
     distance, step = hand[TARGET], int(hand[STEP])
@@ -436,7 +462,7 @@ def step_level_nb(
         if step >= len(ladder_W2):
             return np.nan
         distance *= ladder_W2[step, 0]
-    return level_nb(own_S[ENTRY_PRICE] * (1.0 + side * distance), -side, tick)
+    return level_nb(moved_nb(own_S[ENTRY_PRICE], side * distance, costs), -side, costs)
 
 
 @njit(**BARE)
@@ -453,7 +479,7 @@ def open_risk_nb(book: Book, k: int, conditions: Conditions) -> float:
     own, mark = book.own[k], book.mark[k]
     costs = conditions.costs[book.symbol[k]]
     side, units = (1.0 if own[POSITION] > 0.0 else -1.0), abs(own[POSITION])
-    back = max(own[STOP_LEVEL], 0.0) * (1.0 - side * book.hand[k, EXIT_SLIPPAGE])
+    back = moved_nb(max(own[STOP_LEVEL], 0.0), -side * book.hand[k, EXIT_SLIPPAGE], costs)
     loss: float = own[POSITION] * (mark - back) + fee_nb(units, back, costs[TAKER], costs)
     return max(loss, 0.0)
 
@@ -490,7 +516,7 @@ def enter_nb(
                 units = wanted / entries.raw[k]
                 slippage = slippage_nb(units, entries.raw[k], costs, sigma, volume)
             at = entry_slippage_nb(slippage, entries.rests[k])
-            price = entries.raw[k] * (1.0 + side * at)
+            price = moved_nb(entries.raw[k], side * at, costs)
             notional = min(
                 wanted, most_notional_nb(side, equity, price, rate, costs, volume, terms)
             )
@@ -588,7 +614,7 @@ def margin_nb(book: Book, price_K: np.ndarray, conditions: Conditions, terms: Te
             continue
         side, units = (1.0 if own[POSITION] > 0.0 else -1.0), abs(own[POSITION])
         left += own[POSITION] * (price_K[k] - own[ENTRY_PRICE])
-        price = price_K[k] * (1.0 - side * book.hand[k, EXIT_SLIPPAGE])
+        price = moved_nb(price_K[k], -side * book.hand[k, EXIT_SLIPPAGE], costs)
         closing = units * abs(price_K[k] - price) + fee_nb(units, price, costs[TAKER], costs)
         left -= max(closing, costs[MAINTENANCE] * units * price_K[k])
     return left
@@ -681,6 +707,7 @@ def take_profit_nb(
     side = 1.0 if own[POSITION] > 0.0 else -1.0
     while own[POSITION] != 0.0 and side * reached >= side * own[TARGET_LEVEL]:
         raw, held = (reached if at_open else own[TARGET_LEVEL]), abs(own[POSITION])
+        worth = raw if costs[IS_INVERSE] == 0.0 else 1.0
         if len(ladder_W2) == 0:
             reduce_nb(own, hand, costs, fills_OF, i, held, raw, int(TAKE_PROFIT))
             return
@@ -692,10 +719,10 @@ def take_profit_nb(
         if step == len(ladder_W2) - 1 and total >= 1.0 - WHOLE:
             units = held
         hand[STEP] += 1.0
-        if units > 0.0 and (units >= held or units * raw >= costs[MIN_NOTIONAL]):
+        if units > 0.0 and (units >= held or units * worth >= costs[MIN_NOTIONAL]):
             units = min(units, held)
             reduce_nb(own, hand, costs, fills_OF, i, units, raw, int(TAKE_PROFIT))
-        own[TARGET_LEVEL] = step_level_nb(own, hand, side, costs[TICK], ladder_W2)
+        own[TARGET_LEVEL] = step_level_nb(own, hand, side, costs, ladder_W2)
 
 
 @njit(**INLINED)
@@ -721,8 +748,9 @@ def signal_entry_nb(
             return False
         side, said = (1.0 if code & ENTER_LONG else -1.0), market.previous[n, i]
         if not np.isnan(conditions.limit_offset):
-            level = market.prices[n, 3, said] * (1.0 - side * conditions.limit_offset)
-            hand[LIMIT] = multiple_nb(level, conditions.costs[n, TICK], side < 0.0)
+            costs, way = conditions.costs[n], -side * conditions.limit_offset
+            level = moved_nb(market.prices[n, 3, said], way, costs)
+            hand[LIMIT] = level_nb(level, -side, costs)
             hand[LIMIT_SIDE], hand[LIMIT_SAID] = side, said
             hand[LIMIT_LEFT] = conditions.limit_bars
             if side * first > side * hand[LIMIT]:
@@ -831,13 +859,15 @@ def raise_stop_nb(own: np.ndarray, level: float) -> None:
 
 
 @njit(**BARE)
-def follow_nb(own: np.ndarray, hand: np.ndarray, tick: float, trail: int, best: float) -> None:
+def follow_nb(
+    own: np.ndarray, hand: np.ndarray, costs: np.ndarray, trail: int, best: float
+) -> None:
     """Move a stop by the extreme of a bar that is over."""
     side = 1.0 if own[POSITION] > 0.0 else -1.0
     if trail == BY_EXTREME:
-        level = best * (1.0 - side * hand[DISTANCE])
+        level = moved_nb(best, -side * hand[DISTANCE], costs)
         if side * level > side * own[STOP_LEVEL]:
-            raise_stop_nb(own, level_nb(level, side, tick))
+            raise_stop_nb(own, level_nb(level, side, costs))
     if side * best >= side * hand[EVEN_AT]:
         raise_stop_nb(own, hand[EVEN])
 
@@ -865,15 +895,17 @@ def bracket_nb(
 
 
 @njit(**BARE)
-def may_move_nb(own: np.ndarray, hand: np.ndarray, tick: float, trail: int, best: float) -> float:
+def may_move_nb(
+    own: np.ndarray, hand: np.ndarray, costs: np.ndarray, trail: int, best: float
+) -> float:
     """Where the stop may get to inside a bar with this extreme."""
     side = 1.0 if own[POSITION] > 0.0 else -1.0
     level = side * own[STOP_LEVEL]
     if trail == BY_EXTREME:
-        level = max(level, side * best * (1.0 - side * hand[DISTANCE]))
+        level = max(level, side * moved_nb(best, -side * hand[DISTANCE], costs))
     if side * best >= side * hand[EVEN_AT]:
         level = max(level, side * hand[EVEN])
-    return level_nb(side * level, side, tick)
+    return level_nb(side * level, side, costs)
 
 
 @njit(**BARE)
@@ -902,7 +934,7 @@ def detail_nb(
         if own[POSITION] == 0.0:
             return
         if not fills:
-            follow_nb(own, hand, costs[TICK], trail, high if side > 0 else low)
+            follow_nb(own, hand, costs, trail, high if side > 0 else low)
 
 
 @njit(**INLINED)
@@ -918,7 +950,7 @@ def inside_nb(market: Market, book: Book, k: int, i: int, conditions: Conditions
     if conditions.starts.shape[1] > 0:
         begin, end = conditions.starts[n, i], conditions.starts[n, i + 1]
         if begin < end:
-            stop = may_move_nb(own, hand, costs[TICK], conditions.trail, best)
+            stop = may_move_nb(own, hand, costs, conditions.trail, best)
     if side * worst <= side * stop or side * best >= side * own[TARGET_LEVEL]:
         if begin < end:
             begin = int(hand[FIRST_DETAIL]) if inside else begin
@@ -934,10 +966,10 @@ def inside_nb(market: Market, book: Book, k: int, i: int, conditions: Conditions
             )  # fmt: skip
     if own[POSITION] != 0.0 and conditions.moves:
         if not inside:
-            follow_nb(own, hand, costs[TICK], conditions.trail, best)
+            follow_nb(own, hand, costs, conditions.trail, best)
         if conditions.trail == BY_CLOSE:
-            level = market.prices[n, 3, i] * (1.0 - side * hand[DISTANCE])
-            raise_stop_nb(own, level_nb(level, side, costs[TICK]))
+            level = moved_nb(market.prices[n, 3, i], -side * hand[DISTANCE], costs)
+            raise_stop_nb(own, level_nb(level, side, costs))
 
 
 @njit(**INLINED)
@@ -1002,7 +1034,7 @@ def equity_after_nb(book: Book, price_K: np.ndarray, conditions: Conditions, ter
         left += own[BASE] - (terms.init_cash if k > 0 else 0.0)
         if own[POSITION] != 0.0:
             side, units = (1.0 if own[POSITION] > 0.0 else -1.0), abs(own[POSITION])
-            price = price_K[k] * (1.0 - side * book.hand[k, EXIT_SLIPPAGE])
+            price = moved_nb(price_K[k], -side * book.hand[k, EXIT_SLIPPAGE], costs)
             left += own[POSITION] * (price - own[ENTRY_PRICE])
             left -= fee_nb(units, price, costs[TAKER], costs)
     return left
@@ -1137,7 +1169,7 @@ def guard_nb(own: np.ndarray, hand: np.ndarray, costs: np.ndarray) -> float:
     side, units = (1.0 if own[POSITION] > 0.0 else -1.0), abs(own[POSITION])
     fixed = costs[MIN_FEE] + units * costs[UNIT_FEE]
     owed = side * units * own[ENTRY_PRICE] - own[BASE] + fixed
-    closing = (side - costs[TAKER]) * (1.0 - side * hand[EXIT_SLIPPAGE])
+    closing = (side - costs[TAKER]) * moved_nb(1.0, -side * hand[EXIT_SLIPPAGE], costs)
     margin = max(
         side * owed / (units * closing), side * owed / (units * (side - costs[MAINTENANCE]))
     )
@@ -1158,13 +1190,13 @@ def pass_quiet_nb(
     prices, funding, position = market.prices[n], market.funding[n], own[POSITION]
     base, entry, mark, value = own[BASE], own[ENTRY_PRICE], book.mark[0], book.value[0]
     total, peak, drawdown, held = own[EQUITY_SUM], book.peak[0], own[DRAWDOWN], own[BARS_HELD]
-    tick, trail, guard, target = conditions.costs[n, TICK], conditions.trail, 0.0, 0.0
+    costs, trail, guard, target = conditions.costs[n], conditions.trail, 0.0, 0.0
     side, acts = 1.0, ENTER_LONG | ENTER_SHORT
     if position != 0.0:
         side = 1.0 if position > 0.0 else -1.0
         acts = EXIT_LONG | ENTER_SHORT if position > 0.0 else EXIT_SHORT | ENTER_LONG
         acts |= LEAVE | UNTRADED
-        guard, target = guard_nb(own, hand, conditions.costs[n]), own[TARGET_LEVEL]
+        guard, target = guard_nb(own, hand, costs), own[TARGET_LEVEL]
     while i < len(market.day_end):
         code = int(columns.codes[c, i])
         if code & acts:
@@ -1182,10 +1214,10 @@ def pass_quiet_nb(
                     break
                 mark = prices[3, i]
                 if conditions.moves:
-                    follow_nb(own, hand, tick, trail, best)
+                    follow_nb(own, hand, costs, trail, best)
                     if trail == BY_CLOSE:
-                        level = mark * (1.0 - side * hand[DISTANCE])
-                        raise_stop_nb(own, level_nb(level, side, tick))
+                        level = moved_nb(mark, -side * hand[DISTANCE], costs)
+                        raise_stop_nb(own, level_nb(level, side, costs))
                     if side * own[STOP_LEVEL] > side * guard:
                         guard = own[STOP_LEVEL]
             now = base + position * (mark - entry)
@@ -1285,3 +1317,25 @@ def walk_account_cells_nb(
             market, columns, cells.account[p], cells.points[p], conditions, terms, states[p], log
         )
     return states
+
+
+@njit(**CACHED)
+def enter_once_nb(
+    market: Market, book: Book, risk: float, conditions: Conditions, terms: Terms, log: Log
+) -> np.ndarray:
+    """The entries of `book` at the first row, as the walk makes them at an open.
+
+    What each loses when it is stopped at its level, float64 (K,).
+    """
+    enter_nb(market, book, 0, risk, conditions, terms, log)
+    lost_K = np.zeros(len(book.own))
+    for k in range(len(book.own)):
+        own, costs = book.own[k], conditions.costs[book.symbol[k]]
+        if book.entries.side[k] == 0.0 or own[POSITION] == 0.0:
+            continue
+        side, units = (1.0 if own[POSITION] > 0.0 else -1.0), abs(own[POSITION])
+        back = own[STOP_LEVEL] if own[STOP_LEVEL] > 0.0 else 0.0
+        back = moved_nb(back, -side * book.hand[k, EXIT_SLIPPAGE], costs)
+        fees = own[ENTRY_FEES] + fee_nb(units, back, costs[TAKER], costs)
+        lost_K[k] = side * units * (own[ENTRY_PRICE] - back) + fees
+    return lost_K

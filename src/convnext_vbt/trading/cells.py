@@ -13,7 +13,14 @@ import numpy as np
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.brackets import Brackets
-from convnext_vbt.trading.inputs import account_columns, check_stops, day_ends, kernel_inputs
+from convnext_vbt.trading.conditions import conditions_of
+from convnext_vbt.trading.inputs import (
+    SimulationConfig,
+    account_columns,
+    check_stops,
+    day_ends,
+    kernel_inputs,
+)
 from convnext_vbt.trading.signals import Rules
 from convnext_vbt.trading.walk import walk_accounts
 
@@ -47,6 +54,7 @@ def walk_grid(
     points: np.ndarray,
     base: np.ndarray,
     terms: kernel.Terms,
+    config: SimulationConfig,
 ) -> Cells:
     """Walk each account of `rules` at all `points`, (Q, 3): risk, stop and take-profit multiple.
 
@@ -73,7 +81,7 @@ def walk_grid(
         part = slice(first, first + step)
         own = accounts[part]
         chunk = rules.take(own[own >= 0])
-        made, days[part] = _walk(bars, chunk, brackets, walked, at_base, terms)
+        made, days[part] = _walk(bars, chunk, brackets, walked, at_base, terms, config)
         states[part] = made[:, : len(points)]
     return Cells(rows=rows, is_there=is_there, states=states, days=days)
 
@@ -85,9 +93,10 @@ def _walk(
     points_Q3: np.ndarray,
     at_base: int,
     terms: kernel.Terms,
+    config: SimulationConfig,
 ) -> tuple[np.ndarray, np.ndarray]:
     """States of these accounts, (A, Q, R, S), and their daily returns, (A, R, D)."""
-    market, columns = kernel_inputs(bars, rules, brackets)
+    market, columns = kernel_inputs(bars, rules, brackets, config)
     check_stops(bars, brackets, market, columns, terms)
     num_accounts, num_points = len(columns.accounts), len(points_Q3)
     account_P = np.repeat(np.arange(num_accounts), num_points)
@@ -97,5 +106,6 @@ def _walk(
         points=np.tile(points_Q3, (num_accounts, 1)),
         day_row=np.where(keeps_P, account_P, -1),
     )
-    states, days = walk_accounts(market, columns, cells, terms)
+    conditions = conditions_of(config, bars, brackets)
+    states, days = walk_accounts(market, columns, cells, terms, conditions)
     return states.reshape(num_accounts, num_points, *states.shape[1:]), days

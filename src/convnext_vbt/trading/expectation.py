@@ -14,9 +14,11 @@ import numpy as np
 
 from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
+from convnext_vbt.market.volatility import ewma_volatility
 from convnext_vbt.predictions import DOWN, UP, Predictions, Target
 from convnext_vbt.trading.brackets import Brackets, barrier_width, fixed_brackets, target_brackets
 from convnext_vbt.trading.inputs import SimulationConfig
+from convnext_vbt.trading.instruments import HALFLIFE, instrument_of, needs_volatility
 
 Exit = Literal["bracket", "edge"]
 """How a position ends: by its bracket and exit level, or when its expected return turns."""
@@ -27,20 +29,38 @@ NEVER = 6.0
 """Deviations that a price does not move by."""
 
 
-def round_trip(config: SimulationConfig) -> float:
-    """Costs of an entry and an exit, as a share of the position: 2 x (fees + slippage)."""
-    return 2.0 * (config.fees + config.slippage)
+def round_trips(
+    config: SimulationConfig, bars: Bars, *, halflife: float | None = None
+) -> np.ndarray:
+    """Costs of an entry and an exit at each bar, as a share of the position: float64 (T, N).
+
+    2 x (fee + slippage) of each symbol's own, as far as they do not depend on the order's size: its
+    share of the notional, the half-spread at that close, and what volatility (of this half-life in
+    bars) adds. Neither a least fee, a fee by contract nor impact is in it.
+    """
+    out = np.empty(bars.close.shape)
+    for n, symbol in enumerate(bars.symbols):
+        own = instrument_of(config.instruments, symbol)
+        fee = config.fees if own.taker is None else own.taker
+        slippage = config.slippage if own.slippage is None else own.slippage
+        out[:, n] = 2.0 * (fee + slippage)
+        if own.half_spread:
+            out[:, n] += 2.0 * own.half_spread / bars.close[:, n]
+        if own.volatility_slippage:
+            sigma = ewma_volatility(bars, halflife=halflife or HALFLIFE)[:, n]
+            out[:, n] += 2.0 * own.volatility_slippage * sigma
+    return out
 
 
-def least_return(min_edge: float | None, exits: Exit, config: SimulationConfig) -> float:
-    """Least gross return that must be expected of an entry, -inf where none is asked for.
+def least_returns(min_edge: float | None, exits: Exit, round_trips: np.ndarray) -> np.ndarray:
+    """Least gross return that must be expected of an entry, -inf where none is asked for, (T, N).
 
     A net return of `min_edge` round trips, that is (1 + min_edge) of them before costs. A position
     that ends when its expectation turns is not entered where it has turned already.
     """
     if min_edge is None:
-        return 0.0 if exits == "edge" else -math.inf
-    return (1.0 + min_edge) * round_trip(config)
+        return np.full(round_trips.shape, 0.0 if exits == "edge" else -math.inf)
+    return (1.0 + min_edge) * round_trips
 
 
 def expected_returns(
@@ -163,6 +183,9 @@ def rule_brackets(
     """
     check_exit(exits, config)
     own = _bracket(bars, preds, config)
+    if preds.target is not None and any(map(needs_volatility, config.instruments.values())):
+        sigma = ewma_volatility(bars, halflife=preds.target.halflife)
+        own = replace(own, volatility=sigma)
     return own.stops_alone() if exits == "edge" else own
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -19,9 +19,9 @@ from convnext_vbt.market.gaps import bar_clock
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.arguments import check_number
 from convnext_vbt.trading.brackets import Brackets
-from convnext_vbt.trading.codes import ABSENT, ENTER_LONG, ENTER_SHORT, UNTRADED
-from convnext_vbt.trading.instruments import NO_INSTRUMENTS, Instrument, Instruments
-from convnext_vbt.trading.leaving import read_leave_at
+from convnext_vbt.trading.codes import ABSENT, ENTER_LONG, ENTER_SHORT, LEAVE, UNTRADED
+from convnext_vbt.trading.instruments import NO_INSTRUMENTS, Instrument, Instruments, are_inverse
+from convnext_vbt.trading.leaving import leave_rows, read_leave_at
 from convnext_vbt.trading.signals import Rules
 
 SizeType = Literal["risk", "notional", "value"]
@@ -97,6 +97,16 @@ class SimulationConfig:
         if not isinstance(self.instruments, Instruments):
             object.__setattr__(self, "instruments", Instruments(self.instruments))
 
+    def times_costs(self, multiple: float) -> SimulationConfig:
+        """The same with all costs times `multiple`, those of instruments too."""
+        instruments = {s: one.times_costs(multiple) for s, one in self.instruments.items()}
+        return replace(
+            self,
+            fees=self.fees * multiple,
+            slippage=self.slippage * multiple,
+            instruments=Instruments(instruments),
+        )
+
 
 def _check_exits(config: SimulationConfig) -> None:
     if config.trail not in get_args(Trail):
@@ -162,24 +172,38 @@ TRADING_DEFAULTS = SimulationConfig()
 
 
 def kernel_inputs(
-    bars: Bars, rules: Rules, brackets: Brackets
+    bars: Bars, rules: Rules, brackets: Brackets, config: SimulationConfig
 ) -> tuple[kernel.Market, kernel.Columns]:
-    """Everything that the kernel reads, transposed."""
+    """Everything that the kernel reads, transposed; an inverse contract is quoted one over.
+
+    An inverse contract earns its settlement currency as a short of the quote currency does, so
+    there longs and shorts change places, and funding its sign.
+    """
     symbol = pd.Index(bars.symbols).get_indexer(rules.symbols).astype(np.int64)
     codes, sizes = rules.packed()
-    prices = (bars.open.T, bars.high.T, bars.low.T, bars.close.T)
-    distances = (
-        brackets.stop_long.T,
-        brackets.stop_short.T,
-        brackets.take_profit_long.T,
-        brackets.take_profit_short.T,
+    prices = np.stack([bars.open.T, bars.high.T, bars.low.T, bars.close.T], axis=1)
+    distances = np.stack(
+        [
+            brackets.stop_long.T,
+            brackets.stop_short.T,
+            brackets.take_profit_long.T,
+            brackets.take_profit_short.T,
+        ],
+        axis=1,
     )
+    funding = np.zeros((len(bars.symbols), 0))
+    if bars.funding is not None:
+        funding = np.ascontiguousarray(np.nan_to_num(bars.funding.T))
+    inverse = are_inverse(bars, config.instruments)
+    if inverse.any():
+        prices[inverse] = 1.0 / prices[inverse][:, [0, 2, 1, 3]]
+        distances[inverse] = distances[inverse][:, [1, 0, 3, 2]]
+        funding[inverse] *= -1.0
+        codes = np.where(inverse[symbol, None], exchanged(codes), codes)
     market = kernel.Market(
-        prices=np.ascontiguousarray(np.stack(prices, axis=1)),
-        brackets=np.ascontiguousarray(np.stack(distances, axis=1)),
-        funding=np.zeros((len(bars.symbols), 0))
-        if bars.funding is None
-        else np.ascontiguousarray(np.nan_to_num(bars.funding.T)),
+        prices=np.ascontiguousarray(prices),
+        brackets=np.ascontiguousarray(distances),
+        funding=funding,
         clock=np.zeros(bars.close.T.shape, dtype=np.int64)
         if brackets.max_holding is None
         else np.ascontiguousarray(bar_clock(bars).T),
@@ -188,7 +212,7 @@ def kernel_inputs(
         delisted=delisting_rows(bars),
     )
     columns = kernel.Columns(
-        codes=acting_codes(codes, symbol, market.previous, bar_bits(bars)),
+        codes=acting_codes(codes, symbol, market.previous, bar_bits(bars, config.leave_at)),
         sizes=sizes,
         symbol=symbol,
         accounts=account_columns(bars, rules),
@@ -196,16 +220,23 @@ def kernel_inputs(
     return market, columns
 
 
-def bar_bits(bars: Bars) -> np.ndarray:
+def exchanged(codes: np.ndarray) -> np.ndarray:
+    """Signals with long and short in each other's place."""
+    return ((codes & 3) << 2) | ((codes >> 2) & 3)
+
+
+def bar_bits(bars: Bars, leave_at: str | None) -> np.ndarray:
     """What each bar says of itself in `kernel.Columns.codes`: uint8 (N, T).
 
-    ABSENT where the symbol has none. UNTRADED where nobody traded: without volume and at one price,
+    ABSENT where the symbol has none. LEAVE where its open is too late to hold anything. UNTRADED where nobody traded: without volume and at one price,
     and its symbol had a volume before. A bar without volume whose price moved was traded, and its
     volume is not known.
     """
     had_volume = np.maximum.accumulate(np.nan_to_num(bars.volume) > 0, axis=0)
     untraded = (bars.volume == 0) & (bars.high == bars.low) & had_volume
     bits = np.where(untraded, UNTRADED, 0) + np.where(bars.present, 0, ABSENT)
+    if leave_at is not None:
+        bits += np.where(leave_rows(bars, leave_at), LEAVE, 0)
     return np.ascontiguousarray(bits.T.astype(np.uint8))
 
 

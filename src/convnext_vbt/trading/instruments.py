@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from convnext_vbt.trading.arguments import check_number
 
 DEFAULT = "default"
 """The entry of `instruments` for every symbol that has none of its own."""
+HALFLIFE = 24.0
+"""Bars, of the volatility that slippage depends on where there is no label that has one."""
 MOST_SHARE = 0.5
 """A share of price or notional from here on is surely meant in percent."""
 MOST_A_YEAR = 10.0
@@ -90,6 +92,17 @@ class Instrument:
                 f"money; leave it out and count lots in money, lot = {self.multiplier:g}"
             )
 
+    def times_costs(self, multiple: float) -> Instrument:
+        """The same with every cost times `multiple`; steps, least sizes and margins stay."""
+        costs = {name: getattr(self, name) for name in COSTS}
+        return replace(self, **{k: None if v is None else v * multiple for k, v in costs.items()})
+
+
+COSTS = (
+    "taker", "maker", "fee_per_contract", "min_fee", "slippage", "half_spread",
+    "volatility_slippage", "impact", "borrow", "interest",
+)  # fmt: skip
+
 
 class Instruments(Mapping[str, Instrument]):
     """Instruments by symbol, in any mapping's words, that never change: it has a hash."""
@@ -145,6 +158,16 @@ def instrument_of(instruments: Mapping[str, Instrument], symbol: str) -> Instrum
         f"symbol {symbol} has no entry in [instruments], others have; add "
         f'[instruments."{symbol}"] or [instruments.{DEFAULT}]'
     )
+
+
+def are_inverse(bars: Bars, instruments: Mapping[str, Instrument]) -> np.ndarray:
+    """Whether each symbol's contract is inverse, bool (N,)."""
+    return np.array([instrument_of(instruments, symbol).inverse for symbol in bars.symbols])
+
+
+def needs_volatility(instrument: Instrument) -> bool:
+    """Whether a cost depends on how much the price moves."""
+    return bool(instrument.volatility_slippage or instrument.impact)
 
 
 def check_instruments(bars: Bars, instruments: Mapping[str, Instrument]) -> None:

@@ -86,8 +86,13 @@ INNER = CACHED | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 INLINED = INNER | {"forceinline": True, "_nrt": False}
 """What a walk does in every bar: a call would count the references of all its arrays."""
 
-FILL_FIELDS = ("idx", "size", "price", "fees", "side", "reason", "pnl", "capped", "funding")
-"""One order as the kernel writes it; an entry and the exit that follows it make a trade."""
+FILL_FIELDS = (
+    "idx", "size", "price", "fees", "side", "reason", "pnl", "capped", "funding", "slippage",
+)  # fmt: skip
+"""One order as the kernel writes it; an entry and the exits that follow it make a trade.
+
+The profit of an exit is of the units that it closes; funding is the trade's until then, paid with
+the last one. Slippage is in money."""
 
 
 class Terms(NamedTuple):
@@ -233,6 +238,7 @@ def fill_nb(
             fills_LOF[k, order, 4], fills_LOF[k, order, 5] = side, reason
             fills_LOF[k, order, 6], fills_LOF[k, order, 7] = pnl, accounts_LS[k, IS_CAPPED]
             fills_LOF[k, order, 8] = accounts_LS[k, TRADE_FUNDING]
+            fills_LOF[k, order, 9] = size * abs(price - raw)
 
 
 @njit(**INNER)

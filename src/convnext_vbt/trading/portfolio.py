@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import vectorbt as vbt
 from vectorbt.base.array_wrapper import ArrayWrapper
-from vectorbt.portfolio.enums import log_dt
+from vectorbt.portfolio.enums import log_dt, order_dt
 
 from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
@@ -171,12 +171,16 @@ def to_portfolio(simulation: Simulation, bars: Bars) -> vbt.Portfolio:
     order = np.argsort(simulation.account, kind="stable")  # vectorbt's groups are neighbours
     columns = simulation.columns[order]
     close = _per_column(bars.frame("close").ffill().bfill(), columns)
+    over = simulation.inverse[order]
+    close = close.where(~over, 1.0 / close)  # what an inverse contract is worth per unit
     num_accounts = simulation.equity.shape[1]
     is_shared = num_accounts < len(columns)
     return MarketPortfolio(
         ArrayWrapper.from_obj(close, freq=bars.step, group_by=_groups(columns, is_shared)),
         close,
-        _ordered(orders_with_funding(simulation, bars), order),
+        _ordered(orders_with_funding(simulation, bars), order)[list(order_dt.names)].astype(
+            order_dt
+        ),
         np.empty(0, dtype=log_dt),
         np.full(num_accounts, simulation.init_cash),
         is_shared,
@@ -194,6 +198,7 @@ def orders_with_funding(simulation: Simulation, bars: Bars) -> np.ndarray:
         trades = simulation.trades[simulation.trades["col"] == c]
         paid = np.flatnonzero(simulation.funding[:, c])
         price = bars.open[paid, column_of[c]]
+        price = 1.0 / price if simulation.inverse[c] else price
         trade = np.searchsorted(trades["entry_idx"], paid) - 1  # held since an earlier bar
         flows = np.zeros(len(paid), dtype=orders.dtype)
         flows["col"], flows["idx"], flows["price"] = c, paid, price
@@ -202,7 +207,8 @@ def orders_with_funding(simulation: Simulation, bars: Bars) -> np.ndarray:
         flows["side"] = trades["direction"][trade]
         closing = np.flatnonzero(trades["status"] == CLOSED)
         dust = np.bincount(trade, weights=flows["size"], minlength=len(trades))
-        orders["size"][2 * closing + 1] += dust[closing]
+        final = np.cumsum(1 + trades["exits"]) - 1
+        orders["size"][final[closing]] += dust[closing]
         # At one open funding comes first: who is held then pays, whoever leaves there.
         joined = np.concatenate([flows, orders])
         joined = joined[np.argsort(joined["idx"], kind="stable")]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.trading import kernel
-from convnext_vbt.trading.codes import CLOSED, SHORT
+from convnext_vbt.trading.codes import CLOSED, OPEN, SHORT
 
 ORDER_DTYPE = np.dtype(
     [
@@ -19,10 +19,12 @@ ORDER_DTYPE = np.dtype(
         ("price", np.float64),
         ("fees", np.float64),
         ("side", np.int64),
+        ("slippage", np.float64),
     ],
     align=True,
 )
-"""vectorbt's `order_dt`; the codes in it are those of `trading.codes`."""
+"""vectorbt's `order_dt`, and by how much money the fill was worse than the price; the codes in it
+are those of `trading.codes`."""
 
 TRADE_DTYPE = np.dtype(
     [
@@ -41,10 +43,15 @@ TRADE_DTYPE = np.dtype(
         ("reason", np.int64),
         ("capped", np.bool_),
         ("funding", np.float64),
+        ("slippage", np.float64),
+        ("exits", np.int64),
     ],
     align=True,
 )
-"""`pnl` is net of fees and of `funding`, which is positive where the trade paid it."""
+"""`pnl` is net of fees and of `funding`, which is positive where the trade paid it, and what was
+borrowed in it. `exits` orders closed it or a part: `exit_price` is their mean price, units
+weighted, the rest valued at the last close where it is still open; row and reason are the last
+one's. `slippage` is in money, in the prices already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,19 +82,21 @@ def order_records(fills: pd.DataFrame, column: int) -> np.ndarray:
     records = np.zeros(len(fills), dtype=ORDER_DTYPE)
     records["id"] = np.arange(len(fills))
     records["col"] = column
-    for name in ("idx", "size", "price", "fees"):
+    for name in ("idx", "size", "price", "fees", "slippage"):
         records[name] = fills[name]
     records["side"] = fills["side"] < 0
     return records
 
 
 def trade_records(made: Walked, column: int, last: int) -> np.ndarray:
-    """Entries and exits take turns; an entry without an exit is valued at the last close."""
-    fills, last_price = made.fills, made.state[kernel.LAST_PRICE]
-    entries, exits = fills.iloc[0::2], fills.iloc[1::2]
-    records = np.zeros(len(entries), dtype=TRADE_DTYPE)
+    """Each entry with the exits up to the next one; what is left is valued at the last close."""
+    fills = {name: made.fills[name].to_numpy() for name in made.fills}
+    is_entry = fills["reason"] == kernel.ENTRY
+    entry, ends = np.flatnonzero(is_entry), np.flatnonzero(~is_entry)
+    of_trade = np.cumsum(is_entry)[ends] - 1
+    records = np.zeros(len(entry), dtype=TRADE_DTYPE)
     records["col"] = column
-    records["direction"] = entries["side"] < 0
+    records["direction"] = fills["side"][entry] < 0
     for name, field in (
         ("entry_idx", "idx"),
         ("size", "size"),
@@ -95,23 +104,40 @@ def trade_records(made: Walked, column: int, last: int) -> np.ndarray:
         ("entry_fees", "fees"),
         ("capped", "capped"),
     ):
-        records[name] = entries[field]
-    closed = records[: len(exits)]
-    for name, field in (
-        ("exit_idx", "idx"),
-        ("exit_price", "price"),
-        ("exit_fees", "fees"),
-        ("reason", "reason"),
-        ("pnl", "pnl"),
-        ("funding", "funding"),
-    ):
-        closed[name] = exits[field]
-    closed["status"] = CLOSED
-    for still_open in records[len(exits) :]:
-        still_open["exit_idx"], still_open["exit_price"] = last, last_price
-        move = still_open["size"] * (last_price - still_open["entry_price"])
-        still_open["funding"] = made.state[kernel.TRADE_FUNDING]
-        paid = still_open["entry_fees"] + still_open["funding"]
-        still_open["pnl"] = (-move if still_open["direction"] == SHORT else move) - paid
+        records[name] = fills[field][entry]
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        return np.bincount(of_trade, weights=values, minlength=len(entry))
+
+    records["exits"] = np.bincount(of_trade, minlength=len(entry))
+    records["exit_fees"], records["pnl"] = summed(fills["fees"][ends]), summed(fills["pnl"][ends])
+    records["slippage"] = fills["slippage"][entry] + summed(fills["slippage"][ends])
+    worth = summed(fills["size"][ends] * fills["price"][ends])
+    left = records["size"] - summed(fills["size"][ends])
+    is_open = np.zeros(len(entry), dtype=bool)
+    is_open[-1:] = made.position[-1] != 0
+    records["status"] = np.where(is_open, OPEN, CLOSED)
+    records["exit_price"] = worth / records["size"]
+    final = np.append(np.flatnonzero(np.diff(of_trade)), len(ends) - 1)[: len(ends)]
+    for name, field in (("exit_idx", "idx"), ("reason", "reason"), ("funding", "funding")):
+        records[name][of_trade[final]] = fills[field][ends[final]]
+    one = np.flatnonzero(records["exits"] == 1)
+    only = ends[np.searchsorted(of_trade, one)]
+    records["exit_price"][one] = np.where(is_open[one], 0.0, fills["price"][only])
+    for t in np.flatnonzero(is_open):
+        _value_open(records, t, made, worth[t], left[t], last)
     records["return"] = records["pnl"] / (records["size"] * records["entry_price"])
     return records
+
+
+def _value_open(
+    records: np.ndarray, t: int, made: Walked, worth: float, left: float, last: int
+) -> None:
+    """What is left of the last trade, at the last close."""
+    trade, price = records[t], made.state[kernel.LAST_PRICE]
+    trade["exit_idx"], trade["reason"] = last, kernel.ENTRY
+    trade["exit_price"] = price if trade["exits"] == 0 else (worth + left * price) / trade["size"]
+    move = left * (price - trade["entry_price"])
+    trade["funding"] = made.state[kernel.TRADE_FUNDING]
+    paid = trade["entry_fees"] * (left / trade["size"]) + trade["funding"]
+    trade["pnl"] += (-move if trade["direction"] == SHORT else move) - paid

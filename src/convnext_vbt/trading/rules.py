@@ -31,8 +31,8 @@ from convnext_vbt.trading.expectation import (
     Exit,
     check_exit,
     expected_returns,
-    least_return,
-    round_trip,
+    least_returns,
+    round_trips,
 )
 from convnext_vbt.trading.inputs import TRADING_DEFAULTS, SimulationConfig
 from convnext_vbt.trading.signals import Signals
@@ -111,14 +111,15 @@ def confidence_rules(
     returns = None
     if rule.exit == "edge" or len(asked) > 1:
         returns = expected_returns(preds, bars, trading, exits=rule.exit, history=history)
-    net = _net(returns if rule.full_edge is not None else None, trading)
+    costs = _costs(preds, bars, trading, history)
+    net = _net(returns if rule.full_edge is not None else None, costs)
     gaps = np.array(lists["hysteresis"] if rule.exit == "bracket" else [np.inf], np.float32)
     return ConfidenceRules(
         index=bars.index,
         columns=pd.MultiIndex.from_tuples(columns, names=levels),
         up=_time_last(preds.proba[:, :, UP]),
         down=_time_last(preds.proba[:, :, DOWN]),
-        allowed=_allowed(preds, rule, asked, trading, returns),
+        allowed=_allowed(preds, rule, asked, costs, returns),
         min_edges=asked,
         net=net,
         value=_time_last(preds.split_position),
@@ -136,10 +137,18 @@ def confidence_rules(
     )
 
 
-def _net(returns: tuple[np.ndarray, np.ndarray] | None, trading: SimulationConfig) -> np.ndarray:
+def _costs(
+    preds: Predictions, bars: Bars, trading: SimulationConfig, history: Bars | None
+) -> np.ndarray:
+    """What entry and exit cost at each of these bars, (T, N)."""
+    halflife = None if preds.target is None else preds.target.halflife
+    source = bars if history is None else history
+    return round_trips(trading, source, halflife=halflife)[len(source) - len(bars) :]
+
+
+def _net(returns: tuple[np.ndarray, np.ndarray] | None, costs: np.ndarray) -> np.ndarray:
     """Net returns of a long and a short in round trips, float32 (2, N, T); none without costs."""
-    costs = round_trip(trading)
-    if returns is None or costs == 0:
+    if returns is None or (costs == 0).any():
         return np.zeros((2, 0, 0), dtype=np.float32)
     return np.stack([_time_last((gross - costs) / costs) for gross in returns]).astype(np.float32)
 
@@ -148,7 +157,7 @@ def _allowed(
     preds: Predictions,
     rule: RuleConfig,
     min_edges: Sequence[float | None],
-    trading: SimulationConfig,
+    costs: np.ndarray,
     returns: tuple[np.ndarray, np.ndarray] | None,
 ) -> np.ndarray:
     """Sides that may be entered and must be left at each of these: uint8 (M, N, T) of bits."""
@@ -162,10 +171,10 @@ def _allowed(
         leave_TN |= np.where((short < 0) & rule.short, np.uint8(EXIT_SHORT), np.uint8(0))
     allowed = []
     for min_edge in min_edges:
-        least = least_return(min_edge, rule.exit, trading)
+        least = least_returns(min_edge, rule.exit, costs)
         worth_TN = np.where(long >= least, np.uint8(ENTER_LONG), np.uint8(0))
         worth_TN |= np.where(short >= least, np.uint8(ENTER_SHORT), np.uint8(0))
-        asked_TN = free_TN if least == -math.inf else free_TN & worth_TN
+        asked_TN = free_TN if (least == -math.inf).all() else free_TN & worth_TN
         allowed.append(_time_last(asked_TN | leave_TN))
     return np.stack(allowed)
 

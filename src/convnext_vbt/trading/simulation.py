@@ -14,7 +14,9 @@ import pandas as pd
 
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading.brackets import Brackets
+from convnext_vbt.trading import kernel
 from convnext_vbt.trading.codes import DIRECTIONS, REASONS, SIDES, STATUSES
+from convnext_vbt.trading.conditions import conditions_of
 from convnext_vbt.trading.inputs import (
     SimulationConfig,
     SizeType,
@@ -23,7 +25,8 @@ from convnext_vbt.trading.inputs import (
     kernel_inputs,
     kernel_terms,
 )
-from convnext_vbt.trading.records import order_records, trade_records
+from convnext_vbt.trading.instruments import are_inverse
+from convnext_vbt.trading.records import Walked, order_records, trade_records
 from convnext_vbt.trading.signals import Rules
 from convnext_vbt.trading.walk import record_accounts
 
@@ -50,6 +53,13 @@ class Simulation:
     """float64 (T, C): funding paid at each bar's open, negative where received; None without."""
     init_cash: float
     """Of each account."""
+    inverse: np.ndarray
+    """bool (C,): of an inverse contract, whose orders and trades hold one over its prices, and its
+    longs as shorts of the quote currency."""
+    refused: np.ndarray
+    """int64 (C,): entries under the least size or worth, which were not placed."""
+    ambiguous: np.ndarray
+    """int64 (C,): exits in a bar that reached both the stop and a take-profit."""
 
     def __repr__(self) -> str:
         return (
@@ -76,38 +86,41 @@ class Simulation:
             position=self.position[:, only],
             value=self.value[:, only],
             account=np.zeros(1, dtype=np.int64),
+            **{name: getattr(self, name)[only] for name in ("inverse", "refused", "ambiguous")},
             funding=None if self.funding is None else self.funding[:, only],
         )
 
     def orders_frame(self) -> pd.DataFrame:
         """One row an order: column levels, open time of the bar it filled in, side, size, costs."""
-        records = self.orders
+        records, over = self.orders, self.inverse[self.orders["col"]]
+        side = np.where(over, 1 - records["side"], records["side"])
         return self._labelled(
             records["col"],
             {
                 "timestamp": self.index[records["idx"]],
-                "side": np.array(SIDES)[records["side"]],
+                "side": np.array(SIDES)[side],
                 "size": records["size"],
-                "price": records["price"],
+                "price": _quoted(records["price"], over),
                 "fees": records["fees"],
             },
         )
 
     def trades_frame(self) -> pd.DataFrame:
         """One row a trade: column levels, entry and exit, profit in money and as a fraction."""
-        records = self.trades
+        records, over = self.trades, self.inverse[self.trades["col"]]
+        direction = np.where(over, 1 - records["direction"], records["direction"])
         return self._labelled(
             records["col"],
             {
                 "entry": self.index[records["entry_idx"]],
                 "exit": self.index[records["exit_idx"]],
-                "direction": np.array(DIRECTIONS)[records["direction"]],
+                "direction": np.array(DIRECTIONS)[direction],
+                "size": records["size"],
+                "entry_price": _quoted(records["entry_price"], over),
+                "exit_price": _quoted(records["exit_price"], over),
                 **{
                     name: records[name]
                     for name in (
-                        "size",
-                        "entry_price",
-                        "exit_price",
                         "entry_fees",
                         "exit_fees",
                         "pnl",
@@ -130,6 +143,11 @@ class Simulation:
         return pd.DataFrame({**labels, **values})
 
 
+def _quoted(prices: np.ndarray, over: np.ndarray) -> np.ndarray:
+    """Prices as they are quoted."""
+    return np.where(over, 1.0 / prices, prices)
+
+
 def simulate_signals(
     bars: Bars,
     signals: Rules,
@@ -137,6 +155,7 @@ def simulate_signals(
     *,
     config: SimulationConfig | None = None,
     size_type: SizeType = "risk",
+    best_first: bool = False,
 ) -> Simulation:
     """Every order, trade and equity value of the columns of `signals`, filled at the next open.
 
@@ -150,17 +169,19 @@ def simulate_signals(
     exceeds max_leverage x equity; a long also pays its fee from that, so it gets
     max_leverage / (1 + fees).
 
-    The stop and take-profit fields of `config` are not read: `brackets` holds them.
+    The stop and take-profit fields of `config` are not read: `brackets` holds them. Where a bar
+    reaches both, the stop came first; with `best_first` the take-profit did.
 
     Raises `ValueError` when index, symbols or shapes do not fit, and when sizing by risk meets an
     entry without a stop.
     """
     config = config or SimulationConfig()
     check_inputs(bars, signals, brackets, size_type)
-    market, columns = kernel_inputs(bars, signals, brackets)
+    market, columns = kernel_inputs(bars, signals, brackets, config)
     terms = kernel_terms(config, brackets, size_type)
     check_stops(bars, brackets, market, columns, terms)
-    equity, made = record_accounts(market, columns, config.risk, terms)
+    conditions = conditions_of(config, bars, brackets, best_first=best_first)
+    equity, made = record_accounts(market, columns, config.risk, terms, conditions)
     account = np.empty(len(columns.symbol), dtype=np.int64)
     account[columns.accounts[columns.accounts >= 0]] = np.nonzero(columns.accounts >= 0)[0]
     return Simulation(
@@ -175,7 +196,14 @@ def simulate_signals(
         value=np.column_stack([column.value for column in made]),
         account=account,
         funding=None
-        if bars.funding is None
+        if not made[0].funding.size
         else np.column_stack([column.funding for column in made]),
         init_cash=float(config.init_cash),
+        inverse=are_inverse(bars, config.instruments)[columns.symbol],
+        refused=_counted(made, kernel.REFUSED),
+        ambiguous=_counted(made, kernel.AMBIGUOUS),
     )
+
+
+def _counted(made: list[Walked], field: int) -> np.ndarray:
+    return np.array([column.state[field] for column in made], dtype=np.int64)

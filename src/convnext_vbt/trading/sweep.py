@@ -348,7 +348,7 @@ def sweep_rules(
     base = np.array([trading.risk, lists.stop_multiple[0], lists.take_profit_multiple[0]])
     terms = kernel_terms(trading, brackets, "risk")
     _warn_still(preds, brackets)
-    cells = walk_grid(cut, traded, distances, points=points, base=base, terms=terms)
+    cells = walk_grid(cut, traded, distances, points=points, base=base, terms=terms, config=trading)
     if shown is None:
         shown = [name for name in GRID[1:] if len(grid[name]) > 1]
     metrics = _metrics(cut, cells, trading.init_cash)

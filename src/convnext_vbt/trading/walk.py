@@ -37,7 +37,7 @@ def walk_accounts(
     if not len(days):
         days = np.zeros((1, num_rows, 0))  # no row is asked for
     if conditions is not None or is_shared(market):
-        asked = conditions or plain_conditions(market, terms)
+        asked = conditions or plain_conditions(len(market.delisted), terms)
         states = broker.walk_account_cells_nb(market, columns, cells, asked, terms, num_rows, days)
         return states, days
     # Cells that differ in their risk alone are walked together, so they go side by side, in front
@@ -64,7 +64,7 @@ def record_accounts(
     made: dict[int, Walked] = {}
     point = np.array([risk, 1.0, 1.0])
     is_plain = conditions is None and not is_shared(market)
-    asked = conditions or plain_conditions(market, terms)
+    asked = conditions or plain_conditions(len(market.delisted), terms)
     num_funding = num_bars if asked.borrows else market.funding.shape[1]
     for a, padded in enumerate(columns.accounts):
         own = padded[padded >= 0]
@@ -90,9 +90,8 @@ def record_accounts(
     return equity, [made[c] for c in range(num_columns)]
 
 
-def plain_conditions(market: kernel.Market, terms: kernel.Terms) -> broker.Conditions:
+def plain_conditions(num_symbols: int, terms: kernel.Terms) -> broker.Conditions:
     """No conditions but the fee and the slippage of `terms`."""
-    num_symbols = len(market.delisted)
     costs = np.zeros((num_symbols, broker.NUM_COSTS))
     costs[:, [broker.TAKER, broker.MAKER]] = terms.fees
     costs[:, broker.SLIPPAGE] = terms.slippage

@@ -75,14 +75,14 @@ class PositionAccounts:
         window = Window(res)
         signals = selection.signals.rows(*res.window)
         own = selection.brackets.rows(*res.window)
-        market, self.columns = kernel_inputs(window.bars, signals, own)
+        market, self.columns = kernel_inputs(window.bars, signals, own, window.config)
         self.market = without_drift(market) if fair else market
-        self.bits = bar_bits(window.bars)
+        self.bits = bar_bits(window.bars, window.config.leave_at)
         self.present_NT = np.ascontiguousarray(window.bars.present[:, self.columns.symbol].T)
         trades = selection.simulation.trades
         self.positions = _positions(trades, self.columns.sizes, self.present_NT)
         # Holding limits are among the exits that are kept.
-        config = replace(window.config, fees=0.0, slippage=0.0) if fair else window.config
+        config = window.config.times_costs(0.0) if fair else window.config
         self.terms = kernel_terms(config, replace(own, max_holding=None), "risk")
         self.risk = window.config.risk if risk is None else risk
 

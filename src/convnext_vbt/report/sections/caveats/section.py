@@ -33,6 +33,11 @@ def generated(
         f"Costs are a model: {config.fees * 1e4:g} bp of fees and {config.slippage * 1e4:g} bp of "
         "slippage on every fill, whatever its size; no market impact, latency or outages."
     )
+    if config.instruments:
+        costs = (
+            "Costs are a model: each instrument's fees, slippage and financing as the strategy "
+            "file gives them; no latency or outages."
+        )
     luck = (
         "One history is one sample. CIs, random sides and deflation measure chance on these bars, "
         "not a market that changes."

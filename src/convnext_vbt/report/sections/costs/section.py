@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from convnext_vbt.evidence.accounts import cost_a_side
 from convnext_vbt.evidence.costs import CostPoint
 from convnext_vbt.report.formats import FIGURE, format_number
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
 from convnext_vbt.report.section import Content, Section
 from convnext_vbt.report.sections.costs.figures import cost_figure
-from convnext_vbt.trading.sweep import SweepResult
 
 _COST_FIGURES = ("cagr", "sharpe", "max_drawdown")
 
@@ -23,7 +23,7 @@ def content(inputs: Inputs, _: Pool) -> Content:
         context={
             "cost_labels": [FIGURE[name].label for name in _COST_FIGURES],
             "cost_rows": _cost_rows(costs),
-            "cost_text": _cost_text(inputs.result, inputs.evidence.headline_figures["break_even"]),
+            "cost_text": _cost_text(inputs),
         },
         figures={"costs": cost_figure(costs)},
     )
@@ -43,9 +43,11 @@ def _cost_rows(costs: Sequence[CostPoint]) -> list[list[str]]:
     ]
 
 
-def _cost_text(res: SweepResult, break_even: float) -> str:
-    charged = (res.config.fees + res.config.slippage) * 1e4
-    lead = f"The headline’s signals traded at other costs. Charged per side: {charged:g} bp"
+def _cost_text(inputs: Inputs) -> str:
+    break_even = inputs.evidence.headline_figures["break_even"]
+    account = inputs.assessment.headline.selection.account
+    charged = cost_a_side(account, inputs.result.config) * 1e4
+    lead = f"The headline’s signals traded at other costs. Charged per side: {charged:.4g} bp"
     if not math.isfinite(break_even):
         return f"{lead}; it never traded."
     if break_even <= 0:

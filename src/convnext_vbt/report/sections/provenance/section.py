@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from convnext_vbt.evidence.accounts import cost_a_side
 from convnext_vbt.evidence.gathering import Evidence
 from convnext_vbt.market.bars import step_text
 from convnext_vbt.predictions import Split, Target
@@ -51,6 +52,7 @@ def facts(evidence: Evidence) -> list[Fact]:
     res, gaps, trials = evidence.result, evidence.concerns.gaps, evidence.assessment.trials
     bars, config, (start, stop) = res.bars, res.config, res.window
     missing = int(gaps["missing"].sum())
+    charged = cost_a_side(evidence.assessment.headline.selection.account, config)
     return [
         Fact(
             label="Symbol" if len(bars.symbols) == 1 else "Symbols", value=", ".join(bars.symbols)
@@ -78,8 +80,10 @@ def facts(evidence: Evidence) -> list[Fact]:
         ),
         Fact(
             label="Costs per side",
-            value=f"{(config.fees + config.slippage) * 1e4:g} bp",
-            note=f"fees {config.fees * 1e4:g} bp, slippage {config.slippage * 1e4:g} bp",
+            value=f"{charged * 1e4:.4g} bp",
+            note=f"of {len(config.instruments)} instrument(s), on average"
+            if config.instruments
+            else f"fees {config.fees * 1e4:g} bp, slippage {config.slippage * 1e4:g} bp",
             help="1 bp is 0.01 % of the traded value.",
         ),
         _label(res.predictions.target),

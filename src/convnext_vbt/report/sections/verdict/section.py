@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from convnext_vbt.evidence.accounts import cost_a_side
 from convnext_vbt.evidence.headline import Headline
 from convnext_vbt.evidence.nulls.null import Null
 from convnext_vbt.evidence.nulls.random_sides import RANDOM_SIDES
@@ -99,9 +100,10 @@ def _growth(head: Headline) -> Tile:
 
 def tiles(inputs: Inputs) -> list[Tile]:
     """The figures that the verdict rests on."""
-    config, assessment = inputs.result.config, inputs.assessment
+    assessment = inputs.assessment
     head = assessment.headline
-    charged = (config.fees + config.slippage) * 1e4
+    account = assessment.headline.selection.account
+    charged = cost_a_side(account, inputs.result.config) * 1e4
     holding = format_number(assessment.buy_and_hold_sharpe, "ratio")
     interval = format_interval(head.sharpe_low, head.sharpe_high)
     edge, _, cost = QUESTIONS
@@ -126,7 +128,7 @@ def tiles(inputs: Inputs) -> list[Tile]:
             question=cost,
             label="Break-even cost per side",
             value=format_number(inputs.evidence.headline_figures["break_even"], "basis_points"),
-            note=f"charged: {charged:g} bp",
+            note=f"charged: {charged:.4g} bp",
             help="Fees plus slippage at which the same trades earn nothing; negative when they "
             "lose before costs.",
         ),
