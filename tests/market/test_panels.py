@@ -13,6 +13,10 @@ from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.market.sources import load_bars
 from convnext_vbt.runs.config import parse_config
+from convnext_vbt.trading.brackets import fixed_brackets
+from convnext_vbt.trading.inputs import SimulationConfig
+from convnext_vbt.trading.signals import Signals
+from convnext_vbt.trading.simulation import simulate_signals
 
 
 def frame(bars: Bars, start: int, stop: int) -> pd.DataFrame:
@@ -137,6 +141,43 @@ def test_impossible_funding_is_refused(change, message):
             index=bars.index, symbols=bars.symbols, step=bars.step, funding=np.zeros(40),
             **{field: getattr(bars, field) for field in FIELDS},
         )  # fmt: skip
+
+
+def test_a_rate_where_the_symbol_has_no_bar_is_due_at_its_next_one():
+    table = frame(simulated_bars(bars=40), 0, 40)
+    rates = np.full(40, np.nan)
+    rates[[3, 5, 6, 8, 12, 38, 39]] = 1e-4 * np.array([1, 2, 4, 8, 16, 32, 64])
+    table = table.assign(funding=rates)
+    table.loc[table.index[[0, 3, 5, 6, 7, 8, 12, 39]], list(FIELDS)] = np.nan
+    due = np.full(40, np.nan)
+    due[[4, 9, 13, 38]] = 1e-4 * np.array([1, 2 + 4 + 8, 16, 32])
+    alone = Bars.from_frame(table, symbol="P")
+    np.testing.assert_allclose(alone.funding[:, 0], due, rtol=1e-12)
+    again = pickle.loads(pickle.dumps(alone))  # noqa: S301
+    assert Bars.join([again]).fingerprint() == alone.fingerprint()
+    spot = frame(simulated_bars(bars=40), 0, 40)
+    panels = Bars.from_frames({"P": table, "S": spot}), Bars.join([alone, Bars.from_frame(spot)])
+    for panel in panels:
+        np.testing.assert_allclose(panel.funding[:, 0], due, rtol=1e-12)
+        assert np.isnan(panel.funding[:, 1]).all()
+
+
+def test_a_rate_that_falls_into_a_hole_is_paid():
+    table = frame(simulated_bars(bars=40), 0, 40).assign(funding=np.nan)
+    table.loc[table.index[8], "funding"] = 0.01
+    whole = Bars.from_frame(table, symbol="P")
+    table.loc[table.index[8], list(FIELDS)] = np.nan
+    paid = []
+    for bars in (whole, Bars.from_frame(table, symbol="P")):
+        entries = pd.DataFrame(np.arange(40) == 2, index=bars.index, columns=["P"])
+        signals = Signals.from_frames(entries=entries)
+        done = simulate_signals(
+            bars, signals, fixed_brackets(bars), config=SimulationConfig(), size_type="notional"
+        )
+        paid.append(done.funding[:, 0])
+    assert paid[0].argmax() == 8
+    assert paid[1].argmax() == 9
+    assert paid[1].sum() == pytest.approx(paid[0].sum(), rel=0.05)
 
 
 def test_made_up_futures_and_bootstraps_carry_funding_of_their_own():

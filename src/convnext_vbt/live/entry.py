@@ -177,7 +177,9 @@ def to_entry(
         price=quoted,
         notional=float(units * price),
         stop=stop,
-        stop_distance=_distance(stop, quoted, -side, getattr(brackets, f"stop_{WORDS[side]}")[0, n]),
+        stop_distance=_distance(
+            stop, quoted, -side, getattr(brackets, f"stop_{WORDS[side]}")[0, n]
+        ),
         take_profit=target,
         take_profit_distance=None if target is None else side * (target / quoted - 1.0),
         money_at_risk=loss,

@@ -16,6 +16,7 @@ import pandas as pd
 
 from convnext_vbt.errors import InputError, InputTypeError
 from convnext_vbt.market.calendar import ALWAYS_OPEN, DAY, bars_per_day, days_per_year
+from convnext_vbt.market.funding import checked_funding
 from convnext_vbt.market.passes import are_increasing, are_sound, usual_distance
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ logger = logging.getLogger("convnext_vbt")
 FIELDS = ("open", "high", "low", "close", "volume")
 FUNDING_NAMES = ("funding", "funding_rate")
 """Columns of a frame that hold funding rates, in any case."""
-MOST_FUNDING = 0.1
-"""A rate per bar beyond this is surely meant in percent."""
 
 _NOISE = 1e-9
 MENDED = f"bar(s) whose high or low was off by rounding, under {_NOISE:g}, mended"
@@ -68,7 +67,7 @@ class Bars:
     funding: np.ndarray | None = None
     """Funding rate due at each bar's open, float64 (T, N), a fraction of the notional: 0.0001 is
     1 bp, paid by who is long then to who is short. NaN or 0 where none is due, None for no such
-    market."""
+    market. One given at a row at which the symbol has no bar is due at its next one."""
     detail: Detail | None = None
     """Finer bars inside these, which tell an account what came first within a bar."""
 
@@ -91,7 +90,8 @@ class Bars:
             values.flags.writeable = False
             object.__setattr__(self, field, values)
         if self.funding is not None:
-            object.__setattr__(self, "funding", _checked_funding(self))
+            rates = checked_funding(self.funding, self.present, self.symbols, self.index)
+            object.__setattr__(self, "funding", rates)
         _check_values(self)
         if self.days_per_year == 0:
             object.__setattr__(self, "days_per_year", days_per_year(self.index, self.step))
@@ -153,7 +153,7 @@ class Bars:
             return cls(index=index, symbols=(symbol,), step=step, **arrays)
         values = (arrays[name] for name in FIELDS)
         year = days_per_year(index, step)
-        return _unchecked(index, (symbol,), *values, step, year, None, of=cls)
+        return _unchecked(index, (symbol,), *values, step, year, None, None, of=cls)
 
     @classmethod
     def join(cls, parts: Sequence[Bars]) -> Self:
@@ -404,25 +404,6 @@ def _check_parts(parts: Sequence[Bars]) -> None:
         if twice:
             raise InputError(f"symbol {min(twice)} comes twice; give each symbol's bars once")
         seen.update(part.symbols)
-
-
-def _checked_funding(bars: Bars) -> np.ndarray:
-    """The rates, C-ordered and read-only. Raises `ValueError` for what cannot be one."""
-    values = np.array(bars.funding, dtype=np.float64, order="C")
-    if values.shape != bars.close.shape:
-        raise InputError(
-            f"funding must have shape {bars.close.shape} (bars, symbols), got {values.shape}"
-        )
-    wrong = np.abs(values) >= MOST_FUNDING
-    if wrong.any():
-        row, column = (int(i) for i in np.argwhere(wrong)[0])
-        raise InputError(
-            f"{bars.symbols[column]}, row {row} ({bars.index[row]}), funding: a rate per bar must "
-            f"lie within {MOST_FUNDING:g} of 0, got {values[row, column]:g}; it is a fraction of "
-            f"the notional, 0.0001 for 0.01 %; {int(wrong.sum())} such value(s) in all"
-        )
-    values.flags.writeable = False
-    return values
 
 
 def value_faults(

@@ -55,7 +55,28 @@ def drop_empty(rows: pd.DataFrame, word: str, findings: Findings) -> pd.DataFram
     findings.change(empty.sum(), f"row(s) without any price dropped ({_lines(rows[empty])})")
     if empty.all():
         raise InputError(NO_ROWS)
-    return rows[~empty]
+    return _kept(rows, ~empty.to_numpy(), findings)
+
+
+def _kept(rows: pd.DataFrame, keep: np.ndarray, findings: Findings) -> pd.DataFrame:
+    """The rows that stay; a funding rate of one that does not is due at the next that does."""
+    kept: pd.DataFrame = rows[keep]
+    if "funding" not in rows:
+        return kept
+    lost = rows[~keep & (rows["funding"].fillna(0.0) != 0).to_numpy()]
+    order = np.argsort(kept["time"].to_numpy(), kind="stable")
+    place = kept["time"].to_numpy()[order].searchsorted(lost["time"].to_numpy())
+    later = place < len(kept)
+    if not later.any():
+        return kept
+    due = order[place[later]]
+    rates = kept["funding"].to_numpy(copy=True)
+    rates[due] = np.nan_to_num(rates[due])
+    np.add.at(rates, due, lost["funding"].to_numpy()[later])
+    findings.change(
+        int(later.sum()), f"funding rate(s) of such rows are due at the next bar ({_lines(lost)})"
+    )
+    return kept.assign(funding=rates)
 
 
 def in_order(rows: pd.DataFrame, word: str, findings: Findings) -> pd.DataFrame:
@@ -79,7 +100,24 @@ def in_order(rows: pd.DataFrame, word: str, findings: Findings) -> pd.DataFrame:
         raise InputError(_conflict(rows, np.flatnonzero(again & ~same), word))
     doubled = np.concatenate([[False], again])
     findings.change(again.sum(), f"exact duplicate row(s) dropped ({_lines(rows[doubled])})")
-    return rows[~doubled]
+    return _one_rate_a_time(rows, word)[~doubled]
+
+
+def _one_rate_a_time(rows: pd.DataFrame, word: str) -> pd.DataFrame:
+    """The rows, each with the funding rate that one of those of its time has."""
+    if "funding" not in rows:
+        return rows
+    rates = rows.groupby("time", sort=False)["funding"]
+    least, most = rates.transform("min"), rates.transform("max")
+    differs = (least < most).to_numpy()
+    if differs.any():
+        row = int(differs.argmax())
+        raise InputError(
+            f"{word} {rows.index[row]}: {pd.Timestamp(int(rows['time'].iloc[row]), tz='UTC')} is "
+            f"there twice with different funding rates, {least.iloc[row]:g} and "
+            f"{most.iloc[row]:g}: find out which is right and drop the other"
+        )
+    return rows.assign(funding=most)
 
 
 def _lines(rows: pd.DataFrame) -> str:
@@ -231,8 +269,7 @@ def without_weekend_filler(rows: pd.DataFrame, findings: Findings) -> pd.DataFra
         filler.sum(),
         f"row(s) without trades on closed weekends left out ({_lines(rows[filler])})",
     )
-    kept: pd.DataFrame = rows[~filler]
-    return kept
+    return _kept(rows, ~filler, findings)
 
 
 def refuse_copies(rows: pd.DataFrame, word: str) -> None:

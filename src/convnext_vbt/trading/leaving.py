@@ -111,3 +111,21 @@ def _medians_before(values_D: np.ndarray) -> np.ndarray:
     count = np.minimum(np.arange(len(values_D)), SESSIONS)  # NaN is sorted to the end
     medians: np.ndarray = window[np.arange(len(values_D)), np.maximum(count - 1, 0) // 2]
     return medians
+
+
+def leave_rows_after(bars: Bars, leave_at: str) -> np.ndarray:
+    """Whether the open after the last of these bars is one of `leave_rows`, bool (N,).
+
+    That is a step later, or after the usual last bar of a session the next one's first.
+    """
+    leaving, late = read_leave_at(leave_at), np.zeros(len(bars.symbols), dtype=bool)
+    after = leaving.local(bars.index[-1:] + bars.step)
+    for n, closes in enumerate(bars.closes):
+        own = leaving.local(bars.index[bars.present[:, n]])
+        if closes and _is_last(own)[-1]:
+            continue
+        if leaving.at is None:
+            late[n] = _is_last(np.append(own, after))[-1]
+        else:
+            late[n] = after[0] % DAY.value >= leaving.at.value
+    return late
