@@ -2,11 +2,14 @@
 
 import re
 import shlex
-from dataclasses import dataclass
+import tomllib
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
 
+from convnext_vbt.runs.config import Config, parse_config
+from convnext_vbt.trading.instruments import Instrument
 from tests.cli.test_commands import call
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -91,6 +94,22 @@ def test_every_link_and_picture_of_the_guide_is_there():
         for target in re.findall(r"\]\(([^)#]+?)(?:#[\w-]+)?\)", text):
             if "://" not in target:
                 assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_the_tables_of_instruments_are_those_of_a_strategy():
+    for block in blocks("instruments.md"):
+        if block.kind == "toml":
+            config = parse_config(tomllib.loads(block.text))
+            assert config != Config()
+    text = (DOCS / "instruments.md").read_text(encoding="utf-8")
+    shown = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+?) \|", text, re.MULTILINE))
+    defaults = {field.name: field.default for field in fields(Instrument)}
+    assert list(shown) == list(defaults)
+    for name, default in defaults.items():
+        if default is None:
+            assert shown[name].startswith(("none", "`")), name
+        else:
+            assert shown[name] == ("false" if default is False else f"{default:g}"), name
 
 
 def test_every_block_is_of_a_known_kind():

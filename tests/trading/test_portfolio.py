@@ -16,6 +16,7 @@ from convnext_vbt.predictions import Predictions
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets
 from convnext_vbt.trading.codes import REASONS
 from convnext_vbt.trading.inputs import SimulationConfig
+from convnext_vbt.trading.instruments import Instrument
 from convnext_vbt.trading.portfolio import simulate, to_portfolio
 from convnext_vbt.trading.records import ORDER_DTYPE
 from convnext_vbt.trading.signals import Signals
@@ -217,6 +218,23 @@ def test_what_cannot_be_done_is_refused():
     done = simulate_signals(bars, signals, fixed_brackets(bars, stop=0.1))
     with pytest.raises(ValueError, match="pass the bars that were simulated"):
         to_portfolio(done, bars.rows(0, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("trail", "close"),
+        ("break_even", 1.0),
+        ("take_profit_ladder", ((1.0, 0.5),)),
+        ("leave_at", "15:55"),
+        ("limit_offset", 0.001),
+        ("instruments", {"A": Instrument(lot=1.0)}),
+    ],
+)
+def test_vectorbts_engine_is_not_asked_for_what_it_has_not(name, value):
+    bars, signals = bars_of([FLAT] * 4), signals_of(4, entries=[1])
+    with pytest.raises(ValueError, match=rf"engine='vectorbt' knows no {name}, got .*exact"):
+        simulate(bars, signals, size_type="value", engine="vectorbt", **{name: value})
 
 
 def on_market(name: str) -> Bars:

@@ -118,13 +118,14 @@ def simulate(
     distances that differ by side. `risk` times the row's size is, by `size_type`, the share of
     equity that a stopped trade loses ("risk"), the share of equity that a position is worth
     ("notional"), or the share of the initial cash that it is worth ("value"). See
-    `simulation.simulate_signals`.
+    `simulation.simulate_signals`, and `SimulationConfig` for the other keywords.
 
     `engine="vectorbt"` hands the same arrays to `vbt.Portfolio.from_signals`. It places one order
     a column and bar, so a same-bar stop and re-entry loses one of the two, and a reversal is one
     order; it stamps signal orders with the signal's bar and values them there. It knows neither
-    sizing on equity ("risk", "notional"), nor `max_holding`, nor leverage, nor funding, and caps
-    no short; symbols that share cash get what is left of it in the order of its own call sequence.
+    sizing on equity ("risk", "notional"), nor `max_holding`, nor leverage, nor funding, nor stops
+    that move, ladders, times to leave, limit entries and instruments, and caps no short; symbols
+    that share cash get what is left of it in the order of its own call sequence.
 
     Raises `ValueError` for inputs that do not fit, or that the engine cannot do.
     """
