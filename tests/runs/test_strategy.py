@@ -10,6 +10,7 @@ from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.strategy import check_rule, make_sweep, prepare, rule_exit
 from convnext_vbt.trading.inputs import SimulationConfig
+from convnext_vbt.trading.instruments import Instrument
 from convnext_vbt.trading.rules import RuleConfig
 from convnext_vbt.trading.sweep import sweep
 from tests.evidence.markets import make_bars, make_predictions
@@ -20,7 +21,9 @@ RULE = {
 }  # fmt: skip
 TRADING = {
     "fees": 0.001, "slippage": 0.0004, "max_leverage": 1.5, "init_cash": 500.0, "stop": 0.02,
-    "take_profit": 0.03, "max_holding": 9, "max_open_risk": 0.03,
+    "take_profit": 0.03, "max_holding": 9, "max_open_risk": 0.03, "trail": "close",
+    "break_even": 2.0, "take_profit_ladder": ((0.5, 0.5), (1.0, 0.5)), "leave_at": "23:00",
+    "limit_offset": 0.0001, "limit_bars": 3, "instruments": {"default": Instrument(tick=1e-6)},
 }  # fmt: skip
 LISTS = {"stop_multiple": [1.0, 2.0], "hysteresis": [0.02, 0.04], "min_edge": [0.0, 0.5]}
 

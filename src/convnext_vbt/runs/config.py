@@ -169,7 +169,7 @@ class Config(BaseModel):
         """One table in both places, whichever it was given in."""
         own, theirs = Instruments(self.instruments), self.trading.instruments
         if own and theirs and own != theirs:
-            raise ValueError("instruments differ from those of trading; give them once")
+            raise ConfigError("instruments differ from those of trading; give them once")
         object.__setattr__(self, "trading", replace(self.trading, instruments=own or theirs))
         object.__setattr__(self, "instruments", dict(own or theirs))
         return self
