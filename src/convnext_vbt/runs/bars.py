@@ -12,6 +12,7 @@ from convnext_vbt.errors import (
     ConfigError,
     ConvnextVbtError,
     DataError,
+    InputError,
 )
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.detail import Detail, load_detail
@@ -19,6 +20,8 @@ from convnext_vbt.market.files import FileReport
 from convnext_vbt.market.sources import load_report
 from convnext_vbt.runs.config import Config
 from convnext_vbt.trading.inputs import SimulationConfig
+from convnext_vbt.trading.instruments import check_instruments
+from convnext_vbt.trading.leaving import leave_rows
 
 logger = logging.getLogger("convnext_vbt")
 
@@ -88,6 +91,20 @@ def read_detail(config: Config, bars: Bars, *, strict: bool = False) -> Detail |
         )
     except (ConvnextVbtError, OSError) as error:
         raise DataError(f"data.detail = {config.data.detail}: {error}") from error
+
+
+def check_account(config: Config, bars: Bars) -> None:
+    """Find what these bars cannot be traded by, before anything is trained for it.
+
+    Raises `ConfigError` for instruments and times to leave, `DataError` for the detail.
+    """
+    try:
+        check_instruments(bars, config.trading.instruments)
+        if config.trading.leave_at is not None:
+            leave_rows(bars, config.trading.leave_at)
+    except InputError as error:
+        raise ConfigError(str(error)) from None
+    read_detail(config, bars)
 
 
 def warn_of_costs(config: Config, bars: Bars) -> None:

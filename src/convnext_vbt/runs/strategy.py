@@ -32,6 +32,7 @@ from convnext_vbt.learning.walkforward import (
 from convnext_vbt.learning.workers import available_cores
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import CLASSES, Predictions, Split
+from convnext_vbt.runs.bars import check_account
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.user_code import files_opened, load_function
 from convnext_vbt.trading.expectation import Exit
@@ -254,11 +255,12 @@ def check_rule(config: Config) -> None:
 
 
 def prepare(config: Config, bars: Bars) -> Prepared:
-    """Features, labels and splits of these bars, once rule and model are known to be usable.
+    """Features, labels and splits of these bars, once rule, account and model can be used.
 
     Raises `InputError` too where the first split cannot have the history that is needed.
     """
     check_rule(config)
+    check_account(config, bars)
     labels = labels_for(bars, config.labels)
     features = make_features(config, bars)
     kind = kind_of(config.model.kind)
