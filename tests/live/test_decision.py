@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from convnext_vbt.live.decision import _row_of, decide
 from convnext_vbt.live.text import NOT_AN_ORDER, lines, to_dict
 from convnext_vbt.live.trained import difference_from_backtest, predict_now
 from convnext_vbt.market.bars import FIELDS, Bars
+from convnext_vbt.trading import broker
 from tests.examples import examples
 
 SYMBOL = "SIM/USDT"
@@ -191,7 +193,7 @@ def test_money_at_risk_is_what_a_stopped_trade_loses(trained, bars, long_row):
     [
         (Limits(lot=1000.0), "less than one lot of 1000"),
         (Limits(min_notional=1e9), "under the minimum of 1e"),
-        (Limits(tick=1e5), "wider than the way to the stop"),
+        (Limits(tick=1e4), "wider than the way to the stop"),
     ],
 )
 def test_an_entry_that_cannot_be_ordered_is_a_wait(trained, bars, long_row, limits, why):
@@ -201,10 +203,13 @@ def test_an_entry_that_cannot_be_ordered_is_a_wait(trained, bars, long_row, limi
 
 
 def test_decimals_are_rounded_as_people_count():
-    assert Limits(lot=0.1).units(0.3) == 0.3
-    assert Limits(lot=0.1).units(0.39) == 0.3
-    assert Limits(tick=0.05).level(1.01, up=True) == 1.05
-    assert Limits().units(0.123456789) == 0.123456789
+    down = partial(broker.multiple_nb.py_func, up=False)
+    assert down(0.3, 0.1) == 0.3
+    assert down(0.39, 0.1) == 0.3
+    assert down(3 * 0.1, 0.1) == 0.3
+    assert down(750.0, 250.0) == 750.0
+    assert broker.multiple_nb.py_func(1.01, 0.05, up=True) == 1.05
+    assert down(0.123456789, 0.0) == 0.123456789
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_cells_walked_together_are_those_walked_alone(size_type):
     bars = replace(bars, funding=np.where(bars.present, rng.normal(0, 3e-4, (600, 1)), np.nan))
     signals = random_signals(num_bars=600, num_rules=NUM_RULES, seed=5)
     brackets = fixed_brackets(bars, stop=0.04, take_profit=0.06, max_holding=9)
-    inputs = kernel_inputs(bars, signals, brackets)
+    inputs = kernel_inputs(bars, signals, brackets, SimulationConfig())
     terms = kernel_terms(SimulationConfig(max_leverage=20.0), brackets, size_type)
     risks = np.geomspace(0.01, 1.0 if size_type == "risk" else 30.0, NUM_RISKS)
     column_P = np.repeat(np.arange(NUM_RULES), 2 * NUM_RISKS)

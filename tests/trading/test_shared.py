@@ -565,16 +565,16 @@ def test_longs_pay_a_positive_rate_and_shorts_receive_it(side, sign, symbols):
     assert done.trades_frame()["funding"].tolist() == done.trades["funding"].tolist()
 
 
-def test_an_open_trade_owes_its_funding_too_and_a_missing_bar_owes_none():
+def test_an_open_trade_owes_its_funding_too_and_a_missing_bars_is_due_at_the_next():
     bars = bars_of([flat(100), flat(100), None, flat(100), flat(100)])
     bars = replace(bars, funding=np.array([np.nan, np.nan, 0.01, 0.02, np.nan])[:, None])
     done = simulate_signals(
         bars, signals_of(5, entries=[0]), fixed_brackets(bars), size_type="notional",
         config=replace(FREE, risk=0.1),
     )  # fmt: skip
-    assert done.funding[:, 0].tolist() == [0, 0, 0, 2.0, 0]
-    assert done.trades["pnl"].tolist() == [-2.0]
-    assert done.equity[-1, 0] == 998.0
+    assert done.funding[:, 0].tolist() == [0, 0, 0, 3.0, 0]
+    assert done.trades["pnl"].tolist() == [-3.0]
+    assert done.equity[-1, 0] == 997.0
 
 
 def test_funding_is_an_order_of_a_billionth_that_carries_the_amount_in_its_fees():

@@ -344,7 +344,7 @@ def _next_bits(moment: _Moment) -> list[int]:
     if leave_at is None:
         return [0] * len(bars.symbols)
     late = leave_rows_after(bars, leave_at)
-    return np.where(late, LEAVE, 0).tolist()
+    return [LEAVE if one else 0 for one in late]
 
 
 def _code_at(trained: Trained, bars: Bars, n: int) -> int:

@@ -115,13 +115,15 @@ def place(
     own[0, kernel.BASE] += book.equity - config.init_cash
     own[:, kernel.POSITION] = np.where(inverse, -book.units, book.units)
     own[:, kernel.ENTRY_PRICE] = price
-    own[:, kernel.STOP_LEVEL] = np.where(inverse & (book.stop > 0), 1.0 / book.stop, book.stop)
+    own[:, kernel.STOP_LEVEL] = book.stop
+    over = inverse & (book.stop > 0)
+    own[over, kernel.STOP_LEVEL] = 1.0 / book.stop[over]
     long = sides > 0
     stops, targets = (
         np.where(long, getattr(brackets, f"{kind}_long")[0], getattr(brackets, f"{kind}_short")[0])
         for kind in ("stop", "take_profit")
     )
-    zeros = np.zeros((6, num))
+    zeros = np.zeros((5, num))
     rests = np.full(num, float(config.limit_offset is not None))
     said = np.zeros(num, dtype=np.int64)
     hand = np.zeros((num, broker.NUM_HAND))
@@ -129,7 +131,19 @@ def place(
     symbols = np.arange(num)
     entries = broker.Entries(way, raw, shares.astype(np.float64), stops, targets, said, rests)
     made = broker.Book(
-        states, own, hand, symbols, symbols, price, np.zeros(num + lead), *zeros[:5], entries
+        states,
+        own,
+        hand,
+        symbols,
+        symbols,
+        price,
+        np.zeros(num + lead),
+        zeros[0],
+        zeros[1],
+        zeros[2],
+        zeros[3],
+        zeros[4],
+        entries,
     )
     none = np.zeros((num, 0))
     log = kernel.Log(

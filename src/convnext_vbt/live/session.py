@@ -48,7 +48,7 @@ class Session:
         """The source, on the clock of the run's own where it is a file or several as there."""
         data = self.trained.config.data
         if self.source == data.source:
-            return replace(data, start=None, end=None)
+            return replace(data, start=None, end=None, detail=None)
         apart = not isinstance(self.source, str) or self.source.partition(":")[0] in NAMED
         clocks = (data.timezone, data.stamp)
         if apart or any(isinstance(said, tuple) for said in clocks):

@@ -71,7 +71,10 @@ def read_report(config: Config, *, strict: bool = False) -> FileReport:
             f"no bars between data.start = {config.data.start} and data.end = {config.data.end}; "
             f"{config.data.source} has {bars.index[0]} to {bars.index[-1]}"
         )
-    return replace(report, bars=bars.rows(*edges))
+    bars = bars.rows(*edges)
+    if (detail := read_detail(config, bars, strict=strict)) is not None:
+        bars = replace(bars, detail=detail)
+    return replace(report, bars=bars)
 
 
 def read_detail(config: Config, bars: Bars, *, strict: bool = False) -> Detail | None:
@@ -94,17 +97,13 @@ def read_detail(config: Config, bars: Bars, *, strict: bool = False) -> Detail |
 
 
 def check_account(config: Config, bars: Bars) -> None:
-    """Find what these bars cannot be traded by, before anything is trained for it.
-
-    Raises `ConfigError` for instruments and times to leave, `DataError` for the detail.
-    """
+    """Raise `ConfigError` for instruments and times to leave that these bars do not fit."""
     try:
         check_instruments(bars, config.trading.instruments)
         if config.trading.leave_at is not None:
             leave_rows(bars, config.trading.leave_at)
     except InputError as error:
         raise ConfigError(str(error)) from None
-    read_detail(config, bars)
 
 
 def warn_of_costs(config: Config, bars: Bars) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,8 +87,11 @@ class Brackets:
     def rows(self, start: int, stop: int) -> Brackets:
         """The half-open range of bars [start, stop)."""
         names = (*DISTANCES, "still", "volatility")
-        values = {name: getattr(self, name) for name in names}
-        cut = {name: None if v is None else v[start:stop] for name, v in values.items()}
+        cut: dict[str, Any] = {
+            name: values[start:stop]
+            for name in names
+            if (values := getattr(self, name)) is not None
+        }
         return replace(self, **cut)
 
 

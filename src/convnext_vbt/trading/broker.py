@@ -13,16 +13,16 @@ may order is too small at another.
    order of the symbols means nothing; where that leaves next to nothing, there is none.
 2. An entry by limit is an order at a level that rests for some bars: filled at the open where that
    lies beyond, inside where the bar trades through it.
-3. Inside: all positions go from the open to their worst prices together. Whatever comes first ends a
-   position: its stop, or what leaves no more than the maintenance margin of the account. Then
+3. Inside: all positions go from the open to their worst prices together. Whatever comes first ends
+   a position: its stop, or what leaves no more than the maintenance margin of the account. Then
    take-profits, each at its level. Detail bars tell what came first, else the stop did.
 4. At the close a trailing stop and break-even move the stop, never back. With detail bars those
    that follow the extreme move at the close of each of them.
 
 A trade's slippage is fixed at its entry, from what is known by then, and so is that of its exits: a
-trade that is stopped at its level loses what was meant to be risked, costs in it, or less. Sizes are
-rounded down to lots, levels towards the entry. A delisted symbol is closed at its last close, once
-its silence tells (`inputs.delisting_rows`): nobody can know before.
+trade that is stopped at its level loses what was meant to be risked, costs in it, or less. Sizes
+are rounded down to lots, levels towards the entry. A delisted symbol is closed at its last close,
+once its silence tells (`inputs.delisting_rows`): nobody can know before.
 
 Dimensions as in `trading.kernel`.
 """
@@ -35,14 +35,75 @@ import numpy as np
 from numba import njit, prange
 
 from convnext_vbt.trading.kernel import (
-    ABSENT, AMBIGUOUS, BARS_HELD, BASE, BUST, BY_RISK, BY_VALUE, CACHED, CAPPED, CLOSED,
-    DAY_DOWNSIDE, DAY_EQUITY, DAY_MEAN, DAY_SQUARES, DAYS, DELISTED, DRAWDOWN, ENTER_LONG,
-    ENTER_SHORT, ENTRY, ENTRY_FEES, ENTRY_PRICE, EQUITY, EQUITY_SUM, EXIT_LONG, EXIT_SHORT,
-    FEES_PAID, FILL_FIELDS, FUNDING_PAID, GAP_STOP, GAP_STOPS, GROSS_LOSS, GROSS_PROFIT, INLINED,
-    INNER, IS_BUST, IS_CAPPED, LAST_PRICE, LEAVE, LEAVE_TIME, LIQUIDATED, LIQUIDATION,
-    MAX_HOLDING, NONE, NOTIONAL, NUM_STATE, ORDERS, POSITION, REFUSED, RETURN_SUM, REVERSE,
-    SIGNAL, SLIPPAGE_PAID, STOP, STOP_LEVEL, SUMMED, TAKE_PROFIT, TARGET_LEVEL, TRADE_FUNDING,
-    TRADED, TRADES, UNTRADED, WANTED, WINS, Cells, Columns, Log, Market, Terms,
+    ABSENT,
+    AMBIGUOUS,
+    BARS_HELD,
+    BASE,
+    BUST,
+    BY_RISK,
+    BY_VALUE,
+    CACHED,
+    CAPPED,
+    CLOSED,
+    DAY_DOWNSIDE,
+    DAY_EQUITY,
+    DAY_MEAN,
+    DAY_SQUARES,
+    DAYS,
+    DELISTED,
+    DRAWDOWN,
+    ENTER_LONG,
+    ENTER_SHORT,
+    ENTRY,
+    ENTRY_FEES,
+    ENTRY_PRICE,
+    EQUITY,
+    EQUITY_SUM,
+    EXIT_LONG,
+    EXIT_SHORT,
+    FEES_PAID,
+    FILL_FIELDS,
+    FUNDING_PAID,
+    GAP_STOP,
+    GAP_STOPS,
+    GROSS_LOSS,
+    GROSS_PROFIT,
+    INLINED,
+    INNER,
+    IS_BUST,
+    IS_CAPPED,
+    LAST_PRICE,
+    LEAVE,
+    LEAVE_TIME,
+    LIQUIDATED,
+    LIQUIDATION,
+    MAX_HOLDING,
+    NONE,
+    NOTIONAL,
+    NUM_STATE,
+    ORDERS,
+    POSITION,
+    REFUSED,
+    RETURN_SUM,
+    REVERSE,
+    SIGNAL,
+    SLIPPAGE_PAID,
+    STOP,
+    STOP_LEVEL,
+    SUMMED,
+    TAKE_PROFIT,
+    TARGET_LEVEL,
+    TRADE_FUNDING,
+    TRADED,
+    TRADES,
+    UNTRADED,
+    WANTED,
+    WINS,
+    Cells,
+    Columns,
+    Log,
+    Market,
+    Terms,
 )  # fmt: skip
 
 BY_CLOSE, BY_EXTREME = 1, 2
@@ -82,7 +143,7 @@ class Conditions(NamedTuple):
     costs: np.ndarray
     """float64 (N, J): an instrument's own, 0 for none; LEVERAGE and VOLUME_SHARE: infinite."""
     sigma: np.ndarray
-    """float64 (N, T): volatility of a bar, known at its close; (N, 0) where no cost depends on it."""
+    """float64 (N, T): volatility of a bar, known at its close; (N, 0) where no cost needs it."""
     volume: np.ndarray
     """float64 (N, T): in units; likewise."""
     years: np.ndarray
@@ -90,7 +151,7 @@ class Conditions(NamedTuple):
     trail: int
     """0, BY_CLOSE or BY_EXTREME."""
     break_even: float
-    """The way in favour, in stop distances, after which the stop goes to the entry; NaN for none."""
+    """The gain, in stop distances, after which the stop goes to the entry; NaN for none."""
     ladder: np.ndarray
     """float64 (W, 2): multiples of the take-profit distance, shares of the entry's size."""
     limit_offset: float
@@ -171,8 +232,10 @@ def level_nb(price: float, side: float, costs: np.ndarray) -> float:
     An inverse contract's prices are one over those that have ticks.
     """
     if costs[IS_INVERSE] != 0.0:
-        return 1.0 / multiple_nb(1.0 / price, costs[TICK], side < 0.0)
-    return multiple_nb(price, costs[TICK], side > 0.0)
+        over: float = 1.0 / multiple_nb(1.0 / price, costs[TICK], side < 0.0)
+        return over
+    level: float = multiple_nb(price, costs[TICK], side > 0.0)
+    return level
 
 
 @njit(**BARE)
@@ -191,7 +254,8 @@ def back_nb(price: float, side: float, stop: float, slippage: float, costs: np.n
     """What the exit of an entry at `price` is filled at when stopped at its level."""
     if costs[IS_INVERSE] == 0.0:
         return price * max(1.0 - side * stop, 0.0) * (1.0 - side * slippage)
-    return moved_nb(moved_nb(price, -side * stop, costs), -side * slippage, costs)
+    back: float = moved_nb(moved_nb(price, -side * stop, costs), -side * slippage, costs)
+    return back
 
 
 @njit(**INLINED)
@@ -278,12 +342,14 @@ def stake_nb(
     )  # fmt: skip
     share = risk * entries.share[k]
     if terms.sizing != BY_RISK:
-        return share * (terms.init_cash if terms.sizing == BY_VALUE else equity)
+        money: float = share * (terms.init_cash if terms.sizing == BY_VALUE else equity)
+        return money
     if np.isnan(stop):
         return 0.0
     rate = costs[MAKER] if rests > 0.0 else costs[TAKER]
     slippage = slippage_nb(0.0, raw, costs, sigma, volume)
     price = moved_nb(raw, side * entry_slippage_nb(slippage, rests), costs)
+    notional: float
     if costs[MIN_FEE] > 0.0:
         notional = affordable_nb(share * equity, side, stop, price, rate, slippage, costs)
     else:
@@ -311,7 +377,7 @@ def most_notional_nb(
 ) -> float:  # fmt: skip
     """The largest position that leverage, margin and the bar's volume allow."""
     cap = min(terms.max_leverage, costs[LEVERAGE])
-    most = cap * equity
+    most: float = cap * equity
     if side > 0:  # a long pays its fee from the same cash
         cap /= 1.0 + rate
         most = cap * equity
@@ -405,9 +471,7 @@ def exit_nb(
 
 
 @njit(**INLINED)
-def place_nb(
-    market: Market, book: Book, k: int, i: int, conditions: Conditions, terms: Terms, log: Log
-) -> None:
+def place_nb(market: Market, book: Book, k: int, i: int, conditions: Conditions, log: Log) -> None:
     """Open a position worth NOTIONAL, the part of WANTED that the caps leave, in whole lots."""
     own, hand, entries, n = book.own[k], book.hand[k], book.entries, book.symbol[k]
     costs, said = conditions.costs[n], entries.said[k]
@@ -462,7 +526,9 @@ def step_level_nb(
         if step >= len(ladder_W2):
             return np.nan
         distance *= ladder_W2[step, 0]
-    return level_nb(moved_nb(own_S[ENTRY_PRICE], side * distance, costs), -side, costs)
+    level = moved_nb(own_S[ENTRY_PRICE], side * distance, costs)
+    rounded: float = level_nb(level, -side, costs)
+    return rounded
 
 
 @njit(**BARE)
@@ -534,7 +600,7 @@ def enter_nb(
     for k in range(len(own_KS)):
         own_KS[k, NOTIONAL] *= factor
         if entries.side[k] != 0.0 and (factor == 1.0 or own_KS[k, NOTIONAL] >= DUST * equity):
-            place_nb(market, book, k, i, conditions, terms, log)
+            place_nb(market, book, k, i, conditions, log)
 
 
 @njit(**INNER)
@@ -726,9 +792,8 @@ def take_profit_nb(
 
 
 @njit(**INLINED)
-def rest_nb(book: Book, k: int, code: int, conditions: Conditions) -> None:
+def rest_nb(hand: np.ndarray, code: int) -> None:
     """What becomes of an entry that rests at its limit, by what acts at this open."""
-    hand = book.hand[k]
     against = EXIT_LONG | ENTER_SHORT if hand[LIMIT_SIDE] > 0.0 else EXIT_SHORT | ENTER_LONG
     hand[LIMIT_LEFT] -= 1.0
     if hand[LIMIT_LEFT] <= 0.0 or code & against or code & LEAVE:
@@ -798,7 +863,7 @@ def open_nb(
                     )
             continue
         if hand[LIMIT_SIDE] != 0.0:
-            rest_nb(book, k, code, conditions)
+            rest_nb(hand, code)
         if code & UNTRADED:
             continue
         first = market.prices[n, 0, i]
@@ -905,7 +970,8 @@ def may_move_nb(
         level = max(level, side * moved_nb(best, -side * hand[DISTANCE], costs))
     if side * best >= side * hand[EVEN_AT]:
         level = max(level, side * hand[EVEN])
-    return level_nb(side * level, side, costs)
+    rounded: float = level_nb(side * level, side, costs)
+    return rounded
 
 
 @njit(**BARE)
@@ -1174,7 +1240,8 @@ def guard_nb(own: np.ndarray, hand: np.ndarray, costs: np.ndarray) -> float:
         side * owed / (units * closing), side * owed / (units * (side - costs[MAINTENANCE]))
     )
     margin += ROUGHLY * own[ENTRY_PRICE]
-    return side * max(margin, side * own[STOP_LEVEL])
+    guard: float = side * max(margin, side * own[STOP_LEVEL])
+    return guard
 
 
 @njit(**INLINED)
@@ -1334,8 +1401,7 @@ def enter_once_nb(
         if book.entries.side[k] == 0.0 or own[POSITION] == 0.0:
             continue
         side, units = (1.0 if own[POSITION] > 0.0 else -1.0), abs(own[POSITION])
-        back = own[STOP_LEVEL] if own[STOP_LEVEL] > 0.0 else 0.0
-        back = moved_nb(back, -side * book.hand[k, EXIT_SLIPPAGE], costs)
+        back = moved_nb(max(own[STOP_LEVEL], 0.0), -side * book.hand[k, EXIT_SLIPPAGE], costs)
         fees = own[ENTRY_FEES] + fee_nb(units, back, costs[TAKER], costs)
         lost_K[k] = side * units * (own[ENTRY_PRICE] - back) + fees
     return lost_K

@@ -228,9 +228,9 @@ def exchanged(codes: np.ndarray) -> np.ndarray:
 def bar_bits(bars: Bars, leave_at: str | None) -> np.ndarray:
     """What each bar says of itself in `kernel.Columns.codes`: uint8 (N, T).
 
-    ABSENT where the symbol has none. LEAVE where its open is too late to hold anything. UNTRADED where nobody traded: without volume and at one price,
-    and its symbol had a volume before. A bar without volume whose price moved was traded, and its
-    volume is not known.
+    ABSENT where the symbol has none. LEAVE where its open is too late to hold anything. UNTRADED
+    where nobody traded: without volume and at one price, and its symbol had a volume before. A bar
+    without volume whose price moved was traded, and its volume is not known.
     """
     had_volume = np.maximum.accumulate(np.nan_to_num(bars.volume) > 0, axis=0)
     untraded = (bars.volume == 0) & (bars.high == bars.low) & had_volume
@@ -247,8 +247,8 @@ def acting_codes(
     acting = np.zeros_like(said_CT)
     in_turn = np.arange(-1, said_CT.shape[1] - 1)
     for n in np.unique(symbol):
-        own = np.flatnonzero(symbol == n)
-        own = slice(None) if len(own) == len(symbol) else own
+        same = symbol == n
+        own: slice | np.ndarray = slice(None) if same.all() else np.flatnonzero(same)
         if np.array_equal(previous_NT[n], in_turn):
             acting[own, 1:] = said_CT[own, :-1]
         else:

@@ -94,8 +94,10 @@ class Instrument:
 
     def times_costs(self, multiple: float) -> Instrument:
         """The same with every cost times `multiple`; steps, least sizes and margins stay."""
-        costs = {name: getattr(self, name) for name in COSTS}
-        return replace(self, **{k: None if v is None else v * multiple for k, v in costs.items()})
+        costs: dict[str, Any] = {
+            name: value * multiple for name in COSTS if (value := getattr(self, name)) is not None
+        }
+        return replace(self, **costs)
 
 
 COSTS = (

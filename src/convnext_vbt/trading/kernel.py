@@ -1,10 +1,10 @@
 """The order kernel: accounts walked bar by bar, many at once where all is plain.
 
 `walk_nb` is the rule for one symbol on an account of its own, at one fee and one slippage.
-Whatever else a broker asks for, and several symbols on one cash, is `trading.broker`; the two agree
-to the last bit where both can be asked. They keep running sums for the metrics and, when asked,
-write every order, position and equity value. What a fill, a bracket or a stake is, is in the file of
-each, because a kernel on disk does not notice that another file changed.
+Whatever else a broker asks for, and several symbols on one cash, is `trading.broker`; the two
+agree to the last bit where both can be asked. They keep running sums for the metrics and, when
+asked, write every order, position and equity value. What a fill, a bracket or a stake is, is in
+the file of each, because a kernel on disk does not notice that another file changed.
 
 Accounts of one symbol that differ in their risk alone trade at the same bars and prices, in other
 sizes: `walk_nb` walks up to `LANES` of them at once. Orders are for several accounts too, because
@@ -16,16 +16,16 @@ bar, however many rows of other symbols lie between, and is frozen there:
 1. At the open: a gap beyond the stop (take-profit) exits at the open. Then the row exits, reverses
    (close, then open the other side) or enters. An entry on the side that is held is ignored.
 2. Inside the bar, from the entry bar on: stop first, then take-profit, each at its level.
-3. After `max_holding` bars, those that a gap swallowed among them: exit at the open, unless the same
-   side is still signalled; then the position and its stop stay and the clock restarts.
-4. Wherever the price would leave nothing of the equity, costs of closing in it: closed right there,
-   before a stop that is farther away, and no order ever after. A gap beyond costs no more than that.
+3. After `max_holding` bars, those that a gap swallowed among them: exit at the open, unless the
+   same side is still signalled; then the position and its stop stay and the clock restarts.
+4. Wherever the price would leave nothing of the equity, costs of closing in it: closed right
+   there, before a stop that is farther away, and no order ever after. A gap costs no more.
 5. At the close: equity is marked.
 
-A row without a bar says nothing, fills nothing, moves no clock and is marked at the last close. In a
-bar in which nobody traded nothing is filled, neither at its open nor inside. A funding rate is due
-at its bar's open, before any order: from a long that is held then, to a short. Sized by risk, an
-entry without a stop is none.
+A row without a bar says nothing, fills nothing, moves no clock and is marked at the last close. In
+a bar in which nobody traded nothing is filled, neither at its open nor inside. A funding rate is
+due at its bar's open, before any order: from a long that is held then, to a short. Sized by risk,
+an entry without a stop is none.
 
 Dimensions: T bars, N symbols, C columns, K columns of one account, A accounts, P cells, D days,
 L accounts at once, S fields of an account, O orders, F fields of an order, J fields of an
@@ -354,7 +354,8 @@ def bust_price_nb(account_S: np.ndarray, side: float, terms: Terms) -> float:
     """The raw price at which closing the position leaves nothing; 0 or less where none does."""
     units = abs(account_S[POSITION])
     left: float = side * units * account_S[ENTRY_PRICE] - account_S[BASE]
-    return left / (units * (side - terms.fees)) / (1.0 - side * terms.slippage)
+    price: float = left / (units * (side - terms.fees)) / (1.0 - side * terms.slippage)
+    return price
 
 
 @njit(**INNER)

@@ -173,7 +173,7 @@ def to_portfolio(simulation: Simulation, bars: Bars) -> vbt.Portfolio:
     columns = simulation.columns[order]
     close = _per_column(bars.frame("close").ffill().bfill(), columns)
     over = simulation.inverse[order]
-    close = close.where(~over, 1.0 / close)  # what an inverse contract is worth per unit
+    close.loc[:, over] = 1.0 / close.loc[:, over]  # an inverse contract's unit is worth that
     num_accounts = simulation.equity.shape[1]
     is_shared = num_accounts < len(columns)
     return MarketPortfolio(

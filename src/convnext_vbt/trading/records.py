@@ -124,7 +124,7 @@ def trade_records(made: Walked, column: int, last: int) -> np.ndarray:
     one = np.flatnonzero(records["exits"] == 1)
     only = ends[np.searchsorted(of_trade, one)]
     records["exit_price"][one] = np.where(is_open[one], 0.0, fills["price"][only])
-    for t in np.flatnonzero(is_open):
+    for t in np.flatnonzero(is_open).tolist():
         _value_open(records, t, made, worth[t], left[t], last)
     records["return"] = records["pnl"] / (records["size"] * records["entry_price"])
     return records

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.market.bars import Bars
-from convnext_vbt.trading.brackets import Brackets
 from convnext_vbt.trading import kernel
+from convnext_vbt.trading.brackets import Brackets
 from convnext_vbt.trading.codes import DIRECTIONS, REASONS, SIDES, STATUSES
 from convnext_vbt.trading.conditions import conditions_of
 from convnext_vbt.trading.inputs import (
@@ -145,7 +145,9 @@ class Simulation:
 
 def _quoted(prices: np.ndarray, over: np.ndarray) -> np.ndarray:
     """Prices as they are quoted."""
-    return np.where(over, 1.0 / prices, prices)
+    quoted = prices.copy()
+    quoted[over] = 1.0 / prices[over]
+    return quoted
 
 
 def simulate_signals(
