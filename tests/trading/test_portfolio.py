@@ -158,6 +158,54 @@ def test_vectorbts_own_loop_agrees_where_no_bar_needs_two_orders(with_stops):
     assert compared > 400
 
 
+@pytest.mark.parametrize("side", ["entries", "short_entries"])
+def test_an_open_beyond_the_take_profit_is_taken_by_vectorbt_too(side):
+    beyond = (110.0, 112.0, 90.0, 108.0) if side == "entries" else (90.0, 110.0, 88.0, 92.0)
+    bars = bars_of([FLAT, FLAT, beyond, FLAT, FLAT])
+    given = {"stop": 0.05, "take_profit": 0.05, "risk": 1.0, "size_type": "value", "fees": 0.0,
+             "slippage": 0.0}  # fmt: skip
+    for engine in ("exact", "vectorbt"):
+        portfolio = simulate(bars, signals_of(5, **{side: [0]}), engine=engine, **given)
+        assert portfolio.orders.values["price"].tolist() == [100.0, beyond[0]]
+        assert portfolio.orders.values["idx"][1] == 2
+
+
+@examples(15)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2]))
+def test_vectorbts_own_loop_agrees_across_gaps_until_a_bar_needs_two_orders(seed, num_symbols):
+    symbols = ("A", "B")[:num_symbols]
+    bars = random_bars(num_bars=200, seed=seed, gaps=0.03, volatility=0.03, symbols=symbols)
+    both = random_signals(num_bars=200, num_rules=24, seed=seed, density=0.03, symbols=symbols)
+    long_only = np.arange(24 * num_symbols) % 4 < 2  # a reversal needs two orders
+    nothing = np.zeros_like(both.exits)
+    signals = replace(
+        both,
+        entries=both.entries & long_only,
+        short_entries=both.short_entries & ~long_only,
+        exits=nothing,  # an exit signal where the next open is a gap is the same fill on two rows
+        short_exits=nothing,
+    )
+    given = {"risk": 0.01, "fees": 0.001, "slippage": 0.0005, "size_type": "value"}
+    brackets = fixed_brackets(bars, stop=0.02, take_profit=0.02)
+    done = simulate_signals(
+        bars, signals, brackets, size_type="value",
+        config=SimulationConfig(risk=0.01, fees=0.001, slippage=0.0005),
+    )  # fmt: skip
+    theirs = simulate(bars, signals, stop=brackets, engine="vectorbt", **given).orders.values
+    compared = 0
+    for c in range(len(signals.columns)):
+        orders, other = done.orders[done.orders["col"] == c], theirs[theirs["col"] == c]
+        row = orders["idx"].copy()
+        row[0::2] -= 1  # vectorbt stamps a next-open fill with the signal's bar
+        clash = np.flatnonzero(np.diff(row) <= 0)  # an entry at the open that a gap has left
+        agreed = int(clash[0]) if len(clash) else len(row)
+        assert row[:agreed].tolist() == other["idx"][:agreed].tolist()
+        for name in ("side", "size", "price", "fees"):
+            assert orders[name][:agreed] == pytest.approx(other[name][:agreed], rel=1e-12)
+        compared += agreed
+    assert compared > 100
+
+
 def test_our_order_records_are_vectorbts():
     assert {name: order_dt[name] for name in order_dt.names} == {
         name: ORDER_DTYPE[name] for name in ORDER_DTYPE.names if name != "slippage"

@@ -17,12 +17,13 @@ from vectorbt.portfolio.enums import log_dt, order_dt
 from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets
-from convnext_vbt.trading.codes import CLOSED
+from convnext_vbt.trading.codes import CLOSED, SHORT
 from convnext_vbt.trading.inputs import (
     TRADING_DEFAULTS,
     SimulationConfig,
     SizeType,
     Trail,
+    account_columns,
     check_inputs,
 )
 from convnext_vbt.trading.instruments import Instrument
@@ -122,10 +123,12 @@ def simulate(
 
     `engine="vectorbt"` hands the same arrays to `vbt.Portfolio.from_signals`. It places one order
     a column and bar, so a same-bar stop and re-entry loses one of the two, and a reversal is one
-    order; it stamps signal orders with the signal's bar and values them there. It knows neither
-    sizing on equity ("risk", "notional"), nor `max_holding`, nor leverage, nor funding, nor stops
-    that move, ladders, times to leave, limit entries and instruments, and caps no short; symbols
-    that share cash get what is left of it in the order of its own call sequence.
+    order; it stamps signal orders with the signal's bar and values them there. Where a bar opens
+    beyond the take-profit it would still look at the stop first, so it is not shown that bar's way
+    to the stop. It knows neither sizing on equity ("risk", "notional"), nor `max_holding`, nor
+    leverage, nor funding, nor stops that move, ladders, times to leave, limit entries and
+    instruments, and caps no short; symbols that share cash get what is left of it in the order of
+    its own call sequence.
 
     Raises `ValueError` for inputs that do not fit, or that the engine cannot do.
     """
@@ -272,6 +275,12 @@ _OURS_ALONE = (
 def _from_signals(
     bars: Bars, signals: Signals, brackets: Brackets, config: SimulationConfig
 ) -> vbt.Portfolio:
+    """The loop of vectorbt, again for each bar at whose open it has missed a take-profit.
+
+    It checks the stop before the take-profit, and only a walk tells which levels are held. What is
+    held at a bar does not depend on that bar, so the first such bar of each account is certain:
+    the way from its open to the stop is taken out of its prices, and all is walked again.
+    """
     is_shared = len(bars.symbols) > 1
     symbol_C = pd.Index(bars.symbols).get_indexer(signals.symbols)
     next_open = bars.frame("open").bfill().shift(-1).to_numpy()  # of the symbol's own next bar
@@ -282,37 +291,79 @@ def _from_signals(
     def by_side(long_TN: np.ndarray, short_TN: np.ndarray) -> np.ndarray:
         return np.where(is_short, short_TN[:, symbol_C], long_TN[:, symbol_C])
 
-    return MarketPortfolio.from_signals(
-        _per_column(bars.frame("close"), signals.columns),
-        entries=signals.entries & said,
-        exits=signals.exits & said,
-        short_entries=signals.short_entries & said,
-        short_exits=signals.short_exits & said,
-        # units, not money: vectorbt would divide by the price before slippage
-        size=config.risk * signals.size * config.init_cash / fill,
-        size_type="amount",
-        price=next_open[:, symbol_C],
-        fees=config.fees,
-        slippage=config.slippage,
-        open=bars.open[:, symbol_C],
-        high=bars.high[:, symbol_C],
-        low=bars.low[:, symbol_C],
-        sl_stop=by_side(brackets.stop_long, brackets.stop_short),
-        tp_stop=by_side(brackets.take_profit_long, brackets.take_profit_short),
-        stop_entry_price="fillprice",
-        stop_exit_price="stopmarket",
-        upon_stop_exit="close",
-        upon_long_conflict="ignore",
-        upon_short_conflict="ignore",
-        upon_dir_conflict="ignore",
-        upon_opposite_entry="reverse",
-        accumulate=False,
-        init_cash=config.init_cash,
-        freq=bars.step,
-        group_by=_groups(signals.columns, is_shared),
-        cash_sharing=is_shared,
-        call_seq="auto" if is_shared else None,
-    )
+    stop = by_side(brackets.stop_long, brackets.stop_short)
+    profit = by_side(brackets.take_profit_long, brackets.take_profit_short)
+    accounts = account_columns(bars, signals)
+    account = np.empty(len(symbol_C), dtype=np.int64)
+    account[accounts[accounts >= 0]] = np.nonzero(accounts >= 0)[0]
+    open_, high, low = (x[:, symbol_C] for x in (bars.open, bars.high, bars.low))  # copies
+    while True:
+        portfolio = MarketPortfolio.from_signals(
+            _per_column(bars.frame("close"), signals.columns),
+            entries=signals.entries & said,
+            exits=signals.exits & said,
+            short_entries=signals.short_entries & said,
+            short_exits=signals.short_exits & said,
+            # units, not money: vectorbt would divide by the price before slippage
+            size=config.risk * signals.size * config.init_cash / fill,
+            size_type="amount",
+            price=next_open[:, symbol_C],
+            fees=config.fees,
+            slippage=config.slippage,
+            open=open_,
+            high=high.copy(),
+            low=low.copy(),
+            sl_stop=stop,
+            tp_stop=profit,
+            stop_entry_price="fillprice",
+            stop_exit_price="stopmarket",
+            upon_stop_exit="close",
+            upon_long_conflict="ignore",
+            upon_short_conflict="ignore",
+            upon_dir_conflict="ignore",
+            upon_opposite_entry="reverse",
+            accumulate=False,
+            init_cash=config.init_cash,
+            freq=bars.step,
+            group_by=_groups(signals.columns, is_shared),
+            cash_sharing=is_shared,
+            call_seq="auto" if is_shared else None,
+        )
+        rows, columns, sides = _missed_profits(portfolio, open_, high, low, stop, profit)
+        if not len(rows):
+            return portfolio
+        first = np.full(len(accounts), len(bars))
+        np.minimum.at(first, account[columns], rows)
+        sure = rows == first[account[columns]]
+        for worst, side in ((low, 1), (high, -1)):
+            at = rows[sure & (sides == side)], columns[sure & (sides == side)]
+            worst[at] = open_[at]
+
+
+def _missed_profits(
+    portfolio: vbt.Portfolio,
+    open_TC: np.ndarray,
+    high_TC: np.ndarray,
+    low_TC: np.ndarray,
+    stop_TC: np.ndarray,
+    profit_TC: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, column and side of each trade stopped in a bar that opened beyond its take-profit."""
+    orders, trades = portfolio.orders.values, portfolio.trades.values
+    trades = trades[trades["status"] == CLOSED]
+    rows, columns, entry_rows = trades["exit_idx"], trades["col"], trades["entry_idx"]
+    sides = np.where(trades["direction"] == SHORT, -1, 1)
+    # a trade's own price is a mean, and a mean is rounded
+    place = orders["col"] * len(open_TC) + orders["idx"]
+    by_place = np.argsort(place)
+    key = columns * len(open_TC) + entry_rows
+    entry = orders["price"][by_place[np.searchsorted(place, key, sorter=by_place)]]
+    opened = open_TC[rows, columns]
+    target = entry * (1 + sides * profit_TC[entry_rows, columns])
+    level = entry * (1 - sides * stop_TC[entry_rows, columns])
+    worst = np.where(sides > 0, low_TC[rows, columns], high_TC[rows, columns])
+    missed = (sides * opened >= sides * target) & (sides * worst <= sides * level)
+    return rows[missed], columns[missed], sides[missed]
 
 
 def _per_column(frame: pd.DataFrame, columns: pd.MultiIndex) -> pd.DataFrame:
