@@ -600,23 +600,26 @@ class Account:
 
         return largest(allows, equity / symbol.worth(1.0, wish.raw))
 
-    def enter(self, i: int, wishes: list[Wish]) -> dict[str, Held]:
+    def enter(self, i: int, wishes: list[Wish]) -> None:
         """Entries of one moment, sized on one equity and cut by one factor."""
         terms, equity = self.terms, self.equity()
         asked = []
         for wish in wishes:
             distance, _ = wish.symbol.distances(wish.side, wish.said)
             is_bare = terms.sizing == "risk" and math.isnan(distance)
-            if wish.symbol.sizes[wish.said] > 0 and not is_bare and equity > 0:
-                wish.units = self.full_size(wish, equity)
+            if wish.symbol.sizes[wish.said] == 0 or is_bare or equity <= 0:
+                continue
+            wish.units = self.full_size(wish, equity)
+            if wish.units > 0:
                 asked.append(wish)
+            else:
+                self.out.counts["refused"] += 1
         factor = self.room(asked, equity) if self.is_shared else 1.0
         for wish in asked:
             wish.units *= factor
             is_dust = factor < 1 and (wish.symbol.worth(wish.units, wish.raw) < 1e-6 * equity)
             if is_dust or not self.open(wish, i, equity):
                 self.out.counts["refused"] += 1
-        return {wish.symbol.name: wish.symbol.held for wish in asked if wish.symbol.held}
 
     def room(self, asked: list[Wish], equity: float) -> float:
         """The factor at which all that is asked fits beside what is held."""
@@ -785,14 +788,14 @@ class Account:
             held = symbol.held
             assert held
             if symbol.detail[i]:
-                start = filled.get(symbol.name, -1)
+                since = filled.get(symbol.name, -1)
                 for k, segment in enumerate(self.segments(symbol, i)):
-                    if symbol.held and k > max(start, 0):
+                    if symbol.held and k > max(since, 0):
                         self.segment_open(symbol, i, segment[0])
-                    if symbol.held and k >= start:
-                        self.inside(symbol, i, segment, may_profit=k != start, may_liquidate=False)
-                    if symbol.held and k >= start:
-                        self.move_stop(symbol, segment, only_close=k == start)
+                    if symbol.held and k >= since:
+                        self.inside(symbol, i, segment, may_profit=k != since, may_liquidate=False)
+                    if symbol.held and k >= since:
+                        self.move_stop(symbol, segment, only_close=k == since)
                 continue
             segment, may_profit = prices_of(symbol, i), symbol.name not in filled
             worst = segment[2] if held.side > 0 else segment[1]
