@@ -159,6 +159,21 @@ def cases(draw: st.DrawFn, *, most_symbols: int = 3) -> Case:
             for name, one in contracts.items()
         }  # fmt: skip
         terms = replace(terms, init_cash=100.0)
+    if draw(st.booleans()):  # so much is borrowed that accounts are liquidated, or worse
+        stops, risk = draw(st.sampled_from([(0.05, 0.3), (0.4, 0.6)]))
+        terms = replace(terms, sizing="risk", risk=risk, max_leverage=10.0, max_open_risk=0.9)
+        margin = draw(st.sampled_from([0.0, 0.03, 0.09]))
+        contracts = {
+            name: replace(
+                one, initial_margin=None, maintenance_margin=margin, max_volume_share=None,
+                impact=0.0,
+            )
+            for name, one in contracts.items()
+        }  # fmt: skip
+        gaps = draw(st.sampled_from([0.01, 0.1]))
+        market = market | {"volatility": 0.06, "wild": 0.3, "gaps": gaps, "stops": stops}
+    elif terms.sizing == "risk":  # what is left after a few stops is more than rounding
+        terms = replace(terms, risk=min(terms.risk, 0.3))
     return case_of(market, contracts, terms)
 
 
