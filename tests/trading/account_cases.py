@@ -93,6 +93,7 @@ MARKETS = st.fixed_dictionaries(
         "density": st.sampled_from([0.1, 0.3, 0.6]),
         "stops": st.sampled_from([0.02, 0.05, 0.2, None]),
         "profits": st.sampled_from([None, 0.01, 0.04]),
+        "crash": st.just(1.0),
         "leave_every": st.sampled_from([None, 9]),
         "with_detail": st.booleans(),
     }
@@ -162,7 +163,7 @@ def cases(draw: st.DrawFn, *, most_symbols: int = 3) -> Case:
     if draw(st.booleans()):  # so much is borrowed that accounts are liquidated, or worse
         stops, risk = draw(st.sampled_from([(0.05, 0.3), (0.4, 0.6)]))
         terms = replace(terms, sizing="risk", risk=risk, max_leverage=10.0, max_open_risk=0.9)
-        margin = draw(st.sampled_from([0.0, 0.03, 0.09]))
+        margin = draw(st.sampled_from([0.0, 0.09, 0.3]))
         contracts = {
             name: replace(
                 one, initial_margin=None, maintenance_margin=margin, max_volume_share=None,
@@ -171,7 +172,10 @@ def cases(draw: st.DrawFn, *, most_symbols: int = 3) -> Case:
             for name, one in contracts.items()
         }  # fmt: skip
         gaps = draw(st.sampled_from([0.01, 0.1]))
-        market = market | {"volatility": 0.06, "wild": 0.3, "gaps": gaps, "stops": stops}
+        market = market | {
+            "volatility": 0.06, "wild": 0.3, "gaps": gaps, "stops": stops,
+            "crash": draw(st.sampled_from([0.5, 1.0, 2.0])),
+        }  # fmt: skip
     elif terms.sizing == "risk":  # what is left after a few stops is more than rounding
         terms = replace(terms, risk=min(terms.risk, 0.3))
     return case_of(market, contracts, terms)
@@ -239,7 +243,9 @@ def symbol_of(
     rows, details, last = [], [], 100.0
     num, scale = market["num_bars"], market["volatility"]
     has_volume = rng.random() < 0.9
+    crash = int(rng.integers(1, num))
     for i in range(num):
+        last *= market["crash"] if i == crash else 1.0
         is_edge = i in (0, num - 1)  # nothing is delisted
         if rng.random() < market["missing"] and not is_edge:
             rows.append((math.nan,) * 6)

@@ -422,7 +422,7 @@ class Account:
         """All that is held, as its prices go from `start` to `end` together.
 
         In a gap nothing fills on the way: liquidated is at the end of it, or, as the bankruptcy
-        price of each, where nothing is left; that may lie before the start, by what was due.
+        price of each, where nothing is left. That is the start where dues have taken all before.
         """
         holders = self.holders()
 
@@ -455,7 +455,7 @@ class Account:
         def first(value: Callable[[float], float]) -> float:
             if value(1.0) > 0:
                 return math.inf
-            over, under = (-10.0 if is_gap else 0.0), 1.0
+            over, under = 0.0, 1.0
             if value(over) <= 0:
                 return over
             for _ in range(120):

@@ -369,3 +369,29 @@ def test_all_that_is_held_is_liquidated_on_the_way_down_together():
         (2, -1, 200.0, 50 - 20 * 8 / 9, "liquidation"),
     ]
     assert done.equity[-1] == pytest.approx(10_000 / 9)
+
+
+def test_a_symbol_that_is_gone_is_closed_at_its_last_close():
+    rows = [FLAT, FLAT, (100, 100, 80, 80), None, None, None]
+    done = plain_account(
+        {"A": frame(rows), "B": frame([FLAT] * 6)},
+        {"A": [ENTER_LONG, 0, 0, 0, 0, 0], "B": [0] * 6},
+        dict.fromkeys("AB", [0.5] * 6),
+        dict.fromkeys("AB", dict.fromkeys(
+            ("stop_long", "stop_short", "take_profit_long", "take_profit_short"), [math.nan] * 6
+        )),
+        dict.fromkeys("AB", Contract()),
+        Terms(**NOTIONAL),
+        gone={"A": 4},
+    )  # fmt: skip
+    assert told(done) == [(1, 1, 50.0, 100.0, "entry"), (4, -1, 50.0, 80.0, "delisted")]
+    assert done.equity[-1] == pytest.approx(9_000)
+
+
+def test_the_stop_of_a_short_mirrors_that_of_a_long():
+    # E = 99; the stop 10 % above, 108.9, fills at 109.989: 10.989 and 1 % of 99 + 109.989 a unit.
+    rows = [FLAT, FLAT, (100, 120, 100, 115), FLAT]
+    done = account(rows, {0: ENTER_SHORT}, stop=0.1, fees=0.01, slippage=0.01)
+    units = 100 / (10.989 + 2.08989)
+    assert told(done) == [(1, -1, units, 99.0, "entry"), (2, 1, units, 109.989, "stop")]
+    assert done.equity[-1] == pytest.approx(9_900)
