@@ -9,6 +9,15 @@ import vectorbt as vbt
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.market.detail import Detail
+from convnext_vbt.trading import kernel
+from convnext_vbt.trading.brackets import DISTANCES, Brackets
+from convnext_vbt.trading.conditions import conditions_of
+from convnext_vbt.trading.inputs import SimulationConfig, kernel_inputs, kernel_terms
+from convnext_vbt.trading.instruments import Instrument
+from convnext_vbt.trading.signals import LEVEL_BITS, LEVELS, Signals
+from convnext_vbt.trading.walk import record_accounts
 from tests.examples import examples
 
 from .account_cases import Case, cases
@@ -40,7 +49,84 @@ def plain_told(case: Case) -> Told:
 
 def kernel_account(case: Case) -> Told:
     """What the kernel makes of the case: the only function that knows the kernel."""
-    pytest.skip("the kernel is not connected yet")
+    bars, terms = with_detail(case), case.terms
+    config = SimulationConfig(
+        risk=terms.risk, fees=terms.fees, slippage=terms.slippage, init_cash=terms.init_cash,
+        max_leverage=terms.max_leverage, max_open_risk=terms.max_open_risk,
+        trail=terms.trail or "none", break_even=terms.break_even, take_profit_ladder=terms.ladder,
+        limit_offset=terms.limit_offset,
+        limit_bars=1 if terms.limit_offset is None else terms.limit_bars,
+        instruments={name: instrument(one) for name, one in case.instruments.items()},
+    )  # fmt: skip
+    brackets = Brackets(
+        **{side: columns([case.brackets[name][side] for name in case.bars]) for side in DISTANCES},
+        max_holding=terms.max_holding,
+        volatility=columns(case.sigma.values()),
+    )
+    market, said = kernel_inputs(bars, signals_of(case, bars), brackets, config)
+    leave = np.array(list(case.leave.values()))
+    said = said._replace(codes=said.codes | np.where(leave, kernel.LEAVE, 0).astype(np.uint8))
+    conditions = conditions_of(config, bars, brackets, best_first=terms.order == "best")
+    equity, made = record_accounts(
+        market, said, terms.risk, kernel_terms(config, brackets, terms.sizing), conditions
+    )
+    over = [one.inverse for one in case.instruments.values()]
+    return Told(
+        orders={
+            name: [
+                (int(row), int(-way if other else way), units, 1 / price if other else price, fees)
+                for row, way, units, price, fees in one.fills[
+                    ["idx", "side", "size", "price", "fees"]
+                ].itertuples(index=False)
+            ]
+            for name, one, other in zip(case.bars, made, over, strict=True)
+        },
+        equity=equity[:, 0].tolist(),
+        counts={
+            name: int(sum(one.state[field] for one in made))
+            for name, field in (
+                ("refused", kernel.REFUSED),
+                ("ambiguous", kernel.AMBIGUOUS),
+                ("gap_stops", kernel.GAP_STOPS),
+            )
+        }
+        | {
+            "liquidations": sum((one.fills["reason"] == kernel.LIQUIDATION).sum() for one in made),
+            "bust": int(made[0].state[kernel.IS_BUST]),
+        },
+    )
+
+
+def columns(lists) -> np.ndarray:
+    return np.column_stack([np.array(one, dtype=float) for one in lists])
+
+
+def instrument(one: Contract) -> Instrument:
+    """A contract as the package has it: an inverse one counts in money."""
+    if one.inverse and one.multiplier != 1.0:
+        one = replace(
+            one, multiplier=1.0, lot=one.lot and one.lot * one.multiplier,
+            fee_per_contract=one.fee_per_contract / one.multiplier,
+        )  # fmt: skip
+    return Instrument(**vars(one))
+
+
+def signals_of(case: Case, bars: Bars) -> Signals:
+    codes = np.column_stack(list(case.codes.values()))
+    levels = {name: codes & bit != 0 for name, bit in zip(LEVELS, LEVEL_BITS, strict=True)}
+    names = pd.MultiIndex.from_arrays([list(case.bars)], names=["symbol"])
+    return Signals(index=bars.index, columns=names, size=columns(case.sizes.values()), **levels)
+
+
+def with_detail(case: Case) -> Bars:
+    bars = case.to_bars()
+    if case.detail is None:
+        return bars
+    (rows,) = case.detail.values()
+    counts = [len(one or []) for one in rows]
+    prices = np.array([bar for one in rows for bar in one or []], dtype=float).reshape(-1, 4)
+    starts = np.concatenate([[0], np.cumsum(counts)])[None].astype(np.int64)
+    return replace(bars, detail=Detail(prices=np.ascontiguousarray(prices.T[None]), starts=starts))
 
 
 @examples(300)

@@ -246,7 +246,7 @@ def moved_nb(price: float, way: float, costs: np.ndarray) -> float:
     """
     if costs[IS_INVERSE] == 0.0:
         return price * (1.0 + way)
-    return price / (1.0 - way) if way < 1.0 else np.inf
+    return np.inf if way >= 1.0 else price / (1.0 - way)
 
 
 @njit(**BARE)
@@ -270,7 +270,8 @@ def fee_nb(units: float, price: float, rate: float, costs: np.ndarray) -> float:
 @njit(**BARE)
 def slippage_nb(units: float, raw: float, costs: np.ndarray, sigma: float, volume: float) -> float:
     """The share of the price by which an order of this size is filled worse."""
-    share: float = costs[SLIPPAGE] + costs[HALF_SPREAD] / raw
+    price = raw if costs[IS_INVERSE] == 0.0 else 1.0 / raw
+    share: float = costs[SLIPPAGE] + costs[HALF_SPREAD] / price
     if costs[VOLATILITY_SLIPPAGE] > 0.0:
         share += costs[VOLATILITY_SLIPPAGE] * sigma
     if costs[IMPACT] > 0.0:
