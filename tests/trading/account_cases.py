@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.gaps import find_gaps
 
-from .plain_account import (
+from .plain_account import plain_account
+from .plain_market import (
     ENTER_LONG,
     ENTER_SHORT,
     EXIT_LONG,
@@ -25,7 +26,6 @@ from .plain_account import (
     Outcome,
     Prices,
     Terms,
-    plain_account,
 )
 
 DISTANCES = ("stop_long", "stop_short", "take_profit_long", "take_profit_short")

@@ -21,7 +21,13 @@ from convnext_vbt.trading.walk import record_accounts
 from tests.examples import examples
 
 from .account_cases import Case, cases
-from .plain_account import ENTER_LONG, ENTER_SHORT, Contract, Terms, plain_account
+from .plain_account import plain_account
+from .plain_market import (
+    ENTER_LONG,
+    ENTER_SHORT,
+    Contract,
+    Terms,
+)
 
 ORDER_FIELDS = ("row", "side", "units", "price", "fees")
 

@@ -5,13 +5,13 @@ import math
 import pandas as pd
 import pytest
 
-from .plain_account import (
+from .plain_account import plain_account
+from .plain_market import (
     ENTER_LONG,
     ENTER_SHORT,
     EXIT_LONG,
     Contract,
     Terms,
-    plain_account,
 )
 
 FLAT = (100.0, 100.0, 100.0, 100.0)
@@ -205,6 +205,10 @@ def test_without_margin_an_account_ends_at_its_bankruptcy_price():
     dear = account(rows, {0: ENTER_SHORT}, fees=0.01, **NOTIONAL)
     assert dear.orders[1].price == pytest.approx(19_900 / 101)
     assert dear.equity[-1] == pytest.approx(0, abs=1e-8)
+    # A margin of 0.1 % would be called at 19,900 / 100.1, where the fees are more than is left.
+    called = account([FLAT, FLAT, (100, 198, 100, 100), FLAT], {0: ENTER_SHORT}, fees=0.01,
+                     contract=Contract(maintenance_margin=0.001), **NOTIONAL)  # fmt: skip
+    assert told(called)[1:] == [(2, 1, 100.0, 19_900 / 101, "bust")]
 
 
 def test_nothing_fills_on_an_untraded_bar():
@@ -213,6 +217,10 @@ def test_nothing_fills_on_an_untraded_bar():
     # Neither the stop at 90 nor the exit; the exit has lapsed, the stop is a gap one bar later.
     assert told(done)[1:] == [(3, -1, 10.0, 85.0, "gap_stop")]
     assert done.equity[2] == pytest.approx(9_800)
+    # A bar that moves was traded, whatever its volume says.
+    moved = [FLAT, FLAT, (80, 81, 80, 80), (85, 85, 85, 85), FLAT]
+    done = account(moved, {0: ENTER_LONG}, stop=0.1, volume=[1, 1, 0, 1, 1])
+    assert told(done)[1:] == [(2, -1, 10.0, 80.0, "gap_stop")]
     # A market whose volume is never known trades at every bar.
     done = account(rows, {0: ENTER_LONG}, stop=0.1, volume=[0] * 5)
     assert done.orders[1].row == 2
@@ -270,6 +278,10 @@ def test_a_ladder_leaves_in_steps_and_is_one_trade():
     lots = account(rows, {0: ENTER_LONG}, ladder=((1.0, 0.5), (2.0, 0.5)),
                    contract=Contract(lot=60), **given)  # fmt: skip
     assert told(lots)[1:] == [(3, -1, 60.0, 120.0, "take_profit")]
+    # Of 100 units in lots of 20, 15 are too few; the next step's 15 and these are one lot.
+    kept = account(rows, {0: ENTER_LONG}, ladder=((0.5, 0.15), (1.0, 0.15)),
+                   contract=Contract(lot=20), **given)  # fmt: skip
+    assert told(kept)[1:] == [(2, -1, 20.0, 110.0, "take_profit")]
     # A gap beyond both takes both at its open.
     gap = account([FLAT, FLAT, (130, 130, 130, 130), FLAT], {0: ENTER_LONG},
                   ladder=((1.0, 0.5), (2.0, 0.5)), **given)  # fmt: skip
