@@ -25,7 +25,7 @@ from convnext_vbt.trading.signals import LEVELS, Signals
 from convnext_vbt.trading.simulation import simulate_signals
 
 CASH = 1e14  # units are whole there: with so much, rounding them is nothing
-FEES = 0.0005
+FEES, SLIPPAGE = 0.0005, 0.0
 WHOLE = math.nextafter(1.0, 0.0)  # a size of 1 is one unit there, less is a share of the cash
 SHARE = 1.0 / (1.0 + FEES)
 """Of equity in a full stake: there the entry's fee comes from the stake, of a short too."""
@@ -93,7 +93,7 @@ def compared_trades(bars: Bars, signals: Signals, *, stop: float, profit: float)
     One that is still open is equal at its entry: there it is closed at the last bar.
     """
     brackets = fixed_brackets(bars, stop=stop, take_profit=profit)
-    config = SimulationConfig(risk=SHARE, fees=FEES, slippage=0.0, init_cash=CASH)
+    config = SimulationConfig(risk=SHARE, fees=FEES, slippage=SLIPPAGE, init_cash=CASH)
     ours = simulate_signals(bars, signals, brackets, config=config, size_type="notional").trades
     for c in range(len(signals.columns)):
         theirs = run(bars, signals, c, stop=stop, profit=profit)["_trades"].sort_values("EntryBar")
