@@ -96,6 +96,7 @@ MARKETS = st.fixed_dictionaries(
         "crash": st.just(1.0),
         "leave_every": st.sampled_from([None, 9]),
         "with_detail": st.booleans(),
+        "has_volume": st.sampled_from([True, True, True, False]),
     }
 )
 
@@ -153,13 +154,16 @@ def cases(draw: st.DrawFn, *, most_symbols: int = 3) -> Case:
     if draw(st.booleans()):  # an account in the coin, in which 100 dollars are 1
         contracts = {
             name: replace(
-                one, inverse=True, min_fee=one.min_fee / 100,
+                one, inverse=True, multiplier=1.0, min_fee=one.min_fee / 100,
                 fee_per_contract=one.fee_per_contract / 100,
-                min_notional=one.min_notional and one.min_notional / 100,
             )
             for name, one in contracts.items()
         }  # fmt: skip
         terms = replace(terms, init_cash=100.0)
+    if not market["has_volume"]:  # which is refused where it is needed
+        contracts = {
+            name: replace(one, impact=0.0, max_volume_share=None) for name, one in contracts.items()
+        }
     if draw(st.booleans()):  # so much is borrowed that accounts are liquidated, or worse
         stops, risk = draw(st.sampled_from([(0.05, 0.3), (0.4, 0.6)]))
         terms = replace(terms, sizing="risk", risk=risk, max_leverage=10.0, max_open_risk=0.9)
@@ -242,7 +246,7 @@ def symbol_of(
     """Bars with gaps between them and inside, and the detail bars that they are made of."""
     rows, details, last = [], [], 100.0
     num, scale = market["num_bars"], market["volatility"]
-    has_volume = rng.random() < 0.9
+    has_volume = market["has_volume"]
     crash = int(rng.integers(1, num))
     for i in range(num):
         last *= market["crash"] if i == crash else 1.0

@@ -52,11 +52,13 @@ class Account:
         taker = self.terms.fees if one.taker is None else one.taker
         rate = taker if not is_maker or one.maker is None else one.maker
         per_unit = one.fee_per_contract / one.multiplier
-        return float(max(one.min_fee, symbol.worth(units, price) * rate + units * per_unit))
+        fee = symbol.worth(units, price) * rate + units * per_unit  # below 0: a rebate
+        return float(max(one.min_fee, fee) if one.min_fee else fee)
 
     def slippage(self, symbol: Symbol, said: int, raw: float, units: float) -> float:
         """Share of the price; NaN where what it needs is not known."""
-        one, volume = symbol.instrument, symbol.volume[said]
+        one = symbol.instrument
+        volume = symbol.volume[said] * one.multiplier  # it counts contracts
         share = self.terms.slippage if one.slippage is None else one.slippage
         share += one.half_spread / raw
         if one.volatility_slippage:
@@ -225,10 +227,26 @@ class Account:
         In a gap nothing fills on the way: liquidated is at the end of it, or, as the bankruptcy
         price of each, where nothing is left. That is the start where dues have taken all before.
         """
+        at, called, broke = self.way_out(start, end)
+        if called > 1.0:
+            return
+        if is_gap:
+            called = 1.0
+        is_bust, prices = broke <= called, at(min(broke, called))
+        for symbol in self.holders():
+            self.leave(symbol, i, prices[symbol.name], "bust" if is_bust else "liquidation")
+            self.out.counts["liquidations"] += 1
+        self.end(is_bust)
+
+    def way_out(
+        self, start: dict[str, float], end: dict[str, float]
+    ) -> tuple[Callable[[float], dict[str, float]], float, float]:
+        """Prices at a share of the way; the shares at which the account is liquidated, and at
+        which nothing is left; inf where it comes through."""
         holders = self.holders()
 
         def at(way: float) -> dict[str, float]:
-            return {s.name: start[s.name] + way * (end[s.name] - start[s.name]) for s in holders}
+            return {s.name: s.on_the_way(start[s.name], end[s.name], way) for s in holders}
 
         def over_margin(way: float) -> float:
             prices, total = at(way), self.cash
@@ -250,9 +268,6 @@ class Account:
                 total -= self.fee(symbol, held.units, fill)
             return total
 
-        if over_margin(1.0) > 0 and left(1.0) > 0:
-            return
-
         def first(value: Callable[[float], float]) -> float:
             if value(1.0) > 0:
                 return math.inf
@@ -264,12 +279,8 @@ class Account:
                 over, under = (middle, under) if value(middle) > 0 else (over, middle)
             return under
 
-        broke, called = first(left), (1.0 if is_gap else first(over_margin))
-        is_bust, prices = broke <= called, at(min(broke, called))
-        for symbol in holders:
-            self.leave(symbol, i, prices[symbol.name], "bust" if is_bust else "liquidation")
-            self.out.counts["liquidations"] += 1
-        self.end(is_bust)
+        broke = first(left)
+        return at, min(first(over_margin), broke), broke
 
     # At the open -------------------------------------------------------------------------------
 
@@ -310,13 +321,12 @@ class Account:
         held = symbol.held
         assert held
         step = held.steps.pop(0)
-        share = step.share + held.carried
-        units = held.units if step.is_last else symbol.whole_lots(share * held.trade.units)
-        units = min(units, held.units)
+        held.due += step.share
+        gone = held.trade.units - held.units
+        units = symbol.whole_lots(held.due * held.trade.units - gone)
+        units = held.units if step.is_last else min(units, held.units)
         if not step.is_last and symbol.is_too_small(units, price):
-            held.carried = share
             return
-        held.carried = 0.0
         self.leave(symbol, i, price, "take_profit", units)
 
     def wishes(self, symbol: Symbol, i: int, said: int) -> list[Wish]:
@@ -392,7 +402,7 @@ class Account:
             else:
                 is_staked = symbol.worth(units, price) <= stake
             has_volume = one.max_volume_share is None or (
-                units <= one.max_volume_share * symbol.volume[wish.said]
+                units <= one.max_volume_share * symbol.volume[wish.said] * one.multiplier
             )
             return is_staked and has_volume and self.cost(wish, units) <= most
 
@@ -405,7 +415,8 @@ class Account:
         for wish in wishes:
             distance, _ = wish.symbol.distances(wish.side, wish.said)
             is_bare = terms.sizing == "risk" and math.isnan(distance)
-            if wish.symbol.sizes[wish.said] == 0 or is_bare or equity <= 0:
+            is_over = equity <= 1e-9 * terms.init_cash
+            if wish.symbol.sizes[wish.said] == 0 or is_bare or is_over:
                 continue
             wish.units = self.full_size(wish, equity)
             if wish.units > 0:
@@ -523,13 +534,15 @@ class Account:
 
     def inside_alone(self, i: int, symbol: Symbol) -> None:
         filled = self.fill_resting(i, [symbol]).get(symbol.name, -1)
-        for k, segment in enumerate(self.segments(symbol, i)):
+        segments = self.segments(symbol, i)
+        for k, segment in enumerate(segments):
             if symbol.held and k > max(filled, 0):
                 self.segment_open(symbol, i, segment[0])
             if symbol.held and k >= filled:
                 self.inside(symbol, i, segment, may_profit=k != filled, may_liquidate=True)
             if symbol.held and k >= filled:
-                self.move_stop(symbol, segment, only_close=k == filled)
+                at_close = k == len(segments) - 1
+                self.move_stop(symbol, segment, only_close=k == filled, at_close=at_close)
 
     def segment_open(self, symbol: Symbol, i: int, price: float) -> None:
         """The open of a detail bar: liquidation and brackets, no signals."""
@@ -578,30 +591,26 @@ class Account:
                 is_stopped = side * worst <= side * nearest
 
     def inside_together(self, i: int, fills: list[Symbol]) -> None:
-        """Own stops, then the account's liquidation, then targets."""
+        """All that is held goes to its worst prices together: own stops and the account's
+        liquidation come in the order of that way, then targets."""
         filled = self.fill_resting(i, fills)
         held_here = [symbol for symbol in fills if symbol.held]
-        waiting = []
+        if self.falls_short(i, held_here, filled):
+            while self.stop_on_the_way(i, held_here, filled):
+                pass
+            self.liquidate_on_the_way(i, *self.ways(i, held_here, filled), is_gap=False)
         for symbol in held_here:
-            held = symbol.held
-            assert held
-            if symbol.detail[i]:
-                since = filled.get(symbol.name, -1)
-                for k, segment in enumerate(self.segments(symbol, i)):
-                    if symbol.held and k > max(since, 0):
-                        self.segment_open(symbol, i, segment[0])
-                    if symbol.held and k >= since:
-                        self.inside(symbol, i, segment, may_profit=k != since, may_liquidate=False)
-                    if symbol.held and k >= since:
-                        self.move_stop(symbol, segment, only_close=k == since)
-                continue
-            segment, may_profit = prices_of(symbol, i), symbol.name not in filled
-            worst = segment[2] if held.side > 0 else segment[1]
-            is_stopped = held.side * worst <= held.side * held.stop
-            if is_stopped or self.terms.order == "best":
+            if symbol.held:
+                may_profit = symbol.name not in filled
+                segment = prices_of(symbol, i)
                 self.inside(symbol, i, segment, may_profit=may_profit, may_liquidate=False)
-            elif may_profit:
-                waiting.append(symbol)
+            if symbol.held:
+                self.move_stop(symbol, prices_of(symbol, i), only_close=symbol.name in filled)
+
+    def ways(
+        self, i: int, held_here: list[Symbol], filled: dict[str, int]
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Where the prices of all symbols start inside the bar, and their worst."""
         start = {symbol.name: symbol.mark for symbol in self.symbols}
         end = dict(start)
         for symbol in held_here:
@@ -609,20 +618,38 @@ class Account:
                 end[symbol.name] = prices_of(symbol, i)[2 if symbol.held.side > 0 else 1]
                 if symbol.name in filled:
                     start[symbol.name] = symbol.held.entry
-        if self.holders():
-            self.liquidate_on_the_way(i, start, end, is_gap=False)
-        for symbol in waiting:
-            if symbol.held:
-                self.inside(symbol, i, prices_of(symbol, i), may_profit=True, may_liquidate=False)
+        return start, end
+
+    def falls_short(self, i: int, held_here: list[Symbol], filled: dict[str, int]) -> bool:
+        if not self.holders():
+            return False
+        return self.way_out(*self.ways(i, held_here, filled))[1] <= 1.0
+
+    def stop_on_the_way(self, i: int, held_here: list[Symbol], filled: dict[str, int]) -> bool:
+        """The nearest own stop, if it comes before the account's liquidation."""
+        start, end = self.ways(i, held_here, filled)
+        found = []
         for symbol in held_here:
-            if symbol.held and not symbol.detail[i]:
-                self.move_stop(symbol, prices_of(symbol, i), only_close=symbol.name in filled)
+            held = symbol.held
+            if held and held.side * end[symbol.name] <= held.side * held.stop:
+                way = symbol.share_of_way(start[symbol.name], end[symbol.name], held.stop)
+                found.append((max(way, 0.0), self.symbols.index(symbol), symbol))
+        if not found:
+            return False
+        way, _, symbol = min(found)
+        if way > self.way_out(start, end)[1]:
+            return False
+        may_profit = symbol.name not in filled
+        self.inside(symbol, i, prices_of(symbol, i), may_profit=may_profit, may_liquidate=False)
+        return True
 
     # At the close ------------------------------------------------------------------------------
 
-    def move_stop(self, symbol: Symbol, segment: Prices, *, only_close: bool) -> None:
+    def move_stop(
+        self, symbol: Symbol, segment: Prices, *, only_close: bool, at_close: bool = True
+    ) -> None:
         """Trailing and break-even; from the bar of a fill inside it only the close is known to
-        have come after."""
+        have come after. What trails by the close does so by that of the bar."""
         held, terms = symbol.held, self.terms
         assert held
         side, (_, high, low, close) = held.side, segment
@@ -630,7 +657,7 @@ class Account:
         if math.isnan(held.distance):
             return
         levels = [held.stop]
-        if terms.trail:
+        if terms.trail == "extreme" or (terms.trail and at_close):
             top = close if terms.trail == "close" else best
             levels.append(symbol.rounded(top * (1 - side * held.distance), side))
         reached = held.entry * (1 + side * (terms.break_even or 0) * held.distance)
@@ -639,16 +666,15 @@ class Account:
         held.stop = (max if side > 0 else min)(levels)
 
     def break_even(self, symbol: Symbol) -> float:
-        """The raw price at which the whole trade, closed there, makes nothing."""
+        """The raw price at which what was entered, closed there, makes nothing after its fees."""
         held = symbol.held
         assert held
         trade = held.trade
-        spent = trade.entry_fees + trade.exit_fees + trade.funding - held.realised
 
         def makes(price: float) -> float:
             fill = price * (1 - held.side * held.slippage)
-            gained = symbol.gain(held.side, held.units, held.entry, fill)
-            return gained - self.fee(symbol, held.units, fill) - spent
+            gained = symbol.gain(held.side, trade.units, held.entry, fill)
+            return gained - self.fee(symbol, trade.units, fill) - trade.entry_fees
 
         level = crossing(makes, held.entry, held.side)
         return level if 0 < level < math.inf else held.stop

@@ -123,8 +123,8 @@ class Held:
     """Gains of the parts that have left."""
     sold: float = 0.0
     """Units of these times their price."""
-    carried: float = 0.0
-    """Share of a step that was too small."""
+    due: float = 0.0
+    """Share of the units at the entry that the steps so far should have taken."""
 
 
 @dataclass
@@ -184,6 +184,18 @@ class Symbol:
             units / entry - units / price if self.instrument.inverse else units * (price - entry)
         )
 
+    def on_the_way(self, start: float, end: float, way: float) -> float:
+        """A price between two: of an inverse contract, what it is worth moves evenly."""
+        if self.instrument.inverse:
+            return 1.0 / (1.0 / start + way * (1.0 / end - 1.0 / start))
+        return start + way * (end - start)
+
+    def share_of_way(self, start: float, end: float, price: float) -> float:
+        """How far a price lies on the way."""
+        if self.instrument.inverse:
+            start, end, price = 1.0 / start, 1.0 / end, 1.0 / price
+        return (price - start) / (end - start) if end != start else 0.0
+
     def rounded(self, price: float, way: int) -> float:
         """The price at a tick, up (1) or down (-1)."""
         tick = self.instrument.tick
@@ -200,7 +212,8 @@ class Symbol:
 
     def is_too_small(self, units: float, price: float) -> bool:
         least = self.instrument.min_notional
-        return units <= 0 or (least is not None and self.worth(units, price) < least)
+        worth = units if self.instrument.inverse else units * price
+        return units <= 0 or (least is not None and worth < least)
 
 
 def crossing(value: Callable[[float], float], around: float, side: int) -> float:

@@ -97,7 +97,7 @@ def kernel_account(case: Case) -> Told:
             )
         }
         | {
-            "liquidations": sum((one.fills["reason"] == kernel.LIQUIDATION).sum() for one in made),
+            "liquidations": int(sum(one.state[kernel.LIQUIDATED] for one in made)),
             "bust": int(made[0].state[kernel.IS_BUST]),
         },
     )

@@ -79,6 +79,7 @@ from convnext_vbt.trading.kernel import (
     LIQUIDATION,
     MAX_HOLDING,
     NONE,
+    NOTHING,
     NOTIONAL,
     NUM_STATE,
     ORDERS,
@@ -87,6 +88,7 @@ from convnext_vbt.trading.kernel import (
     RETURN_SUM,
     REVERSE,
     SIGNAL,
+    SIZE,
     SLIPPAGE_PAID,
     STOP,
     STOP_LEVEL,
@@ -123,6 +125,7 @@ BY_CLOSE, BY_EXTREME = 1, 2
     NUM_HAND,
 ) = range(16)  # fmt: skip
 
+BY_SIGNAL = ENTER_LONG | EXIT_LONG | ENTER_SHORT | EXIT_SHORT
 ROUNDING = 1e-12
 """Relative slack of a cap, so that a sum in another order is not cut."""
 DUST = 1e-6
@@ -327,48 +330,37 @@ def affordable_nb(
 
 
 @njit(**BARE)
-def entry_slippage_nb(slippage: float, rests: float) -> float:
-    """A resting limit is filled where it is."""
-    return 0.0 if rests > 0.0 else slippage
+def stake_nb(
+    money: float, side: float, stop: float, price: float, rate: float, slippage: float,
+    costs: np.ndarray, terms: Terms,
+) -> float:  # fmt: skip
+    """Entry notional that risks, or is worth, this money."""
+    if terms.sizing != BY_RISK:
+        return money
+    if costs[MIN_FEE] > 0.0:
+        notional: float = affordable_nb(money, side, stop, price, rate, slippage, costs)
+    else:
+        notional = money / share_lost_nb(side, stop, price, rate, slippage, costs)
+    return notional
 
 
 @njit(**BARE)
-def stake_nb(
-    risk: float, equity: float, k: int, entries: Entries, costs: np.ndarray, sigma: float,
-    volume: float, terms: Terms,
-) -> float:  # fmt: skip
-    """Entry notional that the sizing asks for, before any cap."""
-    side, raw, stop, rests = (
-        entries.side[k], entries.raw[k], entries.stop[k], entries.rests[k],
-    )  # fmt: skip
-    share = risk * entries.share[k]
-    if terms.sizing != BY_RISK:
-        money: float = share * (terms.init_cash if terms.sizing == BY_VALUE else equity)
-        return money
-    if np.isnan(stop):
-        return 0.0
-    rate = costs[MAKER] if rests > 0.0 else costs[TAKER]
-    slippage = slippage_nb(0.0, raw, costs, sigma, volume)
-    price = moved_nb(raw, side * entry_slippage_nb(slippage, rests), costs)
-    notional: float
-    if costs[MIN_FEE] > 0.0:
-        notional = affordable_nb(share * equity, side, stop, price, rate, slippage, costs)
-    else:
-        share /= share_lost_nb(side, stop, price, rate, slippage, costs)
-        notional = share * equity
-    if costs[IMPACT] > 0.0 and notional > 0.0:
-        low, high, budget = 0.0, notional / price, risk * entries.share[k] * equity
-        for _ in range(HALVINGS):
-            units = 0.5 * (low + high)
-            slippage = slippage_nb(units, raw, costs, sigma, volume)
-            at = moved_nb(raw, side * entry_slippage_nb(slippage, rests), costs)
-            if money_lost_nb(units, side, stop, at, rate, slippage, costs) <= budget:
-                low = units
-            else:
-                high = units
-        slippage = slippage_nb(low, raw, costs, sigma, volume)
-        notional = low * moved_nb(raw, side * entry_slippage_nb(slippage, rests), costs)
-    return notional
+def pays_cash_nb(side: float, costs: np.ndarray) -> bool:
+    """Whether it is a long, which pays its fee from the same cash; an inverse one is turned."""
+    return (side > 0.0) == (costs[IS_INVERSE] == 0.0)
+
+
+@njit(**BARE)
+def carried_nb(
+    units: float, notional: float, side: float, price: float, rate: float, costs: np.ndarray
+) -> float:
+    """What leverage has to carry of an entry: its worth, and a long's fee."""
+    if not pays_cash_nb(side, costs):
+        return notional
+    if costs[UNIT_FEE] == 0.0 and costs[MIN_FEE] == 0.0:
+        return notional * (1.0 + rate)
+    carried: float = notional + fee_nb(units, price, rate, costs)
+    return carried
 
 
 @njit(**BARE)
@@ -379,17 +371,54 @@ def most_notional_nb(
     """The largest position that leverage, margin and the bar's volume allow."""
     cap = min(terms.max_leverage, costs[LEVERAGE])
     most: float = cap * equity
-    if side > 0:  # a long pays its fee from the same cash
+    if pays_cash_nb(side, costs):
         cap /= 1.0 + rate
         most = cap * equity
         if costs[UNIT_FEE] != 0.0 or costs[MIN_FEE] > 0.0:
             whole = min(terms.max_leverage, costs[LEVERAGE]) * equity
-            most = min(
-                whole / (1.0 + rate + costs[UNIT_FEE] / price), max(whole - costs[MIN_FEE], 0.0)
-            )
+            most = whole / (1.0 + rate + costs[UNIT_FEE] / price)
+            most = min(most, whole - costs[MIN_FEE]) if costs[MIN_FEE] > 0.0 else most
     if np.isfinite(costs[VOLUME_SHARE]):
         most = min(most, costs[VOLUME_SHARE] * volume * price if volume > 0.0 else 0.0)
     return most
+
+
+@njit(**BARE)
+def price_nb(
+    units: float, side: float, raw: float, rests: float, costs: np.ndarray, sigma: float,
+    volume: float,
+) -> tuple[float, float]:  # fmt: skip
+    """The fill of an entry of these units, and the trade's share of slippage."""
+    slippage = slippage_nb(units, raw, costs, sigma, volume)
+    return moved_nb(raw, side * (0.0 if rests > 0.0 else slippage), costs), slippage
+
+
+@njit(**BARE)
+def moving_units_nb(
+    money: float, most: float, side: float, raw: float, stop: float, rests: float, rate: float,
+    costs: np.ndarray, sigma: float, volume: float, terms: Terms,
+) -> float:  # fmt: skip
+    """The most units of an order that moves its own price: it risks no more than the money.
+
+    `most` is what leverage can carry. Found by halving, from a size without impact.
+    """
+    price, slippage = price_nb(0.0, side, raw, rests, costs, sigma, volume)
+    notional = stake_nb(money, side, stop, price, rate, slippage, costs, terms)
+    low, high = 0.0, 2.0 * notional / price
+    if np.isfinite(costs[VOLUME_SHARE]) and np.isfinite(most):
+        high = min(high, costs[VOLUME_SHARE] * volume)
+    for _ in range(HALVINGS):
+        units = 0.5 * (low + high)
+        price, slippage = price_nb(units, side, raw, rests, costs, sigma, volume)
+        worth = units * price
+        asked = worth
+        if terms.sizing == BY_RISK:
+            asked = money_lost_nb(units, side, stop, price, rate, slippage, costs)
+        if asked <= money and carried_nb(units, worth, side, price, rate, costs) <= most:
+            low = units
+        else:
+            high = units
+    return low
 
 
 @njit(**INLINED)
@@ -472,25 +501,22 @@ def exit_nb(
 
 
 @njit(**INLINED)
-def place_nb(market: Market, book: Book, k: int, i: int, conditions: Conditions, log: Log) -> None:
-    """Open a position worth NOTIONAL, the part of WANTED that the caps leave, in whole lots."""
+def place_nb(
+    market: Market, book: Book, k: int, i: int, factor: float, conditions: Conditions, log: Log
+) -> None:
+    """Open a position of what the caps leave of it, in whole lots; or count that there is none."""
     own, hand, entries, n = book.own[k], book.hand[k], book.entries, book.symbol[k]
     costs, said = conditions.costs[n], entries.said[k]
     side, raw, rests = entries.side[k], entries.raw[k], entries.rests[k]
     wanted, notional = own[WANTED], own[NOTIONAL]
-    if not (wanted > 0.0 and notional > 0.0):
-        own[REFUSED] += wanted > 0.0
-        return
     sigma, volume = known_nb(conditions, n, said)
-    slippage = slippage_nb(0.0, raw, costs, sigma, volume)
-    if costs[IMPACT] > 0.0:  # not more than what the notional was reckoned with
-        most = notional / (raw * (1.0 - abs(slippage)))
-        slippage = slippage_nb(most, raw, costs, sigma, volume)
-    price = moved_nb(raw, side * entry_slippage_nb(slippage, rests), costs)
-    units = multiple_nb(notional / price, costs[LOT], False)
+    price, slippage = price_nb(0.0, side, raw, rests, costs, sigma, volume)
+    units = notional / price
     if costs[IMPACT] > 0.0:
-        slippage = slippage_nb(units, raw, costs, sigma, volume)
-        price = moved_nb(raw, side * entry_slippage_nb(slippage, rests), costs)
+        units = own[SIZE] * factor
+    units = multiple_nb(units, costs[LOT], False)
+    if costs[IMPACT] > 0.0:
+        price, slippage = price_nb(units, side, raw, rests, costs, sigma, volume)
     stop = level_nb(moved_nb(price, -side * entries.stop[k], costs), side, costs)
     worth = price if costs[IS_INVERSE] == 0.0 else 1.0  # a contract is worth its units of money
     if not units > 0.0 or units * worth < costs[MIN_NOTIONAL] or side * price <= side * stop:
@@ -504,17 +530,30 @@ def place_nb(market: Market, book: Book, k: int, i: int, conditions: Conditions,
     own[POSITION], own[ENTRY_PRICE] = side * units, price
     own[TARGET_LEVEL] = step_level_nb(own, hand, side, costs, conditions.ladder)
     hand[SINCE] = market.clock[n, i]
-    hand[EVEN_AT] = np.nan
     rate = costs[MAKER] if rests > 0.0 else costs[TAKER]
+    fees = fee_nb(units, price, rate, costs)
+    hand[EVEN_AT] = np.nan
     if not np.isnan(conditions.break_even):
         way = side * conditions.break_even * entries.stop[k]
         hand[EVEN_AT] = moved_nb(price, way, costs)
-        even = price * (1.0 + side * rate) / (1.0 - side * costs[TAKER])
-        hand[EVEN] = level_nb(even / moved_nb(1.0, -side * slippage, costs), side, costs)
-    fees = fee_nb(units, price, rate, costs)
+        hand[EVEN] = level_nb(even_nb(units, side, price, fees, slippage, costs), side, costs)
     own[ENTRY_FEES], own[TRADE_FUNDING] = fees, 0.0
     own[TRADES] += 1.0
     log_fill_nb(own, log.fills[k], i, units, price, raw, fees, side, int(ENTRY), 0.0)
+
+
+@njit(**BARE)
+def even_nb(
+    units: float, side: float, price: float, fees: float, slippage: float, costs: np.ndarray
+) -> float:
+    """The raw price at which closing makes up for both fees and slippage of a trade."""
+    paid = side * units * price + fees
+    back = (paid + units * costs[UNIT_FEE]) / (units * (side - costs[TAKER]))
+    if costs[MIN_FEE] > 0.0:
+        least = (paid + costs[MIN_FEE]) / (units * side)
+        back = side * max(side * back, side * least)
+    raw: float = back / moved_nb(1.0, -side * slippage, costs)
+    return raw
 
 
 @njit(**BARE)
@@ -560,48 +599,89 @@ def room_nb(needed: float, room: float) -> float:
 
 
 @njit(**INLINED)
+def size_nb(
+    book: Book, k: int, risk: float, equity: float, conditions: Conditions, terms: Terms
+) -> tuple[float, float]:
+    """WANTED, NOTIONAL and SIZE of an entry by its own caps; what it carries, and may lose."""
+    own, entries = book.own[k], book.entries
+    costs, side, stop = conditions.costs[book.symbol[k]], entries.side[k], entries.stop[k]
+    raw, rests = entries.raw[k], entries.rests[k]
+    sigma, volume = known_nb(conditions, book.symbol[k], entries.said[k])
+    rate = costs[MAKER] if rests > 0.0 else costs[TAKER]
+    money = risk * entries.share[k] * (terms.init_cash if terms.sizing == BY_VALUE else equity)
+    price, slippage = price_nb(0.0, side, raw, rests, costs, sigma, volume)
+    if costs[IMPACT] == 0.0:
+        share = risk * entries.share[k]
+        if terms.sizing == BY_RISK and costs[MIN_FEE] == 0.0:
+            share /= share_lost_nb(side, stop, price, rate, slippage, costs)
+            wanted = share * equity
+        else:
+            wanted = stake_nb(money, side, stop, price, rate, slippage, costs, terms)
+        most = most_notional_nb(side, equity, price, rate, costs, volume, terms)
+        own[WANTED], own[NOTIONAL] = wanted, min(wanted, most)
+        units = own[NOTIONAL] / price
+    else:
+        most = min(terms.max_leverage, costs[LEVERAGE]) * equity
+        units = moving_units_nb(
+            money, np.inf, side, raw, stop, rests, rate, costs, sigma, volume, terms
+        )
+        own[WANTED] = units * price_nb(units, side, raw, rests, costs, sigma, volume)[0]
+        units = moving_units_nb(
+            money, most, side, raw, stop, rests, rate, costs, sigma, volume, terms
+        )
+        price, slippage = price_nb(units, side, raw, rests, costs, sigma, volume)
+        own[NOTIONAL] = units * price
+    own[SIZE] = units
+    carried = carried_nb(units, own[NOTIONAL], side, price, rate, costs)
+    if terms.sizing != BY_RISK:
+        return carried, 0.0
+    if costs[MIN_FEE] > 0.0:
+        return carried, money_lost_nb(units, side, stop, price, rate, slippage, costs)
+    return carried, own[NOTIONAL] * share_lost_nb(side, stop, price, rate, slippage, costs)
+
+
+@njit(**INLINED)
 def enter_nb(
     market: Market, book: Book, i: int, risk: float, conditions: Conditions, terms: Terms, log: Log
 ) -> None:
     """All entries of one moment, sized on one equity and cut by one factor."""
-    own_KS, entries = book.own, book.entries
+    own_KS, entries, is_shared = book.own, book.entries, len(book.own) > 1
     equity = equity_nb(own_KS, book.mark, terms.init_cash)
-    gross = needed_gross = held_risk = needed_risk = 0.0
+    gross = needed_gross = held_risk = needed_risk = margin = needed_margin = 0.0
     for k in range(len(own_KS)):
-        position, side = own_KS[k, POSITION], entries.side[k]
-        own_KS[k, WANTED] = own_KS[k, NOTIONAL] = 0.0
+        position, costs = own_KS[k, POSITION], conditions.costs[book.symbol[k]]
         if position != 0.0:
-            gross += abs(position) * book.mark[k]
-            held_risk += open_risk_nb(book, k, conditions)
-        elif side != 0.0:
-            costs = conditions.costs[book.symbol[k]]
-            sigma, volume = known_nb(conditions, book.symbol[k], entries.said[k])
-            wanted = stake_nb(risk, equity, k, entries, costs, sigma, volume, terms)
-            rate = costs[MAKER] if entries.rests[k] > 0.0 else costs[TAKER]
-            slippage = slippage_nb(0.0, entries.raw[k], costs, sigma, volume)
-            if costs[IMPACT] > 0.0:
-                units = wanted / entries.raw[k]
-                slippage = slippage_nb(units, entries.raw[k], costs, sigma, volume)
-            at = entry_slippage_nb(slippage, entries.rests[k])
-            price = moved_nb(entries.raw[k], side * at, costs)
-            notional = min(
-                wanted, most_notional_nb(side, equity, price, rate, costs, volume, terms)
-            )
-            own_KS[k, WANTED], own_KS[k, NOTIONAL] = wanted, notional
-            if notional > 0.0 and len(own_KS) > 1:
-                needed_gross += notional * (1.0 + rate if side > 0 else 1.0)
-                needed_risk += notional * share_lost_nb(
-                    side, entries.stop[k], price, rate, slippage, costs
-                )
+            entries.side[k] = 0.0
+            if is_shared:
+                gross += abs(position) * book.mark[k]
+                margin += abs(position) * book.mark[k] / costs[LEVERAGE]
+                held_risk += open_risk_nb(book, k, conditions)
+        is_bare = terms.sizing == BY_RISK and np.isnan(entries.stop[k])
+        if not entries.share[k] > 0.0 or is_bare or equity <= NOTHING * terms.init_cash:
+            entries.side[k] = 0.0
+        if entries.side[k] != 0.0:
+            carried, lost = size_nb(book, k, risk, equity, conditions, terms)
+            if not own_KS[k, NOTIONAL] > 0.0:
+                own_KS[k, REFUSED] += 1.0
+                entries.side[k] = 0.0
+            elif is_shared:
+                needed_gross += carried
+                needed_margin += carried / costs[LEVERAGE]
+                needed_risk += lost
     factor = 1.0
-    if len(own_KS) > 1:
+    if is_shared:
         factor = room_nb(needed_gross, terms.max_leverage * equity - gross)
+        factor = min(factor, room_nb(needed_margin, equity - margin))
         if terms.sizing == BY_RISK:
             factor = min(factor, room_nb(needed_risk, terms.max_open_risk * equity - held_risk))
     for k in range(len(own_KS)):
+        if entries.side[k] == 0.0:
+            continue
         own_KS[k, NOTIONAL] *= factor
-        if entries.side[k] != 0.0 and (factor == 1.0 or own_KS[k, NOTIONAL] >= DUST * equity):
-            place_nb(market, book, k, i, conditions, log)
+        if factor == 1.0 or own_KS[k, NOTIONAL] >= DUST * equity:
+            place_nb(market, book, k, i, factor, conditions, log)
+        else:
+            own_KS[k, REFUSED] += 1.0
 
 
 @njit(**INNER)
@@ -658,7 +738,8 @@ def charge_nb(
             amount = market.funding[n, i] * position * book.mark[k]
         if costs[BORROW] > 0.0 or costs[INTEREST] > 0.0:
             passed = conditions.years[i] - conditions.years[before]
-            amount += costs[BORROW] * passed * max(-worth, 0.0)
+            lent = worth if costs[IS_INVERSE] != 0.0 else -worth
+            amount += costs[BORROW] * passed * max(lent, 0.0)
             amount += costs[INTEREST] * passed * excess * (abs(worth) / gross)
         own_KS[k, BASE] -= amount
         own_KS[k, TRADE_FUNDING] += amount
@@ -715,30 +796,21 @@ def liquidate_nb(
     book: Book, i: int, price_K: np.ndarray, conditions: Conditions, terms: Terms, log: Log
 ) -> None:
     """Close everything at these prices. Where nothing is left, nothing is owed, and all is over."""
-    own_KS, is_over = book.own, True
-    left = 0.0
+    own_KS, last, left = book.own, -1, 0.0
+    nothing = NOTHING * terms.init_cash
+    is_over = equity_after_nb(book, price_K, conditions, terms) <= nothing
     for k in range(len(own_KS)):
-        is_over = is_over and (
-            own_KS[k, POSITION] == 0.0 or conditions.costs[book.symbol[k], MAINTENANCE] == 0.0
-        )
-    reason = int(BUST) if is_over else int(LIQUIDATION)
-    last = -1
-    for k in range(len(own_KS)):
-        if own_KS[k, POSITION] != 0.0:
-            exit_nb(
-                own_KS[k],
-                book.hand[k],
-                conditions.costs[book.symbol[k]],
-                log.fills[k],
-                i,
-                price_K[k],
-                reason,
-            )
-            own_KS[k, LIQUIDATED] += 1.0
+        own, n = own_KS[k], book.symbol[k]
+        book.hand[k, LIMIT_SIDE] *= not is_over
+        if own[POSITION] != 0.0:
+            reason = int(BUST) if is_over else int(LIQUIDATION)
+            fills, hand = log.fills[k], book.hand[k]
+            exit_nb(own, hand, conditions.costs[n], fills, i, price_K[k], reason)
+            own[LIQUIDATED] += 1.0
             last = k
     for k in range(len(own_KS)):
         left += own_KS[k, BASE] - (terms.init_cash if k > 0 else 0.0)
-    if left <= 0.0 or is_over:
+    if is_over:
         book.states[0, IS_BUST] = 1.0
         own_KS[last, BASE] -= left
 
@@ -823,7 +895,7 @@ def signal_entry_nb(
                 return False
     else:
         side, said = hand[LIMIT_SIDE], int(hand[LIMIT_SAID])
-        if side * first > side * hand[LIMIT]:
+        if not side * first < side * hand[LIMIT]:
             return False
         entries.rests[k] = 1.0
     hand[LIMIT_SIDE] = 0.0
@@ -864,7 +936,7 @@ def open_nb(
                     )
             continue
         if hand[LIMIT_SIDE] != 0.0:
-            rest_nb(hand, code)
+            rest_nb(hand, code & ~BY_SIGNAL if code & UNTRADED else code)
         if code & UNTRADED:
             continue
         first = market.prices[n, 0, i]
@@ -903,15 +975,17 @@ def limits_nb(
         j = 2 if side > 0.0 else 1
         if not side * market.prices[n, j, i] < side * hand[LIMIT]:
             continue
-        hand[FIRST_DETAIL] = 0.0
+        raw = hand[LIMIT]
         if conditions.starts.shape[1] > 0:
             for u in range(conditions.starts[n, i], conditions.starts[n, i + 1]):
-                if side * conditions.detail[n, j, u] < side * hand[LIMIT]:
+                if side * conditions.detail[n, j, u] < side * raw:
+                    if u > conditions.starts[n, i]:
+                        raw = side * min(side * raw, side * conditions.detail[n, 0, u])
                     hand[FIRST_DETAIL] = u
                     break
         hand[LIMIT_SIDE], hand[INSIDE], enters = 0.0, 1.0, True
         book.entries.rests[k] = 1.0
-        propose_nb(market, columns, book, k, side, hand[LIMIT], int(hand[LIMIT_SAID]), point_3)
+        propose_nb(market, columns, book, k, side, raw, int(hand[LIMIT_SAID]), point_3)
     return enters
 
 
@@ -941,23 +1015,32 @@ def follow_nb(
 @njit(**BARE)
 def bracket_nb(
     own: np.ndarray, hand: np.ndarray, costs: np.ndarray, ladder_W2: np.ndarray,
-    fills_OF: np.ndarray, i: int, first: float, high: float, low: float, takes: bool,
+    fills_OF: np.ndarray, i: int, prices: tuple[float, float, float], takes: bool, margin: float,
     best_first: bool,
-) -> None:  # fmt: skip
-    """Stop and take-profits inside one bar, or one detail bar."""
+) -> bool:  # fmt: skip
+    """Stop and take-profits inside one bar, or one detail bar, of open, high and low.
+
+    `margin` is the price at which the account is liquidated, minus `side` infinity where none is:
+    whether that comes first.
+    """
     side = 1.0 if own[POSITION] > 0.0 else -1.0
+    first, high, low = prices
     worst, best = (low, high) if side > 0 else (high, low)
     stop = own[STOP_LEVEL]
-    hit = side * worst <= side * stop
+    called = side * worst <= side * margin and not side * margin <= side * stop
+    hit = called or side * worst <= side * stop
     profits = takes and side * best >= side * own[TARGET_LEVEL]
-    own[AMBIGUOUS] += hit and profits and not side * first <= side * stop
-    if profits and (not hit or best_first):
+    beyond = side * first < side * stop
+    if called:
+        beyond = side * first <= side * margin
+    own[AMBIGUOUS] += hit and profits and not beyond
+    if profits and (not hit or (best_first and not beyond)):
         take_profit_nb(own, hand, costs, ladder_W2, fills_OF, i, best, False)
-    if hit and own[POSITION] != 0.0:
+    if hit and own[POSITION] != 0.0 and not called:
         # A stop closer than the slippage is passed at the entry itself.
-        beyond = side * first < side * stop
         reason = int(GAP_STOP) if beyond else int(STOP)
         exit_nb(own, hand, costs, fills_OF, i, first if beyond else stop, reason)
+    return called and own[POSITION] != 0.0
 
 
 @njit(**BARE)
@@ -976,41 +1059,81 @@ def may_move_nb(
 
 
 @njit(**BARE)
-def detail_nb(
-    own: np.ndarray, hand: np.ndarray, costs: np.ndarray, ladder_W2: np.ndarray,
-    fills_OF: np.ndarray, i: int, detail_4U: np.ndarray, begin: int, end: int, trail: int,
-    best_first: bool,
+def part_nb(
+    book: Book, k: int, i: int, prices: tuple[float, float, float], takes: bool,
+    conditions: Conditions, terms: Terms, log: Log,
 ) -> None:  # fmt: skip
+    """What happens inside one bar or detail bar, the margin of an account of one symbol in it."""
+    own, hand, costs = book.own[k], book.hand[k], conditions.costs[book.symbol[k]]
+    ladder, fills = conditions.ladder, log.fills[k]
+    side = 1.0 if own[POSITION] > 0.0 else -1.0
+    margin = -side * np.inf
+    for _ in range(2):  # what is left after a take-profit may last longer
+        if len(book.own) == 1:
+            margin = margin_price_nb(book, prices, conditions, terms)
+        if not bracket_nb(
+            own, hand, costs, ladder, fills, i, prices, takes, margin, conditions.best_first
+        ):
+            return
+        takes = False
+    book.at[0] = margin
+    liquidate_nb(book, i, book.at, conditions, terms, log)
+
+
+@njit(**BARE)
+def margin_price_nb(
+    book: Book, prices: tuple[float, float, float], conditions: Conditions, terms: Terms
+) -> float:
+    """Where the way to the worst price leaves an account of one symbol no more than its margin."""
+    side = 1.0 if book.own[0, POSITION] > 0.0 else -1.0
+    book.first[0], book.worst[0] = prices[0], prices[2] if side > 0 else prices[1]
+    way = way_nb(book, book.first, book.worst, conditions, terms)
+    if way > 1.0:
+        return -side * np.inf
+    margin: float = book.first[0] + way * (book.worst[0] - book.first[0])
+    return margin
+
+
+@njit(**BARE)
+def detail_nb(
+    book: Book, k: int, i: int, begin: int, end: int, conditions: Conditions, terms: Terms, log: Log
+) -> None:
     """A held position along the detail bars of one bar."""
+    own, hand, n = book.own[k], book.hand[k], book.symbol[k]
+    costs, detail = conditions.costs[n], conditions.detail[n]
     side = 1.0 if own[POSITION] > 0.0 else -1.0
     inside = hand[INSIDE] > 0.0
     for u in range(begin, end):
-        first, high, low = detail_4U[0, u], detail_4U[1, u], detail_4U[2, u]
+        first, high, low, last = detail[0, u], detail[1, u], detail[2, u], detail[3, u]
         fills = inside and u == begin
         if fills:
             first = own[ENTRY_PRICE]
         elif u > begin or inside:
-            if side * first <= side * own[STOP_LEVEL]:
-                exit_nb(own, hand, costs, fills_OF, i, first, int(GAP_STOP))
+            book.before[k], book.mark[k] = detail[3, u - 1], first
+            if len(book.own) == 1 and margin_nb(book, book.mark, conditions, terms) <= 0.0:
+                over_nb(book, i, conditions, terms, log)
                 return
-            take_profit_nb(own, hand, costs, ladder_W2, fills_OF, i, first, True)
+            if side * first <= side * own[STOP_LEVEL]:
+                exit_nb(own, hand, costs, log.fills[k], i, first, int(GAP_STOP))
+                return
+            take_profit_nb(own, hand, costs, conditions.ladder, log.fills[k], i, first, True)
         if own[POSITION] != 0.0:
-            bracket_nb(
-                own, hand, costs, ladder_W2, fills_OF, i, first, high, low, not fills, best_first
-            )
+            part_nb(book, k, i, (first, high, low), not fills, conditions, terms, log)
         if own[POSITION] == 0.0:
             return
-        if not fills:
-            follow_nb(own, hand, costs, trail, high if side > 0 else low)
+        best = last if fills else high if side > 0 else low
+        follow_nb(own, hand, costs, conditions.trail, best)
 
 
 @njit(**INLINED)
-def inside_nb(market: Market, book: Book, k: int, i: int, conditions: Conditions, log: Log) -> None:
+def inside_nb(
+    market: Market, book: Book, k: int, i: int, conditions: Conditions, terms: Terms, log: Log
+) -> None:
     """A held position inside its bar, along the detail bars where these may tell more."""
     own, hand, n = book.own[k], book.hand[k], book.symbol[k]
-    costs, ladder, fills = conditions.costs[n], conditions.ladder, log.fills[k]
+    costs = conditions.costs[n]
     side = 1.0 if own[POSITION] > 0.0 else -1.0
-    high, low = market.prices[n, 1, i], market.prices[n, 2, i]
+    first, high, low = market.prices[n, 0, i], market.prices[n, 1, i], market.prices[n, 2, i]
     worst, best = (low, high) if side > 0 else (high, low)
     stop, inside = own[STOP_LEVEL], hand[INSIDE] > 0.0
     begin = end = 0
@@ -1018,21 +1141,19 @@ def inside_nb(market: Market, book: Book, k: int, i: int, conditions: Conditions
         begin, end = conditions.starts[n, i], conditions.starts[n, i + 1]
         if begin < end:
             stop = may_move_nb(own, hand, costs, conditions.trail, best)
-    if side * worst <= side * stop or side * best >= side * own[TARGET_LEVEL]:
+    called = len(book.own) == 1 and margin_nb(book, book.worst, conditions, terms) <= 0.0
+    if called or side * worst <= side * stop or side * best >= side * own[TARGET_LEVEL]:
         if begin < end:
             begin = int(hand[FIRST_DETAIL]) if inside else begin
-            detail_nb(
-                own, hand, costs, ladder, fills, i, conditions.detail[n], begin, end,
-                conditions.trail, conditions.best_first,
-            )  # fmt: skip
+            detail_nb(book, k, i, begin, end, conditions, terms, log)
         else:
-            first = own[ENTRY_PRICE] if inside else market.prices[n, 0, i]
-            bracket_nb(
-                own, hand, costs, ladder, fills, i, first, high, low, not inside,
-                conditions.best_first,
-            )  # fmt: skip
+            first = own[ENTRY_PRICE] if inside else first
+            part_nb(book, k, i, (first, high, low), not inside, conditions, terms, log)
     if own[POSITION] != 0.0 and conditions.moves:
-        if not inside:
+        if begin == end:
+            last = market.prices[n, 3, i]
+            follow_nb(own, hand, costs, conditions.trail, last if inside else best)
+        elif not inside:  # where the detail was walked this moves nothing any more
             follow_nb(own, hand, costs, conditions.trail, best)
         if conditions.trail == BY_CLOSE:
             level = moved_nb(market.prices[n, 3, i], -side * hand[DISTANCE], costs)
@@ -1061,11 +1182,11 @@ def held_open_nb(
 
 @njit(**INLINED)
 def trades_nb(columns: Columns, book: Book, i: int) -> bool:
-    """Whether all that is held can be closed in this bar."""
+    """Whether anybody trades any of the symbols in this bar."""
     for k in range(len(book.own)):
-        if book.own[k, POSITION] != 0.0 and columns.codes[book.column[k], i] & UNTRADED:
-            return False
-    return True
+        if not columns.codes[book.column[k], i] & (ABSENT | UNTRADED):
+            return True
+    return False
 
 
 @njit(**BARE)
@@ -1119,10 +1240,13 @@ def worst_nb(market: Market, columns: Columns, book: Book, i: int) -> None:
 
 @njit(**BARE)
 def survive_nb(
-    market: Market, columns: Columns, book: Book, i: int, conditions: Conditions,
-    terms: Terms, log: Log,
+    market: Market, columns: Columns, book: Book, i: int, conditions: Conditions, terms: Terms,
+    log: Log,
 ) -> None:  # fmt: skip
-    """Stops and the margin in a bar whose worst prices pass the margin, in the order of the way."""
+    """Stops and the margin of an account of several symbols, in the order of the way.
+
+    In a bar whose worst prices pass the margin.
+    """
     own_KS, worst_K, first_K = book.own, book.worst, book.first
     for k in range(len(own_KS)):
         first_K[k] = own_KS[k, ENTRY_PRICE] if book.hand[k, INSIDE] > 0.0 else book.mark[k]
@@ -1138,37 +1262,37 @@ def survive_nb(
                 way = (stop - first_K[k]) / span if span != 0.0 else 0.0
                 if way < nearest:
                     nearest, which = max(way, 0.0), k
-        if which >= 0 and nearest <= margin:
-            side = 1.0 if own_KS[which, POSITION] > 0.0 else -1.0
-            beyond = side * first_K[which] < side * own_KS[which, STOP_LEVEL]
-            reason = int(GAP_STOP) if beyond else int(STOP)
-            at = first_K[which] if beyond else own_KS[which, STOP_LEVEL]
-            exit_nb(
-                own_KS[which], book.hand[which], conditions.costs[book.symbol[which]],
-                log.fills[which], i, at, reason,
-            )  # fmt: skip
-            continue
-        if margin <= 1.0:
-            for k in range(len(own_KS)):
-                first_K[k] += margin * (worst_K[k] - first_K[k])
-            liquidate_nb(book, i, first_K, conditions, terms, log)
-        return
+        if which < 0 or nearest > margin:
+            break
+        n, own, hand = book.symbol[which], own_KS[which], book.hand[which]
+        takes = hand[INSIDE] == 0.0
+        prices = (first_K[which], market.prices[n, 1, i], market.prices[n, 2, i])
+        never = -np.inf if own[POSITION] > 0.0 else np.inf
+        bracket_nb(
+            own, hand, conditions.costs[n], conditions.ladder, log.fills[which], i, prices,
+            takes, never, conditions.best_first,
+        )  # fmt: skip
+    if margin <= 1.0:
+        for k in range(len(own_KS)):
+            book.at[k] = first_K[k] + margin * (worst_K[k] - first_K[k])
+        liquidate_nb(book, i, book.at, conditions, terms, log)
 
 
 @njit(**INLINED)
 def close_nb(
-    market: Market, columns: Columns, book: Book, i: int, conditions: Conditions,
-    terms: Terms, log: Log,
+    market: Market, columns: Columns, book: Book, i: int, conditions: Conditions, terms: Terms,
+    log: Log,
 ) -> None:  # fmt: skip
     """What is held, inside the bar; then the marks are the closes."""
     own_KS = book.own
     worst_nb(market, columns, book, i)
-    if margin_nb(book, book.worst, conditions, terms) <= 0.0:
+    falls_short = len(own_KS) > 1 and margin_nb(book, book.worst, conditions, terms) <= 0.0
+    if falls_short and trades_nb(columns, book, i):
         survive_nb(market, columns, book, i, conditions, terms, log)
     for k in range(len(own_KS)):
         code = int(columns.codes[book.column[k], i])
         if own_KS[k, POSITION] != 0.0 and not code & (ABSENT | UNTRADED):
-            inside_nb(market, book, k, i, conditions, log)
+            inside_nb(market, book, k, i, conditions, terms, log)
         if not code & ABSENT:
             book.mark[k] = market.prices[book.symbol[k], 3, i]
 

@@ -106,7 +106,7 @@ def _known(bars: Bars, brackets: Brackets, own: list[Instrument]) -> tuple[np.nd
         sigma = ewma_volatility(bars, halflife=HALFLIFE)
     volume = bars.volume.copy()
     for n, one in enumerate(own):
-        volume[:, n] *= bars.close[:, n] if one.inverse else one.multiplier
+        volume[:, n] *= one.multiplier  # it counts contracts
     return np.ascontiguousarray(sigma.T), np.ascontiguousarray(volume.T)
 
 

@@ -81,6 +81,9 @@ LANES = 64
 # compiler sees that they do not overlap and takes several accounts in one instruction.
 M_BASE, M_UNITS, M_EQUITY, M_SUM, M_PEAK, M_DRAWDOWN, M_HELD, NUM_MARKS = range(0, 8 * LANES, LANES)
 
+NOTHING = 1e-9
+"""A share of the initial cash: an equity of no more is rounding, and trades no more."""
+
 CACHED = {"cache": True, "error_model": "numpy"}
 INNER = CACHED | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 INLINED = INNER | {"forceinline": True, "_nrt": False}
@@ -489,6 +492,8 @@ def enter_alone_nb(
     """The entry of accounts of one symbol, each by its own equity; the last that entered, or -1."""
     for k in range(len(points_L3)):
         equity = accounts_LS[k, BASE] * (accounts_LS[k, IS_BUST] == 0.0)
+        if equity <= NOTHING * terms.init_cash:
+            equity = 0.0
         wanted = stake_nb(points_L3[k, 0], entry.share, entry.side, entry.stop, equity, terms)
         accounts_LS[k, WANTED] = wanted
         accounts_LS[k, NOTIONAL] = min(wanted, most_notional_nb(entry.side, equity, terms))
