@@ -41,6 +41,7 @@ _HOMES = {
     "plot_splits": "report.notebook",
     "plot_thresholds": "report.notebook",
     "write_report": "report.page",
+    "live_session": "live.running",
     "Config": "runs.config",
     "walk_forward": "runs.run",
     "run": "runs.run",

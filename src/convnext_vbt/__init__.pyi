@@ -9,6 +9,7 @@ from convnext_vbt.learning.labels import barrier_labels as barrier_labels
 from convnext_vbt.learning.labels import fixed_horizon_labels as fixed_horizon_labels
 from convnext_vbt.learning.network import ConvNeXt1d as ConvNeXt1d
 from convnext_vbt.learning.splits import WalkForward as WalkForward
+from convnext_vbt.live.running import live_session as live_session
 from convnext_vbt.market.bars import Bars as Bars
 from convnext_vbt.market.detail import Detail as Detail
 from convnext_vbt.market.download import download_bars as download_bars

@@ -46,6 +46,14 @@ class DamagedError(DataError):
     """A file of a run directory is not what was written."""
 
 
+class NetworkTooOldError(DataError):
+    """A run's newest network has served for as long as it was tested; the next one is due."""
+
+
+class NoPredictionError(DataError):
+    """At this close no symbol has a prediction."""
+
+
 class CacheError(DataError):
     """A folder of stored bars that cannot be used as it is."""
 

@@ -81,3 +81,9 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def low_priority() -> None:
+    """Let all other processes go first; where a system has no such thing, nothing changes."""
+    if hasattr(os, "nice"):
+        os.nice(10)

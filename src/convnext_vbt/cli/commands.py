@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from convnext_vbt.cli.exits import exit_codes, fail
+from convnext_vbt.cli.live import live
 from convnext_vbt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -325,6 +326,9 @@ def live_signal(
             else:
                 typer.echo("\n".join(text.lines(decisions, notes)))
             sys.stdout.flush()
+
+
+app.command("live")(live)
 
 
 @app.command()

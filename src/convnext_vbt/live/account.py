@@ -23,7 +23,7 @@ class Holding:
     entered: pd.Timestamp | None = None
     """Open time of the bar in which it was filled; None: not known."""
     stop: float | None = None
-    """Where its stop is now; None: where its entry put it."""
+    """Price of its stop; None: to be told from its entry and the history."""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.units):

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.errors import DataError
+from convnext_vbt.errors import DataError, NoPredictionError
 from convnext_vbt.live.account import FLAT, Account, Holding, Limits
 from convnext_vbt.live.clock import when
 from convnext_vbt.live.entry import WORDS, Book, Entry, money_text, place, to_entry
@@ -25,6 +25,7 @@ from convnext_vbt.live.reasons import (
     volatility_reason,
     worth_reason,
 )
+from convnext_vbt.live.row import Row
 from convnext_vbt.live.trained import (
     Trained,
     one_bar,
@@ -112,9 +113,21 @@ def decide(
     `bars` are finished and of the run's market. All symbols share the account, as in the backtest:
     exits come first, then entries are sized on one equity and cut by one factor at its caps. No
     more than `Trained.history` bars are needed, and a rule of the user's own is given all there
-    are. `difference` is what `difference_from_backtest` found. Raises `DataError` when not a
-    single symbol has a prediction.
+    are. `difference` is what `difference_from_backtest` found. Raises `NoPredictionError` when not
+    a single symbol has a prediction.
     """
+    return decide_with_row(trained, bars, account, limits=limits, difference=difference)[0]
+
+
+def decide_with_row(
+    trained: Trained,
+    bars: Bars,
+    account: Account,
+    *,
+    limits: Limits | None = None,
+    difference: float | None = None,
+) -> tuple[Decisions, Row]:
+    """What `decide` says, and the rule's own row, which depends on no account."""
     split = trained.split_of(bars)
     proba_NK = predict_now(trained, split, bars)
     missing = {
@@ -123,7 +136,7 @@ def decide(
         if np.isnan(proba_NK[n]).any()
     }
     if len(missing) == len(bars.symbols):
-        raise DataError("; ".join(f"{name}: {why}" for name, why in missing.items()))
+        raise NoPredictionError("; ".join(f"{name}: {why}" for name, why in missing.items()))
     preds = one_bar(trained, split, bars, proba_NK)
     cut = recent(bars, trained.history(trained.kept(split)) + LONGEST_HELD)
     levels = trained.rule(split)
@@ -139,7 +152,8 @@ def decide(
         trading=_trading(trained.config.trading, bars.symbols, limits or Limits()),
     )
     plans = _plans(moment)
-    return Decisions(
+    row = Row.of(moment.signals, moment.brackets.rows(len(cut) - 1, len(cut)))
+    decisions = Decisions(
         run=trained.directory.name,
         verdict=trained.verdict,
         bar=bars.index[-1],
@@ -154,6 +168,7 @@ def decide(
         missing=missing,
         difference=difference,
     )
+    return decisions, row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -12,6 +12,9 @@ from convnext_vbt.live.decision import Decision, Decisions
 from convnext_vbt.live.entry import money_text
 from convnext_vbt.predictions import CLASSES
 from convnext_vbt.storage import plain
+
+if TYPE_CHECKING:
+    from convnext_vbt.live.journal import Close
 
 NOT_AN_ORDER = "This is a decision, not an order: nothing was sent to any exchange."
 
@@ -43,6 +46,25 @@ def lines(decisions: Decisions, notes: list[str]) -> list[str]:
     out += _indented("no decision", [f"{name}: {why}" for name, why in decisions.missing.items()])
     out += _indented("note", notes)
     return [*out, NOT_AN_ORDER]
+
+
+def close_lines(close: Close, notes: list[str]) -> list[str]:
+    """A close that was booked: the decision, then the shadow account as it was there."""
+    late = f"decided late, at {when(close.decided_at)}" if close.late else ""
+    if close.decisions is None:
+        said = [f"bar of {when(close.bar)}: no decision, {close.refused}", NOT_AN_ORDER]
+    else:
+        said = lines(close.decisions, [*filter(None, [late]), *notes])
+    account = [f"equity {money_text(close.state.equity)}"]
+    for name, held in close.state.held.items():
+        since = "" if held.entered is None else f" since {when(held.entered)}"
+        stop = "" if held.stop is None else f", stop {held.stop:,.8g}"
+        account.append(f"{held.units:+.8g} {name}{since}{stop}")
+    account += [
+        f"filled {one.side} {one.units:.8g} {one.symbol} at {one.price:,.8g}"
+        for one in close.state.orders
+    ]
+    return [*said[:-1], *_indented("shadow", account), *said[-1:]]
 
 
 def _action(one: Decision) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from convnext_vbt.errors import DataError, InputError
+from convnext_vbt.errors import DataError, InputError, NetworkTooOldError
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import FittedSplit, predict_last, predict_range
 from convnext_vbt.learning.spans import Span, span_text
@@ -79,7 +79,7 @@ class Trained:
         """The split whose test range the last bar belongs to, as the backtest would have it.
 
         After the backtest's end that is the last split, for as long as its test range would last.
-        Raises `DataError` before the first test range and after the last.
+        Raises `DataError` before the first test range, `NetworkTooOldError` after the last.
         """
         known, splits, now = self.predictions.index, self.predictions.splits, bars.index[-1]
         if now <= known[-1]:
@@ -100,7 +100,7 @@ class Trained:
             age = now - tested[0]
             outlived = age >= length
         if outlived:
-            raise DataError(
+            raise NetworkTooOldError(
                 f"the newest network is {span_text(age)} old at {when(now)} and was tested over "
                 f"{span_text(length)} (splits.test): run the strategy again to train the next one"
             )

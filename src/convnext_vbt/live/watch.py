@@ -39,11 +39,11 @@ def watch(
     bars, notes = session.bars(now)
     while True:
         yield session.decide(bars, now), notes
-        sleep(max((_due(bars) - clock()).total_seconds(), 0.0))
+        sleep(max((due(bars) - clock()).total_seconds(), 0.0))
         bars, notes, now = _next(session, bars, clock, sleep)
 
 
-def _due(bars: Bars) -> pd.Timestamp:
+def due(bars: Bars) -> pd.Timestamp:
     """When the bar after the last of these should be there."""
     return bars.index[-1] + 2 * bars.step + SETTLE
 
@@ -76,10 +76,10 @@ def _next(
             session.feeds.notify(problem)
             reported = problem
         pause = min(LONGEST_PAUSE if answered else LONGEST_OUTAGE_PAUSE, last.step / 10)
-        sleep((pause if now < patience else _until_next_close(last, now)).total_seconds())
+        sleep((pause if now < patience else until_next_close(last, now)).total_seconds())
 
 
-def _until_next_close(bars: Bars, now: pd.Timestamp) -> pd.Timedelta:
+def until_next_close(bars: Bars, now: pd.Timestamp) -> pd.Timedelta:
     """From a time after the bar that follows these was due to when a later one is."""
-    due = _due(bars)
-    return due + ((now - due) // bars.step + 1) * bars.step - now
+    first = due(bars)
+    return first + ((now - first) // bars.step + 1) * bars.step - now

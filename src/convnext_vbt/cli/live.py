@@ -1,0 +1,78 @@
+"""`convnext-vbt live`: a session that goes on, printed close by close."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convnext_vbt.cli.exits import exit_codes
+
+if TYPE_CHECKING:
+    from convnext_vbt.live.journal import Close
+
+
+def live(
+    directory: Annotated[Path, typer.Argument(help="A run directory.", show_default=False)],
+    journal: Annotated[
+        Path | None,
+        typer.Option(help="SQLite file of all that happens; default: live.sqlite in the run."),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Fresh bars, as for `signal`; default: the run's own source."),
+    ] = None,
+    symbol: Annotated[
+        str | None, typer.Option(help="The run's name for the symbol of --data.")
+    ] = None,
+    equity: Annotated[
+        float | None,
+        typer.Option(help="Money to begin with; default: the strategy's init_cash."),
+    ] = None,
+    lot: Annotated[float | None, typer.Option(help="Decided sizes are multiples of it.")] = None,
+    tick: Annotated[float | None, typer.Option(help="Decided prices are multiples of it.")] = None,
+    min_notional: Annotated[float | None, typer.Option(help="Least worth of an entry.")] = None,
+    fills: Annotated[
+        Path | None,
+        typer.Option(help="What really happened: a CSV, or ccxt's own list of trades."),
+    ] = None,
+    notify: Annotated[
+        str | None,
+        typer.Option(metavar="COMMAND", help="Is run with one JSON line for each decision."),
+    ] = None,
+    rehearse: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Play the last N stored closes as if they came now."),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Decide what is due, and end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Decide at every close, book a shadow account, go on where it stopped; sends no order."""
+    with exit_codes("What is booked stays; the same command goes on from there."):
+        from convnext_vbt.live.account import Limits
+        from convnext_vbt.live.running import live_session
+
+        closes = live_session(
+            directory, journal=journal, source=data or [], symbol=symbol, equity=equity,
+            limits=Limits(lot=lot, tick=tick, min_notional=min_notional), fills=fills,
+            notify=notify, rehearse=rehearse, once=once,
+            say=lambda line: typer.echo(line, err=True),
+        )  # fmt: skip
+        for close, notes in closes:
+            typer.echo(_json(directory, close, notes) if as_json else _text(close, notes))
+            sys.stdout.flush()
+
+
+def _json(directory: Path, close: Close, notes: list[str]) -> str:
+    from convnext_vbt.live.running import event_of
+
+    return json.dumps(event_of(directory.resolve().name, close) | {"notes": notes})
+
+
+def _text(close: Close, notes: list[str]) -> str:
+    from convnext_vbt.live.text import close_lines
+
+    return "\n".join(close_lines(close, notes))

@@ -1,0 +1,206 @@
+"""Fills that really happened: read from a file, and the account that they make.
+
+A file is a CSV with the columns time, symbol, side, units, price, fee (and id, if there is one), or
+what `fetch_my_trades` of ccxt returns, as JSON or CSV. A time without an offset is UTC, a number
+is Unix milliseconds, as ccxt's are. Dimensions: N symbols.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.errors import DataError
+from convnext_vbt.live.account import Account, Holding
+from convnext_vbt.live.clock import when
+from convnext_vbt.market.bars import Bars
+
+COLUMNS = ("time", "symbol", "side", "units", "price", "fee")
+_CCXT = {"amount": "units", "datetime": "time"}
+_SIDES = {"buy": 1, "sell": -1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """One fill."""
+
+    key: str
+    """The exchange's own id with the symbol, else all that is known of it: booked once."""
+    time: pd.Timestamp
+    symbol: str
+    side: str
+    """"Buy" or "Sell"."""
+    units: float
+    price: float
+    fee: float
+    """In the quote currency."""
+    fee_units: float = 0.0
+    """What was paid of the units themselves, as exchanges do of a purchase."""
+
+    @property
+    def change(self) -> float:
+        """Of the position, signed."""
+        return _SIDES[self.side.lower()] * self.units - self.fee_units
+
+    @property
+    def cash(self) -> float:
+        """Of the cash, signed, the fee in it."""
+        return -_SIDES[self.side.lower()] * self.units * self.price - self.fee
+
+
+def read_fills(path: Path, symbols: Sequence[str], now: pd.Timestamp) -> list[Fill]:
+    """The fills of a file, in time. Raises `DataError` for what cannot be one, by its number."""
+    found = []
+    for number, record in enumerate(_records(path), start=1):
+        try:
+            found.append(_fill(record, symbols, now))
+        except (KeyError, TypeError, ValueError, SyntaxError) as error:
+            said = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+            raise DataError(f"{path}, fill {number}: {said}") from error
+    return sorted(found, key=lambda fill: (fill.time, fill.key))
+
+
+def real_account(
+    fills: Sequence[Fill], bars: Bars, *, equity: float, stops: Mapping[str, Holding]
+) -> Account:
+    """The account that began with `equity` and made these fills, at the close of the last bar.
+
+    Later fills are not known yet. `stops` are positions whose stops are taken where the side is
+    the same.
+    """
+    known = bars.index[-1] + bars.step
+    units = dict.fromkeys(bars.symbols, 0.0)
+    entered: dict[str, pd.Timestamp] = {}
+    cash = equity
+    for fill in fills:
+        if fill.time > known:
+            continue
+        before, after = units[fill.symbol], _rounded(units[fill.symbol] + fill.change, fill.units)
+        if before * after <= 0:
+            entered[fill.symbol] = fill.time
+        units[fill.symbol], cash = after, cash + fill.cash
+    held = {
+        name: Holding(units=size, entered=entered[name], stop=_stop(size, stops.get(name)))
+        for name, size in units.items()
+        if size
+    }
+    return Account(
+        equity=cash + sum(units[name] * _last_close(bars, name) for name in held), held=held
+    )
+
+
+def _rounded(units: float, of: float) -> float:
+    """Nothing, where sums of decimals leave next to nothing."""
+    return 0.0 if abs(units) < 1e-9 * of else units
+
+
+def _stop(units: float, shadow: Holding | None) -> float | None:
+    return shadow.stop if shadow is not None and shadow.units * units > 0 else None
+
+
+def _last_close(bars: Bars, symbol: str) -> float:
+    closes = bars.close[:, bars.symbols.index(symbol)]
+    return float(closes[np.flatnonzero(~np.isnan(closes))[-1]])
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV, or the objects of a JSON list."""
+    if not path.is_file():
+        raise DataError(f"{path} is not there; give --fills a CSV or JSON file of fills")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if text.lstrip().startswith("["):
+            records = json.loads(text)
+            if not all(isinstance(one, dict) for one in records):
+                raise DataError(f"{path}: a list of objects is needed, as fetch_my_trades gives it")
+            return [dict(one) for one in records]
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, pd.errors.ParserError) as error:
+        raise DataError(f"{path} cannot be read as CSV or JSON ({error})") from error
+    except pd.errors.EmptyDataError as error:
+        raise DataError(f"{path} is empty; its first line names {', '.join(COLUMNS)}") from error
+    table.columns = [_CCXT.get(str(name).strip().lower(), str(name).strip().lower())
+                     for name in table.columns]  # fmt: skip
+    if "time" not in table and "timestamp" in table:
+        table = table.rename(columns={"timestamp": "time"})
+    missing = [name for name in COLUMNS if name not in table and name != "fee"]
+    if missing:
+        raise DataError(
+            f"{path} has no column {', '.join(missing)}; a file of fills has "
+            f"{', '.join(COLUMNS)}, or is ccxt's own list"
+        )
+    names = [str(name) for name in table.columns]
+    return [dict(zip(names, row, strict=True)) for row in table.itertuples(index=False)]
+
+
+def _fill(record: Mapping[str, Any], symbols: Sequence[str], now: pd.Timestamp) -> Fill:
+    said = {_CCXT.get(name, name): value for name, value in record.items()}
+    symbol, side = str(said["symbol"]), str(said["side"]).strip().lower()
+    if symbol not in symbols:
+        raise DataError(f"symbol {symbol} is not traded by the run ({', '.join(symbols)})")
+    if side not in _SIDES:
+        raise DataError(f"side is {side!r}; write buy or sell")
+    time = _time(said.get("time") or said["timestamp"])
+    if time > now:
+        raise DataError(f"its time {when(time)} lies after {when(now)}; times are taken as UTC")
+    units, price = (_positive(name, said[name]) for name in ("units", "price"))
+    fee, fee_units = _fee(said.get("fee", 0.0), symbol)
+    parts = (time.isoformat(), symbol, side, repr(units), repr(price))
+    own = str(said.get("id") or "")
+    return Fill(
+        key=f"{symbol} {own}" if own else " ".join(parts), time=time, symbol=symbol,
+        side=side.capitalize(), units=units, price=price, fee=fee, fee_units=fee_units,
+    )  # fmt: skip
+
+
+def _time(value: Any) -> pd.Timestamp:
+    text = str(value).strip()
+    if text.replace(".", "", 1).isdigit():
+        time = pd.to_datetime(float(text), unit="ms", utc=True, errors="coerce")
+    else:
+        time = pd.to_datetime(text, utc=True, errors="coerce")
+    if not isinstance(time, pd.Timestamp):
+        raise DataError(f"time {text!r} is not one such as 2025-01-31T12:00:05Z")
+    return time.as_unit("ns")
+
+
+def _positive(name: str, value: Any) -> float:
+    number = float(value)
+    if not (number > 0 and math.isfinite(number)):
+        raise DataError(f"{name} must be positive, got {value}")
+    return number
+
+
+def _fee(value: Any, symbol: str) -> tuple[float, float]:
+    """In the quote currency, and in the units themselves."""
+    if isinstance(value, str):
+        text = value.strip()
+        if text.startswith("{"):
+            value = ast.literal_eval(text.replace("null", "None"))
+        else:
+            value = float(text or 0.0)
+    if value is None:
+        return 0.0, 0.0
+    if not isinstance(value, Mapping):
+        return _finite(float(value)), 0.0
+    cost, currency = _finite(float(value.get("cost") or 0.0)), str(value.get("currency") or "")
+    base, _, quote = symbol.partition(":")[0].partition("/")
+    if not cost or not currency or currency == quote or not quote:
+        return cost, 0.0
+    if currency == base:
+        return 0.0, cost
+    raise DataError(f"its fee is in {currency}; give its worth in {quote}")
+
+
+def _finite(fee: float) -> float:
+    if not math.isfinite(fee):
+        raise DataError(f"fee must be a number, got {fee}")
+    return fee

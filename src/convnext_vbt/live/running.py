@@ -1,0 +1,333 @@
+"""A live session that goes on: every close decided, booked in the shadow account, journaled.
+
+A close is decided once. Those that were missed are decided in their order when the session is
+started again, and marked late. Nothing ever sends an order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from convnext_vbt.errors import (
+    ConfigError,
+    DataError,
+    NetworkTooOldError,
+    NoPredictionError,
+)
+from convnext_vbt.live.account import Account, Limits
+from convnext_vbt.live.clock import check_fresh, stale_from, utc_now, when
+from convnext_vbt.live.decision import decide_with_row
+from convnext_vbt.live.fills import Fill, read_fills, real_account
+from convnext_vbt.live.journal import Close, Journal, facts_of, open_journal
+from convnext_vbt.live.notify import Notify, notifier
+from convnext_vbt.live.retrain import Training, is_unfinished, refuse_retraining
+from convnext_vbt.live.row import Row
+from convnext_vbt.live.session import Session, open_session
+from convnext_vbt.live.shadow import Shadow, State, seen_of
+from convnext_vbt.live.text import to_dict
+from convnext_vbt.live.trained import difference_from_backtest, open_trained
+from convnext_vbt.live.watch import LONGEST_OUTAGE_PAUSE, LONGEST_PAUSE, SETTLE, due
+from convnext_vbt.market.bars import Bars
+
+Booked = tuple[Close, list[str]]
+"""A close that was just booked, and notes on the bars."""
+NAMES = {False: "live.sqlite", True: "rehearsal.sqlite"}
+"""The journal's name in a run directory, by whether it is a rehearsal."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Running:
+    """A session at work on its journal; see `live_session`."""
+
+    session: Session
+    journal: Journal
+    shadow: Shadow
+    training: Training
+    notify: Notify
+    say: Callable[[str], None]
+    clock: Callable[[], pd.Timestamp]
+    sleep: Callable[[float], None]
+    fills: list[Fill] = field(default_factory=list)
+    difference: float | None = None
+    """Of the probabilities from the backtest's, when the session was started."""
+
+    def go_on(self, *, once: bool) -> Iterator[Booked]:
+        """What is due at once, then every close until it is interrupted."""
+        self.session.feeds.fetch()
+        now = self.clock()
+        bars, notes = self.session.bars(now)
+        if self.journal.last is None:
+            check_fresh(bars, now)
+        self._begin(bars)
+        while True:
+            try:
+                for close in self.due(bars):
+                    yield close, notes
+            except NetworkTooOldError as error:
+                self._train_next(error, bars)
+                if once:
+                    self._take_next()
+                    continue
+            if once:
+                check_fresh(bars, now)
+                return
+            bars, notes = self._later(bars)
+
+    def rehearse(self, num_closes: int) -> Iterator[Booked]:
+        """The last stored closes, as if each came now."""
+        bars, notes = self.session.bars(self.clock(), replay=True)
+        if not 0 < num_closes < len(bars):
+            raise ConfigError(
+                f"--rehearse {num_closes}: there are {len(bars):,} closes; give a number from 1 to "
+                f"{len(bars) - 1}"
+            )
+        first = self._first_due(bars, otherwise=len(bars) - num_closes)
+        if first == len(bars):
+            raise DataError(
+                f"all closes up to {when(bars.index[-1])} are in {self.journal.path} already; "
+                "remove it, or give --journal another file, to rehearse anew"
+            )
+        self._begin(bars.rows(0, first + 1))
+        for row in range(first, len(bars)):
+            now = bars.index[row] + bars.step + SETTLE
+            yield self.decide(bars.rows(0, row + 1), late=False, now=now), notes
+
+    def due(self, bars: Bars) -> Iterator[Close]:
+        """The closes that are not booked yet, in their order; at first the last one alone."""
+        for row in range(self._first_due(bars, otherwise=len(bars) - 1), len(bars)):
+            now = self.clock()
+            late = row + 1 < len(bars) or now >= stale_from(bars)
+            yield self.decide(bars.rows(0, row + 1), late=late, now=now)
+
+    def decide(self, bars: Bars, *, late: bool, now: pd.Timestamp) -> Close:
+        """Decide at the close of the last of these bars, and book it."""
+        bar, seen = bars.index[-1], seen_of(bars)
+        state = self.shadow.at(bar, seen)
+        refused = ""
+        try:
+            decisions, row = decide_with_row(
+                self.session.trained,
+                bars,
+                self._account(state, bars),
+                limits=self.session.limits,
+                difference=self.difference,
+            )
+        except NoPredictionError as error:
+            if not self.shadow.times:
+                raise
+            decisions, row, refused = None, Row.nothing(len(bars.symbols)), str(error)
+        close = Close(bar=bar, seen=seen, row=row, state=state, decisions=decisions,
+                      refused=refused, late=late, decided_at=now)  # fmt: skip
+        self.journal.book(close, bars.symbols)
+        self.shadow.add(bar, seen, row)
+        self.notify(event_of(self.session.trained.directory.name, close))
+        return close
+
+    def refuse(self, why: str) -> None:
+        """Tell why nothing is decided; the session goes on."""
+        self.say(why)
+        run = self.session.trained.directory.name
+        self.notify({"event": "refusal", "run": run, "reason": why})
+
+    def _account(self, state: State, bars: Bars) -> Account:
+        """What the decision is sized for: what really happened, where it was told."""
+        begun = float(self.shadow.trading.init_cash)
+        if self.fills:
+            return real_account(self.fills, bars, equity=begun, stops=state.held)
+        if not state.equity > 0:
+            raise DataError(
+                f"the shadow account is ruined at {when(bars.index[-1])}: its equity is "
+                f"{state.equity:,.2f}; there is nothing left to decide"
+            )
+        return Account(equity=state.equity, held=state.held)
+
+    def _first_due(self, bars: Bars, *, otherwise: int) -> int:
+        last = self.journal.last
+        return otherwise if last is None else int(bars.index.searchsorted(last, side="right"))
+
+    def _begin(self, bars: Bars) -> None:
+        """Raise `DataError` for bars that are not the session's, or not the backtest's."""
+        last = self.journal.last
+        if last is not None and last > bars.index[-1]:
+            raise DataError(
+                f"{self.journal.path} has decided up to {when(last)}, these bars end at "
+                f"{when(bars.index[-1])}; give --data that goes on, or --journal another file"
+            )
+        self.difference = difference_from_backtest(self.session.trained, bars)
+
+    def _train_next(self, error: NetworkTooOldError, bars: Bars) -> None:
+        """Have the next network trained, or tell why that cannot be."""
+        if self.training.is_running:
+            return
+        trained, session = self.session.trained, self.session
+        try:
+            refuse_retraining(
+                trained.directory, trained.config, session.source,
+                renamed=session.symbol is not None,
+            )  # fmt: skip
+        except DataError as why:
+            raise DataError(f"{error}; {why}") from error
+        if trained.predictions.index[-1] >= bars.index[-1]:  # it was, and is still too old
+            raise error
+        self.refuse(
+            f"the network is too old at {when(bars.index[-1])}: the next one is being trained, "
+            "and the closes until then are decided when it is there"
+        )
+        self.training.start()
+
+    def _take_next(self) -> None:
+        """Wait for the next network, and go on with it."""
+        self.training.finish()
+        trained = open_trained(self.session.trained.directory)
+        self.session = replace(self.session, trained=trained)
+        self.say("the next network is trained; going on with it")
+
+    def _later(self, last: Bars) -> tuple[Bars, list[str]]:
+        """The bars once there is a later one, or the next network is trained.
+
+        Why one is late is told once; that it is overdue is a refusal, and no end.
+        """
+        was_training, told, pause = self.training.is_running, "", pd.Timedelta(0)
+        self._sleep(due(last) - self.clock(), was_training)
+        while True:
+            if was_training and not self.training.is_running:
+                self._take_next()
+                return self.session.bars(self.clock())
+            answered = self.session.feeds.fetch()
+            now = self.clock()
+            problem, is_overdue = "", now >= stale_from(last) + last.step
+            try:
+                bars, notes = self.session.bars(now)
+                if bars.index[-1] > last.index[-1]:
+                    return bars, notes
+                problem = f"waiting for the bar after {when(last.index[-1])}"
+                if is_overdue:
+                    problem += ", which is overdue: nothing is decided on stale bars"
+            except DataError as error:
+                problem = f"{error}; trying again"
+            if problem != told:
+                (self.refuse if is_overdue else self.say)(problem)
+                told = problem
+            pause = min(LONGEST_PAUSE if answered else LONGEST_OUTAGE_PAUSE, last.step / 10)
+            self._sleep(pause, was_training)
+
+    def _sleep(self, pause: pd.Timedelta, is_training: bool) -> None:
+        """Sleep so long, or until a training has ended."""
+        seconds = max(pause.total_seconds(), 0.0)
+        while is_training and seconds > 1.0 and self.training.is_running:
+            self.sleep(1.0)
+            seconds -= 1.0
+        if not is_training or self.training.is_running:
+            self.sleep(seconds)
+
+
+def live_session(
+    directory: str | Path,
+    *,
+    journal: str | Path | None = None,
+    source: Sequence[str] = (),
+    symbol: str | None = None,
+    equity: float | None = None,
+    limits: Limits | None = None,
+    fills: str | Path | None = None,
+    notify: str | None = None,
+    rehearse: int | None = None,
+    once: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+    clock: Callable[[], pd.Timestamp] = utc_now,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Booked]:
+    """Every close of a live session as soon as it is decided and booked, with notes on the bars.
+
+    `journal` is a SQLite file, by default live.sqlite in the run directory; all that a session
+    knows is in it, and nothing is decided twice. `equity` is what the account begins with: the
+    strategy's initial cash, or what the journal says. With `fills`, a file of what really
+    happened, decisions are sized on that account; they are remembered too. `notify` is a command
+    that is run with one JSON line on its stdin for every decision and refusal. `rehearse` plays so
+    many stored closes as if they came now, into rehearsal.sqlite; `once` decides what is due and
+    ends. `say` hears of what is fetched and waited for.
+
+    Raises `DataError` and `ConfigError` for what cannot be gone on with; the journal is whole
+    whatever happens, and no order is ever sent.
+    """
+    folder = Path(directory)
+    path = folder / NAMES[rehearse is not None] if journal is None else Path(journal)
+    hear = notifier(notify)
+    with contextlib.ExitStack() as stack:
+        book = stack.enter_context(open_journal(path))
+        training = Training(directory=folder)
+        stack.callback(training.stop)
+        if book.last is not None and is_unfinished(folder):
+            say("the next network was being trained: going on with that first")
+            training.start()
+            training.finish()
+        said = book.fact("equity")
+        begun = float(said) if equity is None and said is not None else equity
+        session = open_session(
+            folder, source=source, symbol=symbol, equity=begun, limits=limits, notify=say
+        )
+        _bind(book, session, kind="rehearsal" if rehearse is not None else "live")
+        running = Running(
+            session=session, journal=book, shadow=_shadow(session, book), training=training,
+            notify=hear, say=say, clock=clock, sleep=sleep,
+        )  # fmt: skip
+        running.fills = _fills(running, fills)
+        yield from running.go_on(once=once) if rehearse is None else running.rehearse(rehearse)
+
+
+def event_of(run: str, close: Close) -> dict[str, Any]:
+    """A booked close in JSON's own types, as a hook hears of it."""
+    facts: dict[str, Any] = {
+        "event": "decision" if close.decisions is not None else "refusal",
+        "run": run,
+        "bar": close.bar.isoformat(),
+        "late": close.late,
+        "decided_at": close.decided_at.isoformat(),
+        "shadow_equity": close.state.equity,
+    }
+    if close.decisions is None:
+        return facts | {"reason": close.refused}
+    return facts | to_dict(close.decisions)
+
+
+def _bind(book: Journal, session: Session, *, kind: str) -> None:
+    config = session.trained.config
+    book.bind(
+        facts_of(
+            run=f"{config.name}-{config.id8}",
+            config=config.sha256,
+            symbols=session.trained.predictions.symbols,
+            equity=session.account.equity,
+            kind=kind,
+        )
+    )
+
+
+def _shadow(session: Session, book: Journal) -> Shadow:
+    """The shadow account as the journal has it."""
+    bars, _ = session.bars(utc_now(), replay=True)
+    shadow = Shadow(
+        symbols=bars.symbols,
+        step=bars.step,
+        days_per_year=bars.days_per_year,
+        trading=replace(session.trained.config.trading, init_cash=session.account.equity),
+    )
+    book.fill_in(shadow)
+    return shadow
+
+
+def _fills(running: Running, path: str | Path | None) -> list[Fill]:
+    """All fills that were ever told of, those of the file among them."""
+    if path is not None:
+        symbols = running.session.trained.predictions.symbols
+        found = read_fills(Path(path), symbols, running.clock())
+        added = running.journal.add_fills(found)
+        running.say(f"{path}: {added:,} new fill(s), {len(found) - added:,} known already")
+    return running.journal.fills()

@@ -1,0 +1,148 @@
+"""The shadow account: what the backtest's own kernel makes of the decisions so far.
+
+Its rows are those that were recorded at each close, its bars those that were seen then, so a bar
+that is revised later changes nothing that was booked. Dimensions: T bars, N symbols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from convnext_vbt.live.account import Holding
+from convnext_vbt.live.row import Row, joined
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.trading.brackets import DISTANCES
+from convnext_vbt.trading.inputs import SimulationConfig
+from convnext_vbt.trading.simulation import Simulation, simulate_signals
+
+SEEN = ("open", "high", "low", "close", "funding")
+"""What is recorded of a bar: all of it that the kernel reads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A fill of the shadow account."""
+
+    bar: pd.Timestamp
+    """Open time of the bar in which it was filled."""
+    symbol: str
+    number: int
+    """Counts the orders of one bar and symbol, from 0."""
+    side: str
+    """"Buy" or "Sell"."""
+    units: float
+    price: float
+    fee: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """The account at one close."""
+
+    equity: float
+    held: Mapping[str, Holding]
+    """By symbol; what is flat is not in it."""
+    orders: tuple[Order, ...]
+    """Filled in the bar that closed, in the kernel's order by symbol."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Shadow:
+    """Every close since the session's first, and what was decided at it."""
+
+    symbols: tuple[str, ...]
+    step: pd.Timedelta
+    days_per_year: int
+    trading: SimulationConfig
+    """`init_cash` is what the account began with."""
+    times: list[pd.Timestamp] = field(default_factory=list)
+    seen: list[np.ndarray] = field(default_factory=list)
+    """float64 (5, N) each, by `SEEN`."""
+    rows: list[Row] = field(default_factory=list)
+
+    def add(self, time: pd.Timestamp, seen: np.ndarray, row: Row) -> None:
+        """What was decided at a close."""
+        self.times.append(time)
+        self.seen.append(seen)
+        self.rows.append(row)
+
+    def at(self, time: pd.Timestamp, seen: np.ndarray) -> State:
+        """The account at the close of the next bar, before anything is decided there."""
+        rows = [*self.rows, Row.nothing(len(self.symbols))]  # it would act only at the open after
+        if not self.rows:
+            return State(equity=float(self.trading.init_cash), held={}, orders=())
+        bars = self._bars([*self.times, time], [*self.seen, seen])
+        signals, brackets = joined(rows, bars.index, self.symbols)
+        made = simulate_signals(bars, signals, brackets, config=self.trading)
+        return State(
+            equity=float(made.equity[-1].sum()),
+            held=self._held(made, bars),
+            orders=tuple(one for one in orders_of(made) if one.bar == time),
+        )
+
+    def simulation(self) -> Simulation:
+        """All of it so far."""
+        bars = self.bars()
+        signals, brackets = joined(self.rows, bars.index, self.symbols)
+        return simulate_signals(bars, signals, brackets, config=self.trading)
+
+    def bars(self) -> Bars:
+        """The bars as they were seen, without volume."""
+        return self._bars(self.times, self.seen)
+
+    def _bars(self, times: list[pd.Timestamp], seen: list[np.ndarray]) -> Bars:
+        seen_5TN = np.stack(seen, axis=1)
+        values = dict(zip(SEEN, seen_5TN, strict=True))
+        funding = values.pop("funding")
+        return Bars(
+            index=pd.DatetimeIndex(times),
+            symbols=self.symbols,
+            volume=np.full(funding.shape, np.nan),
+            step=self.step,
+            days_per_year=self.days_per_year,
+            funding=None if np.isnan(funding).all() else funding,
+            **values,
+        )
+
+    def _held(self, made: Simulation, bars: Bars) -> dict[str, Holding]:
+        """Positions at the last close, each with the bar it was entered in and its stop."""
+        trades = made.trades_frame()
+        open_ones = trades[trades["status"] == "Open"].drop_duplicates("symbol", keep="last")
+        names, times, prices = (open_ones[name] for name in ("symbol", "entry", "entry_price"))
+        entries = dict(zip(names, zip(times, prices, strict=True), strict=True))
+        held = {}
+        for n, name in enumerate(self.symbols):
+            units = float(made.position[-1, n])
+            if units == 0:
+                continue
+            entered, price = entries[name]
+            said = int(bars.previous[bars.index.get_loc(entered), n])
+            side = int(np.sign(units))
+            kind = DISTANCES.index("stop_long" if side > 0 else "stop_short")
+            stop = float(price * (1.0 - side * self.rows[said].distances[kind, n]))
+            known = stop if np.isfinite(stop) else None
+            held[name] = Holding(units=units, entered=entered, stop=known)
+        return held
+
+
+def orders_of(made: Simulation) -> list[Order]:
+    """The orders of a simulation of one column a symbol, by symbol, then in time."""
+    table = made.orders_frame()
+    numbers = table.groupby(["symbol", "timestamp"], sort=False).cumcount()
+    columns = (table[name] for name in ("timestamp", "symbol", "side", "size", "price", "fees"))
+    return [
+        Order(bar=pd.Timestamp(time), symbol=str(symbol), number=int(number), side=str(side),
+              units=float(size), price=float(price), fee=float(fee))
+        for number, time, symbol, side, size, price, fee in zip(numbers, *columns, strict=True)
+    ]  # fmt: skip
+
+
+def seen_of(bars: Bars, row: int = -1) -> np.ndarray:
+    """What is recorded of one row of bars, float64 (5, N)."""
+    none = np.full(len(bars.symbols), np.nan)
+    funding = none if bars.funding is None else bars.funding[row]
+    return np.stack([bars.open[row], bars.high[row], bars.low[row], bars.close[row], funding])

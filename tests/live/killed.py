@@ -1,0 +1,79 @@
+"""A rehearsal that is killed with signal 9 again and again, and gone on with.
+
+`python -m tests.live.killed RUN FOLDER CLOSES KILLS` leaves whole.sqlite, of a session that nothing
+interrupted, and killed.sqlite, and prints one JSON line a kill. Every session is a process of its
+own, forked from this one before it has done any work; torch is imported once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from convnext_vbt.live.running import live_session
+
+
+def start(run: Path, journal: Path, closes: int) -> int:
+    """Process id of a rehearsal."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            for _ in live_session(run, journal=journal, rehearse=closes):
+                pass
+            code = 0
+        finally:
+            os._exit(code)
+    return pid
+
+
+def booked(journal: Path) -> int:
+    """How many closes a journal has, of which no process is at work."""
+    if not journal.exists():
+        return 0
+    with closing(sqlite3.connect(journal)) as connection:
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        return connection.execute("SELECT count(*) FROM closes").fetchone()[0] if tables else 0
+
+
+def wait_for_transaction(journal: Path, pid: int) -> bool:
+    """Until SQLite's own rollback file is there: a transaction is under way."""
+    rollback = journal.with_name(f"{journal.name}-journal")
+    while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        if rollback.exists():
+            return True
+    return False
+
+
+def main(run: Path, folder: Path, closes: int, kills: int) -> None:
+    """Kill and go on, then go on to the end."""
+    begun = time.monotonic()
+    assert os.waitpid(start(run, folder / "whole.sqlite", closes), 0)[1] == 0
+    seconds = (time.monotonic() - begun) / closes  # a close, its part of the start in it
+    rng, journal = np.random.default_rng(), folder / "killed.sqlite"
+    for number in range(kills):
+        left = closes - booked(journal)
+        pid = start(run, journal, closes)
+        time.sleep(float(rng.uniform(0.0, 0.9 * seconds * left / (kills - number))))
+        if number % 2:
+            wait_for_transaction(journal, pid)
+        os.kill(pid, signal.SIGKILL)
+        killed = os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+        inside = journal.with_name(f"{journal.name}-journal").exists()
+        print(json.dumps({
+            "killed": killed, "in_transaction": inside, "booked": booked(journal),
+        }), flush=True)  # fmt: skip
+    pid = start(run, journal, closes)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,241 @@
+"""A live session: what it books is the backtest's, and no kill changes it."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from convnext_vbt.evidence.headline import headline_of
+from convnext_vbt.live.journal import TABLES, open_journal
+from convnext_vbt.live.running import live_session
+from convnext_vbt.live.shadow import orders_of
+from convnext_vbt.trading.simulation import simulate_signals
+from tests.live.test_watch import HOUR, LATE, Market
+
+SYMBOL = "SIM/USDT"
+
+
+def rehearsed(finished, path, count, **options):
+    """All that a rehearsal books into `path`."""
+    return [
+        close
+        for close, _ in live_session(finished.directory, journal=path, rehearse=count, **options)
+    ]
+
+
+def dump(path, *, but=()):
+    """Every row of every table of a journal, less some columns."""
+    with closing(sqlite3.connect(path)) as connection:
+        tables = {}
+        for name in TABLES:
+            cursor = connection.execute(f"SELECT * FROM {name} ORDER BY rowid")
+            names = [column[0] for column in cursor.description]
+            kept = [i for i, column in enumerate(names) if column not in but]
+            tables[name] = [tuple(row[i] for i in kept) for row in cursor]
+    return tables
+
+
+def backtest(finished, count):
+    """The headline's own rows over the last closes, on an account that begins there."""
+    result, config = finished.result, finished.config
+    selection = headline_of(result, config.preset).selection
+    rows = len(result.bars) - count, len(result.bars)
+    return simulate_signals(
+        result.bars.rows(*rows),
+        selection.signals.rows(*rows),
+        selection.brackets.rows(*rows),
+        config=config.trading,
+    )
+
+
+def assert_same_orders(ours, theirs):
+    assert [(o.bar, o.symbol, o.number, o.side) for o in ours] == [
+        (o.bar, o.symbol, o.number, o.side) for o in theirs
+    ]
+    for name in ("units", "price", "fee"):  # one bar at a time is rounded otherwise than many
+        np.testing.assert_allclose(
+            [getattr(o, name) for o in ours], [getattr(o, name) for o in theirs], rtol=3e-5
+        )
+
+
+def test_a_rehearsal_makes_exactly_the_backtests_orders(finished, tmp_path):
+    count, path = 60, tmp_path / "live.sqlite"
+    closes = rehearsed(finished, path, count)
+    assert [close.bar for close in closes] == list(finished.result.bars.index[-count:])
+    made = backtest(finished, count)
+    with open_journal(path) as journal:
+        orders, equity = journal.orders(), journal.equity()
+    assert len(orders) > 15
+    assert_same_orders(orders, sorted(orders_of(made), key=lambda o: (o.bar, o.symbol, o.number)))
+    np.testing.assert_allclose(equity, made.equity[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(
+        [sum(h.units for h in close.state.held.values()) for close in closes],
+        made.position[:, 0],
+        rtol=3e-5,
+    )
+
+
+def test_what_is_held_is_remembered_with_its_entry_and_its_stop(finished, tmp_path):
+    selection = headline_of(finished.result, finished.config.preset).selection
+    made, seen = backtest(finished, 60), 0
+    trades = made.trades_frame()
+    for close in rehearsed(finished, tmp_path / "live.sqlite", 60):
+        for held in close.state.held.values():
+            at = finished.result.bars.index.get_loc(held.entered)
+            (trade,) = trades[trades["entry"] == held.entered].itertuples()
+            word = "long" if held.side > 0 else "short"
+            distance = getattr(selection.brackets, f"stop_{word}")[at - 1, 0]
+            assert held.stop == pytest.approx(
+                trade.entry_price * (1 - held.side * distance), rel=1e-5
+            )
+            assert (trade.direction.lower(), trade.entry) == (word, held.entered)
+            assert (close.decisions.decisions[0].warnings) == ()
+            seen += 1
+    assert seen > 20
+
+
+@pytest.mark.slow
+def test_from_the_windows_start_it_is_the_backtest_itself(finished, tmp_path):
+    result = finished.result
+    rehearsed(finished, tmp_path / "live.sqlite", len(result.bars) - result.window[0])
+    made = headline_of(result, finished.config.preset).selection.simulation
+    with open_journal(tmp_path / "live.sqlite") as journal:
+        assert len(journal.orders()) > 200
+        assert_same_orders(
+            journal.orders(), sorted(orders_of(made), key=lambda o: (o.bar, o.symbol, o.number))
+        )
+        np.testing.assert_allclose(journal.equity(), made.equity[:, 0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("closes", "kills"), [(40, 4), pytest.param(200, 20, marks=pytest.mark.slow)]
+)
+def test_kills_at_random_moments_end_in_the_same_journal(finished, tmp_path, closes, kills):
+    command = [sys.executable, "-W", "error", "-m", "tests.live.killed"]
+    args = map(str, (finished.directory, tmp_path, closes, kills))
+    done = subprocess.run([*command, *args], stdout=subprocess.PIPE, text=True, check=True)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == kills
+    assert all(one["killed"] for one in found)
+    booked = [one["booked"] for one in found]
+    assert booked == sorted(booked)
+    assert booked[-1] > booked[0]
+    assert any(one["in_transaction"] for one in found)
+    whole, killed = dump(tmp_path / "whole.sqlite"), dump(tmp_path / "killed.sqlite")
+    assert len(whole["closes"]) == closes
+    assert whole == killed
+
+
+@pytest.fixture
+def market(tmp_path, bars):
+    return Market(tmp_path / "bars.csv", bars, bars.index[1100] + 0.25 * HOUR)
+
+
+def going_on(finished, market, path, heard=None, **options):
+    heard = [] if heard is None else heard
+    return live_session(
+        finished.directory, journal=path, source=[str(market.path)], symbol=SYMBOL,
+        clock=market.clock, sleep=market.sleep, say=heard.append, **options,
+    )  # fmt: skip
+
+
+def test_it_decides_every_close_as_soon_as_it_is_there(finished, market, tmp_path, bars):
+    closes = going_on(finished, market, tmp_path / "a.sqlite")
+    seen = [(next(closes)[0], market.now) for _ in range(4)]
+    closes.close()
+    assert [close.bar for close, _ in seen] == list(bars.index[1099:1103])
+    assert not any(close.late for close, _ in seen)
+    for close, moment in seen[1:]:
+        assert HOUR + LATE <= moment - close.bar < HOUR + LATE + pd.Timedelta(seconds=30)
+        assert close.decided_at <= moment
+
+
+def test_closes_missed_while_it_was_down_are_decided_late_and_else_the_same(
+    finished, market, tmp_path, bars
+):
+    begun = market.now
+    whole = going_on(finished, market, tmp_path / "whole.sqlite")
+    for _ in range(9):
+        next(whole)
+    whole.close()
+    market.now = begun
+    market.publish()
+    closes = going_on(finished, market, tmp_path / "broken.sqlite")
+    for _ in range(2):
+        next(closes)
+    closes.close()
+    market.now += 6 * HOUR
+    market.publish()
+    late = [close for close, _ in going_on(finished, market, tmp_path / "broken.sqlite", once=True)]
+    assert [close.late for close in late] == [True] * 5 + [False]
+    last = [close for close, _ in going_on(finished, market, tmp_path / "broken.sqlite", once=True)]
+    assert last == []  # nothing is decided twice
+    market.now += HOUR
+    market.publish()
+    list(going_on(finished, market, tmp_path / "broken.sqlite", once=True))
+    but = ("late", "decided_at")
+    assert dump(tmp_path / "whole.sqlite", but=but) == dump(tmp_path / "broken.sqlite", but=but)
+
+
+def test_a_close_without_a_bar_is_skipped_as_in_the_backtest(finished, market, tmp_path, bars):
+    market.table, market.least = market.table.drop(bars.index[1101]), 300.0
+    closes = going_on(finished, market, tmp_path / "a.sqlite")
+    seen = [next(closes)[0].bar for _ in range(3)]
+    closes.close()
+    assert seen == [bars.index[1099], bars.index[1100], bars.index[1102]]
+
+
+class Silent(Market):
+    """Publishes nothing for a while."""
+
+    silent_until = None
+
+    def publish(self):
+        if self.silent_until is None or self.now >= self.silent_until:
+            super().publish()
+
+
+def test_a_bar_that_is_overdue_is_a_refusal_and_no_end(finished, tmp_path, bars):
+    heard, told = [], tmp_path / "told.jsonl"
+    market = Silent(tmp_path / "bars.csv", bars, bars.index[1100] + 0.25 * HOUR)
+    closes = going_on(finished, market, tmp_path / "a.sqlite", heard, notify=teller(tmp_path, told))
+    next(closes)
+    market.silent_until, market.least = market.now + 4 * HOUR, 300.0
+    assert next(closes)[0].bar == bars.index[1100]
+    waiting = f"waiting for the bar after {bars.index[1099]:%Y-%m-%d %H:%M} UTC"
+    assert heard == [waiting, f"{waiting}, which is overdue: nothing is decided on stale bars"]
+    events = [json.loads(line) for line in told.read_text().splitlines()]
+    assert [event["event"] for event in events] == ["decision", "refusal", "decision"]
+    assert events[1]["reason"] == heard[1]
+    assert events[2]["late"]
+    closes.close()
+
+
+def teller(tmp_path, told):
+    """A command that writes what it hears into a file."""
+    script = tmp_path / "tell.py"
+    script.write_text(f"import sys; open({str(told)!r}, 'a').write(sys.stdin.read())")
+    return f"{sys.executable} {script}"
+
+
+def test_revised_bars_change_nothing_that_was_booked(finished, market, tmp_path, bars):
+    path = tmp_path / "a.sqlite"
+    closes = going_on(finished, market, path)
+    for _ in range(6):
+        next(closes)
+    closes.close()
+    before = dump(path)
+    assert before["orders"]
+    market.table.loc[bars.index[1099:1105], ["open", "high"]] *= 1 + 1e-6
+    market.now += HOUR
+    market.publish()
+    (again,) = going_on(finished, market, path, once=True)
+    after = dump(path)
+    assert again[0].bar == bars.index[1105]
+    for name, rows in before.items():
+        assert after[name][: len(rows)] == rows
