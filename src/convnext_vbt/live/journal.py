@@ -201,6 +201,8 @@ class Journal:
     def _faults(self) -> Iterator[None]:
         try:
             yield
+        except sqlite3.IntegrityError:
+            raise  # a close that is booked twice is our bug
         except sqlite3.OperationalError as error:
             raise DataError(
                 f"{self.path} cannot be written ({error}); make room there or close what reads "
@@ -226,13 +228,26 @@ def open_journal(path: Path) -> Iterator[Journal]:
     if not path.parent.is_dir():
         raise DataError(f"{path.parent} is no folder; make it, or give --journal another file")
     with exclusive(path.with_name(f"{path.name}.lock"), on_wait=refuse):
+        connection = _opened(path)
+        with contextlib.closing(connection):
+            yield Journal(path, connection)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(path, isolation_level=None)
         try:
-            connection = sqlite3.connect(path, isolation_level=None)
-            with contextlib.closing(connection):
-                _prepare(path, connection)
-                yield Journal(path, connection)
-        except sqlite3.DatabaseError as error:
-            raise DataError(_not_a_journal(path, str(error))) from error
+            _prepare(path, connection)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.OperationalError as error:
+        raise DataError(
+            f"{path} cannot be opened ({error}); give --journal a file that you may write"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise DataError(_not_a_journal(path, str(error))) from error
+    return connection
 
 
 def _prepare(path: Path, connection: sqlite3.Connection) -> None:
