@@ -21,18 +21,20 @@ import numpy as np
 from convnext_vbt.live.running import live_session
 
 
-def start(run: Path, journal: Path, closes: int) -> int:
-    """Process id of a rehearsal."""
+def start(run: Path, journal: Path, closes: int) -> tuple[int, int]:
+    """Process id of a rehearsal, and a pipe with a byte for each close that it has booked."""
+    read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
             for _ in live_session(run, journal=journal, rehearse=closes):
-                pass
+                os.write(write, b".")
             code = 0
         finally:
             os._exit(code)
-    return pid
+    os.close(write)
+    return pid, read
 
 
 def booked(journal: Path) -> int:
@@ -53,26 +55,36 @@ def wait_for_transaction(journal: Path, pid: int) -> bool:
     return False
 
 
+def run_to_the_end(run: Path, journal: Path, closes: int) -> None:
+    """A session that nothing kills."""
+    pid, read = start(run, journal, closes)
+    assert os.waitpid(pid, 0)[1] == 0
+    os.close(read)
+
+
 def main(run: Path, folder: Path, closes: int, kills: int) -> None:
     """Kill and go on, then go on to the end."""
     begun = time.monotonic()
-    assert os.waitpid(start(run, folder / "whole.sqlite", closes), 0)[1] == 0
+    run_to_the_end(run, folder / "whole.sqlite", closes)
     seconds = (time.monotonic() - begun) / closes  # a close, its part of the start in it
     rng, journal = np.random.default_rng(), folder / "killed.sqlite"
     for number in range(kills):
         left = closes - booked(journal)
-        pid = start(run, journal, closes)
-        time.sleep(float(rng.uniform(0.0, 0.9 * seconds * left / (kills - number))))
+        enough = int(rng.integers(0, 1 + 1.5 * left / (kills - number + 1)))
+        pid, read = start(run, journal, closes)
+        while enough > 0:
+            enough -= len(os.read(read, enough))
+        time.sleep(float(rng.uniform(0.0, seconds)))
         if number % 2:
             wait_for_transaction(journal, pid)
         os.kill(pid, signal.SIGKILL)
         killed = os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+        os.close(read)
         inside = journal.with_name(f"{journal.name}-journal").exists()
         print(json.dumps({
             "killed": killed, "in_transaction": inside, "booked": booked(journal),
         }), flush=True)  # fmt: skip
-    pid = start(run, journal, closes)
-    assert os.waitpid(pid, 0)[1] == 0
+    run_to_the_end(run, journal, closes)
 
 
 if __name__ == "__main__":

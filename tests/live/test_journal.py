@@ -12,7 +12,7 @@ from convnext_vbt.errors import DataError
 from convnext_vbt.live.account import Holding
 from convnext_vbt.live.journal import Close, facts_of, open_journal
 from convnext_vbt.live.row import Row
-from convnext_vbt.live.shadow import Order, Shadow, State
+from convnext_vbt.live.shadow import Order, State
 from convnext_vbt.trading.inputs import SimulationConfig
 from tests.processes import start, wait_for
 
@@ -40,13 +40,11 @@ def close(bar=BAR, **changes):
     return Close(bar=bar, **(known | changes))
 
 
-def shadow():
-    return Shadow(symbols=SYMBOLS, step=HOUR, days_per_year=365, trading=SimulationConfig())
-
-
 def test_what_is_booked_is_read_again_to_the_last_bit(tmp_path):
-    path, booked, filled = tmp_path / "a.sqlite", close(), shadow()
+    path, booked = tmp_path / "a.sqlite", close()
     with open_journal(path) as journal:
+        journal.bind(FACTS)
+        journal.bind({"step": str(HOUR.value), "days per year": "252"})
         assert journal.last is None
         journal.book(booked, SYMBOLS)
         journal.book(close(BAR + HOUR, row=Row.nothing(2)), SYMBOLS)
@@ -54,7 +52,9 @@ def test_what_is_booked_is_read_again_to_the_last_bit(tmp_path):
         assert journal.last == BAR + HOUR
         assert journal.orders()[0] == booked.state.orders[0]
         assert journal.equity().to_dict() == {BAR: 9_999.9, BAR + HOUR: 9_999.9}
-        journal.fill_in(filled)
+        filled = journal.shadow(SimulationConfig(risk=0.02))
+    assert (filled.symbols, filled.step, filled.days_per_year) == (SYMBOLS, HOUR, 252)
+    assert filled.trading == SimulationConfig(risk=0.02, init_cash=1e4)
     assert filled.times == [BAR, BAR + HOUR]
     np.testing.assert_array_equal(filled.seen[0], booked.seen)
     for name in ("codes", "sizes", "distances", "still", "max_holding"):
@@ -88,7 +88,9 @@ def test_a_close_is_booked_whole_or_not_at_all_and_only_once(tmp_path):
 )
 def test_a_journal_of_another_session_is_refused(tmp_path, name, value, said):
     with open_journal(tmp_path / "a.sqlite") as journal:
+        journal.bind(FACTS | {name: value})  # nothing was decided by it yet
         journal.bind(FACTS)
+        journal.book(close(), SYMBOLS)
         journal.bind(FACTS)
         with pytest.raises(DataError, match=f"{said}.*; give --journal another file"):
             journal.bind(FACTS | {name: value})

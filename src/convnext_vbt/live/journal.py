@@ -10,7 +10,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from convnext_vbt.live.row import Row
 from convnext_vbt.live.shadow import SEEN, Order, Shadow, State
 from convnext_vbt.system import exclusive
 from convnext_vbt.trading.brackets import DISTANCES
+from convnext_vbt.trading.inputs import SimulationConfig
 
 APPLICATION = 0x43_4E_56_4A  # "CNVJ", at its place in SQLite's header
 SCHEMA = 1
@@ -88,19 +89,17 @@ class Journal:
         return str(found[0][0]) if found else None
 
     def bind(self, facts: Mapping[str, str]) -> None:
-        """Write the facts of a new journal; raise `DataError` where an older one has others."""
+        """Write the facts that are new; raise `DataError` where others were decided by already."""
         known = {str(name): str(value) for name, value in self._all("SELECT * FROM facts")}
-        if not known:
-            with self._transaction():
-                self._many("facts", list(facts.items()))
-            return
         for name, value in facts.items():
-            if known.get(name) != value:
+            if known.get(name, value) != value and self.last is not None:
                 raise DataError(
                     f"{self.path} is the journal of another session: its {name} is "
-                    f"{known.get(name, 'unknown')}, this one's is {value}; give --journal "
-                    "another file"
+                    f"{known[name]}, this one's is {value}; give --journal another file"
                 )
+        with self._transaction():
+            new = [(name, value) for name, value in facts.items() if known.get(name) != value]
+            self._many("facts", new, or_else="OR REPLACE")
 
     @property
     def last(self) -> pd.Timestamp | None:
@@ -159,8 +158,15 @@ class Journal:
         times = pd.DatetimeIndex([pd.Timestamp(bar) for bar, _ in rows])
         return pd.Series([value for _, value in rows], index=times, dtype=np.float64)
 
-    def fill_in(self, shadow: Shadow) -> None:
-        """Give a shadow account every close that is booked."""
+    def shadow(self, trading: SimulationConfig) -> Shadow:
+        """The shadow account with every close that is booked; `trading` is the strategy's."""
+        known = {str(name): str(value) for name, value in self._all("SELECT * FROM facts")}
+        shadow = Shadow(
+            symbols=tuple(json.loads(known["symbols"])),
+            step=pd.Timedelta(int(known["step"]), unit="ns"),
+            days_per_year=int(known["days per year"]),
+            trading=replace(trading, init_cash=float(known["equity"])),
+        )
         num = len(shadow.symbols)
         bars = self._by_bar("bars", SEEN, num)
         names = ("code", "size", *DISTANCES, "still", "max_holding")
@@ -174,6 +180,7 @@ class Journal:
                 max_holding=None if np.isnan(limit) else int(limit),
             )
             shadow.add(pd.Timestamp(bar), bars[bar], row)
+        return shadow
 
     def _by_bar(self, table: str, names: Sequence[str], num: int) -> dict[str, np.ndarray]:
         """float64 (names, N) of each bar; the symbols are in the order they were written in."""

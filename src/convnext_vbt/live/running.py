@@ -65,6 +65,7 @@ class Running:
         bars, notes = self.session.bars(now)
         if self.journal.last is None:
             check_fresh(bars, now)
+        self._first_due(bars, otherwise=0)
         self._begin(bars)
         while True:
             try:
@@ -149,18 +150,27 @@ class Running:
         return Account(equity=state.equity, held=state.held)
 
     def _first_due(self, bars: Bars, *, otherwise: int) -> int:
+        """The row of the first close that is not booked; raises `DataError` for older bars."""
         last = self.journal.last
-        return otherwise if last is None else int(bars.index.searchsorted(last, side="right"))
-
-    def _begin(self, bars: Bars) -> None:
-        """Raise `DataError` for bars that are not the session's, or not the backtest's."""
-        last = self.journal.last
-        if last is not None and last > bars.index[-1]:
+        if last is None:
+            return otherwise
+        if last > bars.index[-1]:
             raise DataError(
                 f"{self.journal.path} has decided up to {when(last)}, these bars end at "
                 f"{when(bars.index[-1])}; give --data that goes on, or --journal another file"
             )
+        return int(bars.index.searchsorted(last, side="right"))
+
+    def _begin(self, bars: Bars) -> None:
+        """Raise `DataError` for bars that are not the backtest's; leave out what came before."""
         self.difference = difference_from_backtest(self.session.trained, bars)
+        begun = (self.shadow.times[0] if self.shadow.times else bars.index[-1]) + bars.step
+        if early := sum(fill.time < begun for fill in self.fills):
+            self.say(
+                f"{early:,} fill(s) before {when(begun)}, the session's first decision, are none "
+                "of its account's: left out"
+            )
+            self.fills = [fill for fill in self.fills if fill.time >= begun]
 
     def _train_next(self, error: NetworkTooOldError, bars: Bars) -> None:
         """Have the next network trained, or tell why that cannot be."""
@@ -268,7 +278,7 @@ def live_session(
             say("the next network was being trained: going on with that first")
             training.start()
             training.finish()
-        said = book.fact("equity")
+        said = None if book.last is None else book.fact("equity")
         begun = float(said) if equity is None and said is not None else equity
         session = open_session(
             folder, source=source, symbol=symbol, equity=begun, limits=limits, notify=say
@@ -311,16 +321,11 @@ def _bind(book: Journal, session: Session, *, kind: str) -> None:
 
 
 def _shadow(session: Session, book: Journal) -> Shadow:
-    """The shadow account as the journal has it."""
-    bars, _ = session.bars(utc_now(), replay=True)
-    shadow = Shadow(
-        symbols=bars.symbols,
-        step=bars.step,
-        days_per_year=bars.days_per_year,
-        trading=replace(session.trained.config.trading, init_cash=session.account.equity),
-    )
-    book.fill_in(shadow)
-    return shadow
+    """The shadow account as the journal has it; a new one learns what market it is of."""
+    if book.fact("days per year") is None:
+        bars, _ = session.bars(utc_now(), replay=True)
+        book.bind({"step": str(bars.step.value), "days per year": str(bars.days_per_year)})
+    return book.shadow(session.trained.config.trading)
 
 
 def _fills(running: Running, path: str | Path | None) -> list[Fill]:
