@@ -28,8 +28,11 @@ def begun(finished, tmp_path_factory):
 
 
 def test_every_close_is_printed_with_the_account_as_it_was_there(finished, tmp_path):
-    result = call(finished.directory, "--rehearse", 6, "--journal", tmp_path / "a.sqlite")
-    assert (result.exit_code, result.stderr) == (0, "")
+    page = tmp_path / "live.html"
+    args = ("--rehearse", 6, "--journal", tmp_path / "a.sqlite", "--page", page)
+    result = call(finished.directory, *args)
+    assert (result.exit_code, result.stderr) == (0, f"page: {page}\n")
+    assert page.exists()
     assert result.stdout.count("SIM/USDT · bar of ") == 6
     assert result.stdout.count(NOT_AN_ORDER) == 6
     assert "  shadow        equity 10,000.00\n" in result.stdout
@@ -109,3 +112,14 @@ def test_a_journal_of_another_run_is_refused(finished, begun, tiny):
     result = call(tiny.directory, "--journal", begun, "--rehearse", 6)
     assert result.exit_code == 3
     assert_matches(r"its run is tiny-\w+, this one's is tiny-\w+; give", result.stderr)
+
+
+def test_a_page_that_is_asked_for_is_written_though_nothing_is_due(finished, begun, tmp_path):
+    page = tmp_path / "live.html"
+    result = call(finished.directory, "--journal", begun, "--rehearse", 6, "--page", page)
+    assert result.exit_code == 3
+    assert result.stderr.startswith(f"page: {page}\nerror: all closes up to")
+    assert page.exists()
+    nowhere = tmp_path / "none" / "live.html"
+    result = call(finished.directory, "--journal", begun, "--rehearse", 6, "--page", nowhere)
+    assert result.stderr.startswith(f"{nowhere} is not written: ")

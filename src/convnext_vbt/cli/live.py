@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -43,6 +44,10 @@ def live(
         str | None,
         typer.Option(metavar="COMMAND", help="Is run with one JSON line for each decision."),
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Page that is written at the end; default: live.html in the run."),
+    ] = None,
     rehearse: Annotated[
         int | None,
         typer.Option(metavar="N", help="Play the last N stored closes as if they came now."),
@@ -55,15 +60,18 @@ def live(
         from convnext_vbt.live.account import Limits
         from convnext_vbt.live.running import live_session
 
+        name = "live.html" if rehearse is None else "rehearsal.html"
         closes = live_session(
             directory, journal=journal, source=data or [], symbol=symbol, equity=equity,
             limits=Limits(lot=lot, tick=tick, min_notional=min_notional), fills=fills,
-            notify=notify, rehearse=rehearse, once=once,
+            notify=notify, page=page or directory / name, unless_idle=page is None,
+            rehearse=rehearse, once=once,
             say=lambda line: typer.echo(line, err=True),
         )  # fmt: skip
-        for close, notes in closes:
-            typer.echo(_json(directory, close, notes) if as_json else _text(close, notes))
-            sys.stdout.flush()
+        with contextlib.closing(closes):
+            for close, notes in closes:
+                typer.echo(_json(directory, close, notes) if as_json else _text(close, notes))
+                sys.stdout.flush()
 
 
 def _json(directory: Path, close: Close, notes: list[str]) -> str:

@@ -158,6 +158,28 @@ class Journal:
         times = pd.DatetimeIndex([pd.Timestamp(bar) for bar, _ in rows])
         return pd.Series([value for _, value in rows], index=times, dtype=np.float64)
 
+    def closes_table(self) -> tuple[list[str], list[list[str]]]:
+        """Heads and rows of text: what was decided at each close, the newest first."""
+        rows = self._all(
+            "SELECT c.bar, d.symbol, d.action, d.step, d.units, d.prob_down, d.prob_up, c.equity, "
+            "c.late, c.refused FROM closes c LEFT JOIN decisions d ON d.bar = c.bar "
+            "ORDER BY c.bar DESC, d.rowid"
+        )
+        heads = ["Bar, UTC", "Symbol", "Decision", "Units", "DOWN", "UP", "Shadow equity", "Late"]
+        return heads, [
+            [
+                f"{pd.Timestamp(bar):%Y-%m-%d %H:%M}",
+                symbol or "all",
+                f"{action}: {step}" if action else f"none: {refused}",
+                f"{units:.8g}" if units else "–",
+                f"{down:.1%}" if down is not None else "–",
+                f"{up:.1%}" if up is not None else "–",
+                f"{equity:,.2f}",
+                "late" if late else "",
+            ]
+            for bar, symbol, action, step, units, down, up, equity, late, refused in rows
+        ]
+
     def shadow(self, trading: SimulationConfig) -> Shadow:
         """The shadow account with every close that is booked; `trading` is the strategy's."""
         known = {str(name): str(value) for name, value in self._all("SELECT * FROM facts")}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pandas as pd
 
 from convnext_vbt.errors import (
     ConfigError,
+    ConvnextVbtError,
     DataError,
     NetworkTooOldError,
     NoPredictionError,
@@ -55,6 +56,8 @@ class Running:
     clock: Callable[[], pd.Timestamp]
     sleep: Callable[[float], None]
     fills: list[Fill] = field(default_factory=list)
+    booked: int = 0
+    """Closes, by this process."""
     difference: float | None = None
     """Of the probabilities from the backtest's, when the session was started."""
 
@@ -128,6 +131,7 @@ class Running:
                       refused=refused, late=late, decided_at=now)  # fmt: skip
         self.journal.book(close, bars.symbols)
         self.shadow.add(bar, seen, row)
+        self.booked += 1
         self.notify(event_of(self.session.trained.directory.name, close))
         return close
 
@@ -136,6 +140,18 @@ class Running:
         self.say(why)
         run = self.session.trained.directory.name
         self.notify({"event": "refusal", "run": run, "reason": why})
+
+    def write_page(self, page: Path) -> None:
+        """Lay the session over the backtest; what stands in the way is told, and is no error."""
+        from convnext_vbt.live.review import write_review
+
+        folder, lot = self.session.trained.directory, self.session.limits.lot
+        try:
+            lines = write_review(folder, self.journal, page, lot=lot)
+        except ConvnextVbtError as error:
+            lines = [f"{page} is not written: {error}"]
+        for line in lines:
+            self.say(line)
 
     def _account(self, state: State, bars: Bars) -> Account:
         """What the decision is sized for: what really happened, where it was told."""
@@ -248,21 +264,25 @@ def live_session(
     limits: Limits | None = None,
     fills: str | Path | None = None,
     notify: str | None = None,
+    page: str | Path | None = None,
+    unless_idle: bool = False,
     rehearse: int | None = None,
     once: bool = False,
     say: Callable[[str], None] = lambda _: None,
     clock: Callable[[], pd.Timestamp] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Booked]:
+) -> Generator[Booked, None, None]:
     """Every close of a live session as soon as it is decided and booked, with notes on the bars.
 
     `journal` is a SQLite file, by default live.sqlite in the run directory; all that a session
     knows is in it, and nothing is decided twice. `equity` is what the account begins with: the
     strategy's initial cash, or what the journal says. With `fills`, a file of what really
     happened, decisions are sized on that account; they are remembered too. `notify` is a command
-    that is run with one JSON line on its stdin for every decision and refusal. `rehearse` plays so
-    many stored closes as if they came now, into rehearsal.sqlite; `once` decides what is due and
-    ends. `say` hears of what is fetched and waited for.
+    that is run with one JSON line on its stdin for every decision and refusal. `page` is a file
+    that is written at the end, however it comes: the session laid over the backtest; with
+    `unless_idle` only if a close was booked. `rehearse` plays so many stored closes as if they came
+    now, into rehearsal.sqlite; `once` decides what is due and ends. `say` hears of what is fetched
+    and waited for.
 
     Raises `DataError` and `ConfigError` for what cannot be gone on with; the journal is whole
     whatever happens, and no order is ever sent.
@@ -289,7 +309,11 @@ def live_session(
             notify=hear, say=say, clock=clock, sleep=sleep,
         )  # fmt: skip
         running.fills = _fills(running, fills)
-        yield from running.go_on(once=once) if rehearse is None else running.rehearse(rehearse)
+        try:
+            yield from running.go_on(once=once) if rehearse is None else running.rehearse(rehearse)
+        finally:
+            if page is not None and (running.booked or not unless_idle):
+                running.write_page(Path(page))
 
 
 def event_of(run: str, close: Close) -> dict[str, Any]:
