@@ -13,7 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
+
 from convnext_vbt.errors import DataError
+from convnext_vbt.live.clock import when
+from convnext_vbt.runs.bars import read_bars
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.directory import read_config, read_manifest, run_directory
 from convnext_vbt.system import low_priority
@@ -68,9 +72,17 @@ def go_on_with(directory: str) -> None:
 
 
 def refuse_retraining(
-    directory: Path, config: Config, source: str | Sequence[str], *, renamed: bool
+    directory: Path,
+    config: Config,
+    source: str | Sequence[str],
+    now: pd.Timestamp,
+    *,
+    renamed: bool,
 ) -> None:
-    """Raise `DataError` where the run's own bars do not go on, so that it cannot either."""
+    """Raise `DataError` where the run's own bars do not go on, so that it cannot either.
+
+    A run takes every bar that its source has: one that has not closed would be its own for good.
+    """
     again = "run the strategy again on the longer data, and start `live` on that run"
     if renamed or source != config.data.source:
         raise DataError(
@@ -81,6 +93,13 @@ def refuse_retraining(
         raise DataError(
             f"no next network is trained: data.end = {config.data.end} keeps later bars out of "
             f"the run; {again}"
+        )
+    bars = read_bars(config)
+    if bars.index[-1] + bars.step > now:
+        raise DataError(
+            f"no next network is trained: {config.data.source} has the bar of "
+            f"{when(bars.index[-1])} already, which has not closed, and a run takes every bar; "
+            f"leave unfinished bars out of the file, or {again}"
         )
     own = run_directory(config, directory.resolve().parent)
     if own != directory.resolve():

@@ -195,7 +195,7 @@ class Running:
         trained, session = self.session.trained, self.session
         try:
             refuse_retraining(
-                trained.directory, trained.config, session.source,
+                trained.directory, trained.config, session.source, self.clock(),
                 renamed=session.symbol is not None,
             )  # fmt: skip
         except DataError as why:
@@ -209,7 +209,7 @@ class Running:
         self.training.start()
 
     def _take_next(self) -> None:
-        """Wait for the next network, and go on with it."""
+        """Wait for the next network, and go on with it; raises `DataError` where it failed."""
         self.training.finish()
         trained = open_trained(self.session.trained.directory)
         self.session = replace(self.session, trained=trained)
@@ -224,8 +224,12 @@ class Running:
         self._sleep(due(last) - self.clock(), was_training)
         while True:
             if was_training and not self.training.is_running:
-                self._take_next()
-                return self.session.bars(self.clock())
+                was_training = False
+                try:
+                    self._take_next()
+                    return self.session.bars(self.clock())
+                except DataError as error:  # tried again at the next close
+                    self.refuse(str(error))
             answered = self.session.feeds.fetch()
             now = self.clock()
             problem, is_overdue = "", now >= stale_from(last) + last.step
