@@ -36,13 +36,16 @@ def made(home, source):
 class Growing(Market):
     """The run's own source, which grows by the hour."""
 
-    unfinished = pd.Timedelta(0)
+    rows, unfinished = 0, pd.Timedelta(0)
 
     def __init__(self, path, bars, row):
         super().__init__(path, bars, bars.index[row] + HOUR + 2 * LATE)
 
     def publish(self):
         there = self.table.index + HOUR <= self.now - LATE + self.unfinished
+        if there.sum() == self.rows:
+            return
+        self.rows = there.sum()
         whole = self.path.with_suffix(".new")
         self.table[there].to_csv(whole)
         whole.replace(self.path)  # the process that trains may read it at any time
@@ -50,7 +53,7 @@ class Growing(Market):
         os.utime(self.path, (written, written))
 
     def sleep(self, seconds):
-        time.sleep(0.002)  # a process that trains has no other clock
+        time.sleep(0.02)  # a process that trains has no other clock
         super().sleep(seconds)
 
 

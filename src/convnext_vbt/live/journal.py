@@ -264,7 +264,7 @@ def open_journal(path: Path) -> Iterator[Journal]:
 
 def _opened(path: Path) -> sqlite3.Connection:
     try:
-        connection = sqlite3.connect(path, isolation_level=None)
+        connection = sqlite3.connect(path, timeout=60.0, isolation_level=None)
         try:
             _prepare(path, connection)
         except BaseException:
