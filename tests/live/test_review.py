@@ -17,7 +17,8 @@ from tests.live.test_fills import fills_of
 from tests.live.test_running import rehearsed
 from tests.report.test_browser import Visit
 
-COUNT = 60
+COUNT = 58
+"""Of closes: at the first one the backtest holds a position and the session is flat."""
 SECONDS = pd.Timedelta(seconds=4)
 
 
