@@ -4,18 +4,27 @@ import json
 import sqlite3
 import subprocess
 import sys
+import warnings
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import convnext_vbt as cv
+from convnext_vbt.errors import FewTradesWarning, NoPredictionError
 from convnext_vbt.evidence.headline import headline_of
 from convnext_vbt.live.journal import TABLES, open_journal
 from convnext_vbt.live.running import live_session
 from convnext_vbt.live.shadow import orders_of
+from convnext_vbt.runs import run as pipeline
+from convnext_vbt.runs.config import load_config
 from convnext_vbt.trading.simulation import simulate_signals
+from tests.live.conftest import TOLD
+from tests.live.test_refusals import frame_of
 from tests.live.test_watch import HOUR, LATE, Market
+from tests.strategies import write_tiny
 
 SYMBOL = "SIM/USDT"
 
@@ -239,3 +248,61 @@ def test_revised_bars_change_nothing_that_was_booked(finished, market, tmp_path,
     assert again[0].bar == bars.index[1105]
     for name, rows in before.items():
         assert after[name][: len(rows)] == rows
+
+
+@pytest.mark.slow
+def test_a_panel_with_holes_on_one_account_is_the_backtests_too(tmp_path):
+    """Two symbols, one of them half an hour apart and with a bar missing here and there."""
+    rng, sources = np.random.default_rng(4), []
+    for k, (symbol, seed) in enumerate((("A/USDT", 2), ("B/USDT", 9))):
+        one = cv.load_bars(f"simulated:seed={seed},edge=3,bars=1200,symbol={symbol}")
+        table = frame_of(replace(one, index=one.index + k * pd.Timedelta("30min")))
+        if k:
+            table = table.drop(table.index[rng.choice(np.arange(600, 1190), 30, replace=False)])
+        sources.append(str(tmp_path / f"{symbol[0]}.csv"))
+        table.assign(symbol=symbol).to_csv(sources[-1], index_label="timestamp")
+    changes = [f"data.source={json.dumps(sources)}", "trading.max_open_risk=0.008",
+               "trading.max_leverage=3"]  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewTradesWarning)
+        run = pipeline.run(load_config(write_tiny(tmp_path, *TOLD), changes), out=tmp_path, jobs=1)
+    count, path = 150, tmp_path / "live.sqlite"
+    closes = rehearsed(run, path, count)
+    made = backtest(run, count)
+    with open_journal(path) as journal:
+        orders = journal.orders()
+        np.testing.assert_allclose(journal.equity(), made.equity[:, 0], rtol=1e-5)
+    assert {order.symbol for order in orders} == {"A/USDT", "B/USDT"}
+    assert len(orders) > 30
+    assert_same_orders(orders, sorted(orders_of(made), key=lambda o: (o.bar, o.symbol, o.number)))
+    assert all(len(close.decisions.decisions) == 1 for close in closes)  # half an hour apart
+    for n, name in enumerate(("A/USDT", "B/USDT")):
+        held = [close.state.held.get(name) for close in closes]
+        np.testing.assert_allclose(
+            [0.0 if one is None else one.units for one in held], made.position[:, n], rtol=3e-5
+        )
+
+    young = pd.read_csv(sources[1]).tail(20)
+    young.to_csv(sources[1], index=False)
+    closes = rehearsed(run, tmp_path / "young.sqlite", 20, source=sources)
+    alone = [close.bar.minute == 30 for close in closes]
+    assert not alone[0]
+    assert 5 < sum(alone) < 15
+    for close, is_alone in zip(closes, alone, strict=True):
+        assert (close.decisions is None) == is_alone
+        assert ("bars are there and" in close.refused) == is_alone
+
+
+def test_too_short_a_history_is_refused_and_nothing_is_booked(finished, market, tmp_path, bars):
+    path, whole = tmp_path / "a.sqlite", market.table
+    closes = going_on(finished, market, path)
+    next(closes)
+    closes.close()
+    market.table = whole.loc[bars.index[1050] :]
+    market.now += HOUR
+    market.publish()
+    with pytest.raises(NoPredictionError, match=r"are needed .*; load more history"):
+        next(going_on(finished, market, path, once=True))
+    market.table = whole
+    market.publish()
+    assert next(going_on(finished, market, path, once=True))[0].bar == bars.index[1100]

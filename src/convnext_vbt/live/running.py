@@ -124,8 +124,8 @@ class Running:
                 difference=self.difference,
             )
         except NoPredictionError as error:
-            if not self.shadow.times:
-                raise
+            if not self.shadow.times or len(bars.symbols) == 1:
+                raise  # more history mends it; beside others a young symbol just says nothing
             decisions, row, refused = None, Row.nothing(len(bars.symbols)), str(error)
         close = Close(bar=bar, seen=seen, row=row, state=state, decisions=decisions,
                       refused=refused, late=late, decided_at=now)  # fmt: skip

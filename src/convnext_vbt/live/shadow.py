@@ -72,23 +72,20 @@ class Shadow:
 
     def at(self, time: pd.Timestamp, seen: np.ndarray) -> State:
         """The account at the close of the next bar, before anything is decided there."""
-        rows = [*self.rows, Row.nothing(len(self.symbols))]  # it would act only at the open after
         if not self.rows:
             return State(equity=float(self.trading.init_cash), held={}, orders=())
-        bars = self._bars([*self.times, time], [*self.seen, seen])
+        # Two rows that say nothing: of this close, and of a bar that never was, in which every
+        # symbol is there. By it none is taken for delisted that is silent for a while.
+        rows = [*self.rows, *[Row.nothing(len(self.symbols))] * 2]
+        prices = [*self.seen, seen]
+        bars = self._bars([*self.times, time, time + self.step], [*prices, _unmoved(prices)])
         signals, brackets = joined(rows, bars.index, self.symbols)
         made = simulate_signals(bars, signals, brackets, config=self.trading)
         return State(
-            equity=float(made.equity[-1].sum()),
-            held=self._held(made, bars),
+            equity=float(made.equity[-2].sum()),
+            held=self._held(made, bars, time),
             orders=tuple(one for one in orders_of(made) if one.bar == time),
         )
-
-    def simulation(self) -> Simulation:
-        """All of it so far."""
-        bars = self.bars()
-        signals, brackets = joined(self.rows, bars.index, self.symbols)
-        return simulate_signals(bars, signals, brackets, config=self.trading)
 
     def bars(self) -> Bars:
         """The bars as they were seen, without volume."""
@@ -108,15 +105,15 @@ class Shadow:
             **values,
         )
 
-    def _held(self, made: Simulation, bars: Bars) -> dict[str, Holding]:
-        """Positions at the last close, each with the bar it was entered in and its stop."""
+    def _held(self, made: Simulation, bars: Bars, time: pd.Timestamp) -> dict[str, Holding]:
+        """Positions at the last close but one, each with the bar it was entered in and its stop."""
         trades = made.trades_frame()
-        open_ones = trades[trades["status"] == "Open"].drop_duplicates("symbol", keep="last")
+        open_ones = trades[trades["entry"] <= time].drop_duplicates("symbol", keep="last")
         names, times, prices = (open_ones[name] for name in ("symbol", "entry", "entry_price"))
         entries = dict(zip(names, zip(times, prices, strict=True), strict=True))
         held = {}
         for n, name in enumerate(self.symbols):
-            units = float(made.position[-1, n])
+            units = float(made.position[-2, n])
             if units == 0:
                 continue
             entered, price = entries[name]
@@ -139,6 +136,14 @@ def orders_of(made: Simulation) -> list[Order]:
               units=float(size), price=float(price), fee=float(fee))
         for number, time, symbol, side, size, price, fee in zip(numbers, *columns, strict=True)
     ]  # fmt: skip
+
+
+def _unmoved(seen: list[np.ndarray]) -> np.ndarray:
+    """A bar of every symbol at its last close, (5, N)."""
+    close_N = pd.DataFrame([one[SEEN.index("close")] for one in seen]).ffill().iloc[-1]
+    prices = np.tile(close_N.fillna(1.0).to_numpy(np.float64), (len(SEEN), 1))
+    prices[SEEN.index("funding")] = np.nan
+    return prices
 
 
 def seen_of(bars: Bars, row: int = -1) -> np.ndarray:
