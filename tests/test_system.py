@@ -172,3 +172,10 @@ def test_no_date_is_written_in_a_form_that_only_glibc_knows():
     """`%-d`, a day without its zero, is an error on Windows."""
     texts = {path: path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py")}
     assert [path for path, text in texts.items() if re.search(r"%[-_^#][a-zA-Z]", text)] == []
+
+
+def test_a_process_of_low_priority_lets_others_go_first():
+    use = "from convnext_vbt.system import low_priority; low_priority()"
+    code = f"import os; {use}; print(os.nice(0))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == min(os.nice(0) + 10, 19)
