@@ -14,7 +14,7 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from convnext_vbt.market.bars import Bars
-from convnext_vbt.market.gaps import find_gaps
+from convnext_vbt.market.gaps import bar_clock
 
 from .plain_account import plain_account
 from .plain_market import (
@@ -219,13 +219,7 @@ def case_of(market: dict[str, Any], contracts: dict[str, Contract], terms: Terms
 
 def bar_slots(bars: Bars) -> dict[str, list[int]]:
     """How many bars there should have been by each row; a closed market has none."""
-    gaps, found = find_gaps(bars), {}
-    for n, name in enumerate(bars.symbols):
-        slots = np.cumsum(bars.present[:, n])
-        for gap in gaps[gaps["symbol"] == name].itertuples():
-            slots = slots + np.where(bars.index > gap.end, gap.missing, 0)
-        found[name] = slots.tolist()
-    return found
+    return dict(zip(bars.symbols, bar_clock(bars).T.tolist(), strict=True))
 
 
 def brackets_of(rng: np.random.Generator, market: dict[str, Any]) -> dict[str, list[float]]:

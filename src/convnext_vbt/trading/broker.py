@@ -221,7 +221,9 @@ def multiple_nb(value: float, unit: float, up: bool) -> float:
     """The next whole multiple of a unit, up or down; the value itself where there is no unit."""
     if not unit > 0.0 or not np.isfinite(value):
         return value
-    count = np.ceil(value / unit - WHOLE) if up else np.floor(value / unit + WHOLE)
+    count = value / unit
+    slack = WHOLE + ROUNDING * count
+    count = np.ceil(count - slack) if up else np.floor(count + slack)
     per = np.rint(1.0 / unit)  # a decimal unit: 3 x 0.1 is 3 / 10, which is 0.3
     is_decimal = per >= 1.0 and abs(per * unit - 1.0) < 1e-12
     rounded: float = count / per if is_decimal else count * unit
@@ -347,7 +349,8 @@ def stake_nb(
 @njit(**BARE)
 def pays_cash_nb(side: float, costs: np.ndarray) -> bool:
     """Whether it is a long, which pays its fee from the same cash; an inverse one is turned."""
-    return (side > 0.0) == (costs[IS_INVERSE] == 0.0)
+    pays: bool = (side > 0.0) == (costs[IS_INVERSE] == 0.0)
+    return pays
 
 
 @njit(**BARE)
@@ -610,6 +613,9 @@ def size_nb(
     rate = costs[MAKER] if rests > 0.0 else costs[TAKER]
     money = risk * entries.share[k] * (terms.init_cash if terms.sizing == BY_VALUE else equity)
     price, slippage = price_nb(0.0, side, raw, rests, costs, sigma, volume)
+    if np.isnan(slippage):  # what it depends on is not known
+        own[WANTED] = own[NOTIONAL] = 0.0
+        return 0.0, 0.0
     if costs[IMPACT] == 0.0:
         share = risk * entries.share[k]
         if terms.sizing == BY_RISK and costs[MIN_FEE] == 0.0:
@@ -750,11 +756,11 @@ def charge_nb(
 
 @njit(**INLINED)
 def margin_nb(book: Book, price_K: np.ndarray, conditions: Conditions, terms: Terms) -> float:
-    """Equity beyond what must be left, everything held closed at these prices where that is 0.
+    """Equity at these prices beyond the maintenance margin, or beyond the costs of closing.
 
-    Without a maintenance margin the costs of closing count, so that nothing is owed afterwards.
+    Of the two what is more, so that nothing is owed afterwards.
     """
-    left = 0.0
+    left = closing = margin = 0.0
     for k in range(len(book.own)):
         own, costs = book.own[k], conditions.costs[book.symbol[k]]
         left += own[BASE] - (terms.init_cash if k > 0 else 0.0)
@@ -763,9 +769,9 @@ def margin_nb(book: Book, price_K: np.ndarray, conditions: Conditions, terms: Te
         side, units = (1.0 if own[POSITION] > 0.0 else -1.0), abs(own[POSITION])
         left += own[POSITION] * (price_K[k] - own[ENTRY_PRICE])
         price = moved_nb(price_K[k], -side * book.hand[k, EXIT_SLIPPAGE], costs)
-        closing = units * abs(price_K[k] - price) + fee_nb(units, price, costs[TAKER], costs)
-        left -= max(closing, costs[MAINTENANCE] * units * price_K[k])
-    return left
+        closing += units * abs(price_K[k] - price) + fee_nb(units, price, costs[TAKER], costs)
+        margin += costs[MAINTENANCE] * units * price_K[k]
+    return left - max(closing, margin)
 
 
 @njit(**BARE)
