@@ -29,10 +29,13 @@ def close(bar=BAR, **changes):
         distances=np.array([[0.1, 0.2], [0.3, np.nan], [np.nan, np.nan], [0.7, 0.8]]),
         still=np.array([False, True]),
         max_holding=24,
+        volatility=np.array([0.01, np.nan]),
     )
     held = {"A/USDT": Holding(units=-0.1, entered=BAR - HOUR, stop=1.2)}
     order = Order(bar=bar, symbol="A/USDT", number=0, side="Sell", units=0.1, price=1.1, fee=0.01)
-    seen = np.array([[1.0, 2.0], [1.5, 2.5], [0.5, 1.5], [1.2, np.nan], [np.nan, np.nan]])
+    seen = np.array(
+        [[1.0, 2.0], [1.5, 2.5], [0.5, 1.5], [1.2, np.nan], [7.0, 8.0], [np.nan, np.nan]]
+    )
     known = {
         "seen": seen, "row": row, "state": State(equity=9_999.9, held=held, orders=(order,)),
         "decisions": None, "refused": "none of them", "late": False, "decided_at": bar + HOUR,
@@ -57,7 +60,7 @@ def test_what_is_booked_is_read_again_to_the_last_bit(tmp_path):
     assert filled.trading == SimulationConfig(risk=0.02, init_cash=1e4)
     assert filled.times == [BAR, BAR + HOUR]
     np.testing.assert_array_equal(filled.seen[0], booked.seen)
-    for name in ("codes", "sizes", "distances", "still", "max_holding"):
+    for name in ("codes", "sizes", "distances", "still", "max_holding", "volatility"):
         for ours, theirs in zip(filled.rows, (booked.row, Row.nothing(2)), strict=True):
             np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
 

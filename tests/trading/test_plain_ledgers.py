@@ -334,8 +334,10 @@ def test_detail_bars_trail_within_their_bar():
     # After the first detail bar's close of 120 the stop is at 108, and the second goes to 100.
     rows = [FLAT, FLAT, (100, 120, 100, 105), FLAT]
     detail = {2: [(100, 120, 100, 120), (120, 120, 100, 105)]}
-    done = account(rows, {0: ENTER_LONG}, stop=0.1, trail="close", detail=detail)
+    done = account(rows, {0: ENTER_LONG}, stop=0.1, trail="extreme", detail=detail)
     assert told(done)[1:] == [(2, -1, 10.0, 108.0, "stop")]
+    done = account(rows, {0: ENTER_LONG}, stop=0.1, trail="close", detail=detail)
+    assert told(done)[1:] == []  # that follows the bar's own close
 
 
 def two(a, b, codes, **terms):

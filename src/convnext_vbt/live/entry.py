@@ -147,7 +147,7 @@ def place(
     )
     none = np.zeros((num, 0))
     log = kernel.Log(
-        np.empty((num, 0, len(kernel.FILL_FIELDS))), np.empty(0), none, none, none, none
+        np.empty((num, 0, len(kernel.FILL_FIELDS))), np.empty(0), none, none, none, none, none
     )
     lost = broker.enter_once_nb(_no_market(num), made, config.risk, conditions, terms, log)
     return Placed(states=own, lost=lost, raw=raw, costs=conditions.costs, inverse=inverse)

@@ -39,7 +39,8 @@ TABLES = {
     "bars": f"bar TEXT, symbol TEXT, {', '.join(f'{n} REAL' for n in SEEN)}",
     "rows": (
         f"bar TEXT, symbol TEXT, code INTEGER NOT NULL, size REAL NOT NULL, "
-        f"{', '.join(f'{n} REAL' for n in DISTANCES)}, still INTEGER NOT NULL, max_holding INTEGER"
+        f"{', '.join(f'{n} REAL' for n in DISTANCES)}, still INTEGER NOT NULL, "
+        "max_holding INTEGER, volatility REAL"
     ),
     "positions": "bar TEXT, symbol TEXT, units REAL NOT NULL, entered TEXT, stop REAL",
     "decisions": (
@@ -64,7 +65,7 @@ class Close:
 
     bar: pd.Timestamp
     seen: np.ndarray
-    """float64 (5, N), by `shadow.SEEN`."""
+    """float64 (6, N), by `shadow.SEEN`."""
     row: Row
     state: State
     """The shadow account's, before the decision acts."""
@@ -191,14 +192,15 @@ class Journal:
         )
         num = len(shadow.symbols)
         bars = self._by_bar("bars", SEEN, num)
-        names = ("code", "size", *DISTANCES, "still", "max_holding")
+        names = ("code", "size", *DISTANCES, "still", "max_holding", "volatility")
         for bar, values in self._by_bar("rows", names, num).items():
-            limit = values[-1, 0]
+            limit = values[-2, 0]
             row = Row(
                 codes=values[0].astype(np.uint8),
                 sizes=values[1],
-                distances=values[2:-2],
-                still=values[-2].astype(np.bool_),
+                distances=values[2:-3],
+                still=values[-3].astype(np.bool_),
+                volatility=values[-1],
                 max_holding=None if np.isnan(limit) else int(limit),
             )
             shadow.add(pd.Timestamp(bar), bars[bar], row)
@@ -316,14 +318,14 @@ def facts_of(
     }
 
 
-def _bar_rows(bar: str, symbols: Sequence[str], seen_5N: np.ndarray) -> list[tuple[Any, ...]]:
-    return [(bar, name, *seen_5N[:, n].tolist()) for n, name in enumerate(symbols)]
+def _bar_rows(bar: str, symbols: Sequence[str], seen_6N: np.ndarray) -> list[tuple[Any, ...]]:
+    return [(bar, name, *seen_6N[:, n].tolist()) for n, name in enumerate(symbols)]
 
 
 def _rule_rows(bar: str, symbols: Sequence[str], row: Row) -> list[tuple[Any, ...]]:
     return [
         (bar, name, int(row.codes[n]), float(row.sizes[n]), *row.distances[:, n].tolist(),
-         bool(row.still[n]), row.max_holding)
+         bool(row.still[n]), row.max_holding, float(row.volatility[n]))
         for n, name in enumerate(symbols)
     ]  # fmt: skip
 

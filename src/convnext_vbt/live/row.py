@@ -30,6 +30,8 @@ class Row:
     """bool (N,), as in `Brackets`."""
     max_holding: int | None
     """Bars, as in `Brackets`."""
+    volatility: np.ndarray
+    """float64 (N,), as in `Brackets`; NaN where no cost asks for it."""
 
     @classmethod
     def of(cls, signals: Signals, brackets: Brackets) -> Self:
@@ -42,6 +44,9 @@ class Row:
             distances=np.stack([getattr(brackets, name)[0] for name in DISTANCES]),
             still=np.zeros(len(codes), dtype=np.bool_) if still is None else still[0],
             max_holding=brackets.max_holding,
+            volatility=np.full(len(codes), np.nan)
+            if brackets.volatility is None
+            else brackets.volatility[0],
         )
 
     @classmethod
@@ -53,6 +58,7 @@ class Row:
             distances=np.full((len(DISTANCES), num_symbols), np.nan),
             still=np.zeros(num_symbols, dtype=np.bool_),
             max_holding=None,
+            volatility=np.full(num_symbols, np.nan),
         )
 
 
@@ -72,9 +78,11 @@ def joined(
         size=np.stack([row.sizes for row in rows]),
         **unpacked(codes_NT),
     )
+    sigma = np.stack([row.volatility for row in rows])
     brackets = Brackets(
         **dict(zip(DISTANCES, distances_4TN, strict=True)),
         max_holding=limits[-1] if limits else None,
         still=np.stack([row.still for row in rows]),
+        volatility=None if np.isnan(sigma).all() else sigma,
     )
     return signals, brackets

@@ -15,11 +15,10 @@ import pandas as pd
 from convnext_vbt.live.account import Holding
 from convnext_vbt.live.row import Row, joined
 from convnext_vbt.market.bars import Bars
-from convnext_vbt.trading.brackets import DISTANCES
 from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.simulation import Simulation, simulate_signals
 
-SEEN = ("open", "high", "low", "close", "funding")
+SEEN = ("open", "high", "low", "close", "volume", "funding")
 """What is recorded of a bar: all of it that the kernel reads."""
 
 
@@ -61,7 +60,7 @@ class Shadow:
     """`init_cash` is what the account began with."""
     times: list[pd.Timestamp] = field(default_factory=list)
     seen: list[np.ndarray] = field(default_factory=list)
-    """float64 (5, N) each, by `SEEN`."""
+    """float64 (6, N) each, by `SEEN`."""
     rows: list[Row] = field(default_factory=list)
 
     def add(self, time: pd.Timestamp, seen: np.ndarray, row: Row) -> None:
@@ -83,12 +82,12 @@ class Shadow:
         made = simulate_signals(bars, signals, brackets, config=self.trading)
         return State(
             equity=float(made.equity[-2].sum()),
-            held=self._held(made, bars, time),
+            held=self._held(made, time),
             orders=tuple(one for one in orders_of(made) if one.bar == time),
         )
 
     def bars(self) -> Bars:
-        """The bars as they were seen, without volume."""
+        """The bars as they were seen."""
         return self._bars(self.times, self.seen)
 
     def _bars(self, times: list[pd.Timestamp], seen: list[np.ndarray]) -> Bars:
@@ -98,31 +97,24 @@ class Shadow:
         return Bars(
             index=pd.DatetimeIndex(times),
             symbols=self.symbols,
-            volume=np.full(funding.shape, np.nan),
             step=self.step,
             days_per_year=self.days_per_year,
             funding=None if np.isnan(funding).all() else funding,
             **values,
         )
 
-    def _held(self, made: Simulation, bars: Bars, time: pd.Timestamp) -> dict[str, Holding]:
+    def _held(self, made: Simulation, time: pd.Timestamp) -> dict[str, Holding]:
         """Positions at the last close but one, each with the bar it was entered in and its stop."""
         trades = made.trades_frame()
         open_ones = trades[trades["entry"] <= time].drop_duplicates("symbol", keep="last")
-        names, times, prices = (open_ones[name] for name in ("symbol", "entry", "entry_price"))
-        entries = dict(zip(names, zip(times, prices, strict=True), strict=True))
+        entries = dict(zip(open_ones["symbol"], open_ones["entry"], strict=True))
         held = {}
         for n, name in enumerate(self.symbols):
-            units = float(made.position[-2, n])
-            if units == 0:
-                continue
-            entered, price = entries[name]
-            said = int(bars.previous[bars.index.get_loc(entered), n])
-            side = int(np.sign(units))
-            kind = DISTANCES.index("stop_long" if side > 0 else "stop_short")
-            stop = float(price * (1.0 - side * self.rows[said].distances[kind, n]))
-            known = stop if np.isfinite(stop) else None
-            held[name] = Holding(units=units, entered=entered, stop=known)
+            units, stop = float(made.position[-2, n]), float(made.stop[-2, n])
+            units = -units if made.inverse[n] else units
+            if units != 0:
+                known = stop if np.isfinite(stop) else None
+                held[name] = Holding(units=units, entered=entries[name], stop=known)
         return held
 
 
@@ -139,15 +131,18 @@ def orders_of(made: Simulation) -> list[Order]:
 
 
 def _unmoved(seen: list[np.ndarray]) -> np.ndarray:
-    """A bar of every symbol at its last close, (5, N)."""
+    """A bar of every symbol at its last close, (6, N)."""
     close_N = pd.DataFrame([one[SEEN.index("close")] for one in seen]).ffill().iloc[-1]
     prices = np.tile(close_N.fillna(1.0).to_numpy(np.float64), (len(SEEN), 1))
     prices[SEEN.index("funding")] = np.nan
+    volume_N = pd.DataFrame([one[SEEN.index("volume")] for one in seen]).ffill().iloc[-1]
+    prices[SEEN.index("volume")] = np.where(np.isnan(volume_N), np.nan, 1.0)
     return prices
 
 
 def seen_of(bars: Bars, row: int = -1) -> np.ndarray:
-    """What is recorded of one row of bars, float64 (5, N)."""
+    """What is recorded of one row of bars, float64 (6, N)."""
     none = np.full(len(bars.symbols), np.nan)
     funding = none if bars.funding is None else bars.funding[row]
-    return np.stack([bars.open[row], bars.high[row], bars.low[row], bars.close[row], funding])
+    prices = [getattr(bars, name)[row] for name in SEEN[:-1]]
+    return np.stack([*prices, funding])

@@ -1321,6 +1321,7 @@ def mark_nb(book: Book, i: int, terms: Terms, log: Log) -> bool:
             own[BARS_HELD] += 1.0
         if len(log.equity) > 0:
             log.value[k, i], log.position[k, i] = value, own[POSITION]
+            log.stop[k, i] = own[STOP_LEVEL] if own[POSITION] != 0.0 else np.nan
     book.value[0] = equity
     return holds
 
@@ -1427,6 +1428,7 @@ def pass_quiet_nb(
         if len(log.equity) > 0:
             log.equity[i] = log.value[0, i] = value
             log.position[0, i] = position
+            log.stop[0, i] = own[STOP_LEVEL] if position != 0.0 else np.nan
         if market.day_end[i]:
             book.value[0] = value
             end_day_nb(book.states, log.days, book.value)
@@ -1480,6 +1482,7 @@ def walk_account_nb(
         elif len(log.equity) > 0:
             for k in range(num):
                 log.value[k, i], log.position[k, i] = book.value[lead + k], 0.0
+                log.stop[k, i] = np.nan
         account[EQUITY_SUM] += book.value[0]
         if len(log.equity) > 0:
             log.equity[i] = book.value[0]
@@ -1510,7 +1513,7 @@ def walk_account_cells_nb(
         fills, none = np.empty((num, 0, len(FILL_FIELDS))), np.empty((num, 0))
         r = cells.day_row[p]
         days = days_RKD[max(r, 0), : (num_rows if r >= 0 else 0)]
-        log = Log(fills, np.empty(0), none, none, none, days)
+        log = Log(fills, np.empty(0), none, none, none, none, days)
         walk_account_nb(
             market, columns, cells.account[p], cells.points[p], conditions, terms, states[p], log
         )

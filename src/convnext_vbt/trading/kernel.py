@@ -179,6 +179,8 @@ class Log(NamedTuple):
     """float64 (K, T): the initial cash and the column's own profit."""
     position: np.ndarray
     """float64 (K, T)."""
+    stop: np.ndarray
+    """float64 (K, T): the stop at the close, NaN where nothing is held."""
     funding: np.ndarray
     """float64 (K, T): funding paid at the bar's open."""
     days: np.ndarray
@@ -548,7 +550,7 @@ def walk_nb(
     prices_4T, brackets_4T, funding_T = market.prices[n], market.brackets[n], market.funding[n]
     clock_T, day_end_T, fills, days = market.clock[n], market.day_end, log.fills, log.days
     log_equity, log_funding = log.equity, log.funding[0]
-    log_value, log_position = log.value[0], log.position[0]
+    log_value, log_position, log_stop = log.value[0], log.position[0], log.stop[0]
     marks, last = begin_nb(accounts_LS, terms.init_cash), terms.init_cash
     side, lead = 0.0, 0  # what is held and by which account, though it may have gone bust since
     broke = np.int64(0)  # for a bare constant numba would compile again
@@ -610,6 +612,7 @@ def walk_nb(
         if len(log_equity) > 0:
             log_equity[i] = log_value[i] = marks[M_EQUITY]
             log_position[i] = marks[M_UNITS]
+            log_stop[i] = accounts_LS[0, STOP_LEVEL] if marks[M_UNITS] != 0.0 else np.nan
         if day_end_T[i]:
             end_day_nb(accounts_LS, days, marks[M_EQUITY : M_EQUITY + num])
     finish_nb(accounts_LS, marks, last)
@@ -651,7 +654,7 @@ def walk_cells_nb(
         fills, none = np.empty((q - p, 0, len(FILL_FIELDS))), np.empty((1, 0))
         r = cells.day_row[p]
         days = days_RKD[max(r, 0), : (1 if r >= 0 else 0)]
-        log = Log(fills, np.empty(0), none, none, none, days)
+        log = Log(fills, np.empty(0), none, none, none, none, days)
         points = cells.points[p:q]
         walk_nb(market, columns, cells.account[p], points, terms, states[p:q], log)
     return states

@@ -61,6 +61,7 @@ class Walked:
     fills: pd.DataFrame
     state: np.ndarray
     position: np.ndarray
+    stop: np.ndarray
     value: np.ndarray
     funding: np.ndarray
 
@@ -72,6 +73,7 @@ def walked(log: kernel.Log, k: int, state: np.ndarray) -> Walked:
         fills=pd.DataFrame(placed, columns=list(kernel.FILL_FIELDS)),
         state=state,
         position=log.position[k],
+        stop=log.stop[k],
         value=log.value[k],
         funding=log.funding[k],
     )

@@ -45,6 +45,8 @@ class Simulation:
     """float64 (T, A): cash and positions at each close."""
     position: np.ndarray
     """float64 (T, C): units held at each close, negative when short."""
+    stop: np.ndarray
+    """float64 (T, C): each stop's level at each close, NaN where nothing is held."""
     value: np.ndarray
     """float64 (T, C): the initial cash and the column's own profit so far, at each close."""
     account: np.ndarray
@@ -84,6 +86,7 @@ class Simulation:
             trades=trades,
             equity=self.value[:, only],
             position=self.position[:, only],
+            stop=self.stop[:, only],
             value=self.value[:, only],
             account=np.zeros(1, dtype=np.int64),
             **{name: getattr(self, name)[only] for name in ("inverse", "refused", "ambiguous")},
@@ -195,6 +198,7 @@ def simulate_signals(
         ),
         equity=equity,
         position=np.column_stack([column.position for column in made]),
+        stop=_levels(made, are_inverse(bars, config.instruments)[columns.symbol]),
         value=np.column_stack([column.value for column in made]),
         account=account,
         funding=None
@@ -205,6 +209,12 @@ def simulate_signals(
         refused=_counted(made, kernel.REFUSED),
         ambiguous=_counted(made, kernel.AMBIGUOUS),
     )
+
+
+def _levels(made: list[Walked], over: np.ndarray) -> np.ndarray:
+    levels = np.column_stack([column.stop for column in made])
+    levels[:, over] = 1.0 / levels[:, over]
+    return levels
 
 
 def _counted(made: list[Walked], field: int) -> np.ndarray:

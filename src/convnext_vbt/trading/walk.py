@@ -76,6 +76,7 @@ def record_accounts(
             equity=np.empty(num_bars),
             value=np.empty((num, num_bars)),
             position=np.empty((num, num_bars)),
+            stop=np.empty((num, num_bars)),
             funding=np.zeros((num, num_funding)),
             days=np.empty((0, 0)),
         )
