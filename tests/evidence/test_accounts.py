@@ -13,6 +13,14 @@ from convnext_vbt.trading.simulation import Simulation, simulate_signals
 from tests.examples import examples
 from tests.report.markets import make_bars, make_sweep
 
+
+def untold(num_bars, num_columns):
+    """The fields of a simulation that no account reads."""
+    none = np.zeros(num_columns, dtype=np.int64)
+    stop = np.full((num_bars, num_columns), np.nan)
+    return {"stop": stop, "inverse": none > 0, "refused": none, "ambiguous": none}
+
+
 HOURS = pd.date_range("2024-01-01 22:00", periods=6, freq="h", tz="UTC")
 EQUITY = np.array([110.0, 99.0, 104.5, 121.0, 60.5, 90.0])
 
@@ -86,7 +94,7 @@ def test_an_accounts_figures_are_those_of_the_sweep():
     for cell in res.metrics.index:
         names = dict(zip(res.metrics.index.names, cell, strict=True))
         account = accounts.Account.of(res.simulation(**names))
-        found = accounts.key_figures(account, res.window_bars, slippage=res.config.slippage)
+        found = accounts.key_figures(account, res.window_bars)
         for name, value in res.metrics.loc[cell].drop("bust").items():
             assert found[name] == pytest.approx(float(value), rel=1e-9, nan_ok=True), name
 
@@ -108,10 +116,10 @@ def test_break_even_is_the_cost_at_which_the_same_trades_earn_nothing():
         )
         return accounts.Account.of(simulation)
 
-    cost = accounts.break_even(walk(0.0), slippage=0.0)
+    cost = accounts.break_even(walk(0.0))
     assert cost > 0.001  # the market fell: shorts earn
     assert walk(cost).equity[-1] == pytest.approx(10_000.0)
-    assert accounts.break_even(walk(0.001), slippage=0.0) == pytest.approx(cost)
+    assert accounts.break_even(walk(0.001)) == pytest.approx(cost)
 
 
 def test_profits_of_several_symbols_add_up():
@@ -140,6 +148,7 @@ def test_daily_returns_of_a_worked_account():
         account=np.arange(2),
         funding=None,
         init_cash=50.0,
+        **untold(5, 2),
     )
     account = accounts.Account.of(simulation)
     np.testing.assert_allclose(accounts.daily_returns(account), [0.1, 0.0, -1.0, 0.0])

@@ -33,7 +33,7 @@ def test_every_cell_is_seen_as_its_own_simulation(result, cells):
         account = Account.of(result.simulation(**cells.grid.cell(row)))
         np.testing.assert_array_equal(view.returns, daily_returns(account))
         np.testing.assert_array_equal(view.trades, account.trades)
-        assert view.break_even == break_even(account, slippage=result.config.slippage)
+        assert view.break_even == break_even(account)
     assert cells.start == cells.fixed == cells.grid.find({"threshold": "q0.60", "risk": 0.02})
     own = result.simulation(threshold="q0.60", risk=0.02)
     np.testing.assert_array_equal(cells.first.orders, own.orders)

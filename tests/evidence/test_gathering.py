@@ -65,9 +65,7 @@ def test_no_simulation_is_made_twice(result, monkeypatch):
 def test_costs_begin_with_what_the_verdict_knows(result, evidence):
     head = evidence.assessment.headline
     free, once, twice, thrice = (point.figures for point in evidence.costs)
-    assert once == key_figures(
-        head.selection.account, result.window_bars, slippage=result.config.slippage
-    )
+    assert once == key_figures(head.selection.account, result.window_bars)
     assert twice["sharpe"] == evidence.assessment.doubled_costs_sharpe
     assert free["costs"] == 0.0
     assert free["sharpe"] > once["sharpe"] > twice["sharpe"] > thrice["sharpe"]

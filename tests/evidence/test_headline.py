@@ -91,6 +91,10 @@ def test_a_position_that_leaves_at_the_open_of_a_split_was_traded_in_it():
         account=np.zeros(1, dtype=np.int64),
         funding=None,
         init_cash=100.0,
+        stop=np.full((len(index), 1), np.nan),
+        inverse=np.zeros(1, dtype=bool),
+        refused=np.zeros(1, dtype=np.int64),
+        ambiguous=np.zeros(1, dtype=np.int64),
     )
     selection = Selection(
         choices=pd.DataFrame(),

@@ -83,11 +83,11 @@ def test_trades_that_ended_are_judged(trades):
     assert math.isnan(measures.profit_factor(trades[:1]))  # nothing was lost
 
 
-def test_costs_are_the_fee_and_the_way_from_the_markets_price():
+def test_costs_are_the_fee_and_what_slippage_took():
     orders = np.zeros(2, ORDER_DTYPE)
     orders["side"], orders["size"], orders["fees"] = (BUY, SELL), 2.0, 0.3
-    orders["price"] = 100.0 * 1.01, 100.0 * 0.99
-    assert measures.order_costs(orders, 0.01) == pytest.approx([2.3, 2.3])
+    orders["price"], orders["slippage"] = (100.0 * 1.01, 100.0 * 0.99), 2.0
+    assert measures.order_costs(orders) == pytest.approx([2.3, 2.3])
     assert measures.traded_value(orders) == pytest.approx(2 * (101 + 99))
 
 

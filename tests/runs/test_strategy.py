@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 import pandas as pd
 import pytest
 
-from convnext_vbt.errors import ConfigError, DataError, InputError
+from convnext_vbt.errors import ConfigError, InputError
 from convnext_vbt.market.simulated import simulated_bars
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.strategy import check_rule, make_sweep, prepare, rule_exit
@@ -96,22 +96,18 @@ def test_what_cannot_be_traded_is_refused_before_any_training(sections, message)
 
 
 @pytest.mark.parametrize(
-    ("sections", "error", "message"),
+    ("sections", "message"),
     [
         (
             {"instruments": {"X": {"lot": 1.0}}},
-            ConfigError,
             r"\[instruments\] names X, but the bars",
         ),
-        ({"instruments": {"default": {"tick": 1e6}}}, ConfigError, "tick = 1e.06 is too large"),
-        ({"trading": {"leave_at": "session end"}}, ConfigError, "never closes; write a time of"),
-        ({"data": {"detail": "simulated"}}, DataError, "the detail's bars of 1h do not divide"),
+        ({"instruments": {"default": {"tick": 1e6}}}, "tick = 1e.06 is too large"),
+        ({"trading": {"leave_at": "session end"}}, "never closes; write a time of"),
     ],
 )
-def test_what_these_bars_cannot_be_traded_by_is_refused_before_any_training(
-    sections, error, message
-):
-    with pytest.raises(error, match=message):
+def test_what_these_bars_cannot_be_traded_by_is_refused_before_any_training(sections, message):
+    with pytest.raises(ConfigError, match=message):
         prepare(Config.model_validate(sections, strict=False), simulated_bars(bars=200))
 
 

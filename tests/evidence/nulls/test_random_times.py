@@ -73,7 +73,8 @@ def test_a_thrown_position_is_held_from_the_open_after_its_row_to_its_end(bars):
     (thrown,) = accounts.throw(7, range(1))
     _, (growth,) = accounts.walk(1, lambda _: accounts.orders([thrown]))
     window, brackets = result.window_bars, selection.brackets.rows(*result.window)
-    flat = without_drift(kernel_inputs(window, selection.signals.rows(*result.window), brackets)[0])
+    signals = selection.signals.rows(*result.window)
+    flat = without_drift(kernel_inputs(window, signals, brackets, result.config)[0])
     first, high, low, close = flat.prices[0]
     money = 1.0
     for k in np.argsort(thrown.row):
@@ -109,7 +110,9 @@ def test_holding_earns_nothing_on_prices_without_drift():
     window = Window(result)
     selection = nested_selection(result)
     signals = selection.signals.rows(*result.window)
-    before, _ = kernel_inputs(window.bars, signals, selection.brackets.rows(*result.window))
+    before, _ = kernel_inputs(
+        window.bars, signals, selection.brackets.rows(*result.window), result.config
+    )
     after = without_drift(before)
     for n in range(2):
         here = np.isfinite(before.prices[n, 0])
