@@ -121,9 +121,9 @@ BY_CLOSE, BY_EXTREME = 1, 2
 # What a column has in hand beside its state: the open trade, and an entry that rests at its limit.
 (
     EXIT_SLIPPAGE, DISTANCE, TARGET, OPENED, REALISED, STEP, SINCE, EVEN_AT, EVEN,
-    LIMIT_SIDE, LIMIT, LIMIT_LEFT, LIMIT_SAID, INSIDE, FIRST_DETAIL,
+    LIMIT_SIDE, LIMIT, LIMIT_LEFT, LIMIT_SAID, INSIDE, FIRST_DETAIL, GUARD,
     NUM_HAND,
-) = range(16)  # fmt: skip
+) = range(17)  # fmt: skip
 
 BY_SIGNAL = ENTER_LONG | EXIT_LONG | ENTER_SHORT | EXIT_SHORT
 ROUNDING = 1e-12
@@ -443,6 +443,18 @@ def equity_nb(own_KS: np.ndarray, mark_K: np.ndarray, init_cash: float) -> float
 
 
 @njit(**BARE)
+def set_guard_nb(own: np.ndarray, hand: np.ndarray, costs: np.ndarray) -> None:
+    """Note the price just before that at which an account of one symbol reaches its margin."""
+    side, units = (1.0 if own[POSITION] > 0.0 else -1.0), abs(own[POSITION])
+    fixed = costs[MIN_FEE] + units * costs[UNIT_FEE]
+    owed = side * units * own[ENTRY_PRICE] - own[BASE] + fixed
+    closing = (side - costs[TAKER]) * moved_nb(1.0, -side * hand[EXIT_SLIPPAGE], costs)
+    first, second = owed / (units * closing), owed / (units * (side - costs[MAINTENANCE]))
+    margin = max(side * first, side * second)
+    hand[GUARD] = side * (margin + ROUGHLY * own[ENTRY_PRICE])
+
+
+@njit(**BARE)
 def log_fill_nb(
     own_S: np.ndarray, fills_OF: np.ndarray, i: int, units: float, price: float, raw: float,
     fees: float, way: float, reason: int, pnl: float,
@@ -478,6 +490,7 @@ def reduce_nb(
         pnl = gross - own[ENTRY_FEES] * (units / hand[OPENED]) - fees
         hand[REALISED] += pnl
         log_fill_nb(own, fills_OF, i, units, price, raw, fees, -side, reason, pnl)
+        set_guard_nb(own, hand, costs)
         return
     entry_fees = own[ENTRY_FEES]
     if units < hand[OPENED]:
@@ -543,6 +556,7 @@ def place_nb(
     own[ENTRY_FEES], own[TRADE_FUNDING] = fees, 0.0
     own[TRADES] += 1.0
     log_fill_nb(own, log.fills[k], i, units, price, raw, fees, side, int(ENTRY), 0.0)
+    set_guard_nb(own, hand, costs)
 
 
 @njit(**BARE)
@@ -750,6 +764,7 @@ def charge_nb(
         own_KS[k, BASE] -= amount
         own_KS[k, TRADE_FUNDING] += amount
         own_KS[k, FUNDING_PAID] += amount
+        set_guard_nb(own_KS[k], book.hand[k], costs)
         if log.funding.shape[1] > 0:
             log.funding[k, i] = amount
 
@@ -1147,7 +1162,7 @@ def inside_nb(
         begin, end = conditions.starts[n, i], conditions.starts[n, i + 1]
         if begin < end:
             stop = may_move_nb(own, hand, costs, conditions.trail, best)
-    called = len(book.own) == 1 and margin_nb(book, book.worst, conditions, terms) <= 0.0
+    called = len(book.own) == 1 and side * worst <= side * hand[GUARD]
     if called or side * worst <= side * stop or side * best >= side * own[TARGET_LEVEL]:
         if begin < end:
             begin = int(hand[FIRST_DETAIL]) if inside else begin
@@ -1167,6 +1182,16 @@ def inside_nb(
 
 
 @njit(**INLINED)
+def in_reach_nb(book: Book, price_K: np.ndarray) -> bool:
+    """Whether these prices may leave no more than the margin; of several symbols that is open."""
+    if len(book.own) > 1:
+        return True
+    side = 1.0 if book.own[0, POSITION] > 0.0 else -1.0
+    reach: bool = side * price_K[0] <= side * book.hand[0, GUARD]
+    return reach
+
+
+@njit(**INLINED)
 def held_open_nb(
     market: Market, columns: Columns, book: Book, i: int, conditions: Conditions, terms: Terms,
     log: Log,
@@ -1181,7 +1206,8 @@ def held_open_nb(
     if holds:
         if conditions.borrows or market.funding.shape[1] > 0:
             charge_nb(market, book, i, conditions, terms, log)
-        if margin_nb(book, book.mark, conditions, terms) <= 0.0 and trades_nb(columns, book, i):
+        over = in_reach_nb(book, book.mark) and margin_nb(book, book.mark, conditions, terms) <= 0.0
+        if over and trades_nb(columns, book, i):
             over_nb(book, i, conditions, terms, log)
     return holds
 
@@ -1361,21 +1387,6 @@ def finish_nb(book: Book) -> None:
         states[0, BASE] = book.value[0]
 
 
-@njit(**BARE)
-def guard_nb(own: np.ndarray, hand: np.ndarray, costs: np.ndarray) -> float:
-    """The price of the stop or, if it comes before, one just before that of the margin."""
-    side, units = (1.0 if own[POSITION] > 0.0 else -1.0), abs(own[POSITION])
-    fixed = costs[MIN_FEE] + units * costs[UNIT_FEE]
-    owed = side * units * own[ENTRY_PRICE] - own[BASE] + fixed
-    closing = (side - costs[TAKER]) * moved_nb(1.0, -side * hand[EXIT_SLIPPAGE], costs)
-    margin = max(
-        side * owed / (units * closing), side * owed / (units * (side - costs[MAINTENANCE]))
-    )
-    margin += ROUGHLY * own[ENTRY_PRICE]
-    guard: float = side * max(margin, side * own[STOP_LEVEL])
-    return guard
-
-
 @njit(**INLINED)
 def pass_quiet_nb(
     market: Market, columns: Columns, book: Book, i: int, conditions: Conditions, terms: Terms,
@@ -1395,7 +1406,8 @@ def pass_quiet_nb(
         side = 1.0 if position > 0.0 else -1.0
         acts = EXIT_LONG | ENTER_SHORT if position > 0.0 else EXIT_SHORT | ENTER_LONG
         acts |= LEAVE | UNTRADED
-        guard, target = guard_nb(own, hand, costs), own[TARGET_LEVEL]
+        guard = side * max(side * hand[GUARD], side * own[STOP_LEVEL])
+        target = own[TARGET_LEVEL]
     while i < len(market.day_end):
         code = int(columns.codes[c, i])
         if code & acts:
