@@ -14,7 +14,7 @@ from convnext_vbt.live.decision import _row_of, decide
 from convnext_vbt.live.text import NOT_AN_ORDER, lines, to_dict
 from convnext_vbt.live.trained import difference_from_backtest, predict_now
 from convnext_vbt.market.bars import FIELDS, Bars
-from convnext_vbt.trading import broker
+from convnext_vbt.trading import kernel
 from tests.examples import examples
 
 SYMBOL = "SIM/USDT"
@@ -203,12 +203,12 @@ def test_an_entry_that_cannot_be_ordered_is_a_wait(trained, bars, long_row, limi
 
 
 def test_decimals_are_rounded_as_people_count():
-    down = partial(broker.multiple_nb.py_func, up=False)
+    down = partial(kernel.multiple_nb.py_func, up=False)
     assert down(0.3, 0.1) == 0.3
     assert down(0.39, 0.1) == 0.3
     assert down(3 * 0.1, 0.1) == 0.3
     assert down(750.0, 250.0) == 750.0
-    assert broker.multiple_nb.py_func(1.01, 0.05, up=True) == 1.05
+    assert kernel.multiple_nb.py_func(1.01, 0.05, up=True) == 1.05
     assert down(0.123456789, 0.0) == 0.123456789
 
 

@@ -16,7 +16,6 @@ from convnext_vbt.trading.brackets import Brackets
 from convnext_vbt.trading.conditions import conditions_of
 from convnext_vbt.trading.inputs import SimulationConfig, kernel_terms
 from convnext_vbt.trading.instruments import are_inverse
-from convnext_vbt.trading.walk import plain_conditions
 
 WORDS = {1: "long", -1: "short"}
 
@@ -99,7 +98,7 @@ def place(
     """
     num = len(sides)
     terms = kernel_terms(config, brackets, "risk")
-    conditions = conditions_of(config, bar, brackets) or plain_conditions(num, terms)
+    conditions = conditions_of(config, bar, brackets)
     inverse = are_inverse(bar, config.instruments)
     price = np.where(inverse, 1.0 / book.price, book.price)
     way = np.where(inverse, -sides, sides).astype(np.float64)
@@ -107,7 +106,7 @@ def place(
     if config.limit_offset is not None:
         for n in np.flatnonzero(way):
             costs = conditions.costs[n]
-            level = broker.moved_nb.py_func(raw[n], -way[n] * config.limit_offset, costs)
+            level = kernel.moved_nb.py_func(raw[n], -way[n] * config.limit_offset, costs)
             raw[n] = level_of(level, -way[n], costs)
     states, lead = np.zeros((num + (num > 1), kernel.NUM_STATE)), int(num > 1)
     own = states[lead:]
@@ -127,7 +126,7 @@ def place(
     rests = np.full(num, float(config.limit_offset is not None))
     said = np.zeros(num, dtype=np.int64)
     hand = np.zeros((num, broker.NUM_HAND))
-    hand[:, broker.EXIT_SLIPPAGE] = conditions.costs[:, broker.SLIPPAGE]
+    hand[:, broker.EXIT_SLIPPAGE] = conditions.costs[:, kernel.SLIPPAGE]
     symbols = np.arange(num)
     entries = broker.Entries(way, raw, shares.astype(np.float64), stops, targets, said, rests)
     made = broker.Book(
@@ -163,10 +162,10 @@ def _no_market(num: int) -> kernel.Market:
 
 def level_of(price: float, side: float, costs: np.ndarray) -> float:
     """`broker.level_nb`: a price that can be ordered."""
-    if costs[broker.IS_INVERSE]:
-        tick = costs[broker.TICK]
-        return 1.0 / float(broker.multiple_nb.py_func(1.0 / price, tick, side < 0))
-    return float(broker.multiple_nb.py_func(price, costs[broker.TICK], side > 0))
+    if costs[kernel.IS_INVERSE]:
+        tick = costs[kernel.TICK]
+        return 1.0 / float(kernel.multiple_nb.py_func(1.0 / price, tick, side < 0))
+    return float(kernel.multiple_nb.py_func(price, costs[kernel.TICK], side > 0))
 
 
 def to_entry(
@@ -221,14 +220,14 @@ def _why_none(placed: Placed, n: int, brackets: Brackets) -> str:
     if own[kernel.REFUSED] == 0 or not own[kernel.NOTIONAL] > 0:
         return "no money is left for it under the caps of leverage, volume and open risk"
     units = own[kernel.NOTIONAL] / placed.raw[n]
-    lot, least = costs[broker.LOT], costs[broker.MIN_NOTIONAL]
-    whole = broker.multiple_nb.py_func(units, lot, False)
+    lot, least = costs[kernel.LOT], costs[kernel.MIN_NOTIONAL]
+    whole = kernel.multiple_nb.py_func(units, lot, False)
     worth = whole * (1.0 if placed.inverse[n] else placed.raw[n])
     if whole == 0:
         return f"the size, {units:.6g} units, is less than one lot of {lot:g}"
     if worth < least:
         return f"it would be worth {money_text(worth)}, under the minimum of {least:,g}"
-    return f"a tick of {costs[broker.TICK]:g} is wider than the way to the stop"
+    return f"a tick of {costs[kernel.TICK]:g} is wider than the way to the stop"
 
 
 def money_text(value: float) -> str:

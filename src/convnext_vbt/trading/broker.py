@@ -37,9 +37,13 @@ from numba import njit, prange
 from convnext_vbt.trading.kernel import (
     ABSENT,
     AMBIGUOUS,
+    BARE,
     BARS_HELD,
     BASE,
+    BORROW,
     BUST,
+    BY_CLOSE,
+    BY_EXTREME,
     BY_RISK,
     BY_VALUE,
     CACHED,
@@ -68,16 +72,26 @@ from convnext_vbt.trading.kernel import (
     GAP_STOPS,
     GROSS_LOSS,
     GROSS_PROFIT,
+    HALF_SPREAD,
+    IMPACT,
     INLINED,
     INNER,
+    INTEREST,
     IS_BUST,
     IS_CAPPED,
+    IS_INVERSE,
     LAST_PRICE,
     LEAVE,
     LEAVE_TIME,
+    LEVERAGE,
     LIQUIDATED,
     LIQUIDATION,
+    LOT,
+    MAINTENANCE,
+    MAKER,
     MAX_HOLDING,
+    MIN_FEE,
+    MIN_NOTIONAL,
     NONE,
     NOTHING,
     NOTIONAL,
@@ -87,36 +101,40 @@ from convnext_vbt.trading.kernel import (
     REFUSED,
     RETURN_SUM,
     REVERSE,
+    ROUNDING,
     SIGNAL,
     SIZE,
+    SLIPPAGE,
     SLIPPAGE_PAID,
     STOP,
     STOP_LEVEL,
     SUMMED,
     TAKE_PROFIT,
+    TAKER,
     TARGET_LEVEL,
     TRADE_FUNDING,
     TRADED,
     TRADES,
+    UNIT_FEE,
     UNTRADED,
+    VOLATILITY_SLIPPAGE,
+    VOLUME_SHARE,
     WANTED,
+    WHOLE,
     WINS,
     Cells,
     Columns,
     Log,
     Market,
     Terms,
+    affordable_nb,
+    back_nb,
+    fee_nb,
+    level_nb,
+    moved_nb,
+    multiple_nb,
+    share_lost_nb,
 )  # fmt: skip
-
-BY_CLOSE, BY_EXTREME = 1, 2
-"""How a trailing stop follows the price; 0: there is none."""
-
-# What an instrument asks for: `instruments.Instrument`, in units of the underlying.
-(
-    TICK, LOT, MIN_NOTIONAL, TAKER, MAKER, UNIT_FEE, MIN_FEE, SLIPPAGE, HALF_SPREAD,
-    VOLATILITY_SLIPPAGE, IMPACT, VOLUME_SHARE, BORROW, INTEREST, LEVERAGE, MAINTENANCE, IS_INVERSE,
-    NUM_COSTS,
-) = range(18)  # fmt: skip
 
 # What a column has in hand beside its state: the open trade, and an entry that rests at its limit.
 (
@@ -126,14 +144,8 @@ BY_CLOSE, BY_EXTREME = 1, 2
 ) = range(17)  # fmt: skip
 
 BY_SIGNAL = ENTER_LONG | EXIT_LONG | ENTER_SHORT | EXIT_SHORT
-ROUNDING = 1e-12
-"""Relative slack of a cap, so that a sum in another order is not cut."""
 DUST = 1e-6
 """A share of equity below which what a cap leaves of an entry is not placed."""
-WHOLE = 1e-9
-"""Of a unit: a size that lacks no more than this is a whole multiple."""
-BARE = INNER | {"_nrt": False}
-"""What makes no array: numba then counts no references, which took most of the time."""
 ROUGHLY = 1e-9
 """Of the entry's price: how much earlier than needed the margin is looked at."""
 HALVINGS = 60
@@ -151,8 +163,6 @@ class Conditions(NamedTuple):
     """float64 (N, T): in units; likewise."""
     years: np.ndarray
     """float64 (T,): the time of each row."""
-    trail: int
-    """0, BY_CLOSE or BY_EXTREME."""
     break_even: float
     """The gain, in stop distances, after which the stop goes to the entry; NaN for none."""
     ladder: np.ndarray
@@ -217,62 +227,6 @@ class Book(NamedTuple):
 
 
 @njit(**BARE)
-def multiple_nb(value: float, unit: float, up: bool) -> float:
-    """The next whole multiple of a unit, up or down; the value itself where there is no unit."""
-    if not unit > 0.0 or not np.isfinite(value):
-        return value
-    count = value / unit
-    slack = WHOLE + ROUNDING * count
-    count = np.ceil(count - slack) if up else np.floor(count + slack)
-    per = np.rint(1.0 / unit)  # a decimal unit: 3 x 0.1 is 3 / 10, which is 0.3
-    is_decimal = per >= 1.0 and abs(per * unit - 1.0) < 1e-12
-    rounded: float = count / per if is_decimal else count * unit
-    return rounded
-
-
-@njit(**BARE)
-def level_nb(price: float, side: float, costs: np.ndarray) -> float:
-    """A stop's level, rounded towards the entry; of a take-profit or a limit with the other side.
-
-    An inverse contract's prices are one over those that have ticks.
-    """
-    if costs[IS_INVERSE] != 0.0:
-        over: float = 1.0 / multiple_nb(1.0 / price, costs[TICK], side < 0.0)
-        return over
-    level: float = multiple_nb(price, costs[TICK], side > 0.0)
-    return level
-
-
-@njit(**BARE)
-def moved_nb(price: float, way: float, costs: np.ndarray) -> float:
-    """A price that is moved by a share of itself.
-
-    An inverse contract's is one over the price that moves by as much the other way.
-    """
-    if costs[IS_INVERSE] == 0.0:
-        return price * (1.0 + way)
-    return np.inf if way >= 1.0 else price / (1.0 - way)
-
-
-@njit(**BARE)
-def back_nb(price: float, side: float, stop: float, slippage: float, costs: np.ndarray) -> float:
-    """What the exit of an entry at `price` is filled at when stopped at its level."""
-    if costs[IS_INVERSE] == 0.0:
-        return price * max(1.0 - side * stop, 0.0) * (1.0 - side * slippage)
-    back: float = moved_nb(moved_nb(price, -side * stop, costs), -side * slippage, costs)
-    return back
-
-
-@njit(**INLINED)
-def fee_nb(units: float, price: float, rate: float, costs: np.ndarray) -> float:
-    """The fee of one order."""
-    fee: float = units * price * rate
-    if costs[UNIT_FEE] != 0.0:
-        fee += units * costs[UNIT_FEE]
-    return max(fee, costs[MIN_FEE]) if costs[MIN_FEE] > 0.0 else fee
-
-
-@njit(**BARE)
 def slippage_nb(units: float, raw: float, costs: np.ndarray, sigma: float, volume: float) -> float:
     """The share of the price by which an order of this size is filled worse."""
     price = raw if costs[IS_INVERSE] == 0.0 else 1.0 / raw
@@ -285,19 +239,6 @@ def slippage_nb(units: float, raw: float, costs: np.ndarray, sigma: float, volum
 
 
 @njit(**BARE)
-def share_lost_nb(
-    side: float, stop: float, price: float, rate: float, slippage: float, costs: np.ndarray
-) -> float:
-    """Loss per unit of entry notional when stopped, both fees and slippage in it."""
-    back = back_nb(1.0, side, stop, slippage, costs)
-    if rate == costs[TAKER]:
-        lost: float = side * (1.0 - back) + rate * (1.0 + back)
-    else:
-        lost = side * (1.0 - back) + rate + costs[TAKER] * back
-    return lost + 2.0 * costs[UNIT_FEE] / price if costs[UNIT_FEE] != 0.0 else lost
-
-
-@njit(**BARE)
 def money_lost_nb(
     units: float, side: float, stop: float, price: float, rate: float, slippage: float,
     costs: np.ndarray,
@@ -307,28 +248,6 @@ def money_lost_nb(
     fees = fee_nb(units, price, rate, costs) + fee_nb(units, back, costs[TAKER], costs)
     lost: float = side * units * (price - back) + fees
     return lost
-
-
-@njit(**BARE)
-def affordable_nb(
-    budget: float, side: float, stop: float, price: float, rate: float, slippage: float,
-    costs: np.ndarray,
-) -> float:  # fmt: skip
-    """The largest notional that loses no more than the budget when stopped.
-
-    The loss is the largest of four straight lines in the size: each of the two fees is the least
-    one or is not.
-    """
-    lost = share_lost_nb(side, stop, price, rate, slippage, costs)
-    most: float = budget / lost
-    least = costs[MIN_FEE]
-    if least > 0.0:
-        back = back_nb(1.0, side, stop, slippage, costs)
-        first = rate + costs[UNIT_FEE] / price
-        second = costs[TAKER] * back + costs[UNIT_FEE] / price
-        most = min(most, (budget - least) / (lost - first), (budget - least) / (lost - second))
-        most = min(most, (budget - 2.0 * least) / (lost - first - second))
-    return max(most, 0.0)
 
 
 @njit(**BARE)
@@ -1143,7 +1062,7 @@ def detail_nb(
         if own[POSITION] == 0.0:
             return
         best = last if fills else high if side > 0 else low
-        follow_nb(own, hand, costs, conditions.trail, best)
+        follow_nb(own, hand, costs, terms.trail, best)
 
 
 @njit(**INLINED)
@@ -1161,7 +1080,7 @@ def inside_nb(
     if conditions.starts.shape[1] > 0:
         begin, end = conditions.starts[n, i], conditions.starts[n, i + 1]
         if begin < end:
-            stop = may_move_nb(own, hand, costs, conditions.trail, best)
+            stop = may_move_nb(own, hand, costs, terms.trail, best)
     called = len(book.own) == 1 and side * worst <= side * hand[GUARD]
     if called or side * worst <= side * stop or side * best >= side * own[TARGET_LEVEL]:
         if begin < end:
@@ -1173,10 +1092,10 @@ def inside_nb(
     if own[POSITION] != 0.0 and conditions.moves:
         if begin == end:
             last = market.prices[n, 3, i]
-            follow_nb(own, hand, costs, conditions.trail, last if inside else best)
+            follow_nb(own, hand, costs, terms.trail, last if inside else best)
         elif not inside:  # where the detail was walked this moves nothing any more
-            follow_nb(own, hand, costs, conditions.trail, best)
-        if conditions.trail == BY_CLOSE:
+            follow_nb(own, hand, costs, terms.trail, best)
+        if terms.trail == BY_CLOSE:
             level = moved_nb(market.prices[n, 3, i], -side * hand[DISTANCE], costs)
             raise_stop_nb(own, level_nb(level, side, costs))
 
@@ -1400,7 +1319,7 @@ def pass_quiet_nb(
     prices, funding, position = market.prices[n], market.funding[n], own[POSITION]
     base, entry, mark, value = own[BASE], own[ENTRY_PRICE], book.mark[0], book.value[0]
     total, peak, drawdown, held = own[EQUITY_SUM], book.peak[0], own[DRAWDOWN], own[BARS_HELD]
-    costs, trail, guard, target = conditions.costs[n], conditions.trail, 0.0, 0.0
+    costs, trail, guard, target = conditions.costs[n], terms.trail, 0.0, 0.0
     side, acts = 1.0, ENTER_LONG | ENTER_SHORT
     if position != 0.0:
         side = 1.0 if position > 0.0 else -1.0
@@ -1423,6 +1342,10 @@ def pass_quiet_nb(
                     break
                 if len(funding) > 0 and funding[i] != 0.0:
                     break
+                if conditions.moves and conditions.starts.shape[1] > 0:
+                    reached = may_move_nb(own, hand, costs, trail, best)
+                    if side * worst <= side * reached:
+                        break
                 mark = prices[3, i]
                 if conditions.moves:
                     follow_nb(own, hand, costs, trail, best)

@@ -11,7 +11,7 @@ import numpy as np
 
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.volatility import ewma_volatility
-from convnext_vbt.trading import broker
+from convnext_vbt.trading import broker, kernel
 from convnext_vbt.trading.brackets import Brackets
 from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.instruments import (
@@ -23,19 +23,16 @@ from convnext_vbt.trading.instruments import (
 )
 
 NANOSECONDS_A_YEAR = 365 * 86_400 * 10**9
-TRAILS = {"none": 0, "close": broker.BY_CLOSE, "extreme": broker.BY_EXTREME}
 
 
 def conditions_of(
     config: SimulationConfig, bars: Bars, brackets: Brackets, *, best_first: bool = False
-) -> broker.Conditions | None:
-    """What the account of these bars has to keep; None where one fee and one slippage are all.
+) -> broker.Conditions:
+    """What the account of these bars has to keep.
 
     Raises `ValueError` for instruments that do not fit the bars.
     """
     check_instruments(bars, config.instruments)
-    if is_plain(config, bars) and not best_first:
-        return None
     own = [instrument_of(config.instruments, symbol) for symbol in bars.symbols]
     costs = np.array([costs_of(one, config) for one in own])
     sigma = volume = np.zeros((len(own), 0))
@@ -49,7 +46,6 @@ def conditions_of(
         sigma=sigma,
         volume=volume,
         years=bars.index.asi8 / NANOSECONDS_A_YEAR,
-        trail=TRAILS[config.trail],
         break_even=math.nan if config.break_even is None else float(config.break_even),
         ladder=np.array(config.take_profit_ladder, dtype=np.float64).reshape(-1, 2),
         limit_offset=math.nan if config.limit_offset is None else float(config.limit_offset),
@@ -62,40 +58,27 @@ def conditions_of(
     )
 
 
-def is_plain(config: SimulationConfig, bars: Bars) -> bool:
-    """Whether one fee and one slippage are all that is asked for."""
-    return (
-        not config.instruments
-        and bars.detail is None
-        and config.trail == "none"
-        and config.break_even is None
-        and not config.take_profit_ladder
-        and config.leave_at is None
-        and config.limit_offset is None
-    )
-
-
 def costs_of(one: Instrument, config: SimulationConfig) -> np.ndarray:
     """An instrument's row of `broker.Conditions.costs`, in units of the underlying."""
-    costs = np.zeros(broker.NUM_COSTS)
+    costs = np.zeros(kernel.NUM_COSTS)
     taker = config.fees if one.taker is None else one.taker
-    costs[broker.TICK] = one.tick or 0.0
-    costs[broker.LOT] = (one.lot or 0.0) * one.multiplier
-    costs[broker.MIN_NOTIONAL] = one.min_notional or 0.0
-    costs[broker.TAKER] = taker
-    costs[broker.MAKER] = taker if one.maker is None else one.maker
-    costs[broker.UNIT_FEE] = one.fee_per_contract / one.multiplier
-    costs[broker.MIN_FEE] = one.min_fee
-    costs[broker.SLIPPAGE] = config.slippage if one.slippage is None else one.slippage
-    costs[broker.HALF_SPREAD] = one.half_spread
-    costs[broker.VOLATILITY_SLIPPAGE] = one.volatility_slippage
-    costs[broker.IMPACT] = one.impact
-    costs[broker.VOLUME_SHARE] = one.max_volume_share or math.inf
-    costs[broker.BORROW] = one.borrow
-    costs[broker.INTEREST] = one.interest
-    costs[broker.LEVERAGE] = math.inf if one.initial_margin is None else 1.0 / one.initial_margin
-    costs[broker.MAINTENANCE] = one.maintenance_margin
-    costs[broker.IS_INVERSE] = one.inverse
+    costs[kernel.TICK] = one.tick or 0.0
+    costs[kernel.LOT] = (one.lot or 0.0) * one.multiplier
+    costs[kernel.MIN_NOTIONAL] = one.min_notional or 0.0
+    costs[kernel.TAKER] = taker
+    costs[kernel.MAKER] = taker if one.maker is None else one.maker
+    costs[kernel.UNIT_FEE] = one.fee_per_contract / one.multiplier
+    costs[kernel.MIN_FEE] = one.min_fee
+    costs[kernel.SLIPPAGE] = config.slippage if one.slippage is None else one.slippage
+    costs[kernel.HALF_SPREAD] = one.half_spread
+    costs[kernel.VOLATILITY_SLIPPAGE] = one.volatility_slippage
+    costs[kernel.IMPACT] = one.impact
+    costs[kernel.VOLUME_SHARE] = one.max_volume_share or math.inf
+    costs[kernel.BORROW] = one.borrow
+    costs[kernel.INTEREST] = one.interest
+    costs[kernel.LEVERAGE] = math.inf if one.initial_margin is None else 1.0 / one.initial_margin
+    costs[kernel.MAINTENANCE] = one.maintenance_margin
+    costs[kernel.IS_INVERSE] = one.inverse
     return costs
 
 

@@ -26,6 +26,7 @@ from convnext_vbt.trading.signals import Rules
 
 SizeType = Literal["risk", "notional", "value"]
 Trail = Literal["none", "close", "extreme"]
+TRAILS: dict[Trail, int] = {"none": 0, "close": kernel.BY_CLOSE, "extreme": kernel.BY_EXTREME}
 
 LONGEST_HOLIDAY = pd.Timedelta(days=5)
 """From Thursday's close to Tuesday's open at Easter: more than exchanges otherwise rest."""
@@ -265,12 +266,11 @@ def kernel_terms(config: SimulationConfig, brackets: Brackets, size_type: SizeTy
     """The scalars that all accounts share."""
     return kernel.Terms(
         sizing=get_args(SizeType).index(size_type),
-        fees=float(config.fees),
-        slippage=float(config.slippage),
         max_leverage=float(config.max_leverage),
         init_cash=float(config.init_cash),
         max_holding=brackets.max_holding or 0,
         max_open_risk=float(config.max_open_risk),
+        trail=TRAILS[config.trail],
     )
 
 

@@ -55,6 +55,7 @@ NONE = ENTRY
 
 # One account: its state, then the running sums that metrics are made of. BASE is the equity without
 # the open position's move: cash while flat, and so free of the rounding that cash flows would add.
+# APART: it could not order what its neighbours could, so that it is to be walked alone.
 # WANTED, NOTIONAL and SIZE belong to the order at hand: the stake, what the caps leave, units.
 (
     BASE, POSITION, STOP_LEVEL, TARGET_LEVEL, ENTRY_PRICE, ENTRY_FEES, IS_CAPPED,
@@ -62,10 +63,10 @@ NONE = ENTRY
     DAYS, DAY_EQUITY, DAY_MEAN, DAY_SQUARES, DAY_DOWNSIDE,
     ORDERS, TRADES, CLOSED, WINS, GROSS_PROFIT, GROSS_LOSS, RETURN_SUM,
     TRADED, FEES_PAID, SLIPPAGE_PAID, CAPPED, GAP_STOPS, TRADE_FUNDING, FUNDING_PAID,
-    REFUSED, AMBIGUOUS, LIQUIDATED,
+    REFUSED, AMBIGUOUS, LIQUIDATED, APART,
     WANTED, NOTIONAL, SIZE,
     NUM_STATE,
-) = range(39)  # fmt: skip
+) = range(40)  # fmt: skip
 
 SUMMED = (
     ORDERS, TRADES, CLOSED, WINS, GROSS_PROFIT, GROSS_LOSS, RETURN_SUM,
@@ -84,8 +85,25 @@ M_BASE, M_UNITS, M_EQUITY, M_SUM, M_PEAK, M_DRAWDOWN, M_HELD, NUM_MARKS = range(
 NOTHING = 1e-9
 """A share of the initial cash: an equity of no more is rounding, and trades no more."""
 
+ROUNDING = 1e-12
+"""Relative slack of a cap, so that a sum in another order is not cut."""
+WHOLE = 1e-9
+"""Of a unit: a size that lacks no more than this is a whole multiple."""
+
+# What an instrument asks for: `instruments.Instrument`, in units of the underlying.
+(
+    TICK, LOT, MIN_NOTIONAL, TAKER, MAKER, UNIT_FEE, MIN_FEE, SLIPPAGE, HALF_SPREAD,
+    VOLATILITY_SLIPPAGE, IMPACT, VOLUME_SHARE, BORROW, INTEREST, LEVERAGE, MAINTENANCE, IS_INVERSE,
+    NUM_COSTS,
+) = range(18)  # fmt: skip
+
+BY_CLOSE, BY_EXTREME = 1, 2
+"""How a trailing stop follows the price; 0: there is none."""
+
 CACHED = {"cache": True, "error_model": "numpy"}
 INNER = CACHED | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+BARE = INNER | {"_nrt": False}
+"""What makes no array: numba then counts no references, which took most of the time."""
 INLINED = INNER | {"forceinline": True, "_nrt": False}
 """What a walk does in every bar: a call would count the references of all its arrays."""
 
@@ -102,14 +120,14 @@ class Terms(NamedTuple):
     """What every account of one run has in common."""
 
     sizing: int
-    fees: float
-    slippage: float
     max_leverage: float
     init_cash: float
     max_holding: int
     """0 = no limit."""
     max_open_risk: float
     """Of a shared account sized by risk."""
+    trail: int
+    """0, BY_CLOSE or BY_EXTREME."""
 
 
 class Market(NamedTuple):
@@ -188,11 +206,95 @@ class Log(NamedTuple):
     value, from one UTC day's last close to the next."""
 
 
-@njit(**INNER)
-def loss_at_stop_nb(side: float, stop: float, fees: float, slippage: float) -> float:
-    """Loss per unit of entry notional when stopped at `stop`, both fees and slippage in it."""
-    back = max(1.0 - side * stop, 0.0) * (1.0 - side * slippage)
-    return side * (1.0 - back) + fees * (1.0 + back)
+@njit(**BARE)
+def multiple_nb(value: float, unit: float, up: bool) -> float:
+    """The next whole multiple of a unit, up or down; the value itself where there is no unit."""
+    if not unit > 0.0 or not np.isfinite(value):
+        return value
+    count = value / unit
+    slack = WHOLE + ROUNDING * count
+    count = np.ceil(count - slack) if up else np.floor(count + slack)
+    per = np.rint(1.0 / unit)  # a decimal unit: 3 x 0.1 is 3 / 10, which is 0.3
+    is_decimal = per >= 1.0 and abs(per * unit - 1.0) < 1e-12
+    rounded: float = count / per if is_decimal else count * unit
+    return rounded
+
+
+@njit(**BARE)
+def level_nb(price: float, side: float, costs: np.ndarray) -> float:
+    """A stop's level, rounded towards the entry; of a take-profit or a limit with the other side.
+
+    An inverse contract's prices are one over those that have ticks.
+    """
+    if costs[IS_INVERSE] != 0.0:
+        over: float = 1.0 / multiple_nb(1.0 / price, costs[TICK], side < 0.0)
+        return over
+    level: float = multiple_nb(price, costs[TICK], side > 0.0)
+    return level
+
+
+@njit(**BARE)
+def moved_nb(price: float, way: float, costs: np.ndarray) -> float:
+    """A price that is moved by a share of itself.
+
+    An inverse contract's is one over the price that moves by as much the other way.
+    """
+    if costs[IS_INVERSE] == 0.0:
+        return price * (1.0 + way)
+    return np.inf if way >= 1.0 else price / (1.0 - way)
+
+
+@njit(**BARE)
+def back_nb(price: float, side: float, stop: float, slippage: float, costs: np.ndarray) -> float:
+    """What the exit of an entry at `price` is filled at when stopped at its level."""
+    if costs[IS_INVERSE] == 0.0:
+        return price * max(1.0 - side * stop, 0.0) * (1.0 - side * slippage)
+    back: float = moved_nb(moved_nb(price, -side * stop, costs), -side * slippage, costs)
+    return back
+
+
+@njit(**BARE)
+def fee_nb(units: float, price: float, rate: float, costs: np.ndarray) -> float:
+    """The fee of one order."""
+    fee: float = units * price * rate
+    if costs[UNIT_FEE] != 0.0:
+        fee += units * costs[UNIT_FEE]
+    return max(fee, costs[MIN_FEE]) if costs[MIN_FEE] > 0.0 else fee
+
+
+@njit(**BARE)
+def share_lost_nb(
+    side: float, stop: float, price: float, rate: float, slippage: float, costs: np.ndarray
+) -> float:
+    """Loss per unit of entry notional when stopped, both fees and slippage in it."""
+    back = back_nb(1.0, side, stop, slippage, costs)
+    if rate == costs[TAKER]:
+        lost: float = side * (1.0 - back) + rate * (1.0 + back)
+    else:
+        lost = side * (1.0 - back) + rate + costs[TAKER] * back
+    return lost + 2.0 * costs[UNIT_FEE] / price if costs[UNIT_FEE] != 0.0 else lost
+
+
+@njit(**BARE)
+def affordable_nb(
+    budget: float, side: float, stop: float, price: float, rate: float, slippage: float,
+    costs: np.ndarray,
+) -> float:  # fmt: skip
+    """The largest notional that loses no more than the budget when stopped.
+
+    The loss is the largest of four straight lines in the size: each of the two fees is the least
+    one or is not.
+    """
+    lost = share_lost_nb(side, stop, price, rate, slippage, costs)
+    most: float = budget / lost
+    least = costs[MIN_FEE]
+    if least > 0.0:
+        back = back_nb(1.0, side, stop, slippage, costs)
+        first = rate + costs[UNIT_FEE] / price
+        second = costs[TAKER] * back + costs[UNIT_FEE] / price
+        most = min(most, (budget - least) / (lost - first), (budget - least) / (lost - second))
+        most = min(most, (budget - 2.0 * least) / (lost - first - second))
+    return max(most, 0.0)
 
 
 @njit(**INNER)
@@ -203,15 +305,16 @@ def fill_nb(
     side: float,
     raw: float,
     reason: int,
-    terms: Terms,
+    costs: np.ndarray,
 ) -> None:
     """Each account with a SIZE buys (side 1) or sells (-1) it at `raw` less slippage."""
-    price = raw * (1.0 + side * terms.slippage)
+    price, rate = raw * (1.0 + side * costs[SLIPPAGE]), costs[TAKER]
+    has_fixed_fee = costs[UNIT_FEE] != 0.0 or costs[MIN_FEE] > 0.0
     for k in range(len(accounts_LS)):
         size = accounts_LS[k, SIZE]
         if not size > 0.0:
             continue
-        fees = size * price * terms.fees
+        fees = fee_nb(size, price, rate, costs) if has_fixed_fee else size * price * rate
         accounts_LS[k, BASE] -= fees
         accounts_LS[k, TRADED] += size * price
         accounts_LS[k, FEES_PAID] += fees
@@ -253,7 +356,7 @@ def exit_nb(
     i: int,
     raw: float,
     reason: int,
-    terms: Terms,
+    costs: np.ndarray,
 ) -> None:
     """Close the whole position, of one side, of all accounts at `raw` less slippage."""
     side = 1.0
@@ -261,49 +364,39 @@ def exit_nb(
         accounts_LS[k, SIZE] = abs(accounts_LS[k, POSITION])
         if accounts_LS[k, POSITION] > 0.0:
             side = -1.0
-    fill_nb(accounts_LS, fills_LOF, i, side, raw, reason, terms)
-
-
-@njit(**INNER)
-def stake_nb(
-    risk: float, size: float, side: float, stop: float, equity: float, terms: Terms
-) -> float:
-    """Entry notional that the sizing asks for, before any cap."""
-    share = risk * size
-    if terms.sizing == BY_RISK:
-        if np.isnan(stop):
-            return 0.0
-        share /= loss_at_stop_nb(side, stop, terms.fees, terms.slippage)
-    return share * (terms.init_cash if terms.sizing == BY_VALUE else equity)
-
-
-@njit(**INNER)
-def most_notional_nb(side: float, equity: float, terms: Terms) -> float:
-    """The largest position that the leverage allows."""
-    cap = terms.max_leverage
-    if side > 0:
-        cap /= 1.0 + terms.fees  # a long pays its fee from the same cash
-    return cap * equity
+    fill_nb(accounts_LS, fills_LOF, i, side, raw, reason, costs)
 
 
 @njit(**INNER)
 def enter_nb(
-    accounts_LS: np.ndarray, fills_LOF: np.ndarray, i: int, entry: Entry, terms: Terms
+    accounts_LS: np.ndarray, fills_LOF: np.ndarray, i: int, entry: Entry, costs: np.ndarray
 ) -> None:
-    """Each account opens a position worth its NOTIONAL, the part of WANTED that the caps leave."""
+    """Each account opens a position worth its NOTIONAL, the part of WANTED that the caps leave.
+
+    In whole lots; what is too small is refused.
+    """
     side = entry.side
-    unit = entry.raw * (1.0 + side * terms.slippage)
+    unit = entry.raw * (1.0 + side * costs[SLIPPAGE])
+    stop = level_nb(unit * (1.0 - side * entry.stop), side, costs)
+    target = level_nb(unit * (1.0 + side * entry.target), -side, costs)
+    lot, least = costs[LOT], costs[MIN_NOTIONAL]
+    is_beyond = side * unit <= side * stop
     for k in range(len(accounts_LS)):
         wanted, notional = accounts_LS[k, WANTED], accounts_LS[k, NOTIONAL]
         accounts_LS[k, SIZE] = 0.0
         if wanted > 0.0 and notional > 0.0:
+            units = notional / unit
+            if lot > 0.0:
+                units = multiple_nb(units, lot, False)
+            if is_beyond or units * unit < least or not units > 0.0:
+                accounts_LS[k, REFUSED] += 1.0
+                continue
             is_capped = notional < wanted
             accounts_LS[k, IS_CAPPED] = is_capped
             accounts_LS[k, CAPPED] += is_capped
-            accounts_LS[k, SIZE] = notional / unit
-            accounts_LS[k, STOP_LEVEL] = unit * (1.0 - side * entry.stop)
-            accounts_LS[k, TARGET_LEVEL] = unit * (1.0 + side * entry.target)
-    fill_nb(accounts_LS, fills_LOF, i, side, entry.raw, int(ENTRY), terms)
+            accounts_LS[k, SIZE] = units
+            accounts_LS[k, STOP_LEVEL], accounts_LS[k, TARGET_LEVEL] = stop, target
+    fill_nb(accounts_LS, fills_LOF, i, side, entry.raw, int(ENTRY), costs)
 
 
 @njit(**INNER)
@@ -334,6 +427,8 @@ def reason_at_open_nb(
         return REVERSE
     if code & leave:
         return SIGNAL
+    if code & LEAVE:
+        return LEAVE_TIME
     if is_due and not code & same:
         return MAX_HOLDING
     return NONE
@@ -355,21 +450,21 @@ def bracket_in_bar_nb(
 
 
 @njit(**INNER)
-def bust_price_nb(account_S: np.ndarray, side: float, terms: Terms) -> float:
+def bust_price_nb(account_S: np.ndarray, side: float, costs: np.ndarray) -> float:
     """The raw price at which closing the position leaves nothing; 0 or less where none does."""
     units = abs(account_S[POSITION])
     left: float = side * units * account_S[ENTRY_PRICE] - account_S[BASE]
-    price: float = left / (units * (side - terms.fees)) / (1.0 - side * terms.slippage)
+    price: float = left / (units * (side - costs[TAKER])) / (1.0 - side * costs[SLIPPAGE])
     return price
 
 
 @njit(**INNER)
-def danger_nb(accounts_LS: np.ndarray, side: float, terms: Terms) -> float:
+def danger_nb(accounts_LS: np.ndarray, side: float, costs: np.ndarray) -> float:
     """The nearest price at which any account has nothing left, `-side` infinity where none is."""
     danger: float = -side * np.inf
     for k in range(len(accounts_LS)):
         if accounts_LS[k, POSITION] != 0.0:
-            price = bust_price_nb(accounts_LS[k], side, terms)
+            price = bust_price_nb(accounts_LS[k], side, costs)
             danger = max(danger, price) if side > 0 else min(danger, price)
     return danger
 
@@ -382,7 +477,7 @@ def bust_nb(
     side: float,
     price: float,
     stop: float,
-    terms: Terms,
+    costs: np.ndarray,
 ) -> int:
     """End the accounts that have nothing left at `price` or before; the last that holds, or -1.
 
@@ -392,10 +487,12 @@ def bust_nb(
     for k in range(len(accounts_LS)):
         if accounts_LS[k, POSITION] == 0.0:
             continue
-        nothing = bust_price_nb(accounts_LS[k], side, terms)
+        nothing = bust_price_nb(accounts_LS[k], side, costs)
         if side * price <= side * nothing and not side * nothing <= side * stop:
             one, fills = accounts_LS[k : k + 1], fills_LOF[k : k + 1]
-            exit_nb(one, fills, i, nothing, int(BUST), terms)
+            exit_nb(one, fills, i, nothing, int(BUST), costs)
+            # Closing costs that do not grow with the size would end it elsewhere.
+            accounts_LS[k, APART] = costs[MIN_FEE] + costs[UNIT_FEE] > 0.0
             accounts_LS[k, IS_BUST], accounts_LS[k, BASE] = 1.0, 0.0
         else:
             lead = k
@@ -450,14 +547,14 @@ def close_broke_nb(
     i: int,
     last: float,
     marks: np.ndarray,
-    terms: Terms,
+    costs: np.ndarray,
 ) -> None:
     """End the accounts whose equity is gone: none of them trades again."""
     for k in range(len(accounts_LS)):
         if marks[M_EQUITY + k] <= 0.0 and accounts_LS[k, IS_BUST] == 0.0:
             accounts_LS[k, IS_BUST] = 1.0
             if accounts_LS[k, POSITION] != 0.0:
-                exit_nb(accounts_LS[k : k + 1], fills_LOF[k : k + 1], i, last, int(BUST), terms)
+                exit_nb(accounts_LS[k : k + 1], fills_LOF[k : k + 1], i, last, int(BUST), costs)
             marks[M_BASE + k], marks[M_UNITS + k] = accounts_LS[k, BASE], 0.0
 
 
@@ -470,13 +567,13 @@ def mark_alone_nb(
     lead: int,
     broke: int,
     marks: np.ndarray,
-    terms: Terms,
+    costs: np.ndarray,
 ) -> int:
     """Equity of all accounts at the close; how many have nothing left, of which `broke` ended."""
     num, move = len(accounts_LS), last - accounts_LS[lead, ENTRY_PRICE]
     gone: int = revalue_nb(marks, num, move)
     if gone > broke:
-        close_broke_nb(accounts_LS, fills_LOF, i, last, marks, terms)
+        close_broke_nb(accounts_LS, fills_LOF, i, last, marks, costs)
         gone = revalue_nb(marks, num, move)
     mark_nb(marks, num)
     return gone
@@ -489,21 +586,45 @@ def enter_alone_nb(
     i: int,
     entry: Entry,
     points_L3: np.ndarray,
+    costs: np.ndarray,
     terms: Terms,
 ) -> int:
     """The entry of accounts of one symbol, each by its own equity; the last that entered, or -1."""
+    side, rate, least = entry.side, costs[TAKER], costs[MIN_FEE]
+    unit = entry.raw * (1.0 + side * costs[SLIPPAGE])
+    by_risk, by_value = terms.sizing == BY_RISK, terms.sizing == BY_VALUE
+    is_bare = by_risk and np.isnan(entry.stop)
+    lost = share_lost_nb(side, entry.stop, unit, rate, costs[SLIPPAGE], costs)
+    cap = min(terms.max_leverage, costs[LEVERAGE])
+    part = cap / (1.0 + rate + costs[UNIT_FEE] / unit) if side > 0.0 else cap
     for k in range(len(points_L3)):
         equity = accounts_LS[k, BASE] * (accounts_LS[k, IS_BUST] == 0.0)
         if equity <= NOTHING * terms.init_cash:
             equity = 0.0
-        wanted = stake_nb(points_L3[k, 0], entry.share, entry.side, entry.stop, equity, terms)
-        accounts_LS[k, WANTED] = wanted
-        accounts_LS[k, NOTIONAL] = min(wanted, most_notional_nb(entry.side, equity, terms))
-    enter_nb(accounts_LS, fills_LOF, i, entry, terms)
+        share, most = points_L3[k, 0] * entry.share, part * equity
+        if is_bare:
+            wanted = 0.0
+        elif by_risk and least > 0.0:
+            money = share * equity
+            wanted = affordable_nb(money, side, entry.stop, unit, rate, costs[SLIPPAGE], costs)
+        elif by_risk:
+            wanted = share / lost * equity
+        else:
+            wanted = share * (terms.init_cash if by_value else equity)
+        if side > 0.0 and least > 0.0:  # a long pays its fee from the same cash
+            most = min(most, cap * equity - least)
+        accounts_LS[k, WANTED], accounts_LS[k, NOTIONAL] = wanted, min(wanted, most)
+        if entry.share > 0.0 and equity > 0.0 and not is_bare and not min(wanted, most) > 0.0:
+            accounts_LS[k, REFUSED] += 1.0  # a least fee takes all of the stake
+    enter_nb(accounts_LS, fills_LOF, i, entry, costs)
     lead = -1
     for k in range(len(points_L3)):
         if accounts_LS[k, POSITION] != 0.0:
             lead = k
+    if lead >= 0:
+        for k in range(len(points_L3)):
+            if accounts_LS[k, POSITION] == 0.0 and accounts_LS[k, IS_BUST] == 0.0:
+                accounts_LS[k, APART] = 1.0
     return lead
 
 
@@ -535,11 +656,14 @@ def walk_nb(
     columns: Columns,
     a: int,
     points_L3: np.ndarray,
+    costs: np.ndarray,
     terms: Terms,
     accounts_LS: np.ndarray,
     log: Log,
 ) -> None:
     """Walk accounts that differ in their risk alone; `accounts_LS` holds the outcome afterwards.
+
+    `costs`, (J,), are the symbol's.
 
     The multiples are the same in all rows of `points_L3`, of which there are `LANES` at most. What
     happens in every bar is kept in `marks` and what happens in an order in the account: that is
@@ -555,6 +679,7 @@ def walk_nb(
     side, lead = 0.0, 0  # what is held and by which account, though it may have gone bust since
     broke = np.int64(0)  # for a bare constant numba would compile again
     danger, since, said = 0.0, np.int64(0), 0  # `said`: the row of the bar before
+    stop = target = distance = np.nan
     for i in range(len(code_T)):
         code = np.int64(code_T[i])
         is_changed = False
@@ -562,43 +687,51 @@ def walk_nb(
             first, last = prices_4T[0, i], prices_4T[3, i]
             if side != 0.0 and len(funding_T) > 0 and funding_T[i] != 0.0:
                 paid = pay_funding_nb(accounts_LS, funding_T[i], first)
-                danger, is_changed = danger_nb(accounts_LS, side, terms), True
+                danger, is_changed = danger_nb(accounts_LS, side, costs), True
                 if len(log_funding) > 0:
                     log_funding[i] = paid
             if side != 0.0 and not code & UNTRADED:
                 if side * first <= side * danger:
-                    lead = bust_nb(accounts_LS, fills, i, side, first, -side * np.inf, terms)
+                    lead = bust_nb(accounts_LS, fills, i, side, first, -side * np.inf, costs)
                     is_changed = True
                 is_due = 0 < terms.max_holding <= clock_T[i] - since
                 reason = MAX_HOLDING
                 if lead >= 0:
-                    stop, target = accounts_LS[lead, STOP_LEVEL], accounts_LS[lead, TARGET_LEVEL]
                     reason = reason_at_open_nb(side, first, stop, target, code, is_due)
                 if reason != NONE:
-                    exit_nb(accounts_LS, fills, i, first, reason, terms)
+                    exit_nb(accounts_LS, fills, i, first, reason, costs)
                     side, is_changed = 0.0, True
                 elif is_due:
                     since = clock_T[i]
-            if code & (ENTER_LONG | ENTER_SHORT) and side == 0.0 and not code & UNTRADED:
+            enters = code & (ENTER_LONG | ENTER_SHORT) and not code & (UNTRADED | LEAVE)
+            if enters and side == 0.0:
                 since, is_changed = clock_T[i], True
                 way, k = (1.0, 0) if code & ENTER_LONG else (-1.0, 1)
-                stop = brackets_4T[k, said] * points_L3[0, 1]
-                target = brackets_4T[k + 2, said] * points_L3[0, 2]
-                entry = Entry(way, first, size_T[said], stop, target)
-                lead = enter_alone_nb(accounts_LS, fills, i, entry, points_L3, terms)
+                distance = brackets_4T[k, said] * points_L3[0, 1]
+                profit = brackets_4T[k + 2, said] * points_L3[0, 2]
+                entry = Entry(way, first, size_T[said], distance, profit)
+                lead = enter_alone_nb(accounts_LS, fills, i, entry, points_L3, costs, terms)
                 if lead >= 0:
-                    side, danger = way, danger_nb(accounts_LS, way, terms)
+                    side, danger = way, danger_nb(accounts_LS, way, costs)
+                    stop, target = accounts_LS[lead, STOP_LEVEL], accounts_LS[lead, TARGET_LEVEL]
             if side != 0.0 and not code & UNTRADED:
                 high, low = prices_4T[1, i], prices_4T[2, i]
-                stop, target = accounts_LS[lead, STOP_LEVEL], accounts_LS[lead, TARGET_LEVEL]
-                worst = low if side > 0 else high
+                worst, best = (low, high) if side > 0 else (high, low)
                 if side * worst <= side * danger:
-                    lead = bust_nb(accounts_LS, fills, i, side, worst, stop, terms)
+                    lead = bust_nb(accounts_LS, fills, i, side, worst, stop, costs)
                     is_changed = True
                 reason, price = bracket_in_bar_nb(side, first, high, low, stop, target)
                 if reason != NONE or lead < 0:
-                    exit_nb(accounts_LS, fills, i, price, reason, terms)
+                    if reason == STOP and side * best >= side * target:
+                        for k in range(num):
+                            accounts_LS[k, AMBIGUOUS] += accounts_LS[k, POSITION] != 0.0
+                    exit_nb(accounts_LS, fills, i, price, reason, costs)
                     side, is_changed = 0.0, True
+                elif terms.trail != 0:
+                    level = last if terms.trail == BY_CLOSE else best
+                    level *= 1.0 - side * distance
+                    if side * level > side * stop:
+                        stop = side * max(side * stop, side * level_nb(level, side, costs))
             said = i
         if is_changed:
             for k in range(num):
@@ -606,13 +739,13 @@ def walk_nb(
                 marks[M_UNITS + k] = accounts_LS[k, POSITION]
         if is_changed or side != 0.0:
             at = max(lead, 0)
-            broke = mark_alone_nb(accounts_LS, fills, i, last, at, broke, marks, terms)
+            broke = mark_alone_nb(accounts_LS, fills, i, last, at, broke, marks, costs)
         for k in range(num):
             marks[M_SUM + k] += marks[M_EQUITY + k]
         if len(log_equity) > 0:
             log_equity[i] = log_value[i] = marks[M_EQUITY]
             log_position[i] = marks[M_UNITS]
-            log_stop[i] = accounts_LS[0, STOP_LEVEL] if marks[M_UNITS] != 0.0 else np.nan
+            log_stop[i] = stop if marks[M_UNITS] != 0.0 else np.nan
         if day_end_T[i]:
             end_day_nb(accounts_LS, days, marks[M_EQUITY : M_EQUITY + num])
     finish_nb(accounts_LS, marks, last)
@@ -640,7 +773,12 @@ def block_starts_nb(cells: Cells) -> np.ndarray:
 
 @njit(parallel=True, **CACHED)
 def walk_cells_nb(
-    market: Market, columns: Columns, cells: Cells, terms: Terms, days_RKD: np.ndarray
+    market: Market,
+    columns: Columns,
+    cells: Cells,
+    costs_NJ: np.ndarray,
+    terms: Terms,
+    days_RKD: np.ndarray,
 ) -> np.ndarray:
     """All cells of accounts of one symbol side by side: states, float64 (P, S).
 
@@ -656,5 +794,5 @@ def walk_cells_nb(
         days = days_RKD[max(r, 0), : (1 if r >= 0 else 0)]
         log = Log(fills, np.empty(0), none, none, none, none, days)
         points = cells.points[p:q]
-        walk_nb(market, columns, cells.account[p], points, terms, states[p:q], log)
+        walk_nb(market, columns, cells.account[p], points, costs_NJ[0], terms, states[p:q], log)
     return states

@@ -28,6 +28,7 @@ from convnext_vbt.trading.codes import (
     STOP,
     TAKE_PROFIT,
 )
+from convnext_vbt.trading.conditions import conditions_of
 from convnext_vbt.trading.inputs import acting_codes, bar_bits, kernel_inputs, kernel_terms
 from convnext_vbt.trading.sweep import SweepResult
 from convnext_vbt.trading.walk import walk_accounts
@@ -84,6 +85,7 @@ class PositionAccounts:
         # Holding limits are among the exits that are kept.
         config = window.config.times_costs(0.0) if fair else window.config
         self.terms = kernel_terms(config, replace(own, max_holding=None), "risk")
+        self.conditions = conditions_of(config, window.bars, own)
         self.risk = window.config.risk if risk is None else risk
 
     @property
@@ -147,7 +149,7 @@ class PositionAccounts:
             points=np.tile([self.risk, 1.0, 1.0], (count, 1)),
             day_row=np.arange(count),
         )
-        _, days_MRD = walk_accounts(self.market, columns, cells, self.terms)
+        _, days_MRD = walk_accounts(self.market, columns, cells, self.terms, self.conditions)
         growth = np.cumprod(1.0 + days_MRD[:, 0], axis=1)
         return self.terms.init_cash * np.column_stack([np.ones(count), growth])
 
