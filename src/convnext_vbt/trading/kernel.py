@@ -613,15 +613,17 @@ def enter_alone_nb(
             wanted = share * (terms.init_cash if by_value else equity)
         if side > 0.0 and least > 0.0:  # a long pays its fee from the same cash
             most = min(most, cap * equity - least)
-        accounts_LS[k, WANTED], accounts_LS[k, NOTIONAL] = wanted, min(wanted, most)
-        if entry.share > 0.0 and equity > 0.0 and not is_bare and not min(wanted, most) > 0.0:
+        notional = min(wanted, most)
+        accounts_LS[k, WANTED], accounts_LS[k, NOTIONAL] = wanted, notional
+        if not notional > 0.0 and entry.share > 0.0 and equity > 0.0 and not is_bare:
             accounts_LS[k, REFUSED] += 1.0  # a least fee takes all of the stake
     enter_nb(accounts_LS, fills_LOF, i, entry, costs)
-    lead = -1
+    lead, num_held = -1, 0
     for k in range(len(points_L3)):
         if accounts_LS[k, POSITION] != 0.0:
             lead = k
-    if lead >= 0:
+            num_held += 1
+    if 0 < num_held < len(points_L3):
         for k in range(len(points_L3)):
             if accounts_LS[k, POSITION] == 0.0 and accounts_LS[k, IS_BUST] == 0.0:
                 accounts_LS[k, APART] = 1.0
@@ -703,8 +705,7 @@ def walk_nb(
                     side, is_changed = 0.0, True
                 elif is_due:
                     since = clock_T[i]
-            enters = code & (ENTER_LONG | ENTER_SHORT) and not code & (UNTRADED | LEAVE)
-            if enters and side == 0.0:
+            if code & (ENTER_LONG | ENTER_SHORT) and side == 0.0 and not code & (UNTRADED | LEAVE):
                 since, is_changed = clock_T[i], True
                 way, k = (1.0, 0) if code & ENTER_LONG else (-1.0, 1)
                 distance = brackets_4T[k, said] * points_L3[0, 1]
