@@ -127,8 +127,10 @@ INSTRUMENTS = """
 [instruments.default]
 taker = 0.001
 tick = 0.1
+currency = "USDT"
 [instruments."BTC/USDT"]
 taker = "none"
+currency = "none"
 lot = 0.01
 [instruments.ETH]
 tick = 0.5
@@ -139,9 +141,9 @@ def test_a_symbols_own_keys_go_over_the_default_ones(tmp_path):
     config = load_config(strategy(tmp_path, INSTRUMENTS))
     assert config.trading.instruments == config.instruments
     assert config.instruments == {
-        "default": Instrument(taker=0.001, tick=0.1),
+        "default": Instrument(taker=0.001, tick=0.1, currency="USDT"),
         "BTC/USDT": Instrument(tick=0.1, lot=0.01),
-        "ETH": Instrument(taker=0.001, tick=0.5),
+        "ETH": Instrument(taker=0.001, tick=0.5, currency="USDT"),
     }
     for text in (config.to_toml(), INSTRUMENTS.replace("[instruments.ETH]", "[instruments.'ETH']")):
         again = load_config(strategy(tmp_path, text))
@@ -156,6 +158,7 @@ def test_a_symbols_own_keys_go_over_the_default_ones(tmp_path):
     [
         "instruments.default.taker=0.002",
         "instruments.ETH.maker=-0.0001",
+        "instruments.ETH.currency=USDT",
         "trading.trail=close",
         "trading.break_even=1.0",
         "trading.take_profit_ladder=[[1.0, 0.5]]",

@@ -47,6 +47,8 @@ def bars_of(symbols=("A",), price=100.0, volume=5.0):
         ({"lot": "1"}, "lot must be a number, got '1'"),
         ({"lot": True}, "lot must be a number, got True"),
         ({"inverse": 1}, "inverse must be true or false, got 1"),
+        ({"currency": ""}, "currency must be a name such as \"USDT\", got ''"),
+        ({"currency": 1}, 'currency must be a name such as "USDT", got 1'),
         ({"taker": -0.0001}, r"taker must lie in \[0, 0.5\), got -0.0001; 0.0005 is 5 bp"),
         ({"maker": -0.5001}, r"maker must lie in \[-0.5, 0.5\), got -0.5001"),
         ({"slippage": 0.5}, r"slippage must lie in \[0, 0.5\), got 0.5"),
@@ -109,6 +111,52 @@ def test_instruments_that_fit_the_bars_pass():
     check_instruments(bars_of(), {"A": Instrument(tick=50.0, impact=1.0), DEFAULT: Instrument()})
     with pytest.raises(InputError, match="symbol B has no entry"):
         check_instruments(bars_of(("A", "B")), {"A": Instrument()})
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            {"A": {"currency": "USDT"}, "C": {"currency": "USD"}},
+            "A is settled in USDT and C in USD, but one account has one currency; trade them in",
+        ),
+        (
+            {"C": {"inverse": True}},
+            "C is an inverse contract, settled in its underlying, and A is none: they cannot",
+        ),
+        (
+            {"B": {"inverse": True, "currency": "BTC"}, "default": {"currency": "BTC"}},
+            "B is an inverse contract, settled in its underlying, and A is none",
+        ),
+        (
+            {"default": {"inverse": True}},
+            'A, B, C are inverse .* A does not say .* same currency = "BTC", or trade them apart',
+        ),
+        (
+            {"default": {"inverse": True, "currency": "BTC"}, "B": {"inverse": True}},
+            "A, B, C are inverse contracts on one account and B does not say what it is settled",
+        ),
+        (
+            {"default": {"inverse": True, "currency": "BTC"},
+             "C": {"inverse": True, "currency": "ETH"}},
+            "A is settled in BTC and C in ETH",
+        ),
+    ],
+)  # fmt: skip
+def test_an_account_has_one_currency(table, message):
+    table = {symbol: Instrument(**keys) for symbol, keys in ({"default": {}} | table).items()}
+    with pytest.raises(InputError, match=message) as caught:
+        check_instruments(bars_of(("A", "B", "C")), table)
+    assert "\n" not in str(caught.value)
+
+
+def test_symbols_of_one_currency_share_an_account():
+    three = bars_of(("A", "B", "C"))
+    check_instruments(three, {"A": Instrument(currency="USD"), DEFAULT: Instrument()})
+    check_instruments(three, {DEFAULT: Instrument(inverse=True, currency="BTC")})
+    check_instruments(bars_of(), {"A": Instrument(inverse=True)})
+    many = {"A": Instrument(currency="USD"), DEFAULT: Instrument(currency="EUR")}
+    check_instruments(bars_of(), many)  # nobody here is the default one
 
 
 @pytest.mark.parametrize("key", ["impact", "max_volume_share"])

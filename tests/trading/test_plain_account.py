@@ -114,7 +114,7 @@ def instrument(one: Contract) -> Instrument:
             one, multiplier=1.0, lot=one.lot and one.lot * one.multiplier,
             fee_per_contract=one.fee_per_contract / one.multiplier,
         )  # fmt: skip
-    return Instrument(**vars(one))
+    return Instrument(**vars(one), currency="BTC" if one.inverse else None)
 
 
 def signals_of(case: Case, bars: Bars) -> Signals:

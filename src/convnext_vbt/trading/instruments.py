@@ -45,6 +45,8 @@ class Instrument:
     inverse: bool = False
     """Whether a contract is worth 1 of the quote currency, whatever the price, and settled in the
     underlying; `lot` counts the quote currency then: 100 where a contract is of 100 USD."""
+    currency: str | None = None
+    """What it is settled in, "USDT"; symbols of one account must not name different ones."""
     taker: float | None = None
     """Share of the notional that a market order pays; none: `fees`."""
     maker: float | None = None
@@ -76,6 +78,10 @@ class Instrument:
     def __post_init__(self) -> None:
         if not isinstance(self.inverse, bool):
             raise InputError(f"inverse must be true or false, got {self.inverse!r}")
+        if self.currency is not None and (
+            not isinstance(self.currency, str) or not self.currency.strip()
+        ):
+            raise InputError(f'currency must be a name such as "USDT", got {self.currency!r}')
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None or field.default is not None:
@@ -194,10 +200,36 @@ def check_instruments(bars: Bars, instruments: Mapping[str, Instrument]) -> None
         needs = [key for key in ("impact", "max_volume_share") if getattr(instrument, key)]
         if needs and not has_volume[n]:
             raise InputError(f"{symbol}: {needs[0]} needs volumes and its bars have none; drop it")
+    _check_one_currency({symbol: instrument_of(instruments, symbol) for symbol in bars.symbols})
+
+
+def _check_one_currency(own: Mapping[str, Instrument]) -> None:
+    """The symbols of some bars share one account, whose equity is one sum of money."""
+    named = [(symbol, one.currency) for symbol, one in own.items() if one.currency is not None]
+    for symbol, currency in named[1:]:
+        first, other = named[0]
+        if currency != other:
+            raise InputError(
+                f"{first} is settled in {other} and {symbol} in {currency}, but one account has "
+                "one currency; trade them in strategies of their own"
+            )
+    inverse = [symbol for symbol, one in own.items() if one.inverse]
+    linear = [symbol for symbol, one in own.items() if not one.inverse]
+    if inverse and linear:
+        raise InputError(
+            f"{inverse[0]} is an inverse contract, settled in its underlying, and {linear[0]} is "
+            "none: they cannot share an account; trade them in strategies of their own"
+        )
+    silent = [symbol for symbol in inverse if own[symbol].currency is None]
+    if len(inverse) > 1 and silent:
+        raise InputError(
+            f"{', '.join(inverse)} are inverse contracts on one account and {silent[0]} does not "
+            'say what it is settled in; give each the same currency = "BTC", or trade them apart'
+        )
 
 
 def _check_finite(name: str, value: Any) -> None:
-    if name == "inverse":
+    if name in ("inverse", "currency"):
         return
     check_number(name, value)
     if not math.isfinite(value):
