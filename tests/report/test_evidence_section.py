@@ -147,7 +147,7 @@ def test_the_headline_column_equals_a_ledger_rebuilt_from_its_orders(res, assess
 
 def test_the_other_columns_say_what_they_are(res, assessment, page):
     table = key_table(page)
-    assert set(table) == {figure.name for figure in FIGURES} - {"funding"}  # no rates here
+    assert set(table) == {figure.name for figure in FIGURES} - {"funding", "refused"}
     null = assessment.random_sides
     assert table["total_return"]["random"] == format_number(
         np.median(null.total_returns), "percent"

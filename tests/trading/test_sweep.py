@@ -12,6 +12,7 @@ from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.predictions import Predictions, Target
 from convnext_vbt.trading import cells
 from convnext_vbt.trading.brackets import fixed_brackets, target_brackets
+from convnext_vbt.trading.instruments import Instrument
 from convnext_vbt.trading.rules import RuleConfig, confidence_signals
 from convnext_vbt.trading.simulation import Simulation, simulate_signals
 from convnext_vbt.trading.sweep import TOTAL, SweepConfig, prediction_window, sweep
@@ -97,6 +98,41 @@ def test_metrics_are_what_pandas_computes(result, cell):
     for name, value in expected.items():
         assert row[name] == pytest.approx(value, rel=1e-9), name
     assert not row["bust"]
+
+
+@pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")
+def test_refused_entries_are_a_column_only_where_there_is_a_least_size(result):
+    assert "refused" not in result.metrics
+    free = sweep(BARS, PREDS, threshold=0.5, risk=0.02, instruments={"A": Instrument(tick=1e-4)})
+    assert "refused" not in free.metrics
+    least = {"A": Instrument(min_notional=1_500.0)}
+    found = sweep(BARS, PREDS, threshold=[0.4, 0.5], risk=[0.005, 0.02], instruments=least)
+    assert found.metrics["refused"].dtype == np.int64
+    for (threshold, risk, _), row in found.metrics.iterrows():
+        done = found.simulation(threshold=threshold, risk=risk)
+        assert row["refused"] == done.refused.sum()
+    counts = found.metrics["refused"].to_numpy()
+    assert counts.min() < counts.max()
+
+
+@pytest.mark.parametrize("key", ["borrow", "interest"])
+def test_what_is_borrowed_is_funding_in_the_table_and_the_simulation_alike(key):
+    terms = {"threshold": 0.4, "risk": 0.2, "max_leverage": 5.0}
+    found = sweep(BARS, PREDS, instruments={"A": Instrument(**{key: 0.5})}, **terms)
+    paid = found.simulation().funding.sum()
+    assert paid > 0
+    assert found.metrics["funding"].item() == pytest.approx(paid)
+    free = sweep(BARS, PREDS, instruments={"A": Instrument()}, **terms)
+    assert "funding" not in free.metrics
+    assert free.simulation().funding is None
+
+
+def test_refused_entries_of_a_panel_add_up_to_the_accounts():
+    lots = {"default": Instrument(lot=40.0), "B": Instrument()}
+    metrics = sweep(PANEL, PANEL_PREDS, threshold=0.4, risk=0.02, instruments=lots).metrics
+    counts = metrics["refused"].droplevel(["threshold", "risk"])
+    assert counts["A"] > counts["B"]
+    assert counts[TOTAL] == counts["A"] + counts["B"]
 
 
 def test_the_cells_above_reach_what_they_should_test(result):

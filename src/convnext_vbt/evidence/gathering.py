@@ -46,6 +46,8 @@ from convnext_vbt.evidence.verdict import Assessment, assess
 from convnext_vbt.evidence.views import Lines, View
 from convnext_vbt.evidence.waiting import Waiting, waiting_of
 from convnext_vbt.evidence.window import Window
+from convnext_vbt.evidence.within_bars import WithinBars, within_bars
+from convnext_vbt.trading.instruments import have_least_size
 from convnext_vbt.trading.sweep import TOTAL, SweepResult
 
 CASH = dict.fromkeys(
@@ -212,6 +214,8 @@ def _headline_figures(res: SweepResult, assessment: Assessment) -> Figures:
         "sharpe_high": head.sharpe_high,
         "dsr": head.dsr,
     }
+    if have_least_size(res.bars, res.config.instruments):
+        found["refused"] = float(head.selection.simulation.refused.sum())
 
 
 def hold_figures(res: SweepResult, account: Account) -> Figures:

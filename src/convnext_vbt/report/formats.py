@@ -77,8 +77,8 @@ FIGURES = (
     Figure(name="costs", label="Costs paid, quote currency", kind="money",
            help="Fees and slippage, in units of the quote currency."),
     Figure(name="funding", label="Funding paid, quote currency", kind="money",
-           help="Paid less received. Part of every return, gross of costs too, and not of the "
-                "costs above."),
+           help="Paid less received, borrow and interest too. Part of every return, gross of "
+                "costs as well, and not of the costs above."),
     Figure(name="break_even", label="Break-even cost per side", kind="basis_points", signed=True,
            help="Fees plus slippage per side at which the same trades earn nothing; negative when "
                 "they lose before costs."),
@@ -86,8 +86,13 @@ FIGURES = (
            help="Entries cut by the leverage cap, which risk less than set."),
     Figure(name="gap_stops", label="Stops gapped through", kind="count",
            help="Stops filled at an open beyond their level, losing more than planned."),
+    Figure(name="refused", label="Entries not placed", kind="count",
+           help="Entries under the least size or worth of their instrument, or without room under "
+                "the caps."),
 )  # fmt: skip
 
+OPTIONAL_FIGURES = ("funding", "refused")
+"""Where the bars have rates or an instrument lends, and where an instrument has a least size."""
 HEATMAP_FIGURES = ("cagr", "max_drawdown", "calmar", "sharpe", "log_growth", "trades")
 FIGURE = {figure.name: figure for figure in FIGURES}
 THIN_TRADES = FEW_TRADES

@@ -173,6 +173,18 @@ def are_inverse(bars: Bars, instruments: Mapping[str, Instrument]) -> np.ndarray
     return np.array([instrument_of(instruments, symbol).inverse for symbol in bars.symbols])
 
 
+def have_least_size(bars: Bars, instruments: Mapping[str, Instrument]) -> bool:
+    """Whether an entry of any symbol may be too small to be placed."""
+    own = (instrument_of(instruments, symbol) for symbol in bars.symbols)
+    return any(one.lot is not None or one.min_notional is not None for one in own)
+
+
+def have_carry(bars: Bars, instruments: Mapping[str, Instrument]) -> bool:
+    """Whether a position of any symbol pays for what it borrows."""
+    own = (instrument_of(instruments, symbol) for symbol in bars.symbols)
+    return any(one.borrow or one.interest for one in own)
+
+
 def needs_volatility(instrument: Instrument) -> bool:
     """Whether a cost depends on how much the price moves."""
     return bool(instrument.volatility_slippage or instrument.impact)

@@ -22,6 +22,7 @@ def cell_metrics(
     years: float,
     days_per_year: float,
     with_funding: bool = False,
+    with_refused: bool = False,
 ) -> pd.DataFrame:
     """One row a cell; what is undefined is NaN, never infinite.
 
@@ -37,7 +38,9 @@ def cell_metrics(
     - exposure: share of bars with a position at the close; turnover: traded notional a year over
       mean equity; costs: fees and slippage in money.
     - capped_share: entries cut down to a cap; gap_stops: exits beyond their stop.
-    - funding: paid in money, net of what was received; only `with_funding`.
+    - funding: paid in money, net of what was received, and what was borrowed; only `with_funding`.
+    - refused: entries not placed, under the least size or worth or without room under the caps;
+      only `with_refused`.
     """
     sums = accounts.T
     days = sums[kernel.DAYS]
@@ -70,6 +73,8 @@ def cell_metrics(
         }
     if with_funding:
         table["funding"] = sums[kernel.FUNDING_PAID]
+    if with_refused:
+        table["refused"] = sums[kernel.REFUSED].astype(np.int64)
     clean = {
         name: np.where(np.isfinite(values), values, np.nan) if values.dtype.kind == "f" else values
         for name, values in table.items()

@@ -34,7 +34,7 @@ from convnext_vbt.trading.inputs import (
     day_ends,
     kernel_terms,
 )
-from convnext_vbt.trading.instruments import Instrument
+from convnext_vbt.trading.instruments import Instrument, have_carry, have_least_size
 from convnext_vbt.trading.metrics import cell_metrics
 from convnext_vbt.trading.rules import (
     RULE_DEFAULTS,
@@ -351,7 +351,7 @@ def sweep_rules(
     cells = walk_grid(cut, traded, distances, points=points, base=base, terms=terms, config=trading)
     if shown is None:
         shown = [name for name in GRID[1:] if len(grid[name]) > 1]
-    metrics = _metrics(cut, cells, trading.init_cash)
+    metrics = _metrics(cut, cells, trading)
     metrics = metrics.set_index(_index(rules, cells, points, ["risk", *shown]))
     _warn_few_trades(metrics)
     return SweepResult(
@@ -382,12 +382,13 @@ def check_multiples(exits: Exit, lists: SweepConfig) -> None:
         )
 
 
-def _metrics(bars: Bars, cells: Cells, init_cash: float) -> pd.DataFrame:
+def _metrics(bars: Bars, cells: Cells, config: SimulationConfig) -> pd.DataFrame:
     there = np.repeat(cells.is_there[:, None], cells.states.shape[1], axis=1)
     return cell_metrics(
-        cells.states[there], init_cash=init_cash, num_bars=len(bars),
+        cells.states[there], init_cash=config.init_cash, num_bars=len(bars),
         years=bars.years, days_per_year=bars.days_per_year,
-        with_funding=bars.funding is not None,
+        with_funding=bars.funding is not None or have_carry(bars, config.instruments),
+        with_refused=have_least_size(bars, config.instruments),
     )  # fmt: skip
 
 

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 import pandas as pd
 
 from convnext_vbt.evidence.gathering import CASH
-from convnext_vbt.report.formats import FIGURES, figure_text, figure_texts, quote_currency
+from convnext_vbt.report.formats import (
+    FIGURES,
+    OPTIONAL_FIGURES,
+    figure_text,
+    figure_texts,
+    quote_currency,
+)
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
 from convnext_vbt.report.section import Content, Section
@@ -79,5 +85,5 @@ def key_rows(
             "random": figure_text(columns["random"], figure),
         }
         for figure in FIGURES
-        if figure.name != "funding" or "funding" in head
+        if figure.name not in OPTIONAL_FIGURES or figure.name in head
     ]
