@@ -44,22 +44,24 @@ def evidence(result, labels):
 def test_no_simulation_is_made_twice(result, monkeypatch):
     made = Counter()
 
-    def counted(bars, signals, brackets, *, config, size_type="risk"):
+    def counted(bars, signals, brackets, *, config, size_type="risk", best_first=False):
         digest = hashlib.sha256()
         arrays = signals.signals()
         for name in ("entries", "exits", "short_entries", "short_exits", "size"):
             digest.update(getattr(arrays, name).tobytes())
         for name in DISTANCES:
             digest.update(np.ascontiguousarray(getattr(brackets, name)).tobytes())
-        made[digest.hexdigest(), config, size_type] += 1
-        return simulate_signals(bars, signals, brackets, config=config, size_type=size_type)
+        made[digest.hexdigest(), config, size_type, best_first] += 1
+        return simulate_signals(
+            bars, signals, brackets, config=config, size_type=size_type, best_first=best_first
+        )
 
     monkeypatch.setattr(window, "simulate_signals", counted)
     monkeypatch.setattr(sweep, "simulate_signals", counted)
     gather(result, selected=OWN)
     assert set(made.values()) == {1}
-    # Eight cells, the headline at four costs, buy-and-hold.
-    assert len(made) == 8 + 4 + 1
+    # Eight cells, the headline at four costs and with its bars counted, buy-and-hold.
+    assert len(made) == 8 + 4 + 1 + 1
 
 
 def test_costs_begin_with_what_the_verdict_knows(result, evidence):

@@ -12,6 +12,7 @@ from convnext_vbt.evidence.accounts import Account
 from convnext_vbt.market.frozen import find_frozen
 from convnext_vbt.market.gaps import find_gaps
 from convnext_vbt.market.spikes import find_leaps, find_spikes
+from convnext_vbt.trading.instruments import instrument_of
 from convnext_vbt.trading.sweep import FEW_TRADES, SweepResult, untradable_bars
 
 
@@ -56,7 +57,9 @@ class Concerns:
     unfunded: tuple[str, ...]
     """Traded symbols without funding rates."""
     borrowed: tuple[str, ...]
-    """Those of them that were sold short."""
+    """Those of them that were sold short, and whose instrument has no borrow rate."""
+    lends: bool
+    """Whether any symbol's instrument has one."""
 
 
 def concerns(res: SweepResult, account: Account) -> Concerns:
@@ -72,6 +75,8 @@ def concerns(res: SweepResult, account: Account) -> Concerns:
         for n, symbol in enumerate(res.bars.symbols)
         if funding is not None and np.isfinite(funding[:, n]).any()
     }
+    instruments = res.config.instruments
+    lent = {name for name in res.bars.symbols if instrument_of(instruments, name).borrow}
     by_column = trades[np.argsort(trades["col"], kind="stable")]
 
     def without_rates(some: np.ndarray) -> tuple[str, ...]:
@@ -100,7 +105,12 @@ def concerns(res: SweepResult, account: Account) -> Concerns:
         gap_stops=measures.gap_stops(trades),
         funded=bool(known),
         unfunded=without_rates(by_column),
-        borrowed=without_rates(by_column[measures.is_short(by_column)]),
+        borrowed=tuple(
+            name
+            for name in without_rates(by_column[measures.is_short(by_column)])
+            if name not in lent
+        ),
+        lends=bool(lent),
     )
 
 

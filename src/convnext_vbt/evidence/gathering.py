@@ -132,6 +132,7 @@ class Evidence:
     concerns: Concerns
     waiting: Waiting | None
     """None where the cell that is shown first asks for no edge."""
+    within_bars: WithinBars
 
 
 def gather(
@@ -199,6 +200,7 @@ def gather(
         waiting=waiting_of(res, cells),
     )
 
+        within_bars=within_bars(res, head.selection, risk=head.risk),
 
 def _direction_notes(direction: Direction | None) -> list[str]:
     false = direction is not None and direction.all.is_false
@@ -212,10 +214,10 @@ def _headline_figures(res: SweepResult, assessment: Assessment) -> Figures:
     return found | {
         "sharpe_low": head.sharpe_low,
         "sharpe_high": head.sharpe_high,
-        "dsr": head.dsr,
-    }
     if have_least_size(res.bars, res.config.instruments):
         found["refused"] = float(head.selection.simulation.refused.sum())
+        "dsr": head.dsr,
+    }
 
 
 def hold_figures(res: SweepResult, account: Account) -> Figures:

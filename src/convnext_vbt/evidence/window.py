@@ -33,17 +33,21 @@ class Window:
         *,
         risk: float | None = None,
         cost_multiple: float = 1.0,
+        best_first: bool = False,
+        config: SimulationConfig | None = None,
     ) -> Simulation:
         """Trade these columns and brackets, given on all bars of the sweep, in the window.
 
-        `risk` None is the reference risk; fees and slippage are times `cost_multiple`.
+        `risk` None is the reference risk; fees and slippage are times `cost_multiple`; with
+        `best_first` take-profits come first where a bar reached the stop too. `config` None is the
+        sweep's.
         """
         config = replace(
-            self.config.times_costs(cost_multiple),
+            (config or self.config).times_costs(cost_multiple),
             risk=self.config.risk if risk is None else risk,
         )
         signals, brackets = signals.rows(*self._range), brackets.rows(*self._range)
-        return simulate_signals(self.bars, signals, brackets, config=config)
+        return simulate_signals(self.bars, signals, brackets, config=config, best_first=best_first)
 
     def buy_and_hold(self, symbol: str | None = None) -> Simulation:
         """Bought with all cash at the first open that a signal can reach, and never sold.

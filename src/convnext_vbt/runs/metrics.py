@@ -43,6 +43,7 @@ def summarize(evidence: Evidence, cell: Mapping[str, Any]) -> dict[str, Any]:
             "notes": evidence.notes,
             "concerns": _concerns(evidence.concerns),
             "waiting": _waiting(evidence.waiting),
+            "within_bars": asdict(evidence.within_bars),
         }
     )
     return summary

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from convnext_vbt.evidence.concerns import Concerns
+from convnext_vbt.evidence.within_bars import WithinBars
 from convnext_vbt.report.formats import THIN_TRADES, format_number
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
@@ -17,6 +18,7 @@ def content(inputs: Inputs, _: Pool) -> Content:
     notes = generated(
         inputs.evidence.concerns, inputs.result, "the headline",
         num_rules=inputs.assessment.trials.num_rules, simulated=inputs.simulated,
+        within=inputs.evidence.within_bars,
     )  # fmt: skip
     return Content(context={"caveats": [*inputs.caveats, *notes]})
 
@@ -25,9 +27,15 @@ CAVEATS = Section(name="caveats", title="Caveats", content=content)
 
 
 def generated(
-    found: Concerns, res: SweepResult, name: str, *, num_rules: int, simulated: bool
+    found: Concerns,
+    res: SweepResult,
+    name: str,
+    *,
+    num_rules: int,
+    simulated: bool,
+    within: WithinBars | None = None,
 ) -> list[str]:
-    """The caveats of a run; `found` is of its account that is called `name`."""
+    """The caveats of a run; `found` and `within` are of its account that is called `name`."""
     config = res.config
     costs = (
         f"Costs are a model: {config.fees * 1e4:g} bp of fees and {config.slippage * 1e4:g} bp of "
@@ -50,6 +58,7 @@ def generated(
         *_sweep(found, num_rules),
         *_splits(found),
         *_trades(found, res, name),
+        *([] if within is None else _within(within, name)),
         costs,
         *_carry(found),
         luck,
@@ -63,7 +72,7 @@ def _carry(found: Concerns) -> list[str]:
         names = ", ".join(found.unfunded)
         out.append(f"No funding rates for {names}: none was paid or received there.")
     if found.borrowed:
-        whose = f" of {', '.join(found.borrowed)}" if found.funded else ""
+        whose = f" of {', '.join(found.borrowed)}" if found.funded or found.lends else ""
         out.append(
             f"Shorts{whose} pay no borrow cost or funding here. On a spot market they need "
             "borrowed coins, whose cost comes off these returns."
@@ -208,9 +217,67 @@ def _trades(found: Concerns, res: SweepResult, name: str) -> list[str]:
     if found.gap_stops:
         out.append(
             f"{_count(found.gap_stops, 'stop')} of {name} gapped through, filled at a worse price "
-            "than the level: those trades lost more than the risk set."
+            "than the level: those trades lost more than was meant for them."
         )
     return out
+
+
+def _within(found: WithinBars, name: str) -> list[str]:
+    """What the order within bars, least sizes and margins did to the account."""
+    out = []
+    if found.past_risk:
+        risk, worst = _share(found.risk), _share(found.worst_loss)
+        out.append(
+            f"{_count(found.past_risk, 'trade')} of {name} whose stop was gapped through lost "
+            f"more than the {risk} of the equity that a trade may lose; the worst lost {worst}."
+        )
+    if found.ambiguous_exits:
+        out.append(_order_within(found, name))
+    if found.refused_entries:
+        out.append(
+            f"{_count(found.refused_entries, 'entry', 'entries')} of {name} "
+            f"{_were(found.refused_entries)} {_why_refused(found)} and not placed."
+        )
+    if found.liquidations:
+        out.append(
+            f"{_count(found.liquidations, 'trade')} of {name} {_were(found.liquidations)} "
+            "liquidated, the margin used up."
+        )
+    if found.is_bust:
+        out.append(f"{name[0].upper()}{name[1:]} loses the whole account.")
+    return out
+
+
+def _why_refused(found: WithinBars) -> str:
+    """The kernel counts both together."""
+    if not found.has_least_size:
+        return "without room under the caps" if found.is_shared else "of no size"
+    least = "under the least order of the instrument"
+    return f"{least}, or without room under the caps," if found.is_shared else least
+
+
+def _order_within(found: WithinBars, name: str) -> str:
+    bar = "one bar"
+    if found.has_detail:
+        bar = "even one of the finer bars (data.detail)"
+    worst, best = (
+        format_number(gain, "percent") for gain in (found.total_return, found.best_total_return)
+    )
+    text = (
+        f"In {found.ambiguous_exits:,} of {_count(found.exits, 'exit')} of {name} "
+        f"({_share(found.ambiguous_share)}) {bar} reached both the stop and the take-profit; here "
+        f"the stop comes first: {worst} in all; were it the take-profit, {best}."
+    )
+    return text if found.has_detail else f"{text} Finer bars (data.detail) tell."
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
+def _share(value: float) -> str:
+    """A percentage with as many digits as a small one needs."""
+    return f"{value * 100:.3g} %"
 
 
 def _count(number: int, noun: str, nouns: str | None = None) -> str:
