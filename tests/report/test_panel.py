@@ -1,5 +1,6 @@
 """What the page does differently where several symbols share an account."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from convnext_vbt.evidence.cells import Grid
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.report.formats import format_number
 from convnext_vbt.report.page import render
+from convnext_vbt.trading.instruments import Instrument
 from convnext_vbt.trading.sweep import SweepResult
 
 from .markets import Page, caveats_of, make_bars, make_sweep, quick_render
@@ -29,6 +31,40 @@ def with_rates(rates: tuple[float, float] | None) -> SweepResult:
 def carry(res: SweepResult, **cell) -> list[str]:
     notes = caveats_of(res, res.simulation(**cell), "the cell", num_rules=1, simulated=False)
     return [note for note in notes if "borrow" in note or "unding" in note]
+
+
+def test_shorts_that_pay_a_borrow_rate_are_not_said_to_pay_none():
+    lends = Instrument(borrow=0.03)
+    bars = make_bars(*SYMBOLS)
+    cell = {"threshold": "q0.70", "risk": 0.02}
+    (some,) = carry(
+        make_sweep(bars=bars, instruments={"default": Instrument(), "A/USDT": lends}), **cell
+    )
+    assert some.startswith("Shorts of B/USDT pay no borrow cost or funding here.")
+    assert carry(make_sweep(bars=bars, instruments={"default": lends}), **cell) == []
+
+
+def test_instruments_bring_their_table_and_figures_that_every_cell_has():
+    bars = make_bars(*SYMBOLS)
+    table = {
+        "default": Instrument(lot=0.05, taker=0.001, slippage=0.0, borrow=0.03),
+        "B/USDT": Instrument(taker=0.0003, slippage=0.0001),
+    }
+    res = make_sweep(bars=bars, instruments=table)
+    page = Page.read(quick_render(res))
+    figures = set(re.findall(r'<tr data-figure="(\w+)"', page.text))
+    assert {"funding", "refused"} <= figures
+    assert figures - {"sharpe_interval"} <= set(page.data["metrics"])  # which the script looks up
+    refused = page.array(page.data["metrics"]["refused"])
+    assert np.array_equal(refused, res.metrics["refused"].to_numpy())
+    start = page.text.index('aria-label="Table of costs by symbol"')
+    rows = page.text[start:].partition("</table>")[0].split("<tr>")[2:]
+    found = [re.findall(r">([^<\n]+)</t[hd]>", row) for row in rows]
+    assert [row[:6] for row in found] == [
+        ["A/USDT", "10.0 bp", "none", "0.05", "3 %", "10.0 bp"],
+        ["B/USDT", "3.0 bp", "fixed 1.0 bp", "–", "–", "4.0 bp"],
+    ]
+    assert "Table of costs by symbol" not in quick_render(make_sweep(bars=bars))
 
 
 @pytest.fixture(scope="module")

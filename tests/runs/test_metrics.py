@@ -92,6 +92,14 @@ def test_the_other_tables_are_there_too(metrics, page):
     assert metrics["overfitting"]["probability"] == metrics["hindsight"]["pbo"]
 
 
+def test_what_bars_do_not_tell_is_of_the_headlines_account(metrics):
+    found, head = metrics["within_bars"], metrics["key_figures"]["headline"]
+    assert (found["total_return"], found["sharpe"]) == (head["total_return"], head["sharpe"])
+    assert found["exits"] == head["trades"] - metrics["concerns"]["open_trades"]
+    assert found["ambiguous_share"] == found["ambiguous_exits"] / found["exits"]
+    assert metrics["costs_by_symbol"] == []  # no instruments
+
+
 def test_claims_of_direction_are_there_as_the_page_tells_them(metrics, page):
     found = metrics["direction"]
     text = html.unescape(page)

@@ -30,7 +30,7 @@ from convnext_vbt.evidence.by_symbol import figures_by_symbol
 from convnext_vbt.evidence.cells import Cells, look_into
 from convnext_vbt.evidence.concerns import Concerns, concerns
 from convnext_vbt.evidence.confidence import threshold_range
-from convnext_vbt.evidence.costs import CostPoint, cost_points
+from convnext_vbt.evidence.costs import CostPoint, SymbolCosts, cost_points, costs_by_symbol
 from convnext_vbt.evidence.direction import Direction, direction_of, sentence
 from convnext_vbt.evidence.headline import Headline
 from convnext_vbt.evidence.hindsight import Hindsight, compared_returns
@@ -114,6 +114,8 @@ class Evidence:
     holdings: tuple[Holding, ...]
     """In the order of the sweep's level "symbol"."""
     costs: tuple[CostPoint, ...]
+    costs_by_symbol: tuple[SymbolCosts, ...]
+    """None where there are no instruments."""
     ranks: np.ndarray
     """`overfitting.rank_transfer`; (0, 2) where there is no PBO."""
     deflated_headline: Deflation
@@ -130,9 +132,9 @@ class Evidence:
     threshold_ranges: list[tuple[float, float] | None]
     """Of each swept threshold: the lowest and the highest probability that it stood for."""
     concerns: Concerns
+    within_bars: WithinBars
     waiting: Waiting | None
     """None where the cell that is shown first asks for no edge."""
-    within_bars: WithinBars
 
 
 def gather(
@@ -188,6 +190,7 @@ def gather(
         random_figures=_random_figures(res, assessment),
         holdings=_holdings(res, cells, assessment),
         costs=cost_points(res, head, {1: account, 2: assessment.doubled_costs}),
+        costs_by_symbol=costs_by_symbol(res, account),
         ranks=_ranks(res, assessment.hindsight),
         deflated_headline=_deflation(head, head.variance, year),
         deflated_best=_deflated_best(assessment.hindsight, year),
@@ -197,10 +200,10 @@ def gather(
         notes=(*_direction_notes(direction), *notes),
         threshold_ranges=[threshold_range(preds, one) for one in cells.grid.thresholds],
         concerns=concerns(res, account),
+        within_bars=within_bars(res, head.selection, risk=head.risk),
         waiting=waiting_of(res, cells),
     )
 
-        within_bars=within_bars(res, head.selection, risk=head.risk),
 
 def _direction_notes(direction: Direction | None) -> list[str]:
     false = direction is not None and direction.all.is_false
@@ -211,11 +214,11 @@ def _headline_figures(res: SweepResult, assessment: Assessment) -> Figures:
     """Every key figure of the nested selection's account, all symbols' money together."""
     head = assessment.headline
     found = key_figures(head.selection.account, res.window_bars)
+    if have_least_size(res.bars, res.config.instruments):
+        found["refused"] = float(head.selection.simulation.refused.sum())
     return found | {
         "sharpe_low": head.sharpe_low,
         "sharpe_high": head.sharpe_high,
-    if have_least_size(res.bars, res.config.instruments):
-        found["refused"] = float(head.selection.simulation.refused.sum())
         "dsr": head.dsr,
     }
 

@@ -30,6 +30,7 @@ def summarize(evidence: Evidence, cell: Mapping[str, Any]) -> dict[str, Any]:
             "key_figures": _key_figures(evidence),
             "buy_and_hold": {one.symbol: one.figures for one in evidence.holdings},
             "costs": [asdict(point) for point in evidence.costs],
+            "costs_by_symbol": [asdict(one) for one in evidence.costs_by_symbol],
             "overfitting": _overfitting(evidence),
             "deflation": _deflation(evidence),
             "split_figures": _split_figures(evidence),
@@ -42,8 +43,8 @@ def summarize(evidence: Evidence, cell: Mapping[str, Any]) -> dict[str, Any]:
             "direction": _direction(evidence),
             "notes": evidence.notes,
             "concerns": _concerns(evidence.concerns),
-            "waiting": _waiting(evidence.waiting),
             "within_bars": asdict(evidence.within_bars),
+            "waiting": _waiting(evidence.waiting),
         }
     )
     return summary

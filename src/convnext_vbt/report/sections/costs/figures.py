@@ -20,6 +20,7 @@ def cost_figure(costs: Sequence[CostPoint]) -> go.Figure:
 
     out = make_subplots(rows=1, cols=2, horizontal_spacing=0.12)
     x = [cost.basis_points for cost in costs]
+    ticks = sorted(set(x))
     shown = (("sharpe", "Sharpe ratio, annual", 1, ""), ("cagr", "CAGR, %", 100, " %"))
     for col, (name, _, scale, unit) in enumerate(shown, start=1):
         out.add_scatter(
@@ -29,7 +30,7 @@ def cost_figure(costs: Sequence[CostPoint]) -> go.Figure:
             mode="lines+markers",
             line={"color": BLUE, "width": 1.8},
             marker={"size": 8},
-            hovertemplate="%{x:g} bp per side (%{customdata} ×)<br>"
+            hovertemplate="%{x:.4~g} bp per side (%{customdata} ×)<br>"
             f"%{{y:.2f}}{unit}<extra></extra>",
             row=1,
             col=col,
@@ -38,7 +39,8 @@ def cost_figure(costs: Sequence[CostPoint]) -> go.Figure:
     return lay_out(
         out, _HEIGHT,
         every_x={"title": {"text": "cost per side, bp", "standoff": 6}, "gridcolor": GRID,
-                 "zeroline": False, "fixedrange": True, "tickvals": sorted(set(x))},
+                 "zeroline": False, "fixedrange": True, "tickvals": ticks,
+                 "ticktext": [f"{tick:.3g}" for tick in ticks]},
         every_y={"gridcolor": GRID, "zeroline": True, "zerolinecolor": MUTED, "fixedrange": True},
         yaxis=left,
         yaxis2=right,
