@@ -24,7 +24,8 @@ BOTH = (100.0, 110.0, 90.0, 100.0)
 """Of an entry at 100 it reaches the stop at 95 and the take-profit at 105."""
 UP = (100.0, 106.0, 99.0, 105.0)
 GAP = (90.0, 91.0, 89.0, 90.0)
-ROWS = [CALM, BOTH, UP, CALM, GAP, GAP]
+DOWN = (100.0, 100.0, 98.0, 98.0)
+ROWS = [CALM, BOTH, UP, DOWN, GAP, GAP]
 
 
 def found_in(bars, *, entries=(0, 1, 2), risk=0.01, stop=0.05, take_profit=0.05, **terms):
@@ -82,7 +83,7 @@ def test_both_sharpe_ratios_are_of_daily_returns():
     )
     found = found_in(days)
     for first, sharpe in ((-0.01, found.sharpe), (0.01, found.best_sharpe)):
-        returns = np.array([0.0, first, 0.01, 0.0, -0.02, 0.0])
+        returns = np.array([0.0, first, 0.01, -0.004, 0.98 / 0.996 - 1, 0.0])
         expected = returns.mean() / returns.std(ddof=1) * days.days_per_year**0.5
         assert sharpe == pytest.approx(expected, rel=1e-9)
 
