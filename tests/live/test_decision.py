@@ -149,6 +149,9 @@ def test_orders_are_rounded_as_people_count():
     assert Limits(lot=0.1).order(0.3, -0.3, 1.0) == (-0.6, -0.3)
     assert Limits(lot=0.1).order(0.37, 0.0, 1.0) == (-0.3, pytest.approx(0.07))
     assert Limits(min_notional=5.0).order(4.0, 0.0, 1.0) == (0.0, 4.0)
+    left = 0.243 - 0.073  # 0.16999999999999998, what a partial exit leaves
+    assert Limits(lot=0.001).order(-left, 0.0, 1.0) == (0.17, 0.0)
+    assert Limits(lot=0.001).order(left, -0.05, 1.0) == (-0.22, -0.05)
     assert Limits().order(4.0, 1.0, 1.0) == (-3.0, 1.0)
 
 

@@ -13,6 +13,9 @@ import pandas as pd
 from convnext_vbt.errors import InputError
 from convnext_vbt.trading.instruments import Instrument
 
+DUST = 1e-9
+"""Of a lot: so little is rounding, not something to be ordered."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
@@ -94,15 +97,20 @@ class Limits:
         units = _multiple(whole, self.lot)
         if self.min_notional is not None and units * price < self.min_notional:
             units = 0.0
-        all_of_it = self.lot is None and units > 0
-        rest = 0.0 if all_of_it else float(whole - Decimal(repr(units)))
+        rest = float(whole - Decimal(repr(units)))
+        if units and abs(rest) <= DUST * (units if self.lot is None else self.lot):
+            rest = 0.0
         up = wanted - held
         return math.copysign(units, up), wanted - math.copysign(rest, up) if rest else wanted
 
 
 def _multiple(value: Decimal, unit: float | None) -> float:
-    """The whole multiple of a unit that is not above, in decimals: 0.3 is 3 x 0.1."""
+    """The whole multiple of a unit that is not above, in decimals: 0.3 is 3 x 0.1.
+
+    What partial exits leave is a difference of floats: 0.7 - 0.6 is 0.1, too.
+    """
     if unit is None:
         return float(value)
     size = Decimal(repr(float(unit)))
-    return float((value / size).to_integral_value(ROUND_FLOOR) * size)
+    count = value / size + Decimal(DUST)
+    return float(count.to_integral_value(ROUND_FLOOR) * size)
