@@ -280,6 +280,33 @@ def test_the_text_says_what_the_decision_says(trained, bars, long_row):
     assert facts["note"] == NOT_AN_ORDER
 
 
+def test_what_an_order_and_its_exits_are_is_told(trained, bars, long_row):
+    exits = {
+        "limit_offset": 0.002,
+        "limit_bars": 3,
+        "trail": "extreme",
+        "break_even": 0.5,
+        "take_profit_ladder": ((0.5, 0.3), (1.0, 0.7)),
+        "leave_at": "23:30",
+    }
+    config = trained.config
+    trading = replace(config.trading, **exits)
+    telling = replace(trained, config=config.model_copy(update={"trading": trading}))
+    found = decide(telling, bars.rows(0, long_row + 1), Account(equity=10_000.0))
+    (one,), text = found.decisions, "\n".join(lines(found, []))
+    profit, gain = one.entry.take_profit_distance, 0.5 * one.entry.stop_distance
+    for part in (
+        f"BUY {one.units:.8g}: enter long, by a limit order; target",
+        "a limit order, 0.20% from the close, rests for up to 3 bar(s)",
+        f"in steps: 30% of it {profit:.2%} away, 70% of it {2 * profit:.2%} away",
+        "the stop follows each bar's extreme",
+        f"a gain of {gain:.2%} moves the stop",
+        "nothing is held from 23:30 on",
+    ):
+        assert part in text
+    assert all(len(line) <= 120 for line in text.splitlines())
+
+
 def test_bars_that_were_revised_are_not_those_of_the_backtest(trained, bars):
     known = bars.rows(0, 1150)
     assert difference_from_backtest(trained, known) < 1e-5

@@ -20,6 +20,7 @@ from convnext_vbt.live.entry import WORDS, Book, Entry, money_text, place, to_en
 from convnext_vbt.live.reasons import (
     confidence_reasons,
     edge_exit_reason,
+    order_reasons,
     own_rule_reason,
     size_reasons,
     volatility_reason,
@@ -496,6 +497,7 @@ def _reasons(moment: _Moment, n: int, plan: _Plan) -> list[str]:
         said.append(f"no entry: {plan.opens}")
     if isinstance(plan.opens, Entry):
         said += size_reasons(plan.opens, row["size"], trading.risk)
+        said += order_reasons(plan.opens, trading)
     if trading.stop is None:
         labels = moment.trained.config.labels
         sigma = ewma_volatility(moment.bars, halflife=labels.halflife)[-1, n]

@@ -9,6 +9,7 @@ import numpy as np
 
 from convnext_vbt.live.entry import WORDS, Entry
 from convnext_vbt.predictions import DOWN, QUANTILE_LEVELS, UP, Predictions, Target
+from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.rules import RuleConfig, Threshold, parse_threshold
 
 
@@ -67,6 +68,32 @@ def size_reasons(entry: Entry, share: float, risk: float) -> list[str]:
     said = [f"it earns {share:.0%} of the full stake: {share * risk:.2%} of the equity at risk"]
     if entry.capped:
         said.append("a cap, of leverage or of open risk, keeps it smaller than that")
+    return said
+
+
+def order_reasons(entry: Entry, config: SimulationConfig) -> list[str]:
+    """What an entry's order and its exits are, beyond one stop and one take-profit."""
+    said = []
+    if config.limit_offset is not None:
+        said += [
+            f"a limit order, {config.limit_offset:.2%} from the close, rests for up to "
+            f"{config.limit_bars} bar(s)",
+            "while it rests its side places no other; an exit or the other side cancels it",
+        ]
+    if config.take_profit_ladder and entry.take_profit_distance is not None:
+        unit = entry.take_profit_distance / config.take_profit_ladder[0][0]
+        steps = ", ".join(
+            f"{share:.0%} of it {multiple * unit:.2%} away"
+            for multiple, share in config.take_profit_ladder
+        )
+        said.append(f"profit is taken in steps: {steps}")
+    if config.trail != "none":
+        said.append(f"the stop follows each bar's {config.trail} at its distance, never back")
+    if config.break_even is not None:
+        gain = config.break_even * entry.stop_distance
+        said.append(f"a gain of {gain:.2%} moves the stop to where the trade makes nothing")
+    if config.leave_at is not None:
+        said.append(f"nothing is held from {config.leave_at} on")
     return said
 
 

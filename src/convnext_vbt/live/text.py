@@ -70,8 +70,10 @@ def close_lines(close: Close, notes: list[str]) -> list[str]:
 def _action(one: Decision) -> list[str]:
     amount = f" {one.units:.8g}" if one.units else ""
     probabilities = zip(CLASSES, (one.prob_down, one.prob_stay, one.prob_up), strict=True)
+    is_limit = one.entry is not None and one.entry.limit_bars is not None
+    how = "by a limit order" if is_limit else "at the next open"
     out = [
-        f"{one.action}{amount}: {one.step}, at the next open; target {one.target:+.8g}",
+        f"{one.action}{amount}: {one.step}, {how}; target {one.target:+.8g}",
         "  " + "  ".join(f"{name} {p:.1%}" for name, p in probabilities),
     ]
     entry = one.entry
