@@ -15,6 +15,7 @@ from convnext_vbt.predictions import Predictions, Target
 from convnext_vbt.trading.codes import SIGNAL, STOP
 from convnext_vbt.trading.expectation import exit_time, expected_returns
 from convnext_vbt.trading.inputs import SimulationConfig
+from convnext_vbt.trading.portfolio import simulate
 from convnext_vbt.trading.rules import RuleConfig, confidence_rules, confidence_signals
 from convnext_vbt.trading.signals import LEVELS
 from convnext_vbt.trading.sweep import SweepConfig, sweep
@@ -400,6 +401,18 @@ def test_what_cannot_be_traded_is_refused(preds, arguments, message):
         confidence_signals(preds, swinging(10), threshold=0.3, **arguments)
     with pytest.raises(ValueError, match=message):
         sweep(swinging(10), preds, threshold=0.3, stop=0.1, **arguments)
+
+
+def test_no_take_profit_has_no_ladder():
+    bars, preds, ladder = swinging(10), predicted(UP, DOWN), [(0.5, 1.0)]
+    with pytest.raises(ValueError, match="take_profit_ladder has no meaning with exit = 'edge'"):
+        sweep(bars, preds, threshold=0.3, exit="edge", take_profit_ladder=ladder)
+    with pytest.raises(ValueError, match="no meaning without a take-profit"):
+        sweep(bars, preds, threshold=0.3, stop=0.1, take_profit_ladder=ladder)
+    signals = confidence_signals(preds, bars, threshold=0.3)
+    with pytest.raises(ValueError, match="no meaning without a take-profit"):
+        simulate(bars, signals, stop=0.1, take_profit_ladder=ladder)
+    simulate(bars, signals, stop=0.1, take_profit=0.1, take_profit_ladder=ladder)
 
 
 def test_no_take_profit_has_no_multiples():

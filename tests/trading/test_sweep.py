@@ -323,6 +323,14 @@ def test_a_cell_without_trades_has_no_ratios():
     assert row[undefined].isna().all()
 
 
+@pytest.mark.parametrize(("bars", "preds"), [(BARS, PREDS), (PANEL, PANEL_PREDS)])
+def test_entries_that_are_refused_are_told_where_there_are_few_trades(bars, preds):
+    huge = {"default": Instrument(lot=1e9)}
+    with pytest.warns(UserWarning, match=r"1 of 1 cells .* entries of theirs were refused"):
+        done = sweep(bars, preds, threshold=0.4, instruments=huge)
+    assert (done.metrics["trades"] == 0).all()
+
+
 def test_a_bust_cell_is_finite_and_says_so():
     falling = random_bars(num_bars=1_000, seed=3, gaps=0.05)
     preds = random_predictions(falling, seed=3, start=700, target=None)

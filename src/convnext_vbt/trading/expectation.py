@@ -161,7 +161,7 @@ def exit_time(
 
 
 def check_exit(exits: Exit, config: SimulationConfig) -> None:
-    """Raise `ValueError` for an unknown exit, and for limits where the edge alone ends a trade."""
+    """Raise `ValueError` for an unknown exit, and for limits or a ladder that nothing reads."""
     if exits not in get_args(Exit):
         raise InputError(f"exit must be one of {get_args(Exit)}, got {exits!r}")
     for name in ("take_profit", "max_holding"):
@@ -171,6 +171,20 @@ def check_exit(exits: Exit, config: SimulationConfig) -> None:
                 f"{name} = {value} has no meaning with exit = 'edge', which holds while the edge "
                 "lasts; leave it out or set exit = 'bracket'"
             )
+    if config.take_profit_ladder and exits == "edge":
+        raise InputError(
+            "take_profit_ladder has no meaning with exit = 'edge', which has no take-profit; leave "
+            "it out or set exit = 'bracket'"
+        )
+
+
+def check_ladder(brackets: Brackets) -> None:
+    """Raise `ValueError` where there is no take-profit that a ladder could be steps of."""
+    if all(np.isnan(own).all() for own in (brackets.take_profit_long, brackets.take_profit_short)):
+        raise InputError(
+            "take_profit_ladder has no meaning without a take-profit, whose multiples its steps "
+            "are; set take_profit too"
+        )
 
 
 def rule_brackets(
@@ -179,13 +193,15 @@ def rule_brackets(
     """The brackets that `config` asks for: fixed distances, or the label's own.
 
     With exits = "edge" their stops alone. Raises `ValueError` when there is neither a stop nor a
-    target, and for what `check_exit` refuses.
+    target, and for what `check_exit` and `check_ladder` refuse.
     """
     check_exit(exits, config)
     own = _bracket(bars, preds, config)
     if preds.target is not None and any(map(needs_volatility, config.instruments.values())):
         sigma = ewma_volatility(bars, halflife=preds.target.halflife)
         own = replace(own, volatility=sigma)
+    if config.take_profit_ladder:
+        check_ladder(own)
     return own.stops_alone() if exits == "edge" else own
 
 

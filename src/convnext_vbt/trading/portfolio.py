@@ -18,6 +18,7 @@ from convnext_vbt.errors import InputError
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading.brackets import Brackets, fixed_brackets
 from convnext_vbt.trading.codes import CLOSED, SHORT
+from convnext_vbt.trading.expectation import check_ladder
 from convnext_vbt.trading.inputs import (
     TRADING_DEFAULTS,
     SimulationConfig,
@@ -148,6 +149,8 @@ def simulate(
         take_profit_ladder=take_profit_ladder, leave_at=leave_at, limit_offset=limit_offset,
         limit_bars=limit_bars, instruments=instruments,
     )  # fmt: skip
+    if config.take_profit_ladder:
+        check_ladder(brackets)
     if engine == "exact":
         done = simulate_signals(bars, signals, brackets, config=config, size_type=size_type)
         return to_portfolio(done, bars)

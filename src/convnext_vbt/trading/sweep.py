@@ -22,6 +22,7 @@ import pandas as pd
 from convnext_vbt.errors import FewTradesWarning, InputError, StillPriceWarning
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
+from convnext_vbt.trading import kernel
 from convnext_vbt.trading.arguments import as_list, as_numbers, check_number, is_list
 from convnext_vbt.trading.brackets import Brackets
 from convnext_vbt.trading.cells import Cells, walk_grid
@@ -353,7 +354,7 @@ def sweep_rules(
         shown = [name for name in GRID[1:] if len(grid[name]) > 1]
     metrics = _metrics(cut, cells, trading)
     metrics = metrics.set_index(_index(rules, cells, points, ["risk", *shown]))
-    _warn_few_trades(metrics)
+    _warn_few_trades(metrics, _refused(cells))
     return SweepResult(
         bars=bars,
         predictions=preds,
@@ -418,19 +419,33 @@ def _index(rules: Rules, cells: Cells, points: np.ndarray, shown: Sequence[str])
     return pd.MultiIndex.from_arrays(arrays, names=[*rules.rule_levels, *shown, "symbol"])
 
 
-def _warn_few_trades(metrics: pd.DataFrame) -> None:
+def _refused(cells: Cells) -> np.ndarray:
+    """Entries that were refused, of each row of the metrics, int64."""
+    there = np.repeat(cells.is_there[:, None], cells.states.shape[1], axis=1)
+    return cells.states[there][:, kernel.REFUSED].astype(np.int64)
+
+
+def _warn_few_trades(metrics: pd.DataFrame, refused: np.ndarray) -> None:
     symbols = metrics.index.get_level_values("symbol")
     if TOTAL in symbols:
-        metrics = metrics[symbols == TOTAL]
-    few = int((metrics["trades"] < FEW_TRADES).sum())
-    if few * 3 > len(metrics):
-        warnings.warn(
-            f"{few} of {len(metrics)} cells have fewer than {FEW_TRADES} trades (median "
-            f"{metrics['trades'].median():g}): their metrics are mostly noise; lower the "
-            "thresholds, use quantiles such as 'q0.90', or test on more bars",
-            FewTradesWarning,
-            stacklevel=4,
+        metrics, refused = metrics[symbols == TOTAL], refused[symbols == TOTAL]
+    is_few = (metrics["trades"] < FEW_TRADES).to_numpy()
+    few = int(is_few.sum())
+    if few * 3 <= len(metrics):
+        return
+    remedy = "lower the thresholds, use quantiles such as 'q0.90', or test on more bars"
+    lost = int(refused[is_few].sum())
+    if lost > metrics["trades"][is_few].sum():
+        remedy = (
+            f"{lost:,} entries of theirs were refused, too small for the lot, min_notional or "
+            "min_fee of [instruments]: raise init_cash or risk, or lower those"
         )
+    warnings.warn(
+        f"{few} of {len(metrics)} cells have fewer than {FEW_TRADES} trades (median "
+        f"{metrics['trades'].median():g}): their metrics are mostly noise; {remedy}",
+        FewTradesWarning,
+        stacklevel=4,
+    )
 
 
 def untradable_bars(preds: Predictions, brackets: Brackets) -> dict[str, int]:
