@@ -83,6 +83,13 @@ def test_edges_that_exchanges_have_are_taken():
     assert cv.Instrument() == Instrument()
 
 
+def test_a_rebate_is_not_raised_with_the_costs():
+    one = cv.Instrument(maker=-0.0002, taker=0.0005, min_fee=1.0, lot=0.1)
+    double, free = one.times_costs(2.0), one.times_costs(0.0)
+    assert (double.maker, double.taker, double.min_fee, double.lot) == (-0.0002, 0.001, 2.0, 0.1)
+    assert (free.maker, free.taker, free.min_fee) == (0.0, 0.0, 0.0)
+
+
 def test_a_symbol_has_its_own_entry_or_the_default_one():
     own, other = Instrument(lot=1.0), Instrument(lot=2.0)
     assert instrument_of({}, "A") == Instrument()

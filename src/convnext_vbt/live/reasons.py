@@ -75,9 +75,9 @@ def order_reasons(entry: Entry, config: SimulationConfig) -> list[str]:
     """What an entry's order and its exits are, beyond one stop and one take-profit."""
     said = []
     if config.limit_offset is not None:
+        away, bars = f"{config.limit_offset:.2%} from the close", f"{config.limit_bars} bar(s)"
         said += [
-            f"a limit order, {config.limit_offset:.2%} from the close, rests for up to "
-            f"{config.limit_bars} bar(s)",
+            f"a limit order, {away}, rests for up to {bars}",
             "while it rests its side places no other; an exit or the other side cancels it",
         ]
     if config.take_profit_ladder and entry.take_profit_distance is not None:

@@ -99,9 +99,14 @@ class Instrument:
             )
 
     def times_costs(self, multiple: float) -> Instrument:
-        """The same with every cost times `multiple`; steps, least sizes and margins stay."""
+        """The same with every cost times `multiple`; steps, least sizes and margins stay.
+
+        A rebate is no cost: it is never raised.
+        """
         costs: dict[str, Any] = {
-            name: value * multiple for name in COSTS if (value := getattr(self, name)) is not None
+            name: value * (multiple if value > 0 else min(multiple, 1.0))
+            for name in COSTS
+            if (value := getattr(self, name)) is not None
         }
         return replace(self, **costs)
 
