@@ -60,8 +60,8 @@ def test_no_simulation_is_made_twice(result, monkeypatch):
     monkeypatch.setattr(sweep, "simulate_signals", counted)
     gather(result, selected=OWN)
     assert set(made.values()) == {1}
-    # Eight cells, the headline at four costs and with its bars counted, buy-and-hold.
-    assert len(made) == 8 + 4 + 1 + 1
+    # Eight cells, the headline at four costs, buy-and-hold.
+    assert len(made) == 8 + 4 + 1
 
 
 def test_costs_begin_with_what_the_verdict_knows(result, evidence):

@@ -135,7 +135,7 @@ def with_detail(case: Case) -> Bars:
     return replace(bars, detail=Detail(prices=np.ascontiguousarray(prices.T[None]), starts=starts))
 
 
-@examples(300)
+@examples(120)
 @given(cases())
 def test_the_kernel_is_the_plain_account(case):
     plain, kernel = plain_told(case), kernel_account(case)
@@ -150,7 +150,7 @@ def test_the_kernel_is_the_plain_account(case):
     assert kernel.counts == plain.counts
 
 
-@examples(300)
+@examples(120)
 @given(cases())
 def test_what_must_hold_of_any_account(case):
     done, cash = case.account(), case.terms.init_cash
@@ -187,7 +187,7 @@ def flat(frame):
     return out
 
 
-@examples(100)
+@examples(60)
 @given(cases())
 def test_a_flat_price_without_costs_makes_nothing(case):
     costs = (
@@ -206,7 +206,7 @@ def test_a_flat_price_without_costs_makes_nothing(case):
     assert all(trade.pnl == pytest.approx(0, abs=1e-9) for trade in done.trades)
 
 
-@examples(100)
+@examples(60)
 @given(cases(), st.sampled_from([1.5, 4.0]))
 def test_dearer_orders_of_the_same_size_never_help(case, times):
     small = replace(case.terms, sizing="value", risk=0.1, max_leverage=10.0, fees=0.002,

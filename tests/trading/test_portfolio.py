@@ -285,7 +285,9 @@ def test_what_cannot_be_done_is_refused():
 def test_vectorbts_engine_is_not_asked_for_what_it_has_not(name, value):
     bars, signals = bars_of([FLAT] * 4), signals_of(4, entries=[1])
     with pytest.raises(ValueError, match=rf"engine='vectorbt' knows no {name}, got .*exact"):
-        simulate(bars, signals, size_type="value", engine="vectorbt", **{name: value})
+        simulate(
+            bars, signals, size_type="value", take_profit=0.1, engine="vectorbt", **{name: value}
+        )
 
 
 def on_market(name: str) -> Bars:

@@ -34,16 +34,14 @@ class Window:
         risk: float | None = None,
         cost_multiple: float = 1.0,
         best_first: bool = False,
-        config: SimulationConfig | None = None,
     ) -> Simulation:
         """Trade these columns and brackets, given on all bars of the sweep, in the window.
 
         `risk` None is the reference risk; fees and slippage are times `cost_multiple`; with
-        `best_first` take-profits come first where a bar reached the stop too. `config` None is the
-        sweep's.
+        `best_first` take-profits come first where a bar reached the stop too.
         """
         config = replace(
-            (config or self.config).times_costs(cost_multiple),
+            self.config.times_costs(cost_multiple),
             risk=self.config.risk if risk is None else risk,
         )
         signals, brackets = signals.rows(*self._range), brackets.rows(*self._range)
@@ -63,6 +61,6 @@ class Window:
             self.bars,
             Signals.from_frames(entries=always),
             fixed_brackets(self.bars),
-            config=replace(self.config, risk=1.0, max_leverage=1.0),
+            config=replace(self.config.at_open_and_whole(), risk=1.0, max_leverage=1.0),
             size_type="notional",
         )

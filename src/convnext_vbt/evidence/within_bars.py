@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from convnext_vbt.evidence.accounts import Account, daily_returns
 from convnext_vbt.evidence.selection import Selection
 from convnext_vbt.evidence.window import Window
 from convnext_vbt.trading.codes import BUST, GAP_STOP, LIQUIDATION
-from convnext_vbt.trading.instruments import DEFAULT, Instrument, have_least_size
+from convnext_vbt.trading.instruments import have_least_size
 from convnext_vbt.trading.sweep import SweepResult
 
 _ROUNDING = 1e-9
@@ -59,7 +59,7 @@ class WithinBars:
 def within_bars(res: SweepResult, chosen: Selection, *, risk: float) -> WithinBars:
     """Of what was selected, traded at `risk`; once more with take-profits first if that matters."""
     account, window = chosen.account, Window(res)
-    ambiguous = int(_counted(window, chosen, risk).sum())
+    ambiguous = int(chosen.simulation.ambiguous.sum())
     best = account
     if ambiguous:
         best = Account.of(
@@ -94,20 +94,6 @@ def gap_losses(account: Account) -> np.ndarray:
     trades = account.trades[account.trades["reason"] == GAP_STOP]
     before = np.append(account.init_cash, account.equity)[trades["entry_idx"]]
     return np.asarray(-trades["pnl"] / before)
-
-
-def _counted(window: Window, chosen: Selection, risk: float) -> np.ndarray:
-    """Ambiguous exits by column.
-
-    An account of one symbol with one fee and one slippage is walked without counting them; an
-    instrument that says nothing has the same account counted.
-    """
-    config = window.config
-    if config.instruments or len(window.bars.symbols) > 1:
-        return chosen.simulation.ambiguous
-    counting = replace(config, instruments={DEFAULT: Instrument()})
-    done = window.simulate(chosen.signals, chosen.brackets, risk=risk, config=counting)
-    return done.ambiguous
 
 
 def _gain(account: Account) -> float:

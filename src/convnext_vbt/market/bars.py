@@ -9,7 +9,7 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,6 @@ from convnext_vbt.errors import InputError, InputTypeError
 from convnext_vbt.market.calendar import ALWAYS_OPEN, DAY, bars_per_day, days_per_year
 from convnext_vbt.market.funding import checked_funding
 from convnext_vbt.market.passes import are_increasing, are_sound, usual_distance
-
-if TYPE_CHECKING:
-    from convnext_vbt.market.detail import Detail
 
 logger = logging.getLogger("convnext_vbt")
 
@@ -38,6 +35,24 @@ class FramesBySymbol(Protocol):
     @property
     def data(self) -> Mapping[Any, pd.DataFrame]:
         """One frame a symbol."""
+
+
+class FinerBars(Protocol):
+    """What is needed of `market.detail.Detail`."""
+
+    @property
+    def prices(self) -> np.ndarray:
+        """Open, high, low, close of each symbol's finer bars, float64 (N, 4, U)."""
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Where each bar's own begin, int64 (N, T + 1)."""
+
+    def rows(self, start: int, stop: int) -> FinerBars:
+        """Those of a range of bars."""
+
+    def tobytes(self) -> bytes:
+        """Those of these rows, for a fingerprint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,7 +83,7 @@ class Bars:
     """Funding rate due at each bar's open, float64 (T, N), a fraction of the notional: 0.0001 is
     1 bp, paid by who is long then to who is short. NaN or 0 where none is due, None for no such
     market. One given at a row at which the symbol has no bar is due at its next one."""
-    detail: Detail | None = None
+    detail: FinerBars | None = None
     """Finer bars inside these, which tell an account what came first within a bar."""
 
     def __post_init__(self) -> None:

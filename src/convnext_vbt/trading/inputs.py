@@ -98,6 +98,18 @@ class SimulationConfig:
         if not isinstance(self.instruments, Instruments):
             object.__setattr__(self, "instruments", Instruments(self.instruments))
 
+    def at_open_and_whole(self) -> SimulationConfig:
+        """The same, but entered at the open and held: no limit, ladder, time or stop that moves."""
+        return replace(
+            self,
+            trail="none",
+            break_even=None,
+            take_profit_ladder=(),
+            leave_at=None,
+            limit_offset=None,
+            limit_bars=1,
+        )
+
     def times_costs(self, multiple: float) -> SimulationConfig:
         """The same with all costs times `multiple`, those of instruments too."""
         instruments = {s: one.times_costs(multiple) for s, one in self.instruments.items()}

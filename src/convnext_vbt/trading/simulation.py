@@ -59,7 +59,8 @@ class Simulation:
     """bool (C,): of an inverse contract, whose orders and trades hold one over its prices, and its
     longs as shorts of the quote currency."""
     refused: np.ndarray
-    """int64 (C,): entries under the least size or worth, which were not placed."""
+    """int64 (C,): entries that were signalled and not placed: under the least size or worth, or
+    without room under the caps of the account."""
     ambiguous: np.ndarray
     """int64 (C,): exits in a bar that reached both the stop and a take-profit."""
 

@@ -422,7 +422,8 @@ def _index(rules: Rules, cells: Cells, points: np.ndarray, shown: Sequence[str])
 def _refused(cells: Cells) -> np.ndarray:
     """Entries that were refused, of each row of the metrics, int64."""
     there = np.repeat(cells.is_there[:, None], cells.states.shape[1], axis=1)
-    return cells.states[there][:, kernel.REFUSED].astype(np.int64)
+    refused: np.ndarray = cells.states[there][:, kernel.REFUSED].astype(np.int64)
+    return refused
 
 
 def _warn_few_trades(metrics: pd.DataFrame, refused: np.ndarray) -> None:
