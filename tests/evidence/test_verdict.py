@@ -16,6 +16,8 @@ from convnext_vbt.evidence.stats import sharpe_ratio
 from convnext_vbt.evidence.verdict import Facts, assess, judge
 from convnext_vbt.evidence.window import Window
 from convnext_vbt.market.bars import FIELDS
+from convnext_vbt.trading.codes import OPEN
+from convnext_vbt.trading.instruments import Instrument
 from tests.evidence.markets import make_bars, make_predictions, make_sweep
 from tests.evidence.test_spread import bars_of, bouncing
 
@@ -298,6 +300,23 @@ def test_a_strategy_that_never_trades_is_assessed_without_a_warning(result):
     json.dumps(value, allow_nan=False)
     assert value["random_sides"]["p_value"] is None
     assert value["random_sides"]["reason"] == "there is no position"
+
+
+def test_buy_and_hold_is_bought_whole_at_once_whatever_the_instrument_asks_of_a_trade():
+    """Volatility is that of the whole history, and neither a limit nor the volume keeps it out."""
+    bars = make_bars()
+    own = Instrument(impact=0.01, volatility_slippage=0.01, max_volume_share=1e-9, lot=0.001)
+    res = make_sweep(
+        bars, make_predictions(bars), instruments={"default": own}, limit_offset=0.01,
+        leave_at="12:00", trail="close",
+    )  # fmt: skip
+    window = Window(res)
+    account = window.buy_and_hold()
+    assert account.trades["entry_idx"].tolist() == [1]
+    assert account.trades["status"].tolist() == [OPEN]
+    price = account.trades["entry_price"][0]
+    assert window.bars.open[1, 0] < price < window.bars.open[1, 0] * 1.01
+    assert 0 <= 10_000 / 1.0005 - account.trades["size"][0] * price <= 0.001 * price
 
 
 def test_buy_and_hold_pays_its_fee_at_the_first_open_and_shares_money_between_symbols():

@@ -25,6 +25,7 @@ class Window:
         self._range = res.window
         self.config = res.config
         self.bars = res.window_bars
+        self._volatility = res.brackets.rows(*res.window).volatility
 
     def simulate(
         self,
@@ -50,9 +51,10 @@ class Window:
     def buy_and_hold(self, symbol: str | None = None) -> Simulation:
         """Bought with all cash at the first open that a signal can reach, and never sold.
 
-        That is the open of the window's second bar, at the strategy's own costs; there are no exit
-        costs. Of several symbols those that are there share the cash equally, and one that comes
-        later gets what a delisted one left. With `symbol` all cash goes into that one.
+        That is the open of the window's second bar, at the strategy's own costs, but whatever
+        share of the bar's volume that is; there are no exit costs. Of several symbols those that
+        are there share the cash equally, and one that comes later gets what a delisted one left.
+        With `symbol` all cash goes into that one.
         """
         always = pd.DataFrame(True, index=self.bars.index, columns=list(self.bars.symbols))
         if symbol is not None:
@@ -60,7 +62,7 @@ class Window:
         return simulate_signals(
             self.bars,
             Signals.from_frames(entries=always),
-            fixed_brackets(self.bars),
+            replace(fixed_brackets(self.bars), volatility=self._volatility),
             config=replace(self.config.at_open_and_whole(), risk=1.0, max_leverage=1.0),
             size_type="notional",
         )

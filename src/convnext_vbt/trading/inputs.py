@@ -99,9 +99,14 @@ class SimulationConfig:
             object.__setattr__(self, "instruments", Instruments(self.instruments))
 
     def at_open_and_whole(self) -> SimulationConfig:
-        """The same, but entered at the open and held: no limit, ladder, time or stop that moves."""
+        """The same, but entered at the open, whole, and held.
+
+        Without limit, cap on the bar's volume, ladder, time to leave and stop that moves.
+        """
+        whole = {s: replace(one, max_volume_share=None) for s, one in self.instruments.items()}
         return replace(
             self,
+            instruments=Instruments(whole),
             trail="none",
             break_even=None,
             take_profit_ladder=(),
