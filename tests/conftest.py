@@ -2,6 +2,7 @@
 
 import gc
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -15,6 +16,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 
 settings.load_profile("quick")  # `--hypothesis-profile default` tries all examples
+
+TRADING = Path(__file__).parents[1] / "src" / "convnext_vbt" / "trading"
+for index in (TRADING / "__pycache__").glob("broker.*.nbi"):
+    if index.stat().st_mtime < (TRADING / "kernel.py").stat().st_mtime:
+        index.unlink()  # it holds kernels of that file as they were, which numba does not notice
 
 FIRST = [
     "tests/trading/test_simulation.py",  # compiles most kernels of one half where none are cached,

@@ -1,10 +1,10 @@
 """The order kernel: accounts walked bar by bar, many at once where all is plain.
 
-`walk_nb` is the rule for one symbol on an account of its own, at one fee and one slippage.
-Whatever else a broker asks for, and several symbols on one cash, is `trading.broker`; the two
-agree to the last bit where both can be asked. They keep running sums for the metrics and, when
-asked, write every order, position and equity value. What a fill, a bracket or a stake is, is in
-the file of each, because a kernel on disk does not notice that another file changed.
+`walk_nb` is the rule for one symbol on an account of its own: lots, ticks, least orders and fees,
+a stop that trails. Whatever else a broker asks for, and several symbols on one cash, is
+`trading.broker`; at one fee and one slippage the two agree to the last bit. They keep running sums
+for the metrics and, when asked, write every order, position and equity value. An account that could
+not order what those beside it could is told APART, to be walked alone.
 
 Accounts of one symbol that differ in their risk alone trade at the same bars and prices, in other
 sizes: `walk_nb` walks up to `LANES` of them at once. Orders are for several accounts too, because
