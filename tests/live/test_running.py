@@ -20,6 +20,7 @@ from convnext_vbt.live.running import live_session
 from convnext_vbt.live.shadow import orders_of
 from convnext_vbt.runs import run as pipeline
 from convnext_vbt.runs.config import load_config
+from convnext_vbt.trading.instruments import Instrument
 from convnext_vbt.trading.simulation import simulate_signals
 from tests.live.conftest import TOLD
 from tests.live.test_refusals import frame_of
@@ -87,6 +88,54 @@ def test_a_rehearsal_makes_exactly_the_backtests_orders(finished, tmp_path):
         made.position[:, 0],
         rtol=3e-5,
     )
+
+
+ASKED = Instrument(
+    tick=0.5, lot=0.001, min_notional=5.0, taker=0.0004, min_fee=0.02, half_spread=1.0,
+    volatility_slippage=0.01, impact=0.05, max_volume_share=0.5, borrow=0.05,
+)  # fmt: skip
+KINDS = {
+    "all that is asked of a trade": {
+        "instruments": {"default": ASKED}, "trail": "extreme", "leave_at": "21:00",
+        "take_profit_ladder": [[0.5, 0.4], [1.0, 0.6]], "break_even": 0.8,
+    },
+    "limit orders": {
+        "instruments": {"default": ASKED}, "limit_offset": 0.001, "limit_bars": 3,
+        "trail": "close",
+    },
+    "inverse": {"instruments": {"default": Instrument(inverse=True, lot=10.0, taker=0.0004)}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "all that is asked of a trade",
+        pytest.param("limit orders", marks=pytest.mark.slow),
+        pytest.param("inverse", marks=pytest.mark.slow),
+    ],
+)
+def test_whatever_is_asked_of_a_trade_a_rehearsal_makes_the_backtests_orders(
+    finished, tmp_path, kind
+):
+    count, path = 100, tmp_path / "live.sqlite"
+    trading = replace(finished.config.trading, **KINDS[kind])
+    config = finished.config.model_copy(
+        update={"trading": trading, "instruments": dict(trading.instruments), "name": "asked"}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewTradesWarning)
+        run = pipeline.run(config, out=finished.directory.parent, jobs=1)  # its splits are there
+    rehearsed(run, path, count)
+    made = backtest(run, count)
+    with open_journal(path) as journal:
+        orders, equity = journal.orders(), journal.equity()
+    assert len(orders) > 10
+    assert [(o.bar, o.side) for o in orders] == [(o.bar, o.side) for o in orders_of(made)]
+    for name in ("units", "price", "fee"):
+        ours, theirs = ([getattr(o, name) for o in them] for them in (orders, orders_of(made)))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3)  # or a lot
+    np.testing.assert_allclose(equity, made.equity[:, 0], rtol=1e-5)
 
 
 def test_what_is_held_is_remembered_with_its_entry_and_its_stop(finished, tmp_path):
