@@ -47,7 +47,7 @@ def test_what_is_booked_is_read_again_to_the_last_bit(tmp_path):
     path, booked = tmp_path / "a.sqlite", close()
     with open_journal(path) as journal:
         journal.bind(FACTS)
-        journal.bind({"step": str(HOUR.value), "days per year": "252"})
+        journal.bind({"step": str(HOUR.value), "days per year": "252", "closing": "[true, false]"})
         assert journal.last is None
         journal.book(booked, SYMBOLS)
         journal.book(close(BAR + HOUR, row=Row.nothing(2)), SYMBOLS)
@@ -57,6 +57,7 @@ def test_what_is_booked_is_read_again_to_the_last_bit(tmp_path):
         assert journal.equity().to_dict() == {BAR: 9_999.9, BAR + HOUR: 9_999.9}
         filled = journal.shadow(SimulationConfig(risk=0.02))
     assert (filled.symbols, filled.step, filled.days_per_year) == (SYMBOLS, HOUR, 252)
+    assert filled.closing == (True, False)
     assert filled.trading == SimulationConfig(risk=0.02, init_cash=1e4)
     assert filled.times == [BAR, BAR + HOUR]
     np.testing.assert_array_equal(filled.seen[0], booked.seen)

@@ -1,5 +1,6 @@
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -7,6 +8,8 @@ import pytest
 
 import convnext_vbt as cv
 from convnext_vbt.errors import InputError, InputTypeError
+from convnext_vbt.market.bars import FIELDS
+from convnext_vbt.trading.brackets import fixed_brackets
 from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.instruments import (
     DEFAULT,
@@ -15,6 +18,9 @@ from convnext_vbt.trading.instruments import (
     check_instruments,
     instrument_of,
 )
+from convnext_vbt.trading.simulation import simulate_signals
+
+from .markets import random_bars, random_signals
 
 
 def bars_of(symbols=("A",), price=100.0, volume=5.0):
@@ -196,3 +202,16 @@ def test_instruments_are_a_mapping_that_never_changes():
 def test_what_is_no_table_of_instruments_is_refused(table, message):
     with pytest.raises(InputTypeError, match=message):
         SimulationConfig(instruments=table)
+
+
+def test_a_symbol_without_a_bar_so_far_is_not_traded_and_no_fault():
+    bars = random_bars(num_bars=80, seed=1, symbols=("A", "B"))
+    fields = {name: np.array(getattr(bars, name)) for name in FIELDS}
+    for values in fields.values():
+        values[:60, 1] = np.nan
+    bars = replace(bars, **fields).rows(0, 50)
+    check_instruments(bars, {"default": Instrument(tick=0.01)})
+    signals = random_signals(num_bars=50, num_rules=1, seed=1, symbols=("A", "B"), density=0.3)
+    config = SimulationConfig(instruments={"default": Instrument(tick=0.01)})
+    done = simulate_signals(bars, signals, fixed_brackets(bars, stop=0.05), config=config)
+    assert set(done.orders["col"]) == {0}

@@ -341,6 +341,18 @@ def test_the_markets_above_reach_what_they_should_test():
     assert 0.1 < capped.mean() < 0.9
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_what_comes_later_changes_nothing_of_a_panel(seed):
+    bars, signals, brackets = random_market(seed)
+    whole = simulate_signals(bars, signals, brackets, config=COSTLY)
+    for stop in (60, 100, 150):  # a few days alone look like a market that closes
+        cut = (0, stop)
+        part = simulate_signals(
+            bars.rows(*cut), signals.rows(*cut), brackets.rows(*cut), config=COSTLY
+        )
+        assert part.equity[:, 0] == pytest.approx(whole.equity[:stop, 0], rel=1e-12)
+
+
 @few
 @given(SEEDS, st.permutations(range(4)))
 def test_the_order_of_the_symbols_means_nothing(seed, order):

@@ -188,6 +188,7 @@ class Journal:
             symbols=tuple(json.loads(known["symbols"])),
             step=pd.Timedelta(int(known["step"]), unit="ns"),
             days_per_year=int(known["days per year"]),
+            closing=tuple(json.loads(known["closing"])),
             trading=replace(trading, init_cash=float(known["equity"])),
         )
         num = len(shadow.symbols)

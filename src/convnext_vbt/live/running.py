@@ -7,6 +7,7 @@ started again, and marked late. Nothing ever sends an order.
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -352,7 +353,8 @@ def _shadow(session: Session, book: Journal) -> Shadow:
     """The shadow account as the journal has it; a new one learns what market it is of."""
     if book.fact("days per year") is None:
         bars, _ = session.bars(utc_now(), replay=True)
-        book.bind({"step": str(bars.step.value), "days per year": str(bars.days_per_year)})
+        days, closing = str(bars.days_per_year), json.dumps(bars.closes.tolist())
+        book.bind({"step": str(bars.step.value), "days per year": days, "closing": closing})
     return book.shadow(session.trained.config.trading)
 
 

@@ -56,6 +56,8 @@ class Shadow:
     symbols: tuple[str, ...]
     step: pd.Timedelta
     days_per_year: int
+    closing: tuple[bool, ...] | None
+    """As of `Bars`: a session's first days cannot tell it."""
     trading: SimulationConfig
     """`init_cash` is what the account began with."""
     times: list[pd.Timestamp] = field(default_factory=list)
@@ -99,6 +101,7 @@ class Shadow:
             symbols=self.symbols,
             step=self.step,
             days_per_year=self.days_per_year,
+            closing=self.closing,
             funding=None if np.isnan(funding).all() else funding,
             **values,
         )

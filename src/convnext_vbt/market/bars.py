@@ -85,6 +85,9 @@ class Bars:
     market. One given at a row at which the symbol has no bar is due at its next one."""
     detail: FinerBars | None = None
     """Finer bars inside these, which tell an account what came first within a bar."""
+    closing: tuple[bool, ...] | None = None
+    """`closes` of the bars that these are a part of, which a few days cannot tell; None reads it
+    off the index."""
 
     def __post_init__(self) -> None:
         _check_index(self.index)
@@ -168,7 +171,7 @@ class Bars:
             return cls(index=index, symbols=(symbol,), step=step, **arrays)
         values = (arrays[name] for name in FIELDS)
         year = days_per_year(index, step)
-        return _unchecked(index, (symbol,), *values, step, year, None, None, of=cls)
+        return _unchecked(index, (symbol,), *values, step, year, None, None, None, of=cls)
 
     @classmethod
     def join(cls, parts: Sequence[Bars]) -> Self:
@@ -269,6 +272,7 @@ class Bars:
             self.days_per_year,
             None if self.funding is None else self.funding[start:stop],
             None if self.detail is None else self.detail.rows(start, stop),
+            tuple(self.closes.tolist()),
         )
 
     def mirrored(self) -> Bars:
@@ -277,7 +281,7 @@ class Bars:
         A high is one over a low. Volume and funding stay as they are; there is no detail.
         """
         prices = (1.0 / values for values in (self.open, self.low, self.high, self.close))
-        rest = (self.step, self.days_per_year, self.funding, None)
+        rest = (self.step, self.days_per_year, self.funding, None, self.closing)
         return _unchecked(self.index, self.symbols, *prices, self.volume, *rest)
 
     @property
@@ -291,6 +295,8 @@ class Bars:
 
         Beside a coin the panel as a whole is always open, and a stock in it is not.
         """
+        if self.closing is not None:
+            return np.array(self.closing)
         if self.has_sessions or len(self.symbols) == 1 or self.step > DAY:
             return np.full(len(self.symbols), self.has_sessions)
         own = (self.index[here] for here in self.present.T)

@@ -354,6 +354,8 @@ def delisting_rows(bars: Bars) -> np.ndarray:
     times, present = bars.index.asi8, bars.present
     for n in np.flatnonzero(~present[-1]):
         own = times[present[:, n]]
+        if not len(own):
+            continue  # it was never there
         longest = max(bars.step.value, int(np.diff(own).max(initial=0)))
         if bars.closes[n]:
             longest = max(longest, LONGEST_HOLIDAY.value)

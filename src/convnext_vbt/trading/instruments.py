@@ -197,6 +197,8 @@ def needs_volatility(instrument: Instrument) -> bool:
 
 def check_instruments(bars: Bars, instruments: Mapping[str, Instrument]) -> None:
     """Raise `ValueError` unless every symbol has an instrument that its bars can be traded by."""
+    if not instruments:
+        return
     strangers = sorted(set(instruments) - set(bars.symbols) - {DEFAULT})
     if strangers:
         raise InputError(
@@ -206,6 +208,8 @@ def check_instruments(bars: Bars, instruments: Mapping[str, Instrument]) -> None
     has_volume = bars.has_volume
     for n, symbol in enumerate(bars.symbols):
         instrument = instrument_of(instruments, symbol)
+        if not bars.present[:, n].any():
+            continue
         lowest = float(np.nanmin(bars.low[:, n]))
         for name, most in (("tick", lowest), ("half_spread", lowest * MOST_SHARE)):
             value = getattr(instrument, name)
