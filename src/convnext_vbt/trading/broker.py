@@ -381,7 +381,6 @@ def log_fill_nb(
     """Count one order, and write it down if there is a place for it."""
     order = int(own_S[ORDERS])
     own_S[ORDERS] += 1.0
-    own_S[BASE] -= fees
     own_S[TRADED] += units * price
     own_S[FEES_PAID] += fees
     own_S[SLIPPAGE_PAID] += units * abs(price - raw)
@@ -403,6 +402,7 @@ def reduce_nb(
     price = moved_nb(raw, -side * hand[EXIT_SLIPPAGE], costs)
     fees = fee_nb(units, price, costs[TAKER], costs)
     gross = units * -side * (own[ENTRY_PRICE] - price)
+    own[BASE] -= fees
     own[BASE] += gross
     if units < held:
         own[POSITION] = side * (held - units)
@@ -473,6 +473,7 @@ def place_nb(
         hand[EVEN_AT] = moved_nb(price, way, costs)
         hand[EVEN] = level_nb(even_nb(units, side, price, fees, slippage, costs), side, costs)
     own[ENTRY_FEES], own[TRADE_FUNDING] = fees, 0.0
+    own[BASE] -= fees
     own[TRADES] += 1.0
     log_fill_nb(own, log.fills[k], i, units, price, raw, fees, side, int(ENTRY), 0.0)
     set_guard_nb(own, hand, costs)
