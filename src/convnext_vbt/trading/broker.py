@@ -27,7 +27,7 @@ once its silence tells (`inputs.delisting_rows`): nobody can know before.
 Dimensions as in `trading.kernel`.
 """
 
-from __future__ import annotations
+from __future__ import annotations  # noqa: I001 - one a line, the kernel's names fill a page
 
 from typing import NamedTuple
 
@@ -35,105 +35,17 @@ import numpy as np
 from numba import njit, prange
 
 from convnext_vbt.trading.kernel import (
-    ABSENT,
-    AMBIGUOUS,
-    BARE,
-    BARS_HELD,
-    BASE,
-    BORROW,
-    BUST,
-    BY_CLOSE,
-    BY_EXTREME,
-    BY_RISK,
-    BY_VALUE,
-    CACHED,
-    CAPPED,
-    CLOSED,
-    DAY_DOWNSIDE,
-    DAY_EQUITY,
-    DAY_MEAN,
-    DAY_SQUARES,
-    DAYS,
-    DELISTED,
-    DRAWDOWN,
-    ENTER_LONG,
-    ENTER_SHORT,
-    ENTRY,
-    ENTRY_FEES,
-    ENTRY_PRICE,
-    EQUITY,
-    EQUITY_SUM,
-    EXIT_LONG,
-    EXIT_SHORT,
-    FEES_PAID,
-    FILL_FIELDS,
-    FUNDING_PAID,
-    GAP_STOP,
-    GAP_STOPS,
-    GROSS_LOSS,
-    GROSS_PROFIT,
-    HALF_SPREAD,
-    IMPACT,
-    INLINED,
-    INNER,
-    INTEREST,
-    IS_BUST,
-    IS_CAPPED,
-    IS_INVERSE,
-    LAST_PRICE,
-    LEAVE,
-    LEAVE_TIME,
-    LEVERAGE,
-    LIQUIDATED,
-    LIQUIDATION,
-    LOT,
-    MAINTENANCE,
-    MAKER,
-    MAX_HOLDING,
-    MIN_FEE,
-    MIN_NOTIONAL,
-    NONE,
-    NOTHING,
-    NOTIONAL,
-    NUM_STATE,
-    ORDERS,
-    POSITION,
-    REFUSED,
-    RETURN_SUM,
-    REVERSE,
-    ROUNDING,
-    SIGNAL,
-    SIZE,
-    SLIPPAGE,
-    SLIPPAGE_PAID,
-    STOP,
-    STOP_LEVEL,
-    SUMMED,
-    TAKE_PROFIT,
-    TAKER,
-    TARGET_LEVEL,
-    TRADE_FUNDING,
-    TRADED,
-    TRADES,
-    UNIT_FEE,
-    UNTRADED,
-    VOLATILITY_SLIPPAGE,
-    VOLUME_SHARE,
-    WANTED,
-    WHOLE,
-    WINS,
-    Cells,
-    Columns,
-    Log,
-    Market,
-    Terms,
-    affordable_nb,
-    back_nb,
-    fee_nb,
-    level_nb,
-    moved_nb,
-    multiple_nb,
-    share_lost_nb,
+    ABSENT, AMBIGUOUS, BARE, BARS_HELD, BASE, BORROW, BUST, BY_CLOSE, BY_EXTREME, BY_RISK,
+    BY_VALUE, CACHED, CAPPED, CLOSED, DAY_EQUITY, DELISTED, DRAWDOWN, ENTER_LONG, ENTER_SHORT,
+    ENTRY, ENTRY_FEES, ENTRY_PRICE, EQUITY, EQUITY_SUM, EXIT_LONG, EXIT_SHORT, FEES_PAID,
+    FILL_FIELDS, FUNDING_PAID, GAP_STOP, GAP_STOPS, GROSS_LOSS, GROSS_PROFIT, HALF_SPREAD, IMPACT,
+    INLINED, INNER, INTEREST, IS_BUST, IS_CAPPED, IS_INVERSE, LAST_PRICE, LEAVE, LEAVE_TIME,
+    LEVERAGE, LIQUIDATED, LIQUIDATION, LOT, MAINTENANCE, MAKER, MAX_HOLDING, MIN_FEE, MIN_NOTIONAL,
+    NONE, NOTHING, NOTIONAL, NUM_STATE, ORDERS, POSITION, REFUSED, RETURN_SUM, REVERSE, ROUNDING,
+    SIGNAL, SIZE, SLIPPAGE, SLIPPAGE_PAID, STOP, STOP_LEVEL, SUMMED, TAKER, TAKE_PROFIT,
+    TARGET_LEVEL, TRADED, TRADES, TRADE_FUNDING, UNIT_FEE, UNTRADED, VOLATILITY_SLIPPAGE,
+    VOLUME_SHARE, WANTED, WHOLE, WINS, Cells, Columns, Log, Market, Terms, affordable_nb, back_nb,
+    end_day_nb, fee_nb, level_nb, moved_nb, multiple_nb, share_lost_nb,
 )  # fmt: skip
 
 # What a column has in hand beside its state: the open trade, and an entry that rests at its limit.
@@ -1270,25 +1182,6 @@ def mark_nb(book: Book, i: int, terms: Terms, log: Log) -> bool:
             log.stop[k, i] = own[STOP_LEVEL] if own[POSITION] != 0.0 else np.nan
     book.value[0] = equity
     return holds
-
-
-@njit(**BARE)
-def end_day_nb(states: np.ndarray, days_RD: np.ndarray, equity_R: np.ndarray) -> None:
-    """Book the return of a UTC day that ends at this equity, of each row.
-
-    The first rows' returns are written down, as far as `days_RD` has rows.
-    """
-    for row in range(len(states)):
-        before = states[row, DAY_EQUITY]
-        change = equity_R[row] / before - 1.0 if before > 0.0 else 0.0
-        if row < len(days_RD):
-            days_RD[row, int(states[row, DAYS])] = change
-        states[row, DAYS] += 1.0
-        offset = change - states[row, DAY_MEAN]  # Welford (1962)
-        states[row, DAY_MEAN] += offset / states[row, DAYS]
-        states[row, DAY_SQUARES] += offset * (change - states[row, DAY_MEAN])
-        states[row, DAY_DOWNSIDE] += min(change, 0.0) ** 2
-        states[row, DAY_EQUITY] = equity_R[row]
 
 
 @njit(**BARE)

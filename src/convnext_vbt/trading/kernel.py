@@ -499,7 +499,7 @@ def bust_nb(
     return lead
 
 
-@njit(**INNER)
+@njit(**BARE)
 def end_day_nb(accounts_LS: np.ndarray, days_LD: np.ndarray, equity_L: np.ndarray) -> None:
     """Book the return of a UTC day that ends at this equity, of each account.
 
