@@ -203,6 +203,7 @@ class Account:
         if is_bust:
             self.is_bust = True
             self.out.counts["bust"] = 1
+            self.cash = max(self.cash, 0.0)  # what cost more than there was is owed to nobody
             for symbol in self.symbols:
                 symbol.resting = None
 

@@ -415,6 +415,27 @@ def test_equity_at_zero_closes_every_position_and_ends_trading():
     assert done.equity[:, 0].tolist() == [1000.0, 1000.0, 0.0, 0.0, 0.0]
 
 
+def test_a_stop_is_not_filled_in_a_bar_that_nobody_traded_though_the_account_is_short_of_money():
+    """B's fall leaves nothing while A, beyond its stop, does not trade: A ends with the account."""
+    bars = panel_of(
+        A=[flat(100), flat(100), flat(80), flat(80)],
+        B=[flat(100), flat(100), (100, 100, 5, 5), flat(5)],
+    )
+    volume = np.array([[1.0, 1.0], [1.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
+    brackets = fixed_brackets(bars, stop=0.1, take_profit=0.99)
+    no_stop = np.where(np.array(bars.symbols) == "A", brackets.stop_long, 0.99)
+    brackets = replace(brackets, stop_long=no_stop)
+    config = replace(FREE, risk=0.9, max_leverage=2.0)
+    signals = said(4, A={"entries": [0]}, B={"entries": [0]})
+    done = simulate_signals(
+        replace(bars, volume=volume), signals, brackets, config=config, size_type="notional"
+    )
+    assert reasons(done) == ["bust", "bust"]
+    # 900 of each: A's mark of 80 leaves 820, B ends where it has lost as much.
+    assert ledger(done, 0)[1] == (2, "sell", 9.0, 80.0, 0.0)
+    assert ledger(done, 1)[1] == (2, "sell", 9.0, round(100 - 820 / 9, 9), 0.0)
+
+
 def test_symbols_that_never_trade_and_bars_that_nobody_has():
     names = tuple("ABCDEFGHIJKL")
     bars = random_bars(num_bars=200, seed=4, symbols=names, missing=0.05)

@@ -156,8 +156,9 @@ def _no_market(num: int) -> kernel.Market:
     """Of one row, of which an entry reads the clock alone."""
     row, four = np.zeros((num, 1), dtype=np.int64), np.zeros((num, 4, 1))
     return kernel.Market(
-        four, four, np.zeros((num, 0)), row, row, np.zeros(1, dtype=np.bool_), row[:, 0].copy()
-    )
+        four, four, np.zeros((num, 0)), row, row, np.zeros(1, dtype=np.bool_), row[:, 0].copy(),
+        detail=four[:, :, :0], starts=row[:, :0],
+    )  # fmt: skip
 
 
 def level_of(price: float, side: float, costs: np.ndarray) -> float:

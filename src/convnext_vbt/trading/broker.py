@@ -84,10 +84,6 @@ class Conditions(NamedTuple):
     limit_bars: int
     best_first: bool
     """Whether take-profits come before the stop where a bar reaches both."""
-    detail: np.ndarray
-    """float64 (N, 4, U): finer bars; (N, 4, 0) without."""
-    starts: np.ndarray
-    """int64 (N, T + 1): where in `detail` each bar begins; (N, 0) without."""
     borrows: bool
     """Whether anything that is borrowed costs."""
     moves: bool
@@ -813,10 +809,7 @@ def open_nb(
 
 
 @njit(**INLINED)
-def limits_nb(
-    market: Market, columns: Columns, book: Book, i: int, point_3: np.ndarray,
-    conditions: Conditions,
-) -> bool:  # fmt: skip
+def limits_nb(market: Market, columns: Columns, book: Book, i: int, point_3: np.ndarray) -> bool:
     """Whether the bar trades through any limit that rests, as `book.entries` then says."""
     enters = False
     for k in range(len(book.own)):
@@ -829,12 +822,13 @@ def limits_nb(
         if not side * market.prices[n, j, i] < side * hand[LIMIT]:
             continue
         raw = hand[LIMIT]
-        if conditions.starts.shape[1] > 0:
-            for u in range(conditions.starts[n, i], conditions.starts[n, i + 1]):
-                if side * conditions.detail[n, j, u] < side * raw:
-                    if u > conditions.starts[n, i]:
-                        raw = side * min(side * raw, side * conditions.detail[n, 0, u])
-                    hand[FIRST_DETAIL] = u
+        if market.starts.shape[1] > 0:
+            begin = market.starts[n, i]
+            for u in range(begin, market.starts[n, i + 1]):
+                if side * market.detail[n, j, u] < side * raw:
+                    if u > begin:
+                        raw = side * min(side * raw, side * market.detail[n, 0, u])
+                    hand[FIRST_DETAIL] = u - begin
                     break
         hand[LIMIT_SIDE], hand[INSIDE], enters = 0.0, 1.0, True
         book.entries.rests[k] = 1.0
@@ -949,20 +943,20 @@ def margin_price_nb(
 
 @njit(**BARE)
 def detail_nb(
-    book: Book, k: int, i: int, begin: int, end: int, conditions: Conditions, terms: Terms, log: Log
-) -> None:
+    detail_4U: np.ndarray, book: Book, k: int, i: int, inside: bool, conditions: Conditions,
+    terms: Terms, log: Log,
+) -> None:  # fmt: skip
     """A held position along the detail bars of one bar."""
-    own, hand, n = book.own[k], book.hand[k], book.symbol[k]
-    costs, detail = conditions.costs[n], conditions.detail[n]
+    own, hand, costs = book.own[k], book.hand[k], conditions.costs[book.symbol[k]]
     side = 1.0 if own[POSITION] > 0.0 else -1.0
-    inside = hand[INSIDE] > 0.0
-    for u in range(begin, end):
-        first, high, low, last = detail[0, u], detail[1, u], detail[2, u], detail[3, u]
+    begin = int(hand[FIRST_DETAIL]) if inside else 0
+    for u in range(begin, detail_4U.shape[1]):
+        first, high, low, last = detail_4U[0, u], detail_4U[1, u], detail_4U[2, u], detail_4U[3, u]
         fills = inside and u == begin
         if fills:
             first = own[ENTRY_PRICE]
         elif u > begin or inside:
-            book.before[k], book.mark[k] = detail[3, u - 1], first
+            book.before[k], book.mark[k] = detail_4U[3, u - 1], first
             if len(book.own) == 1 and margin_nb(book, book.mark, conditions, terms) <= 0.0:
                 over_nb(book, i, conditions, terms, log)
                 return
@@ -990,15 +984,15 @@ def inside_nb(
     worst, best = (low, high) if side > 0 else (high, low)
     stop, inside = own[STOP_LEVEL], hand[INSIDE] > 0.0
     begin = end = 0
-    if conditions.starts.shape[1] > 0:
-        begin, end = conditions.starts[n, i], conditions.starts[n, i + 1]
+    if market.starts.shape[1] > 0:
+        begin, end = market.starts[n, i], market.starts[n, i + 1]
         if begin < end:
             stop = may_move_nb(own, hand, costs, terms.trail, best)
     called = len(book.own) == 1 and side * worst <= side * hand[GUARD]
     if called or side * worst <= side * stop or side * best >= side * own[TARGET_LEVEL]:
         if begin < end:
-            begin = int(hand[FIRST_DETAIL]) if inside else begin
-            detail_nb(book, k, i, begin, end, conditions, terms, log)
+            detail_4U = market.detail[n, :, begin:end]
+            detail_nb(detail_4U, book, k, i, inside, conditions, terms, log)
         else:
             first = own[ENTRY_PRICE] if inside else first
             part_nb(book, k, i, (first, high, low), not inside, conditions, terms, log)
@@ -1120,8 +1114,10 @@ def survive_nb(
         nearest, which = 2.0, -1
         for k in range(len(own_KS)):
             side = 1.0 if own_KS[k, POSITION] > 0.0 else -1.0
-            stop = own_KS[k, STOP_LEVEL]
-            if own_KS[k, POSITION] != 0.0 and side * worst_K[k] <= side * stop:
+            stop, code = own_KS[k, STOP_LEVEL], columns.codes[book.column[k], i]
+            if own_KS[k, POSITION] == 0.0 or code & (ABSENT | UNTRADED):
+                continue
+            if side * worst_K[k] <= side * stop:
                 span = worst_K[k] - first_K[k]
                 way = (stop - first_K[k]) / span if span != 0.0 else 0.0
                 if way < nearest:
@@ -1236,7 +1232,7 @@ def pass_quiet_nb(
                     break
                 if len(funding) > 0 and funding[i] != 0.0:
                     break
-                if conditions.moves and conditions.starts.shape[1] > 0:
+                if conditions.moves and market.starts.shape[1] > 0:
                     reached = may_move_nb(own, hand, costs, trail, best)
                     if side * worst <= side * reached:
                         break
@@ -1299,7 +1295,7 @@ def walk_account_nb(
             enters = open_nb(market, columns, book, i, point_3, conditions, terms, log)
             for inside in range(1 + with_limits):
                 if inside:
-                    enters = limits_nb(market, columns, book, i, point_3, conditions)
+                    enters = limits_nb(market, columns, book, i, point_3)
                 if enters:
                     enter_nb(market, book, i, point_3[0], conditions, terms, log)
             close_nb(market, columns, book, i, conditions, terms, log)

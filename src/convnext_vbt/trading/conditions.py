@@ -1,6 +1,6 @@
 """What instruments and exits ask of an account, as `trading.broker` reads it.
 
-Dimensions: T bars, N symbols, U detail bars.
+Dimensions: T bars, N symbols.
 """
 
 from __future__ import annotations
@@ -38,9 +38,6 @@ def conditions_of(
     sigma = volume = np.zeros((len(own), 0))
     if any(needs_volatility(one) or one.max_volume_share for one in own):
         sigma, volume = _known(bars, brackets, own)
-    detail, starts = np.zeros((len(own), 4, 0)), np.zeros((len(own), 0), dtype=np.int64)
-    if bars.detail is not None:
-        detail, starts = _detail(bars, own)
     return broker.Conditions(
         costs=costs,
         sigma=sigma,
@@ -51,8 +48,6 @@ def conditions_of(
         limit_offset=math.nan if config.limit_offset is None else float(config.limit_offset),
         limit_bars=int(config.limit_bars),
         best_first=best_first,
-        detail=detail,
-        starts=starts,
         borrows=any(one.borrow or one.interest for one in own),
         moves=config.trail != "none" or config.break_even is not None,
     )
@@ -91,14 +86,3 @@ def _known(bars: Bars, brackets: Brackets, own: list[Instrument]) -> tuple[np.nd
     for n, one in enumerate(own):
         volume[:, n] *= one.multiplier  # it counts contracts
     return np.ascontiguousarray(sigma.T), np.ascontiguousarray(volume.T)
-
-
-def _detail(bars: Bars, own: list[Instrument]) -> tuple[np.ndarray, np.ndarray]:
-    assert bars.detail is not None
-    prices, starts = bars.detail.prices, bars.detail.starts
-    if any(one.inverse for one in own):
-        prices = prices.copy()
-        for n, one in enumerate(own):
-            if one.inverse:
-                prices[n] = 1.0 / prices[n][[0, 2, 1, 3]]
-    return prices, starts

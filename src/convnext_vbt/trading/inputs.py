@@ -212,9 +212,14 @@ def kernel_inputs(
     funding = np.zeros((len(bars.symbols), 0))
     if bars.funding is not None:
         funding = np.ascontiguousarray(np.nan_to_num(bars.funding.T))
+    num = len(bars.symbols)
+    detail, starts = np.zeros((num, 4, 0)), np.zeros((num, 0), dtype=np.int64)
+    if bars.detail is not None:
+        detail, starts = bars.detail.prices, bars.detail.starts
     inverse = are_inverse(bars, config.instruments)
     if inverse.any():
         prices[inverse] = 1.0 / prices[inverse][:, [0, 2, 1, 3]]
+        detail = np.where(inverse[:, None, None], 1.0 / detail[:, [0, 2, 1, 3]], detail)
         distances[inverse] = distances[inverse][:, [1, 0, 3, 2]]
         funding[inverse] *= -1.0
         codes = np.where(inverse[symbol, None], exchanged(codes), codes)
@@ -228,6 +233,8 @@ def kernel_inputs(
         previous=np.ascontiguousarray(bars.previous.T),
         day_end=day_ends(bars),
         delisted=delisting_rows(bars),
+        detail=detail,
+        starts=starts,
     )
     columns = kernel.Columns(
         codes=acting_codes(codes, symbol, market.previous, bar_bits(bars, config.leave_at)),

@@ -1,10 +1,10 @@
 """The order kernel: accounts walked bar by bar, many at once where all is plain.
 
 `walk_nb` is the rule for one symbol on an account of its own: lots, ticks, least orders and fees,
-a stop that trails. Whatever else a broker asks for, and several symbols on one cash, is
-`trading.broker`; at one fee and one slippage the two agree to the last bit. They keep running sums
-for the metrics and, when asked, write every order, position and equity value. An account that could
-not order what those beside it could is told APART, to be walked alone.
+a stop that trails, detail bars. Whatever else a broker asks for, and several symbols on one cash,
+is `trading.broker`; at one fee and one slippage the two agree to the last bit. They keep running
+sums for the metrics and, when asked, write every order, position and equity value. An account that
+could not order what those beside it could is told APART, to be walked alone.
 
 Accounts of one symbol that differ in their risk alone trade at the same bars and prices, in other
 sizes: `walk_nb` walks up to `LANES` of them at once. Orders are for several accounts too, because
@@ -15,7 +15,8 @@ What a row of signals, size, stop and take-profit says acts at the open of the s
 bar, however many rows of other symbols lie between, and is frozen there:
 1. At the open: a gap beyond the stop (take-profit) exits at the open. Then the row exits, reverses
    (close, then open the other side) or enters. An entry on the side that is held is ignored.
-2. Inside the bar, from the entry bar on: stop first, then take-profit, each at its level.
+2. Inside the bar, from the entry bar on: stop first, then take-profit, each at its level; with
+   detail bars what these reached first.
 3. After `max_holding` bars, those that a gap swallowed among them: exit at the open, unless the
    same side is still signalled; then the position and its stop stay and the clock restarts.
 4. Wherever the price would leave nothing of the equity, costs of closing in it: closed right
@@ -147,6 +148,10 @@ class Market(NamedTuple):
     """bool (T,): the last bar of its UTC day."""
     delisted: np.ndarray
     """int64 (N,): the row at whose open a symbol is known to be gone; T where it never is."""
+    detail: np.ndarray
+    """float64 (N, 4, U): finer bars; (N, 4, 0) without."""
+    starts: np.ndarray
+    """int64 (N, T + 1): where in `detail` each bar begins; (N, 0) without."""
 
 
 class Columns(NamedTuple):
@@ -297,59 +302,28 @@ def affordable_nb(
     return max(most, 0.0)
 
 
-@njit(**INNER)
-def fill_nb(
-    accounts_LS: np.ndarray,
-    fills_LOF: np.ndarray,
-    i: int,
-    side: float,
-    raw: float,
-    reason: int,
-    costs: np.ndarray,
-) -> None:
-    """Each account with a SIZE buys (side 1) or sells (-1) it at `raw` less slippage."""
-    price, rate = raw * (1.0 + side * costs[SLIPPAGE]), costs[TAKER]
-    has_fixed_fee = costs[UNIT_FEE] != 0.0 or costs[MIN_FEE] > 0.0
-    for k in range(len(accounts_LS)):
-        size = accounts_LS[k, SIZE]
-        if not size > 0.0:
-            continue
-        fees = fee_nb(size, price, rate, costs) if has_fixed_fee else size * price * rate
-        accounts_LS[k, BASE] -= fees
-        accounts_LS[k, TRADED] += size * price
-        accounts_LS[k, FEES_PAID] += fees
-        accounts_LS[k, SLIPPAGE_PAID] += size * abs(price - raw)
-        pnl = 0.0
-        if reason == ENTRY:
-            accounts_LS[k, POSITION] = side * size
-            accounts_LS[k, ENTRY_PRICE] = price
-            accounts_LS[k, ENTRY_FEES] = fees
-            accounts_LS[k, TRADE_FUNDING] = 0.0
-            accounts_LS[k, TRADES] += 1.0
-        else:
-            entry_price = accounts_LS[k, ENTRY_PRICE]
-            gross = size * side * (entry_price - price)
-            pnl = gross - accounts_LS[k, ENTRY_FEES] - fees - accounts_LS[k, TRADE_FUNDING]
-            accounts_LS[k, BASE] += gross
-            accounts_LS[k, POSITION] = 0.0
-            accounts_LS[k, CLOSED] += 1.0
-            accounts_LS[k, RETURN_SUM] += pnl / (size * entry_price)
-            accounts_LS[k, WINS] += pnl > 0.0
-            accounts_LS[k, GROSS_PROFIT] += max(pnl, 0.0)
-            accounts_LS[k, GROSS_LOSS] += max(-pnl, 0.0)
-            accounts_LS[k, GAP_STOPS] += reason == GAP_STOP
-        order = int(accounts_LS[k, ORDERS])
-        accounts_LS[k, ORDERS] += 1.0
-        if order < fills_LOF.shape[1]:
-            fills_LOF[k, order, 0], fills_LOF[k, order, 1] = i, size
-            fills_LOF[k, order, 2], fills_LOF[k, order, 3] = price, fees
-            fills_LOF[k, order, 4], fills_LOF[k, order, 5] = side, reason
-            fills_LOF[k, order, 6], fills_LOF[k, order, 7] = pnl, accounts_LS[k, IS_CAPPED]
-            fills_LOF[k, order, 8] = accounts_LS[k, TRADE_FUNDING]
-            fills_LOF[k, order, 9] = size * abs(price - raw)
+@njit(**BARE)
+def book_nb(
+    account_S: np.ndarray, fills_OF: np.ndarray, i: int, side: float, raw: float, reason: int,
+    size: float, price: float, fees: float, pnl: float,
+) -> None:  # fmt: skip
+    """Count an order of one account and, where there is room, write it down."""
+    account_S[BASE] -= fees
+    account_S[TRADED] += size * price
+    account_S[FEES_PAID] += fees
+    account_S[SLIPPAGE_PAID] += size * abs(price - raw)
+    order = int(account_S[ORDERS])
+    account_S[ORDERS] += 1.0
+    if order < len(fills_OF):
+        fills_OF[order, 0], fills_OF[order, 1] = i, size
+        fills_OF[order, 2], fills_OF[order, 3] = price, fees
+        fills_OF[order, 4], fills_OF[order, 5] = side, reason
+        fills_OF[order, 6], fills_OF[order, 7] = pnl, account_S[IS_CAPPED]
+        fills_OF[order, 8] = account_S[TRADE_FUNDING]
+        fills_OF[order, 9] = size * abs(price - raw)
 
 
-@njit(**INNER)
+@njit(**BARE)
 def exit_nb(
     accounts_LS: np.ndarray,
     fills_LOF: np.ndarray,
@@ -359,44 +333,26 @@ def exit_nb(
     costs: np.ndarray,
 ) -> None:
     """Close the whole position, of one side, of all accounts at `raw` less slippage."""
-    side = 1.0
+    rate, has_fixed_fee = costs[TAKER], costs[UNIT_FEE] != 0.0 or costs[MIN_FEE] > 0.0
     for k in range(len(accounts_LS)):
-        accounts_LS[k, SIZE] = abs(accounts_LS[k, POSITION])
-        if accounts_LS[k, POSITION] > 0.0:
-            side = -1.0
-    fill_nb(accounts_LS, fills_LOF, i, side, raw, reason, costs)
-
-
-@njit(**INNER)
-def enter_nb(
-    accounts_LS: np.ndarray, fills_LOF: np.ndarray, i: int, entry: Entry, costs: np.ndarray
-) -> None:
-    """Each account opens a position worth its NOTIONAL, the part of WANTED that the caps leave.
-
-    In whole lots; what is too small is refused.
-    """
-    side = entry.side
-    unit = entry.raw * (1.0 + side * costs[SLIPPAGE])
-    stop = level_nb(unit * (1.0 - side * entry.stop), side, costs)
-    target = level_nb(unit * (1.0 + side * entry.target), -side, costs)
-    lot, least = costs[LOT], costs[MIN_NOTIONAL]
-    is_beyond = side * unit <= side * stop
-    for k in range(len(accounts_LS)):
-        wanted, notional = accounts_LS[k, WANTED], accounts_LS[k, NOTIONAL]
-        accounts_LS[k, SIZE] = 0.0
-        if wanted > 0.0 and notional > 0.0:
-            units = notional / unit
-            if lot > 0.0:
-                units = multiple_nb(units, lot, False)
-            if is_beyond or units * unit < least or not units > 0.0:
-                accounts_LS[k, REFUSED] += 1.0
-                continue
-            is_capped = notional < wanted
-            accounts_LS[k, IS_CAPPED] = is_capped
-            accounts_LS[k, CAPPED] += is_capped
-            accounts_LS[k, SIZE] = units
-            accounts_LS[k, STOP_LEVEL], accounts_LS[k, TARGET_LEVEL] = stop, target
-    fill_nb(accounts_LS, fills_LOF, i, side, entry.raw, int(ENTRY), costs)
+        held = accounts_LS[k, POSITION]
+        if held == 0.0:
+            continue
+        size, side = abs(held), -1.0 if held > 0.0 else 1.0
+        price = raw * (1.0 + side * costs[SLIPPAGE])
+        fees = fee_nb(size, price, rate, costs) if has_fixed_fee else size * price * rate
+        entry_price = accounts_LS[k, ENTRY_PRICE]
+        gross = size * side * (entry_price - price)
+        pnl = gross - accounts_LS[k, ENTRY_FEES] - fees - accounts_LS[k, TRADE_FUNDING]
+        book_nb(accounts_LS[k], fills_LOF[k], i, side, raw, reason, size, price, fees, pnl)
+        accounts_LS[k, BASE] += gross
+        accounts_LS[k, POSITION] = 0.0
+        accounts_LS[k, CLOSED] += 1.0
+        accounts_LS[k, RETURN_SUM] += pnl / (size * entry_price)
+        accounts_LS[k, WINS] += pnl > 0.0
+        accounts_LS[k, GROSS_PROFIT] += max(pnl, 0.0)
+        accounts_LS[k, GROSS_LOSS] += max(-pnl, 0.0)
+        accounts_LS[k, GAP_STOPS] += reason == GAP_STOP
 
 
 @njit(**INNER)
@@ -449,6 +405,44 @@ def bracket_in_bar_nb(
     return NONE, 0.0
 
 
+@njit(**BARE)
+def raised_nb(level: float, side: float, stop: float, distance: float, costs: np.ndarray) -> float:
+    """A stop that trails a price at its distance, never back."""
+    level *= 1.0 - side * distance
+    if not side * level > side * stop:
+        return stop
+    raised: float = side * max(side * stop, side * level_nb(level, side, costs))
+    return raised
+
+
+@njit(**BARE)
+def along_nb(
+    detail_4U: np.ndarray, side: float, stop: float, target: float, danger: float, distance: float,
+    costs: np.ndarray, trail: int,
+) -> tuple[int, float, bool]:  # fmt: skip
+    """How a position ends along the finer bars of one bar: why, at which raw price, ambiguously.
+
+    `BUST` where an account may have nothing left before; none is told from its neighbours here.
+    """
+    for u in range(detail_4U.shape[1]):
+        first, high, low = detail_4U[0, u], detail_4U[1, u], detail_4U[2, u]
+        worst, best = (low, high) if side > 0 else (high, low)
+        if u > 0 and side * first <= side * danger:
+            return BUST, first, False
+        if u > 0 and side * first <= side * stop:
+            return GAP_STOP, first, False
+        if u > 0 and side * first >= side * target:
+            return TAKE_PROFIT, first, False
+        if side * worst <= side * danger and not side * danger <= side * stop:
+            return BUST, worst, False
+        reason, price = bracket_in_bar_nb(side, first, high, low, stop, target)
+        if reason != NONE:
+            return reason, price, reason == STOP and side * best >= side * target
+        if trail == BY_EXTREME:
+            stop = raised_nb(best, side, stop, distance, costs)
+    return NONE, 0.0, False
+
+
 @njit(**INNER)
 def bust_price_nb(account_S: np.ndarray, side: float, costs: np.ndarray) -> float:
     """The raw price at which closing the position leaves nothing; 0 or less where none does."""
@@ -467,6 +461,27 @@ def danger_nb(accounts_LS: np.ndarray, side: float, costs: np.ndarray) -> float:
             price = bust_price_nb(accounts_LS[k], side, costs)
             danger = max(danger, price) if side > 0 else min(danger, price)
     return danger
+
+
+@njit(**BARE)
+def most_share_nb(side: float, unit: float, terms: Terms, costs: np.ndarray) -> float:
+    """The largest notional of an entry at `unit`, by equity; a long pays its fee from it too."""
+    most: float = min(terms.max_leverage, costs[LEVERAGE])
+    return most / (1.0 + costs[TAKER] + costs[UNIT_FEE] / unit) if side > 0.0 else most
+
+
+@njit(**BARE)
+def safe_until_nb(side: float, raw: float, terms: Terms, costs: np.ndarray) -> float:
+    """A price before which no position just entered at `raw` can have nothing left.
+
+    The largest notional that the caps allow stands for all, so that it takes no look at them.
+    """
+    if costs[UNIT_FEE] != 0.0 or costs[MIN_FEE] > 0.0:
+        return side * np.inf
+    unit, rate = raw * (1.0 + side * costs[SLIPPAGE]), costs[TAKER]
+    least = 1.0 / most_share_nb(side, unit, terms, costs) - rate - WHOLE  # equity by notional
+    price: float = unit * (side - least) / (side - rate) / (1.0 - side * costs[SLIPPAGE])
+    return price
 
 
 @njit(**INNER)
@@ -579,8 +594,8 @@ def mark_alone_nb(
     return gone
 
 
-@njit(**INNER)
-def enter_alone_nb(
+@njit(**BARE)
+def enter_nb(
     accounts_LS: np.ndarray,
     fills_LOF: np.ndarray,
     i: int,
@@ -589,40 +604,55 @@ def enter_alone_nb(
     costs: np.ndarray,
     terms: Terms,
 ) -> int:
-    """The entry of accounts of one symbol, each by its own equity; the last that entered, or -1."""
-    side, rate, least = entry.side, costs[TAKER], costs[MIN_FEE]
-    unit = entry.raw * (1.0 + side * costs[SLIPPAGE])
+    """The entry of accounts of one symbol, each by its own equity; the last that entered, or -1.
+
+    In whole lots; what is too small is refused.
+    """
+    side, rate, least, lot = entry.side, costs[TAKER], costs[MIN_FEE], costs[LOT]
+    price = entry.raw * (1.0 + side * costs[SLIPPAGE])
+    stop = level_nb(price * (1.0 - side * entry.stop), side, costs)
+    target = level_nb(price * (1.0 + side * entry.target), -side, costs)
     by_risk, by_value = terms.sizing == BY_RISK, terms.sizing == BY_VALUE
-    is_bare = by_risk and np.isnan(entry.stop)
-    lost = share_lost_nb(side, entry.stop, unit, rate, costs[SLIPPAGE], costs)
+    lost = share_lost_nb(side, entry.stop, price, rate, costs[SLIPPAGE], costs)
     cap = min(terms.max_leverage, costs[LEVERAGE])
-    part = cap / (1.0 + rate + costs[UNIT_FEE] / unit) if side > 0.0 else cap
+    part = most_share_nb(side, price, terms, costs)
+    is_beyond, has_fixed_fee = side * price <= side * stop, costs[UNIT_FEE] != 0.0 or least > 0.0
+    lead, num_held = -1, 0
+    if by_risk and np.isnan(entry.stop):
+        return lead
     for k in range(len(points_L3)):
         equity = accounts_LS[k, BASE] * (accounts_LS[k, IS_BUST] == 0.0)
-        if equity <= NOTHING * terms.init_cash:
-            equity = 0.0
-        share, most = points_L3[k, 0] * entry.share, part * equity
-        if is_bare:
-            wanted = 0.0
-        elif by_risk and least > 0.0:
-            money = share * equity
-            wanted = affordable_nb(money, side, entry.stop, unit, rate, costs[SLIPPAGE], costs)
-        elif by_risk:
-            wanted = share / lost * equity
-        else:
+        share = points_L3[k, 0] * entry.share
+        if equity <= NOTHING * terms.init_cash or not share > 0.0:
+            continue
+        most = part * equity
+        if not by_risk:
             wanted = share * (terms.init_cash if by_value else equity)
+        elif least > 0.0:
+            money = share * equity
+            wanted = affordable_nb(money, side, entry.stop, price, rate, costs[SLIPPAGE], costs)
+        else:
+            wanted = share / lost * equity
         if side > 0.0 and least > 0.0:  # a long pays its fee from the same cash
             most = min(most, cap * equity - least)
-        notional = min(wanted, most)
-        accounts_LS[k, WANTED], accounts_LS[k, NOTIONAL] = wanted, notional
-        if not notional > 0.0 and entry.share > 0.0 and equity > 0.0 and not is_bare:
-            accounts_LS[k, REFUSED] += 1.0  # a least fee takes all of the stake
-    enter_nb(accounts_LS, fills_LOF, i, entry, costs)
-    lead, num_held = -1, 0
-    for k in range(len(points_L3)):
-        if accounts_LS[k, POSITION] != 0.0:
-            lead = k
-            num_held += 1
+        units = min(wanted, most) / price
+        if lot > 0.0:
+            units = multiple_nb(units, lot, False)
+        if is_beyond or units * price < costs[MIN_NOTIONAL] or not units > 0.0:
+            accounts_LS[k, REFUSED] += 1.0  # a least fee may take all of the stake
+            continue
+        fees = fee_nb(units, price, rate, costs) if has_fixed_fee else units * price * rate
+        accounts_LS[k, IS_CAPPED] = most < wanted
+        accounts_LS[k, CAPPED] += most < wanted
+        accounts_LS[k, STOP_LEVEL], accounts_LS[k, TARGET_LEVEL] = stop, target
+        accounts_LS[k, POSITION], accounts_LS[k, ENTRY_PRICE] = side * units, price
+        accounts_LS[k, ENTRY_FEES], accounts_LS[k, TRADE_FUNDING] = fees, 0.0
+        accounts_LS[k, TRADES] += 1.0
+        book_nb(
+            accounts_LS[k], fills_LOF[k], i, side, entry.raw, int(ENTRY), units, price, fees, 0.0
+        )
+        lead = k
+        num_held += 1
     if 0 < num_held < len(points_L3):
         for k in range(len(points_L3)):
             if accounts_LS[k, POSITION] == 0.0 and accounts_LS[k, IS_BUST] == 0.0:
@@ -674,6 +704,7 @@ def walk_nb(
     num, c = len(points_L3), columns.accounts[a, 0]
     n, code_T, size_T = columns.symbol[c], columns.codes[c], columns.sizes[c]
     prices_4T, brackets_4T, funding_T = market.prices[n], market.brackets[n], market.funding[n]
+    detail_4U, starts_T = market.detail[n], market.starts[n]
     clock_T, day_end_T, fills, days = market.clock[n], market.day_end, log.fills, log.days
     log_equity, log_funding = log.equity, log.funding[0]
     log_value, log_position, log_stop = log.value[0], log.position[0], log.stop[0]
@@ -695,7 +726,7 @@ def walk_nb(
             if side != 0.0 and not code & UNTRADED:
                 if side * first <= side * danger:
                     lead = bust_nb(accounts_LS, fills, i, side, first, -side * np.inf, costs)
-                    is_changed = True
+                    danger, is_changed = danger_nb(accounts_LS, side, costs), True
                 is_due = 0 < terms.max_holding <= clock_T[i] - since
                 reason = MAX_HOLDING
                 if lead >= 0:
@@ -711,28 +742,48 @@ def walk_nb(
                 distance = brackets_4T[k, said] * points_L3[0, 1]
                 profit = brackets_4T[k + 2, said] * points_L3[0, 2]
                 entry = Entry(way, first, size_T[said], distance, profit)
-                lead = enter_alone_nb(accounts_LS, fills, i, entry, points_L3, costs, terms)
+                lead = enter_nb(accounts_LS, fills, i, entry, points_L3, costs, terms)
                 if lead >= 0:
-                    side, danger = way, danger_nb(accounts_LS, way, costs)
+                    side, danger = way, safe_until_nb(way, first, terms, costs)
                     stop, target = accounts_LS[lead, STOP_LEVEL], accounts_LS[lead, TARGET_LEVEL]
             if side != 0.0 and not code & UNTRADED:
                 high, low = prices_4T[1, i], prices_4T[2, i]
                 worst, best = (low, high) if side > 0 else (high, low)
                 if side * worst <= side * danger:
-                    lead = bust_nb(accounts_LS, fills, i, side, worst, stop, costs)
-                    is_changed = True
+                    danger = danger_nb(accounts_LS, side, costs)
                 reason, price = bracket_in_bar_nb(side, first, high, low, stop, target)
+                is_unclear = reason == STOP and side * best >= side * target
+                if len(starts_T) > 0 and starts_T[i] < starts_T[i + 1]:
+                    reach = stop
+                    if terms.trail == BY_EXTREME:
+                        reach = raised_nb(best, side, stop, distance, costs)
+                    if (
+                        reason != NONE
+                        or side * worst <= side * reach
+                        or side * worst <= side * danger
+                    ):
+                        reason, price, is_unclear = along_nb(
+                            detail_4U[:, starts_T[i] : starts_T[i + 1]], side, stop, target,
+                            danger, distance, costs, terms.trail,
+                        )  # fmt: skip
+                        if reason == BUST:
+                            for k in range(num):
+                                accounts_LS[k, APART] = 1.0
+                elif side * worst <= side * danger:
+                    lead, is_changed = (
+                        bust_nb(accounts_LS, fills, i, side, worst, stop, costs),
+                        True,
+                    )
+                    danger = danger_nb(accounts_LS, side, costs)
                 if reason != NONE or lead < 0:
-                    if reason == STOP and side * best >= side * target:
+                    if is_unclear:
                         for k in range(num):
                             accounts_LS[k, AMBIGUOUS] += accounts_LS[k, POSITION] != 0.0
                     exit_nb(accounts_LS, fills, i, price, reason, costs)
                     side, is_changed = 0.0, True
                 elif terms.trail != 0:
                     level = last if terms.trail == BY_CLOSE else best
-                    level *= 1.0 - side * distance
-                    if side * level > side * stop:
-                        stop = side * max(side * stop, side * level_nb(level, side, costs))
+                    stop = raised_nb(level, side, stop, distance, costs)
             said = i
         if is_changed:
             for k in range(num):

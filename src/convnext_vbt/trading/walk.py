@@ -61,7 +61,7 @@ def walk_accounts(
 
 
 def is_simple(conditions: broker.Conditions) -> bool:
-    """Whether `kernel.walk_nb` can keep them: lots, least orders and fees, a stop that trails."""
+    """Whether `kernel.walk_nb` keeps them: lots, ticks, least orders and fees."""
     costs, simple = conditions.costs, (
         kernel.TICK, kernel.LOT, kernel.MIN_NOTIONAL, kernel.TAKER, kernel.MAKER, kernel.UNIT_FEE,
         kernel.MIN_FEE, kernel.SLIPPAGE, kernel.LEVERAGE, kernel.VOLUME_SHARE,
@@ -73,7 +73,6 @@ def is_simple(conditions: broker.Conditions) -> bool:
         and math.isnan(conditions.break_even)
         and math.isnan(conditions.limit_offset)
         and not len(conditions.ladder)
-        and not conditions.starts.size
         and not conditions.best_first
     )
 

@@ -223,3 +223,17 @@ def test_without_an_edge_it_rejects_as_often_as_it_says(factor, short):
     low, high = binomtest(rejected, markets).proportion_ci(0.99)
     assert low < 0.05 < high
     assert rejected >= 2
+
+
+def test_finer_bars_lose_the_drift_with_the_bars_that_they_are_in(bars):
+    result = make_sweep(bars, make_predictions(bars))
+    window, selection = result.window_bars, nested_selection(result)
+    signals, brackets = (
+        one.rows(*result.window) for one in (selection.signals, selection.brackets)
+    )
+    market, _ = kernel_inputs(window, signals, brackets, result.config)
+    halves = np.repeat(market.prices, 2, axis=2)
+    starts = np.tile(2 * np.arange(len(window) + 1), (len(window.symbols), 1))
+    flat = without_drift(market._replace(detail=halves, starts=starts))
+    assert not np.array_equal(flat.prices, market.prices)
+    np.testing.assert_array_equal(flat.detail, np.repeat(flat.prices, 2, axis=2))

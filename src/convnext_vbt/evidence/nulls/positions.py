@@ -160,15 +160,19 @@ def without_drift(market: kernel.Market) -> kernel.Market:
     A factor exp(-g i) at the symbol's i-th bar; holding a constant share of the account from open
     to open then earns nothing over the window.
     """
-    prices = market.prices.copy()
+    prices, detail = market.prices.copy(), market.detail.copy()
     for n, own in enumerate(prices):
         here = np.flatnonzero(np.isfinite(own[0]))
         if len(here) < 2:
             continue
         funding = market.funding[n, here[1:]].mean() if market.funding.shape[1] else 0.0
         mean = np.mean(own[0, here[1:]] / own[0, here[:-1]])
-        own[:, here] *= ((1.0 + funding) / mean) ** np.arange(len(here))
-    return market._replace(prices=prices)
+        factor = ((1.0 + funding) / mean) ** np.arange(len(here))
+        own[:, here] *= factor
+        if market.starts.shape[1]:
+            start, stop = market.starts[n, here], market.starts[n, here + 1]
+            detail[n, :, start[0] : stop[-1]] *= np.repeat(factor, stop - start)
+    return market._replace(prices=prices, detail=detail)
 
 
 def enter(is_long: np.ndarray) -> np.ndarray:
