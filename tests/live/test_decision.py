@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from convnext_vbt.errors import DataError
 from convnext_vbt.live.account import Account, Holding, Limits
-from convnext_vbt.live.decision import _row_of, decide
+from convnext_vbt.live.decision import decide
+from convnext_vbt.live.due import row_of
 from convnext_vbt.live.text import NOT_AN_ORDER, lines, to_dict
 from convnext_vbt.live.trained import difference_from_backtest, predict_now
 from convnext_vbt.market.bars import FIELDS, Bars
@@ -114,8 +115,8 @@ def test_a_fill_in_a_panel_lies_in_its_symbols_own_bar(bars):
     panel = Bars.join([bars, late])
     fill = bars.index[50] + pd.Timedelta(minutes=40)  # after the other symbol's next open
     for n, opened in ((0, bars.index[50]), (1, late.index[50])):
-        assert panel.index[_row_of(panel, n, fill)] == opened
-    assert _row_of(panel, 0, panel.index[-1] + pd.Timedelta(days=1)) == len(panel)
+        assert panel.index[row_of(panel, n, fill)] == opened
+    assert row_of(panel, 0, panel.index[-1] + pd.Timedelta(days=1)) == len(panel)
 
 
 def test_exits_and_reversals_are_whole_lots(trained, bars, short_row):
@@ -139,20 +140,16 @@ def test_exits_and_reversals_are_whole_lots(trained, bars, short_row):
     assert any("0.0004 units cannot be ordered: less than one lot" in w for w in left.warnings)
     dust = at(trained, bars, row, lots, position=0.0004, entered=due)
     assert (dust.action, dust.step, dust.units, dust.target) == ("WAIT", "hold long", 0.0, 0.0004)
-    small = at(trained, bars, row, Limits(min_notional=1e9), position=0.3, entered=due)
-    assert (small.action, small.target) == ("WAIT", 0.3)
-    assert any("it ends, but is worth" in warning for warning in small.warnings)
 
 
 def test_orders_are_rounded_as_people_count():
-    assert Limits(lot=0.1).order(0.1, 0.3, 1.0) == (0.2, 0.3)
-    assert Limits(lot=0.1).order(0.3, -0.3, 1.0) == (-0.6, -0.3)
-    assert Limits(lot=0.1).order(0.37, 0.0, 1.0) == (-0.3, pytest.approx(0.07))
-    assert Limits(min_notional=5.0).order(4.0, 0.0, 1.0) == (0.0, 4.0)
+    assert Limits(lot=0.1).order(0.1, 0.3) == (0.2, 0.3)
+    assert Limits(lot=0.1).order(0.3, -0.3) == (-0.6, -0.3)
+    assert Limits(lot=0.1).order(0.37, 0.0) == (-0.3, pytest.approx(0.07))
     left = 0.243 - 0.073  # 0.16999999999999998, what a partial exit leaves
-    assert Limits(lot=0.001).order(-left, 0.0, 1.0) == (0.17, 0.0)
-    assert Limits(lot=0.001).order(left, -0.05, 1.0) == (-0.22, -0.05)
-    assert Limits().order(4.0, 1.0, 1.0) == (-3.0, 1.0)
+    assert Limits(lot=0.001).order(-left, 0.0) == (0.17, 0.0)
+    assert Limits(lot=0.001).order(left, -0.05) == (-0.22, -0.05)
+    assert Limits().order(4.0, 1.0) == (-3.0, 1.0)
 
 
 @examples(15)
@@ -296,8 +293,9 @@ def test_what_an_order_and_its_exits_are_is_told(trained, bars, long_row):
     (one,), text = found.decisions, "\n".join(lines(found, []))
     profit, gain = one.entry.take_profit_distance, 0.5 * one.entry.stop_distance
     for part in (
-        f"BUY {one.units:.8g}: enter long, by a limit order; target",
-        "a limit order, 0.20% from the close, rests for up to 3 bar(s)",
+        f"BUY {one.units:.8g} limit at {one.entry.price:,.8g}: enter long, rests for 3 bars, until "
+        f"{one.bar + 4 * pd.Timedelta(hours=1):%Y-%m-%d %H:%M} UTC; target {one.units:+.8g}",
+        "it is a limit order, 0.20% from the signal's close",
         f"in steps: 30% of it {profit:.2%} away, 70% of it {2 * profit:.2%} away",
         "the stop follows each bar's extreme",
         f"a gain of {gain:.2%} moves the stop",

@@ -12,7 +12,7 @@ from convnext_vbt.live.fills import read_fills, real_account
 from convnext_vbt.live.journal import open_journal
 from convnext_vbt.live.reconcile import reconcile, summary, summary_lines
 from convnext_vbt.live.running import live_session
-from convnext_vbt.live.shadow import Order
+from convnext_vbt.live.walk import Order
 from tests.live.test_running import SYMBOL, dump, rehearsed
 
 NOW = pd.Timestamp("2024-03-01", tz="UTC")

@@ -12,7 +12,8 @@ from convnext_vbt.errors import DataError
 from convnext_vbt.live.account import Holding
 from convnext_vbt.live.journal import Close, facts_of, open_journal
 from convnext_vbt.live.row import Row
-from convnext_vbt.live.shadow import Order, State
+from convnext_vbt.live.shadow import State
+from convnext_vbt.live.walk import Order
 from convnext_vbt.trading.inputs import SimulationConfig
 from tests.processes import start, wait_for
 
@@ -112,7 +113,7 @@ def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path):
     for path, said in (
         (text, "is no journal of a live session .*not a database"),
         (other, "is no journal of a live session .*other tables"),
-        (newer, "of format 7, this version writes 1"),
+        (newer, "of format 7, this version writes 2"),
         (tmp_path / "none" / "a.sqlite", "is no folder; make it"),
         (tmp_path, "cannot be opened"),
     ):

@@ -13,7 +13,8 @@ from convnext_vbt.learning.settings import ModelConfig
 from convnext_vbt.learning.splitcache import read_split
 from convnext_vbt.live.account import Account
 from convnext_vbt.live.clock import check_fresh, finished_bars, stale_from, when
-from convnext_vbt.live.decision import _why_missing, decide
+from convnext_vbt.live.decision import decide
+from convnext_vbt.live.said import why_missing
 from convnext_vbt.live.session import open_session, time_of
 from convnext_vbt.live.trained import open_trained, same_market
 from convnext_vbt.market.bars import Bars
@@ -115,7 +116,7 @@ def test_a_symbol_without_the_last_bar_is_told_from_when_on_its_own_signal_acts(
     # Behind the bar of 23:30 the one of 23:00 has closed, and what it said was due at midnight.
     late = replace(bars, index=bars.index + 0.5 * HOUR, symbols=("B",))
     panel = Bars.join([bars, late])
-    said = _why_missing(trained, trained.predictions.splits[-1], panel, 0)
+    said = why_missing(trained, trained.predictions.splits[-1], panel, 0)
     assert said.startswith(f"no bar at {when(late.index[-1])}; what its bar of")
     assert said.endswith(
         f"{when(bars.index[-1])} said is due at its first open from "

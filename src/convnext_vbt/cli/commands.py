@@ -293,6 +293,13 @@ def live_signal(
         list[str] | None,
         typer.Option(help="Open time (UTC) of the bar it was filled in; SYMBOL=TIME likewise."),
     ] = None,
+    placed: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Bar (UTC) whose decision placed a limit entry that is not filled; SYMBOL=TIME "
+            "likewise."
+        ),
+    ] = None,
     lot: Annotated[float | None, typer.Option(help="Sizes are multiples of it.")] = None,
     tick: Annotated[float | None, typer.Option(help="Prices are multiples of it.")] = None,
     min_notional: Annotated[float | None, typer.Option(help="Least worth of an entry.")] = None,
@@ -305,13 +312,13 @@ def live_signal(
     keep_on: Annotated[bool, typer.Option("--watch", help="Again at every bar close.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say BUY, SELL or WAIT for the last finished bar; never places an order."""
+    """Say BUY, SELL, CANCEL or WAIT for the last finished bar; never places an order."""
     with exit_codes():
         from convnext_vbt.live import session, text, watch
 
         opened = session.open_session(
             directory, source=data or [], symbol=symbol, equity=equity,
-            positions=position or [], entered=entered or [],
+            positions=position or [], entered=entered or [], placed=placed or [],
             limits=session.Limits(lot=lot, tick=tick, min_notional=min_notional),
             notify=lambda line: typer.echo(line, err=True),
         )  # fmt: skip

@@ -40,6 +40,14 @@ def live(
         Path | None,
         typer.Option(help="What really happened: a CSV, or ccxt's own list of trades."),
     ] = None,
+    deposit: Annotated[
+        float | None,
+        typer.Option(metavar="AMOUNT", help="Book money that came now, once, and end."),
+    ] = None,
+    withdraw: Annotated[
+        float | None,
+        typer.Option(metavar="AMOUNT", help="Book money that went now, once, and end."),
+    ] = None,
     notify: Annotated[
         str | None,
         typer.Option(metavar="COMMAND", help="Is run with one JSON line for each decision."),
@@ -60,6 +68,9 @@ def live(
         from convnext_vbt.live.account import Limits
         from convnext_vbt.live.running import live_session
 
+        if deposit is not None or withdraw is not None:
+            _move(directory, journal, deposit, withdraw)
+            return
         name = "live.html" if rehearse is None else "rehearsal.html"
         closes = live_session(
             directory, journal=journal, source=data or [], symbol=symbol, equity=equity,
@@ -72,6 +83,21 @@ def live(
             for close, notes in closes:
                 typer.echo(_json(directory, close, notes) if as_json else _text(close, notes))
                 sys.stdout.flush()
+
+
+def _move(
+    directory: Path, journal: Path | None, deposit: float | None, withdraw: float | None
+) -> None:
+    from convnext_vbt.errors import ConfigError
+    from convnext_vbt.live.running import move_money
+
+    if deposit is not None and withdraw is not None:
+        raise ConfigError("--deposit and --withdraw are two bookings; give one, then the other")
+    name, amount = ("deposit", deposit) if withdraw is None else ("withdraw", withdraw)
+    if amount is None or not amount > 0:
+        raise ConfigError(f"--{name} must be a positive amount, got {amount:g}")
+    signed = amount if withdraw is None else -amount
+    typer.echo(move_money(directory, signed, journal=journal))
 
 
 def _json(directory: Path, close: Close, notes: list[str]) -> str:

@@ -39,6 +39,32 @@ class Holding:
 
 
 FLAT = Holding()
+NAMES = {1: "BUY", -1: "SELL"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resting:
+    """An entry that rests at its limit, with what its signal's row said."""
+
+    side: int
+    """1 to buy, -1 to sell."""
+    price: float
+    said: pd.Timestamp
+    """Open time of the bar whose decision placed it."""
+    left: int
+    """Bars more of the symbol's own that it rests."""
+    share: float
+    """Of the full stake."""
+    stop: float
+    """Distance, as a fraction of the fill; NaN for none, as below."""
+    take_profit: float
+    volatility: float
+    volume: float
+
+    @property
+    def name(self) -> str:
+        """As people say it."""
+        return f"{NAMES[self.side]} limit at {self.price:,.8g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +75,10 @@ class Account:
     """Cash and all positions, at the last close."""
     held: Mapping[str, Holding] = field(default_factory=dict)
     """By symbol; one that is not in it is flat."""
+    resting: Mapping[str, Resting] = field(default_factory=dict)
+    """Entries that rest at their limits, by symbol; while one does nothing else is entered."""
+    told: Mapping[str, str] = field(default_factory=dict)
+    """By symbol, what became of an entry that rested until the last bar."""
     prices: Mapping[str, float] = field(default_factory=dict)
     """What equity, sizes and levels are reckoned at instead of a symbol's last close."""
 
@@ -67,7 +97,7 @@ class Limits:
     """Prices are whole multiples of it; stop and take-profit are rounded towards the entry, so
     that no more is lost than was meant."""
     min_notional: float | None = None
-    """An order worth less is not made."""
+    """An entry worth less is not made; exits always are, as in the backtest."""
 
     def __post_init__(self) -> None:
         for name in ("lot", "tick", "min_notional"):
@@ -88,15 +118,13 @@ class Limits:
         lot = None if instrument.lot is None else instrument.lot * instrument.multiplier
         return cls(lot=lot, tick=instrument.tick, min_notional=instrument.min_notional)
 
-    def order(self, held: float, wanted: float, price: float) -> tuple[float, float]:
+    def order(self, held: float, wanted: float) -> tuple[float, float]:
         """What can be ordered, signed, to get from one position to another; and what is held then.
 
-        Nothing, where less than a lot or the least worth would be ordered.
+        Nothing, where less than a lot would be ordered.
         """
         whole = abs(Decimal(repr(float(wanted))) - Decimal(repr(float(held))))
         units = _multiple(whole, self.lot)
-        if self.min_notional is not None and units * price < self.min_notional:
-            units = 0.0
         rest = float(whole - Decimal(repr(units)))
         if units and abs(rest) <= DUST * (units if self.lot is None else self.lot):
             rest = 0.0

@@ -13,9 +13,9 @@ import numpy as np
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.trading import broker, kernel
 from convnext_vbt.trading.brackets import Brackets
-from convnext_vbt.trading.conditions import conditions_of
+from convnext_vbt.trading.conditions import conditions_of, costs_of
 from convnext_vbt.trading.inputs import SimulationConfig, kernel_terms
-from convnext_vbt.trading.instruments import are_inverse
+from convnext_vbt.trading.instruments import are_inverse, instrument_of
 
 WORDS = {1: "long", -1: "short"}
 
@@ -90,11 +90,14 @@ def place(
     bar: Bars,
     brackets: Brackets,
     config: SimulationConfig,
+    levels: np.ndarray,
 ) -> Placed:
     """All entries (`sides`, 0 for none) of the open after this bar, as the order kernel makes them.
 
-    `shares` is the rule's part of the full stake, `brackets` one row. The kernel's own cap on the
-    open risk of several symbols binds no account of one.
+    `shares` is the rule's part of the full stake, `brackets` one row; `levels` are the prices of
+    limit orders, NaN for an entry at the open. Entries by limit are sized and cut as if all were
+    filled together. The kernel's own cap on the open risk of several symbols binds no account of
+    one.
     """
     num = len(sides)
     terms = kernel_terms(config, brackets, "risk")
@@ -102,12 +105,7 @@ def place(
     inverse = are_inverse(bar, config.instruments)
     price = np.where(inverse, 1.0 / book.price, book.price)
     way = np.where(inverse, -sides, sides).astype(np.float64)
-    raw = price.copy()
-    if config.limit_offset is not None:
-        for n in np.flatnonzero(way):
-            costs = conditions.costs[n]
-            level = kernel.moved_nb.py_func(raw[n], -way[n] * config.limit_offset, costs)
-            raw[n] = level_of(level, -way[n], costs)
+    raw = np.where(np.isnan(levels), price, np.where(inverse, 1.0 / levels, levels))
     states, lead = np.zeros((num + (num > 1), kernel.NUM_STATE)), int(num > 1)
     own = states[lead:]
     own[:, kernel.BASE] = config.init_cash
@@ -159,6 +157,18 @@ def _no_market(num: int) -> kernel.Market:
         four, four, np.zeros((num, 0)), row, row, np.zeros(1, dtype=np.bool_), row[:, 0].copy(),
         detail=four[:, :, :0], starts=row[:, :0],
     )  # fmt: skip
+
+
+def limit_price(close: float, side: int, config: SimulationConfig, symbol: str) -> float:
+    """Where an entry after this close rests, as it is quoted."""
+    assert config.limit_offset is not None
+    own = instrument_of(config.instruments, symbol)
+    raw, way, costs = close, float(side), costs_of(own, config)
+    if own.inverse:
+        raw, way = 1.0 / close, -way
+    level = float(kernel.moved_nb.py_func(raw, -way * config.limit_offset, costs))
+    level = level_of(level, -way, costs)
+    return 1.0 / level if own.inverse else level
 
 
 def level_of(price: float, side: float, costs: np.ndarray) -> float:

@@ -26,6 +26,8 @@ from convnext_vbt.market.bars import Bars
 COLUMNS = ("time", "symbol", "side", "units", "price", "fee")
 _CCXT = {"amount": "units", "datetime": "time"}
 _SIDES = {"buy": 1, "sell": -1}
+MONEY = {"deposit": 1, "withdrawal": -1}
+"""Sides of rows that are no fills: see `live.transfers`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,9 @@ class Fill:
 def read_fills(path: Path, symbols: Sequence[str], now: pd.Timestamp) -> list[Fill]:
     """The fills of a file, in time. Raises `DataError` for what cannot be one, by its number."""
     found = []
-    for number, record in enumerate(_records(path), start=1):
+    for number, record in enumerate(read_records(path), start=1):
+        if side_of(record) in MONEY:
+            continue
         try:
             found.append(_fill(record, symbols, now))
         except (KeyError, TypeError, ValueError, SyntaxError) as error:
@@ -69,17 +73,23 @@ def read_fills(path: Path, symbols: Sequence[str], now: pd.Timestamp) -> list[Fi
 
 
 def real_account(
-    fills: Sequence[Fill], bars: Bars, *, equity: float, stops: Mapping[str, Holding]
+    fills: Sequence[Fill],
+    bars: Bars,
+    *,
+    equity: float,
+    stops: Mapping[str, Holding],
+    moved: float = 0.0,
 ) -> Account:
     """The account that began with `equity` and made these fills, at the close of the last bar.
 
-    Later fills are not known yet. `stops` are positions whose stops are taken where the side is
+    Later fills are not known yet; `moved` is the money that came since, negative where it went.
+    `stops` are positions whose stops are taken where the side is
     the same.
     """
     known = bars.index[-1] + bars.step
     units = dict.fromkeys(bars.symbols, 0.0)
     entered: dict[str, pd.Timestamp] = {}
-    cash = equity
+    cash = equity + moved
     for fill in fills:
         if fill.time > known:
             continue
@@ -111,8 +121,13 @@ def _last_close(bars: Bars, symbol: str) -> float:
     return float(closes[np.flatnonzero(~np.isnan(closes))[-1]])
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
-    """The rows of a CSV, or the objects of a JSON list."""
+def side_of(record: Mapping[str, Any]) -> str:
+    """What a row says it is, in lower case."""
+    return str(record.get("side", "")).strip().lower()
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV, or the objects of a JSON list, by our own names."""
     if not path.is_file():
         raise DataError(f"{path} is not there; give --fills a CSV or JSON file of fills")
     try:
@@ -121,7 +136,9 @@ def _records(path: Path) -> list[dict[str, Any]]:
             records = json.loads(text)
             if not all(isinstance(one, dict) for one in records):
                 raise DataError(f"{path}: a list of objects is needed, as fetch_my_trades gives it")
-            return [dict(one) for one in records]
+            return [
+                {_CCXT.get(name, name): value for name, value in one.items()} for one in records
+            ]
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, pd.errors.ParserError) as error:
         raise DataError(f"{path} cannot be read as CSV or JSON ({error})") from error
@@ -141,18 +158,17 @@ def _records(path: Path) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in table.itertuples(index=False)]
 
 
-def _fill(record: Mapping[str, Any], symbols: Sequence[str], now: pd.Timestamp) -> Fill:
-    said = {_CCXT.get(name, name): value for name, value in record.items()}
-    symbol, side = str(said["symbol"]), str(said["side"]).strip().lower()
+def _fill(said: Mapping[str, Any], symbols: Sequence[str], now: pd.Timestamp) -> Fill:
+    symbol, side = str(said["symbol"]), side_of(said)
     if symbol not in symbols:
         raise DataError(f"symbol {symbol} is not traded by the run ({', '.join(symbols)})")
     if side not in _SIDES:
-        raise DataError(f"side is {side!r}; write buy or sell")
-    time = _time(said.get("time") or said["timestamp"])
+        raise DataError(f"side is {side!r}; write buy or sell, or deposit or withdrawal")
+    time = read_time(said.get("time") or said["timestamp"])
     if time > now:
         raise DataError(f"its time {when(time)} lies after {when(now)}; times are taken as UTC")
-    units, price = (_positive(name, said[name]) for name in ("units", "price"))
-    fee, fee_units = _fee(said.get("fee", 0.0), symbol)
+    units, price = (positive(name, said[name]) for name in ("units", "price"))
+    fee, fee_units = fee_of(said.get("fee", 0.0), symbol)
     parts = (time.isoformat(), symbol, side, repr(units), repr(price))
     own = str(said.get("id") or "")
     return Fill(
@@ -161,7 +177,8 @@ def _fill(record: Mapping[str, Any], symbols: Sequence[str], now: pd.Timestamp) 
     )  # fmt: skip
 
 
-def _time(value: Any) -> pd.Timestamp:
+def read_time(value: Any) -> pd.Timestamp:
+    """A time as it is written, UTC unless it says otherwise; a number is Unix milliseconds."""
     text = str(value).strip()
     if text.replace(".", "", 1).isdigit():
         time = pd.to_datetime(float(text), unit="ms", utc=True, errors="coerce")
@@ -172,14 +189,15 @@ def _time(value: Any) -> pd.Timestamp:
     return time.as_unit("ns")
 
 
-def _positive(name: str, value: Any) -> float:
+def positive(name: str, value: Any) -> float:
+    """A number above 0. Raises `ValueError` for anything else."""
     number = float(value)
     if not (number > 0 and math.isfinite(number)):
         raise DataError(f"{name} must be positive, got {value}")
     return number
 
 
-def _fee(value: Any, symbol: str) -> tuple[float, float]:
+def fee_of(value: Any, symbol: str) -> tuple[float, float]:
     """In the quote currency, and in the units themselves."""
     if isinstance(value, str):
         text = value.strip()

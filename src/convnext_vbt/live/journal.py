@@ -10,7 +10,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +19,24 @@ import pandas as pd
 
 from convnext_vbt import __version__
 from convnext_vbt.errors import DataError
-from convnext_vbt.live.account import Holding
+from convnext_vbt.live.account import Holding, Resting
 from convnext_vbt.live.decision import Decision, Decisions
 from convnext_vbt.live.fills import Fill
 from convnext_vbt.live.row import Row
-from convnext_vbt.live.shadow import SEEN, Order, Shadow, State
+from convnext_vbt.live.shadow import SEEN, Shadow, State
+from convnext_vbt.live.transfers import Transfer
+from convnext_vbt.live.walk import Order
 from convnext_vbt.system import exclusive
 from convnext_vbt.trading.brackets import DISTANCES
 from convnext_vbt.trading.inputs import SimulationConfig
 
 APPLICATION = 0x43_4E_56_4A  # "CNVJ", at its place in SQLite's header
-SCHEMA = 1
+SCHEMA = 2
 TABLES = {
     "facts": "name TEXT PRIMARY KEY, value TEXT NOT NULL",
     "closes": (
         "bar TEXT PRIMARY KEY, split INTEGER, equity REAL NOT NULL, refused TEXT NOT NULL, "
-        "late INTEGER NOT NULL, decided_at TEXT NOT NULL"
+        "late INTEGER NOT NULL, decided_at TEXT NOT NULL, moved REAL NOT NULL"
     ),
     "bars": f"bar TEXT, symbol TEXT, {', '.join(f'{n} REAL' for n in SEEN)}",
     "rows": (
@@ -47,6 +49,10 @@ TABLES = {
         "bar TEXT, symbol TEXT, prob_down REAL, prob_stay REAL, prob_up REAL, action TEXT, "
         "step TEXT, units REAL, target REAL, reasons TEXT, warnings TEXT"
     ),
+    "limits": (
+        "bar TEXT, symbol TEXT, side INTEGER, price REAL, said TEXT, left INTEGER, share REAL, "
+        "stop REAL, take_profit REAL, volatility REAL, volume REAL"
+    ),
     "orders": (
         "bar TEXT, symbol TEXT, number INTEGER, side TEXT, units REAL, price REAL, fee REAL, "
         "PRIMARY KEY (bar, symbol, number)"
@@ -55,8 +61,10 @@ TABLES = {
         "key TEXT PRIMARY KEY, time TEXT, symbol TEXT, side TEXT, units REAL, price REAL, "
         "fee REAL, fee_units REAL"
     ),
+    "transfers": "key TEXT PRIMARY KEY, time TEXT, amount REAL, bar TEXT",
+    "notices": "number INTEGER PRIMARY KEY, event TEXT NOT NULL, told INTEGER NOT NULL",
 }
-_BY_SYMBOL = ("bars", "rows", "positions", "decisions")
+_BY_SYMBOL = ("bars", "rows", "positions", "decisions", "limits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,6 +83,14 @@ class Close:
     late: bool
     """Whether the next bar had closed already when it was decided."""
     decided_at: pd.Timestamp
+    working: Mapping[str, Resting] = field(default_factory=dict)
+    """Entries by limit that rest from now on, those told at this close too."""
+    moved: float = 0.0
+    """Money that came since the close before, negative where it went."""
+    counted: tuple[str, ...] = ()
+    """Keys of the transfers that make it."""
+    before: tuple[pd.DatetimeIndex, np.ndarray] | None = None
+    """Of the first close: the bars before it, as `shadow.bars_before` gives them."""
 
 
 class Journal:
@@ -108,23 +124,56 @@ class Journal:
         ((found,),) = self._all("SELECT max(bar) FROM closes")
         return None if found is None else pd.Timestamp(found)
 
-    def book(self, close: Close, symbols: Sequence[str]) -> None:
-        """Write a close with all that belongs to it, or, where this fails, nothing."""
+    def book(
+        self, close: Close, symbols: Sequence[str], event: Mapping[str, Any] | None = None
+    ) -> dict[str, Any] | None:
+        """Write a close with all that belongs to it, or, where this fails, nothing.
+
+        With an `event` it is due to be told from then on; it comes back with its number.
+        """
         bar, split = _text(close.bar), None if close.decisions is None else close.decisions.split
         head = (
-            bar, split, close.state.equity, close.refused, close.late, _text(close.decided_at)
+            bar, split, close.state.equity, close.refused, close.late, _text(close.decided_at),
+            close.moved,
         )  # fmt: skip
         orders = [
             (_text(one.bar), one.symbol, one.number, one.side, one.units, one.price, one.fee)
             for one in close.state.orders
         ]
         with self._transaction():
+            for time, seen in zip(*(close.before or ((), ())), strict=True):
+                self._many("bars", _bar_rows(_text(time), symbols, seen))
             self._many("closes", [head])
             self._many("bars", _bar_rows(bar, symbols, close.seen))
             self._many("rows", _rule_rows(bar, symbols, close.row))
             self._many("positions", _position_rows(bar, close.state.held))
             self._many("decisions", _decision_rows(bar, close.decisions))
+            self._many("limits", _limit_rows(bar, close.working))
             self._many("orders", orders)
+            counted = [(bar, key) for key in close.counted]
+            self._connection.executemany("UPDATE transfers SET bar = ? WHERE key = ?", counted)
+            return None if event is None else self._note(event)
+
+    def note(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Write an event of no close that is due to be told; it comes back with its number."""
+        with self._transaction():
+            return self._note(event)
+
+    def told(self, number: int) -> None:
+        """An event has been told."""
+        with self._transaction():
+            self._connection.execute("UPDATE notices SET told = 1 WHERE number = ?", (number,))
+
+    def due(self) -> list[dict[str, Any]]:
+        """Events that were to be told and, as far as is known, were not, in their order."""
+        rows = self._all("SELECT event FROM notices WHERE told = 0 ORDER BY number")
+        return [dict(json.loads(event)) for (event,) in rows]
+
+    def _note(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        ((last,),) = self._all("SELECT coalesce(max(number), 0) FROM notices")
+        numbered = {**event, "notice": last + 1}
+        self._many("notices", [(last + 1, json.dumps(numbered), 0)])
+        return numbered
 
     def add_fills(self, fills: Sequence[Fill]) -> int:
         """Write those that are not there yet, and tell how many there were."""
@@ -146,6 +195,35 @@ class Journal:
         made = (dict(zip(names, row, strict=True)) for row in rows)
         return [Fill(**(one | {"time": pd.Timestamp(one["time"])})) for one in made]
 
+    def add_transfers(self, transfers: Sequence[Transfer]) -> int:
+        """Write those that are not there yet, and tell how many there were."""
+        rows = [(one.key, _text(one.time), one.amount, None) for one in transfers]
+        with self._transaction():
+            before = self._connection.total_changes
+            self._many("transfers", rows, or_else="OR IGNORE")
+            return self._connection.total_changes - before
+
+    def transfers(self, *, new: bool = False) -> list[Transfer]:
+        """Money that came and went, in time; `new`: what no close has counted yet."""
+        which = "WHERE bar IS NULL" if new else ""
+        rows = self._all(f"SELECT key, time, amount FROM transfers {which} ORDER BY time, key")
+        return [Transfer(key=k, time=pd.Timestamp(time), amount=one) for k, time, one in rows]
+
+    def working(self) -> dict[str, Resting]:
+        """Entries by limit that rest after the last close, by symbol."""
+        names = ("side", "price", "said", "left", "share", "stop", "take_profit", "volatility",
+                 "volume")  # fmt: skip
+        rows = self._all(
+            f"SELECT symbol, {', '.join(names)} FROM limits "
+            "WHERE bar = (SELECT max(bar) FROM closes) ORDER BY rowid"
+        )
+        found = {}
+        for symbol, *values in rows:
+            known: dict[str, Any] = dict(zip(names, values, strict=True))
+            known = {name: np.nan if value is None else value for name, value in known.items()}
+            found[symbol] = Resting(**(known | {"said": pd.Timestamp(known["said"])}))
+        return found
+
     def orders(self) -> list[Order]:
         """The shadow account's orders, in time."""
         columns = ("bar", "symbol", "number", "side", "units", "price", "fee")
@@ -158,6 +236,10 @@ class Journal:
         rows = self._all("SELECT bar, equity FROM closes ORDER BY bar")
         times = pd.DatetimeIndex([pd.Timestamp(bar) for bar, _ in rows])
         return pd.Series([value for _, value in rows], index=times, dtype=np.float64)
+
+    def moved(self) -> np.ndarray:
+        """Money that came by each close since the one before, float64 (T,)."""
+        return np.array([v for (v,) in self._all("SELECT moved FROM closes ORDER BY bar")])
 
     def closes_table(self) -> tuple[list[str], list[list[str]]]:
         """Heads and rows of text: what was decided at each close, the newest first."""
@@ -192,7 +274,8 @@ class Journal:
             trading=replace(trading, init_cash=float(known["equity"])),
         )
         num = len(shadow.symbols)
-        bars = self._by_bar("bars", SEEN, num)
+        bars = self._by_bar("bars", SEEN, num)  # those before the first close have no row
+        moved = dict(self._all("SELECT bar, moved FROM closes"))
         names = ("code", "size", *DISTANCES, "still", "max_holding", "volatility")
         for bar, values in self._by_bar("rows", names, num).items():
             limit = values[-2, 0]
@@ -204,7 +287,10 @@ class Journal:
                 volatility=values[-1],
                 max_holding=None if np.isnan(limit) else int(limit),
             )
-            shadow.add(pd.Timestamp(bar), bars[bar], row)
+            shadow.add(pd.Timestamp(bar), bars.pop(bar), row, moved[bar])
+        if bars:
+            times = pd.DatetimeIndex([pd.Timestamp(bar) for bar in bars])
+            shadow.begin(times, np.stack(list(bars.values())))
         return shadow
 
     def _by_bar(self, table: str, names: Sequence[str], num: int) -> dict[str, np.ndarray]:
@@ -347,6 +433,14 @@ def _decision_row(bar: str, one: Decision) -> tuple[Any, ...]:
         bar, one.symbol, one.prob_down, one.prob_stay, one.prob_up, one.action, one.step,
         one.units, one.target, json.dumps(one.reasons), json.dumps(one.warnings),
     )  # fmt: skip
+
+
+def _limit_rows(bar: str, working: Mapping[str, Resting]) -> list[tuple[Any, ...]]:
+    return [
+        (bar, name, one.side, one.price, _text(one.said), one.left, one.share, one.stop,
+         one.take_profit, one.volatility, one.volume)
+        for name, one in working.items()
+    ]  # fmt: skip
 
 
 def _not_a_journal(path: Path, why: str) -> str:

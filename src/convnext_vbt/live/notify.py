@@ -16,17 +16,18 @@ SECONDS = 10.0
 
 logger = logging.getLogger("convnext_vbt")
 
-Notify = Callable[[Mapping[str, Any]], None]
+Notify = Callable[[Mapping[str, Any]], bool]
 
 
-def notifier(command: str | None, *, seconds: float = SECONDS) -> Notify:
+def notifier(command: str | None, *, seconds: float = SECONDS) -> Notify | None:
     """Runs the command once an event, without a shell, with one JSON line on its stdin.
 
-    That it fails, is not there or does not end in time is logged. Raises `ConfigError` for a
+    It gives whether the command returned, whatever with. That it fails, is not there or does not
+    end in time is logged. Raises `ConfigError` for a
     command line that cannot be split into words.
     """
     if command is None:
-        return lambda _: None
+        return None
     try:
         words = shlex.split(command)
     except ValueError as error:
@@ -34,7 +35,7 @@ def notifier(command: str | None, *, seconds: float = SECONDS) -> Notify:
     if not words:
         raise ConfigError("--notify needs a command, such as 'python tell.py'")
 
-    def notify(event: Mapping[str, Any]) -> None:
+    def notify(event: Mapping[str, Any]) -> bool:
         line = json.dumps(event) + "\n"
         try:
             done = subprocess.run(
@@ -52,5 +53,7 @@ def notifier(command: str | None, *, seconds: float = SECONDS) -> Notify:
                 logger.warning(
                     "--notify %s ended with %d%s; going on", command, done.returncode, why
                 )
+            return True
+        return False
 
     return notify

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from convnext_vbt.live.account import Resting
 from convnext_vbt.live.entry import WORDS, Entry
 from convnext_vbt.predictions import DOWN, QUANTILE_LEVELS, UP, Predictions, Target
 from convnext_vbt.trading.inputs import SimulationConfig
@@ -75,11 +76,11 @@ def order_reasons(entry: Entry, config: SimulationConfig) -> list[str]:
     """What an entry's order and its exits are, beyond one stop and one take-profit."""
     said = []
     if config.limit_offset is not None:
-        away, bars = f"{config.limit_offset:.2%} from the close", f"{config.limit_bars} bar(s)"
-        said += [
-            f"a limit order, {away}, rests for up to {bars}",
-            "while it rests its side places no other; an exit or the other side cancels it",
-        ]
+        said.append(
+            f"it is a limit order, {config.limit_offset:.2%} from the signal's close: filled where "
+            "a bar trades through it"
+        )
+        said.append("while it rests nothing else is entered; an exit or the other side cancels it")
     if config.take_profit_ladder and entry.take_profit_distance is not None:
         unit = entry.take_profit_distance / config.take_profit_ladder[0][0]
         steps = ", ".join(
@@ -95,6 +96,17 @@ def order_reasons(entry: Entry, config: SimulationConfig) -> list[str]:
     if config.leave_at is not None:
         said.append(f"nothing is held from {config.leave_at} on")
     return said
+
+
+def rest_reasons(order: Resting, said: str) -> list[str]:
+    """That an entry rests already."""
+    return [f"the {order.name} was told at the bar of {said} and rests: do not place it again"]
+
+
+def cancel_reason(order: Resting) -> str:
+    """Why an entry that rested is taken back."""
+    word = WORDS[order.side]
+    return f"the {order.name} is over: its {word} is not wanted any more at the next open"
 
 
 def volatility_reason(width: float, target: Target) -> str:

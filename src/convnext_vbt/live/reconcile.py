@@ -12,7 +12,7 @@ import pandas as pd
 from convnext_vbt.live.clock import when
 from convnext_vbt.live.entry import money_text
 from convnext_vbt.live.fills import Fill
-from convnext_vbt.live.shadow import Order
+from convnext_vbt.live.walk import Order
 from convnext_vbt.market.bars import Bars
 
 State = Literal["matched", "other size", "missing", "extra"]

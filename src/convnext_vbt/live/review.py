@@ -21,7 +21,9 @@ from convnext_vbt.live.entry import money_text
 from convnext_vbt.live.fills import Fill
 from convnext_vbt.live.journal import Journal
 from convnext_vbt.live.reconcile import Match, reconcile, summary, summary_lines
-from convnext_vbt.live.shadow import Order, orders_of
+from convnext_vbt.live.shadow import orders_of
+from convnext_vbt.live.transfers import Transfer, by_close, growth
+from convnext_vbt.live.walk import Order
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.report.live_page import Line, LiveView, Marks, Price, Table, write_live_page
 from convnext_vbt.runs.directory import read_config
@@ -51,6 +53,9 @@ class Review:
     """As the session saw them."""
     equity: pd.Series
     """The shadow account's, at each close."""
+    moved: np.ndarray
+    """float64 (T,): money that came by each close since the one before."""
+    transfers: tuple[Transfer, ...]
     orders: tuple[Order, ...]
     fills: tuple[Fill, ...]
     matches: tuple[Match, ...]
@@ -60,6 +65,12 @@ class Review:
     begun: float
     """What the account began with."""
     closes: Table
+
+    @property
+    def growth(self) -> pd.Series:
+        """Of 1 in the shadow account: a deposit is no gain."""
+        grown = growth(self.equity.to_numpy(), self.moved, self.begun)
+        return pd.Series(grown, index=self.equity.index)
 
 
 def review(directory: str | Path, journal: Journal, *, lot: float | None = None) -> Review | None:
@@ -77,6 +88,8 @@ def review(directory: str | Path, journal: Journal, *, lot: float | None = None)
         run=directory.resolve().name,
         bars=bars,
         equity=equity,
+        moved=journal.moved(),
+        transfers=tuple(journal.transfers()),
         orders=tuple(orders),
         fills=tuple(fills),
         matches=tuple(reconcile(bars, orders, fills, lot=lot) if fills else ()),
@@ -122,18 +135,17 @@ def write_review(
 def view_of(found: Review) -> LiveView:
     """The page's content."""
     index = found.equity.index
-    lines = [Line(name=SHADOW, times=_times(index), growth=found.equity.to_numpy() / found.begun)]
+    lines = [Line(name=SHADOW, times=_times(index), growth=found.growth.to_numpy())]
     difference = None
     if found.backtest is not None:
         common = found.backtest.equity.index
         theirs = (found.backtest.equity / found.backtest.equity.iloc[0]).to_numpy()
-        ours = (found.equity[common] / found.equity[common].iloc[0]).to_numpy()
-        start = found.equity[common[0]] / found.begun
+        start = float(found.growth[common[0]])
+        ours = found.growth[common].to_numpy() / start
         lines.append(Line(name=BACKTEST, times=_times(common), growth=theirs * start))
         difference = Line(name=SHADOW, times=_times(common), growth=ours / theirs - 1.0)
     if found.fills:
-        real = real_equity(found) / found.begun
-        lines.append(Line(name=REAL, times=_times(index), growth=real))
+        lines.append(Line(name=REAL, times=_times(index), growth=real_growth(found)))
     totals, matches = _reconciliation(found.matches) if found.fills else (None, None)
     return LiveView(
         run=found.run,
@@ -152,16 +164,18 @@ def view_of(found: Review) -> LiveView:
 
 def sentences_of(found: Review) -> list[str]:
     """What the session came to, in words."""
-    made = found.equity.iloc[-1] / found.begun - 1.0
+    made = found.growth.iloc[-1] - 1.0
     begun, now = money_text(found.begun), money_text(float(found.equity.iloc[-1]))
     orders = f"after {len(found.orders):,} orders"
     said = [f"The shadow account began with {begun} and has {now}, {made:+.2%}, {orders}."]
+    if found.moved.any():
+        said.append(_moved_sentence(found.moved))
     backtest = found.backtest
     if backtest is None:
         said.append(found.why_none)
     else:
         common = backtest.equity.index
-        ours = found.equity[common[-1]] / found.equity[common[0]] - 1.0
+        ours = found.growth[common[-1]] / found.growth[common[0]] - 1.0
         theirs = backtest.equity.iloc[-1] / backtest.equity.iloc[0] - 1.0
         apart = ((1.0 + ours) / (1.0 + theirs) - 1.0) * 1e4
         kept = [one for one in found.orders if common[0] <= one.bar <= common[-1]]
@@ -176,9 +190,9 @@ def sentences_of(found: Review) -> list[str]:
             "the backtest may have held a position."
         )
     if found.fills:
-        real = real_equity(found)[-1]
+        real, grown = real_equity(found)[-1], real_growth(found)[-1]
         said.append(
-            f"The real account has {money_text(real)}, {real / found.begun - 1.0:+.2%}, after "
+            f"The real account has {money_text(real)}, {grown - 1.0:+.2%}, after "
             f"{len(found.fills):,} fills."
         )
     return said
@@ -186,14 +200,31 @@ def sentences_of(found: Review) -> list[str]:
 
 def real_equity(found: Review) -> np.ndarray:
     """The real account's equity at each close, float64 (T,)."""
-    bars, cash, worth = found.bars, np.full(len(found.bars), found.begun), np.zeros(len(found.bars))
+    bars, worth = found.bars, np.zeros(len(found.bars))
     ends = bars.index + bars.step
+    cash = found.begun + np.cumsum(by_close(found.transfers, ends))
     close = pd.DataFrame(bars.close).ffill().to_numpy()
     for fill in found.fills:
         first = int(ends.searchsorted(fill.time, side="left"))
         cash[first:] += fill.cash
         worth[first:] += fill.change * close[first:, bars.symbols.index(fill.symbol)]
     return cash + worth
+
+
+def real_growth(found: Review) -> np.ndarray:
+    """Of 1 in the real account, float64 (T,): a deposit is no gain."""
+    flows = by_close(found.transfers, found.bars.index + found.bars.step)
+    return growth(real_equity(found), flows, found.begun)
+
+
+def _moved_sentence(moved: np.ndarray) -> str:
+    came, went = float(moved[moved > 0].sum()), float(-moved[moved < 0].sum())
+    parts = [
+        f"{money_text(money)} {word}"
+        for money, word in ((came, "were deposited"), (went, "were withdrawn"))
+        if money
+    ]
+    return f"{' and '.join(parts)} meanwhile, which is no return: each is of the money before it."
 
 
 def _reconciliation(matches: Sequence[Match]) -> tuple[Table, Table]:

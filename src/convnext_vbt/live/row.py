@@ -33,6 +33,11 @@ class Row:
     volatility: np.ndarray
     """float64 (N,), as in `Brackets`; NaN where no cost asks for it."""
 
+    def distance(self, kind: str, side: int, n: int) -> float:
+        """Symbol n's "stop" or "take_profit" of a long (1) or a short (-1)."""
+        word = "long" if side > 0 else "short"
+        return float(self.distances[DISTANCES.index(f"{kind}_{word}"), n])
+
     @classmethod
     def of(cls, signals: Signals, brackets: Brackets) -> Self:
         """The one row that both of them have, one column a symbol."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,19 +23,22 @@ from convnext_vbt.errors import (
     NetworkTooOldError,
     NoPredictionError,
 )
-from convnext_vbt.live.account import Account, Limits
+from convnext_vbt.live.account import Account, Limits, Resting
 from convnext_vbt.live.clock import check_fresh, stale_from, utc_now, when
 from convnext_vbt.live.decision import decide_with_row
+from convnext_vbt.live.entry import money_text
 from convnext_vbt.live.fills import Fill, read_fills, real_account
 from convnext_vbt.live.journal import Close, Journal, facts_of, open_journal
 from convnext_vbt.live.notify import Notify, notifier
 from convnext_vbt.live.retrain import Training, is_unfinished, refuse_retraining
 from convnext_vbt.live.row import Row
 from convnext_vbt.live.session import Session, open_session
-from convnext_vbt.live.shadow import Shadow, State, seen_of
+from convnext_vbt.live.shadow import Shadow, State, bars_before, seen_of
 from convnext_vbt.live.text import to_dict
 from convnext_vbt.live.trained import difference_from_backtest, open_trained
+from convnext_vbt.live.transfers import Transfer, read_transfers, transfer
 from convnext_vbt.live.watch import LONGEST_OUTAGE_PAUSE, LONGEST_PAUSE, SETTLE, due
+from convnext_vbt.live.working import after, of_fills, of_shadow
 from convnext_vbt.market.bars import Bars
 
 Booked = tuple[Close, list[str]]
@@ -52,11 +55,13 @@ class Running:
     journal: Journal
     shadow: Shadow
     training: Training
-    notify: Notify
+    notify: Notify | None
     say: Callable[[str], None]
     clock: Callable[[], pd.Timestamp]
     sleep: Callable[[float], None]
     fills: list[Fill] = field(default_factory=list)
+    working: dict[str, Resting] = field(default_factory=dict)
+    """Entries by limit that rest after the last close, as they were told."""
     booked: int = 0
     """Closes, by this process."""
     difference: float | None = None
@@ -114,33 +119,67 @@ class Running:
     def decide(self, bars: Bars, *, late: bool, now: pd.Timestamp) -> Close:
         """Decide at the close of the last of these bars, and book it."""
         bar, seen = bars.index[-1], seen_of(bars)
-        state = self.shadow.at(bar, seen)
-        refused = ""
+        is_first = not self.shadow.times
+        new = [] if is_first else self._new_transfers(bar + bars.step)
+        moved = sum(one.amount for one in new)
+        state = self.shadow.at(bar, seen, moved)
+        account, refused = self._account(state, bars), ""
         try:
             decisions, row = decide_with_row(
                 self.session.trained,
                 bars,
-                self._account(state, bars),
+                account,
                 limits=self.session.limits,
                 difference=self.difference,
             )
         except NoPredictionError as error:
-            if not self.shadow.times or len(bars.symbols) == 1:
+            if is_first or len(bars.symbols) == 1:
                 raise  # more history mends it; beside others a young symbol just says nothing
             decisions, row, refused = None, Row.nothing(len(bars.symbols)), str(error)
-        close = Close(bar=bar, seen=seen, row=row, state=state, decisions=decisions,
-                      refused=refused, late=late, decided_at=now)  # fmt: skip
-        self.journal.book(close, bars.symbols)
-        self.shadow.add(bar, seen, row)
+        close = Close(
+            bar=bar, seen=seen, row=row, state=state, decisions=decisions, refused=refused,
+            late=late, decided_at=now, working=after(decisions, account.resting, row, bars),
+            moved=moved, counted=tuple(one.key for one in new),
+            before=bars_before(bars) if is_first else None,
+        )  # fmt: skip
+        event = event_of(self.session.trained.directory.name, close)
+        due = self.journal.book(close, bars.symbols, event if self.notify else None)
+        if close.before is not None:
+            self.shadow.begin(*close.before)
+        self.shadow.add(bar, seen, row, moved)
+        self.working = dict(close.working)
         self.booked += 1
-        self.notify(event_of(self.session.trained.directory.name, close))
+        self._tell(due)
         return close
+
+    def tell_again(self) -> None:
+        """Tell what was due when a session was killed, before anything new."""
+        missed = self.journal.due() if self.notify else []
+        if missed:
+            self.say(f"{len(missed):,} notification(s) may not have been heard: told again")
+        for event in missed:
+            self._tell(event, repeat=True)
+
+    def _tell(self, event: Mapping[str, Any] | None, *, repeat: bool = False) -> None:
+        if event is not None and self.notify and self.notify({**event, "repeat": repeat}):
+            self.journal.told(int(event["notice"]))
+
+    def _new_transfers(self, known: pd.Timestamp) -> list[Transfer]:
+        """Money that no close has counted yet, of that which is known by now."""
+        begun = self._begun()
+        new = self.journal.transfers(new=True)
+        return [one for one in new if begun is not None and begun <= one.time <= known]
+
+    def _begun(self) -> pd.Timestamp | None:
+        """The session's first close."""
+        return self.shadow.times[0] + self.shadow.step if self.shadow.times else None
 
     def refuse(self, why: str) -> None:
         """Tell why nothing is decided; the session goes on."""
         self.say(why)
         run = self.session.trained.directory.name
-        self.notify({"event": "refusal", "run": run, "reason": why})
+        event = {"event": "refusal", "run": run, "reason": why, "at": self.clock().isoformat()}
+        self._tell(self.journal.note(event) if self.notify else None)
 
     def write_page(self, page: Path) -> None:
         """Lay the session over the backtest; what stands in the way is told, and is no error."""
@@ -156,15 +195,27 @@ class Running:
 
     def _account(self, state: State, bars: Bars) -> Account:
         """What the decision is sized for: what really happened, where it was told."""
-        begun = float(self.shadow.trading.init_cash)
         if self.fills:
-            return real_account(self.fills, bars, equity=begun, stops=state.held)
+            return self._real_account(state, bars)
         if not state.equity > 0:
             raise DataError(
                 f"the shadow account is ruined at {when(bars.index[-1])}: its equity is "
                 f"{state.equity:,.2f}; there is nothing left to decide"
             )
-        return Account(equity=state.equity, held=state.held)
+        resting, told = of_shadow(state, self.working)
+        return Account(equity=state.equity, held=state.held, resting=resting, told=told)
+
+    def _real_account(self, state: State, bars: Bars) -> Account:
+        known, begun = bars.index[-1] + bars.step, self._begun()
+        moved = sum(
+            one.amount
+            for one in self.journal.transfers()
+            if begun is not None and begun <= one.time <= known
+        )
+        cash = float(self.shadow.trading.init_cash)
+        account = real_account(self.fills, bars, equity=cash, stops=state.held, moved=moved)
+        resting, told = of_fills(self.working, bars, self.shadow, account.held)
+        return replace(account, resting=resting, told=told)
 
     def _first_due(self, bars: Bars, *, otherwise: int) -> int:
         """The row of the first close that is not booked; raises `DataError` for older bars."""
@@ -188,6 +239,11 @@ class Running:
                 "of its account's: left out"
             )
             self.fills = [fill for fill in self.fills if fill.time >= begun]
+        if early := sum(one.time < begun for one in self.journal.transfers(new=True)):
+            self.say(
+                f"{early:,} deposit(s) or withdrawal(s) before {when(begun)} are in the money that "
+                "the session began with: left out"
+            )
 
     def _train_next(self, error: NetworkTooOldError, bars: Bars) -> None:
         """Have the next network trained, or tell why that cannot be."""
@@ -314,11 +370,48 @@ def live_session(
             notify=hear, say=say, clock=clock, sleep=sleep,
         )  # fmt: skip
         running.fills = _fills(running, fills)
+        running.working = book.working()
+        running.tell_again()
         try:
             yield from running.go_on(once=once) if rehearse is None else running.rehearse(rehearse)
         finally:
             if page is not None and (running.booked or not unless_idle):
                 running.write_page(Path(page))
+
+
+def move_money(
+    directory: str | Path,
+    amount: float,
+    *,
+    journal: str | Path | None = None,
+    clock: Callable[[], pd.Timestamp] = utc_now,
+) -> str:
+    """Book a deposit, or where it is negative a withdrawal, now, and say what was booked.
+
+    The session counts it at its next close. Raises `DataError` where no session has begun or one
+    is at work, and for more than there is.
+    """
+    folder, now = Path(directory), clock()
+    path = folder / NAMES[False] if journal is None else Path(journal)
+    if not path.is_file():
+        raise DataError(f"{path} is not there: a session begins with --equity; start it first")
+    with open_journal(path) as book:
+        equity = book.equity()
+        if equity.empty:
+            raise DataError(f"{path} has no close yet: a session begins with --equity")
+        waiting = sum(one.amount for one in book.transfers(new=True))
+        left = float(equity.iloc[-1]) + waiting + amount
+        if not left > 0:
+            raise DataError(
+                f"a withdrawal of {money_text(-amount)} leaves {money_text(left)} of the shadow "
+                f"account's {money_text(float(equity.iloc[-1]) + waiting)}; withdraw less"
+            )
+        book.add_transfers([transfer(amount, now)])
+    word = "deposit" if amount > 0 else "withdrawal"
+    return (
+        f"booked a {word} of {money_text(abs(amount))} at {when(now)}: it counts from the next "
+        "close on; start `live` without this option to go on"
+    )
 
 
 def event_of(run: str, close: Close) -> dict[str, Any]:
@@ -328,8 +421,10 @@ def event_of(run: str, close: Close) -> dict[str, Any]:
         "run": run,
         "bar": close.bar.isoformat(),
         "late": close.late,
+        "at": close.decided_at.isoformat(),
         "decided_at": close.decided_at.isoformat(),
         "shadow_equity": close.state.equity,
+        "moved": close.moved,
     }
     if close.decisions is None:
         return facts | {"reason": close.refused}
@@ -359,10 +454,15 @@ def _shadow(session: Session, book: Journal) -> Shadow:
 
 
 def _fills(running: Running, path: str | Path | None) -> list[Fill]:
-    """All fills that were ever told of, those of the file among them."""
+    """All fills that were ever told of, those of the file among them; its transfers too."""
     if path is not None:
-        symbols = running.session.trained.predictions.symbols
-        found = read_fills(Path(path), symbols, running.clock())
-        added = running.journal.add_fills(found)
+        symbols, now = running.session.trained.predictions.symbols, running.clock()
+        found, money = read_fills(Path(path), symbols, now), read_transfers(Path(path), now)
+        added, moved = running.journal.add_fills(found), running.journal.add_transfers(money)
         running.say(f"{path}: {added:,} new fill(s), {len(found) - added:,} known already")
+        if money:
+            running.say(
+                f"{path}: {moved:,} new deposit(s) and withdrawal(s), {len(money) - moved:,} known "
+                "already"
+            )
     return running.journal.fills()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from convnext_vbt.live.account import Account, Holding, Limits
 from convnext_vbt.live.clock import check_fresh, finished_bars, utc_now, when
 from convnext_vbt.live.decision import Decisions, decide
 from convnext_vbt.live.feeds import Feeds, open_feeds
+from convnext_vbt.live.plan import trading_of
+from convnext_vbt.live.resting import expired, placed_at
 from convnext_vbt.live.trained import Trained, difference_from_backtest, open_trained, same_market
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.sources import NAMED
@@ -32,6 +34,8 @@ class Session:
     """The run's name for the only symbol of the source; None: the source's names are the run's."""
     account: Account
     limits: Limits
+    placed: Mapping[str, pd.Timestamp]
+    """By symbol, the bar whose decision placed an entry by limit of which no fill is known."""
     feeds: Feeds
 
     def bars(self, now: pd.Timestamp, *, replay: bool = False) -> tuple[Bars, list[str]]:
@@ -65,7 +69,27 @@ class Session:
                     "the time of the fill"
                 )
         difference = difference_from_backtest(self.trained, bars)
-        return decide(self.trained, bars, self.account, limits=self.limits, difference=difference)
+        account = self._with_placed(bars)
+        return decide(self.trained, bars, account, limits=self.limits, difference=difference)
+
+    def _with_placed(self, bars: Bars) -> Account:
+        """The account with what rests by now; raises `ConfigError` for what does not any more."""
+        trading = trading_of(self.trained.config.trading, bars.symbols, self.limits)
+        resting, told = {}, {}
+        for name, said in self.placed.items():
+            n = bars.symbols.index(name)
+            fate, order, at = placed_at(self.trained, bars, n, said, trading)
+            if fate == "filled":
+                raise ConfigError(
+                    f"--placed {when(said)}: the bar of {when(at)} traded through the "
+                    f"{order.name}, which fills it; give --position and --entered "
+                    f"{at:%Y-%m-%dT%H:%M}"
+                )
+            if fate == "rests":
+                resting[name] = order
+            else:
+                told[name] = expired(order)
+        return replace(self.account, resting=resting, told=told)
 
     def look(self, as_of: pd.Timestamp | None) -> tuple[Decisions, list[str]]:
         """The decision now, or as it would have been at a time of the past.
@@ -87,27 +111,33 @@ def open_session(
     equity: float | None = None,
     positions: Sequence[str] = (),
     entered: Sequence[str] = (),
+    placed: Sequence[str] = (),
     limits: Limits | None = None,
     notify: Callable[[str], None] = lambda _: None,
 ) -> Session:
     """Read the run; without `source` its own, without `equity` its strategy's initial cash.
 
     `positions` and `entered` are "0.5" and "2025-01-31T12:00" for a run of one symbol, else
-    "SYMBOL=0.5" and so on for each that is held. `notify` hears of new bars being fetched, and of
+    "SYMBOL=0.5" and so on for each that is held; `placed` likewise for each whose entry rests.
+    `notify` hears of new bars being fetched, and of
     what a watch waits for.
     """
     trained = open_trained(directory)
     config, symbols = trained.config, trained.predictions.symbols
-    since = {
-        name: time_of(text, "--entered")
-        for name, text in _by_symbol(entered, symbols, "--entered").items()
-    }
+    since, rests = (
+        {name: time_of(text, option) for name, text in _by_symbol(texts, symbols, option).items()}
+        for texts, option in ((entered, "--entered"), (placed, "--placed"))
+    )
     held = {
         name: Holding(units=_units(text), entered=since.pop(name, None))
         for name, text in _by_symbol(positions, symbols, "--position").items()
     }
     if since:
         raise ConfigError(f"--entered {', '.join(since)}: give its --position too")
+    if both := [name for name in rests if name in held and held[name].side]:
+        raise ConfigError(
+            f"--placed {', '.join(both)}: it is held, so its entry was filled; leave --placed out"
+        )
     chosen = tuple(source) if len(source) > 1 else source[0] if source else config.data.source
     return Session(
         trained=trained,
@@ -115,6 +145,7 @@ def open_session(
         symbol=symbol,
         account=Account(equity=config.trading.init_cash if equity is None else equity, held=held),
         limits=limits or Limits(),
+        placed={name: time for name, time in rests.items() if time is not None},
         feeds=open_feeds((chosen,) if isinstance(chosen, str) else chosen, notify),
     )
 

@@ -61,6 +61,13 @@ def close_lines(close: Close, notes: list[str]) -> list[str]:
         stop = "" if held.stop is None else f", stop {held.stop:,.8g}"
         account.append(f"{held.units:+.8g} {name}{since}{stop}")
     account += [
+        f"{order.name} rests, {order.left} bar{'s' * (order.left != 1)} more: {name}"
+        for name, order in close.state.resting.items()
+    ]
+    account += [
+        f"{order.name} expired unfilled: {name}" for name, order in close.state.expired.items()
+    ]
+    account += [
         f"filled {one.side} {one.units:.8g} {one.symbol} at {one.price:,.8g}"
         for one in close.state.orders
     ]
@@ -68,15 +75,9 @@ def close_lines(close: Close, notes: list[str]) -> list[str]:
 
 
 def _action(one: Decision) -> list[str]:
-    amount = f" {one.units:.8g}" if one.units else ""
     probabilities = zip(CLASSES, (one.prob_down, one.prob_stay, one.prob_up), strict=True)
-    is_limit = one.entry is not None and one.entry.limit_bars is not None
-    how = "by a limit order" if is_limit else "at the next open"
-    out = [
-        f"{one.action}{amount}: {one.step}, {how}; target {one.target:+.8g}",
-        "  " + "  ".join(f"{name} {p:.1%}" for name, p in probabilities),
-    ]
-    entry = one.entry
+    out = [*_orders(one), "  " + "  ".join(f"{name} {p:.1%}" for name, p in probabilities)]
+    entry = one.entry or one.would_take
     if entry is None:
         return out
     stop = "none" if entry.stop is None else f"{entry.stop:,.8g}"
@@ -91,10 +92,41 @@ def _action(one: Decision) -> list[str]:
     ]
     if one.leave_after is not None:
         at = "" if one.leave_at is None else f", at {when(one.leave_at)},"
+        filled = " of its fill" if entry.limit_bars is not None else ""
         out.append(
-            f"  leave         after {one.leave_after} bars{at} unless its side is signalled then"
+            f"  leave         after {one.leave_after} bars{filled}{at} unless its side is "
+            "signalled then"
         )
     return out
+
+
+def _orders(one: Decision) -> list[str]:
+    """What is to be ordered and cancelled, one order a line."""
+    amount = f" {one.units:.8g}" if one.units else ""
+    entry, rests = one.entry, one.resting
+    out = [] if one.cancels is None else [f"CANCEL the {one.cancels.name}"]
+    if rests is not None:
+        out.append(f"WAIT: the {rests.name} {_lasts(rests.left, one, more=True)}; nothing else")
+    elif entry is not None and entry.limit_bars is not None:
+        is_reversal = one.step.startswith("reverse")
+        if is_reversal:
+            was = "short" if entry.side > 0 else "long"
+            out.append(f"{one.action}{amount}: exit {was}, at the next open; target 0")
+        word, name = ("BUY", "long") if entry.side > 0 else ("SELL", "short")
+        lasts = _lasts(entry.limit_bars, one, more=False)
+        out.append(
+            f"{'then ' * is_reversal}{word} {entry.units:.8g} limit at {entry.price:,.8g}: "
+            f"enter {name}, {lasts}; target {entry.side * entry.units:+.8g}"
+        )
+    elif one.action != "CANCEL":
+        out.append(f"{one.action}{amount}: {one.step}, at the next open; target {one.target:+.8g}")
+    return out
+
+
+def _lasts(bars: int, one: Decision, *, more: bool) -> str:
+    until = "" if one.rests_until is None else f", until {when(one.rests_until)}"
+    count = f"{bars} bar{'s' * (bars != 1)}{' more' * more}"
+    return f"rests for {count}{until}"
 
 
 def _indented(title: str, said: list[str] | tuple[str, ...]) -> list[str]:
