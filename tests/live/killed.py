@@ -1,14 +1,16 @@
 """A rehearsal that is killed with signal 9 again and again, and gone on with.
 
 `python -m tests.live.killed RUN FOLDER CLOSES KILLS` leaves whole.sqlite, of a session that nothing
-interrupted, and killed.sqlite, and prints one JSON line a kill. Every session is a process of its
-own, forked from this one before it has done any work; torch is imported once.
+interrupted, and killed.sqlite, and prints one JSON line a kill; whole.jsonl and killed.jsonl hold
+what their hooks heard. Every session is a process of its own, forked from this one before it has
+done any work; torch is imported once.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sqlite3
 import sys
@@ -28,7 +30,9 @@ def start(run: Path, journal: Path, closes: int) -> tuple[int, int]:
     if pid == 0:
         code = 1
         try:
-            for _ in live_session(run, journal=journal, rehearse=closes):
+            heard = shlex.quote(str(journal.with_suffix(".jsonl")))
+            hook = f"sh -c {shlex.quote(f'cat >> {heard}')}"
+            for _ in live_session(run, journal=journal, rehearse=closes, notify=hook):
                 os.write(write, b".")
             code = 0
         finally:

@@ -1,4 +1,9 @@
-"""The backtest's last bars decided again one at a time, from no more history than live needs."""
+"""The backtest's last bars decided again one at a time, from no more history than live needs.
+
+A rehearsal (`tests.live.test_running`) compares what a session books; this compares what is
+decided, its sizes, prices, stops and take-profits. Entries by limit are followed in
+`tests.live.test_limits`.
+"""
 
 import numpy as np
 
@@ -21,7 +26,7 @@ def replay(trained, result, num_bars, *, more=0, step=1):
     selection, bars, start = head.selection, result.bars, result.window[0]
     worst, pairs = 0.0, []
     for t in range(result.window[1] - 1 - num_bars, result.window[1] - 1, step):
-        state = held(selection.simulation, bars, t, start, config.trading)
+        state = held(selection.simulation, bars, t, start)
         past = bars.rows(0, t + 1)
         history = trained.history(trained.kept(trained.split_of(past)))
         live = decide(trained, recent(past, history + more), state)
@@ -38,8 +43,11 @@ def replay(trained, result, num_bars, *, more=0, step=1):
     return worst, pairs
 
 
-def held(simulation, bars, t, start, trading):
-    """The account at the open after bar t, once the stops that rest there have been filled."""
+def held(simulation, bars, t, start):
+    """The account at the open after bar t, once what rests there has been filled.
+
+    Stops and take-profits that the open lies beyond: their raw price is the open.
+    """
     w = t - start  # the bar's place in the simulation
     equity = simulation.equity[w, 0]
     if simulation.funding is not None:
@@ -52,16 +60,37 @@ def held(simulation, bars, t, start, trading):
         if units == 0:
             continue
         equity += units * (price - last)
-        trades = simulation.trades[simulation.trades["col"] == n]
-        trade = trades[trades["entry_idx"] <= w][-1]
-        slipped = price * (1 - np.sign(units) * trading.slippage)
-        ends = trade["status"] and trade["exit_idx"] == w + 1 and trade["reason"] not in BY_RULE
-        if ends and np.isclose(trade["exit_price"], slipped, rtol=1e-12):  # a gap at the open
-            equity -= abs(units) * (price * trading.slippage + slipped * trading.fees)
-        else:
-            entered = bars.index[trade["entry_idx"] + start]
-            positions[name] = Holding(units=units, entered=entered)
+        trade = of_symbol(simulation.trades, n)
+        trade = trade[trade["entry_idx"] <= w][-1]
+        by_rule = trade["status"] and trade["exit_idx"] == w + 1 and trade["reason"] in BY_RULE
+        for order in exits(simulation, n, w + 1, units)[: -1 if by_rule else None]:
+            way = 1 if units > 0 else -1
+            raw = order["price"] + way * order["slippage"] / order["size"]
+            if np.isclose(raw, price, rtol=1e-12):  # at the open
+                equity -= order["size"] * way * (price - order["price"]) + order["fees"]
+                units -= way * order["size"]
+        if abs(units) > 1e-12:
+            entered, stop = bars.index[trade["entry_idx"] + start], simulation.stop[w, n]
+            positions[name] = Holding(units=units, entered=entered, stop=stop)
     return Account(equity=equity, held=positions, prices=prices)
+
+
+def of_symbol(records, n):
+    return records[records["col"] == n]
+
+
+def exits(simulation, n, row, units):
+    """The orders of a row that close a position of these units, or parts of it."""
+    orders = of_symbol(simulation.orders, n)
+    orders, left = orders[orders["idx"] == row], abs(units)
+    found = []
+    for order in orders:
+        if left > 1e-12 and (order["side"] == 1) == (units > 0):
+            found.append(order)
+            left -= order["size"]
+        else:
+            break
+    return found
 
 
 def decided(one, state):
@@ -77,13 +106,13 @@ def decided(one, state):
 
 
 def simulated(selection, t, w, n):
-    orders = []
-    for trade in selection.simulation.trades:
-        if trade["col"] != n:
-            continue
+    orders, simulation = [], selection.simulation
+    for trade in of_symbol(simulation.trades, n):
         side, word = ((1, "long"), (-1, "short"))[trade["direction"]]
         if trade["exit_idx"] == w + 1 and trade["status"] and trade["reason"] in BY_RULE:
-            orders.append((-side * trade["size"],))
+            orders.append(
+                (-side * exits(simulation, n, w + 1, simulation.position[w, n])[-1]["size"],)
+            )
         if trade["entry_idx"] == w + 1:
             stop, target = (
                 getattr(selection.brackets, f"{kind}_{word}")[t, n]

@@ -16,6 +16,7 @@ from convnext_vbt.live.text import NOT_AN_ORDER, lines, to_dict
 from convnext_vbt.live.trained import difference_from_backtest, predict_now
 from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.trading import kernel
+from convnext_vbt.trading.instruments import Instrument
 from tests.examples import examples
 
 SYMBOL = "SIM/USDT"
@@ -140,6 +141,39 @@ def test_exits_and_reversals_are_whole_lots(trained, bars, short_row):
     assert any("0.0004 units cannot be ordered: less than one lot" in w for w in left.warnings)
     dust = at(trained, bars, row, lots, position=0.0004, entered=due)
     assert (dust.action, dust.step, dust.units, dust.target) == ("WAIT", "hold long", 0.0, 0.0004)
+
+
+def test_an_exit_under_the_least_worth_is_told_as_the_kernel_makes_it(trained, bars, short_row):
+    row = next(
+        row
+        for row in range(1000, 1199)
+        if at(trained, bars, row, position=0.3, entered=bars.index[row - 3]).step == "exit long"
+    )
+    least = Limits(min_notional=1e5)
+    small = at(trained, bars, row, least, position=0.3, entered=bars.index[row - 3])
+    assert (small.action, small.step, small.units, small.target) == ("SELL", "exit long", 0.3, 0.0)
+    (worth,) = [why for why in small.warnings if "reduce-only" in why]
+    assert (
+        f"the exit is worth {0.3 * bars.close[row, 0]:,.2f}, under the minimum of 100,000"
+        in worth
+    )
+    turned = at(
+        trained, bars, short_row, least, position=0.3
+    )  # only what it would open is too small
+    assert (turned.action, turned.step, turned.target) == ("SELL", "exit long", 0.0)
+    assert any("no entry: " in why and "under the minimum" in why for why in turned.reasons)
+    assert any("reduce-only" in why for why in turned.warnings)
+    enough = at(
+        trained, bars, row, Limits(min_notional=5.0), position=0.3, entered=bars.index[row - 3]
+    )
+    assert enough.warnings == ()
+    inverse = {"default": Instrument(inverse=True, min_notional=250.0)}
+    trading = replace(trained.config.trading, instruments=inverse)
+    other = replace(trained, config=trained.config.model_copy(update={"trading": trading}))
+    for units, told in ((240.0, True), (260.0, False)):  # contracts of 1 of the quote currency
+        one = at(other, bars, short_row, position=units, equity=1.0)
+        assert any("reduce-only" in why for why in one.warnings) == (told and one.entry is None)
+        assert one.step in ("exit long", "reverse to short")
 
 
 def test_orders_are_rounded_as_people_count():
@@ -292,9 +326,10 @@ def test_what_an_order_and_its_exits_are_is_told(trained, bars, long_row):
     found = decide(telling, bars.rows(0, long_row + 1), Account(equity=10_000.0))
     (one,), text = found.decisions, "\n".join(lines(found, []))
     profit, gain = one.entry.take_profit_distance, 0.5 * one.entry.stop_distance
+    until = f"{one.bar + 4 * pd.Timedelta(hours=1):%Y-%m-%d %H:%M} UTC"
     for part in (
-        f"BUY {one.units:.8g} limit at {one.entry.price:,.8g}: enter long, rests for 3 bars, until "
-        f"{one.bar + 4 * pd.Timedelta(hours=1):%Y-%m-%d %H:%M} UTC; target {one.units:+.8g}",
+        f"BUY {one.units:.8g} limit at {one.entry.price:,.8g}: enter long, rests for 3 bars",
+        f", until {until}; target {one.units:+.8g}",
         "it is a limit order, 0.20% from the signal's close",
         f"in steps: 30% of it {profit:.2%} away, 70% of it {2 * profit:.2%} away",
         "the stop follows each bar's extreme",

@@ -71,7 +71,9 @@ def test_what_is_told_of_a_limit_is_what_becomes_of_it(limited, closes, bars):
             else:
                 assert (one.action, one.step) == ("WAIT", f"rest {'long' if side > 0 else 'short'}")
                 assert (one.resting.price, one.resting.left) == (price, BARS - (row - said))
-                assert one.would_take.units == pytest.approx(units, rel=2e-3)  # what a reversal closed
+                assert one.would_take.units == pytest.approx(
+                    units, rel=2e-3
+                )  # what a reversal closed
                 assert (one.entry, one.units, one.target) == (None, 0.0, 0.0)
                 fates.append("rests")
                 continue
@@ -132,7 +134,9 @@ def test_the_words_of_signal_are_those_of_a_limit(limited, closes):
     )  # fmt: skip
     said = next(c.working[SYMBOL].said for c in closes if c.bar == entered.bar - HOUR)
     session = open_session(limited.directory, placed=[f"{said:%Y-%m-%dT%H:%M}"])
-    with pytest.raises(ConfigError, match=r"traded through the (BUY|SELL) limit at .*, which fills"):
+    with pytest.raises(
+        ConfigError, match=r"traded through the (BUY|SELL) limit at .*, which fills"
+    ):
         session.look(entered.bar + HOUR)
 
 
@@ -163,7 +167,12 @@ def test_a_close_is_printed_with_what_rests_and_what_ended(closes):
         for order in close.state.expired.values():
             assert f"{order.name} expired unfilled: {SYMBOL}" in texts[close.bar]
     whole = "\n".join(texts.values())
-    for part in ("CANCEL the BUY limit at", "was filled in this bar", "limit at", "enter short, rests"):
+    for part in (
+        "CANCEL the BUY limit at",
+        "was filled in this bar",
+        "limit at",
+        "enter short, rests",
+    ):
         assert part in whole
     turned = [c for c in closes if only(c).step.startswith("reverse")]
     assert turned  # two orders: one at the open, one that rests

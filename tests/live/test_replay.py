@@ -17,6 +17,7 @@ from convnext_vbt.runs.config import load_config
 from convnext_vbt.trading.brackets import barrier_width
 from tests.live.conftest import TOLD
 from tests.live.replay import replay
+from tests.live.test_running import asked
 from tests.strategies import write_tiny
 
 
@@ -26,6 +27,25 @@ def test_the_last_bars_decided_one_at_a_time_are_the_backtest(trained, finished)
     counts = same_orders(pairs)
     assert min(counts.count(0), counts.count(1)) > 20
     assert counts.count(2) > 5  # reversals: two orders at one open
+
+
+def test_lots_costs_and_moving_stops_are_decided_as_the_backtest_does(finished):
+    run = asked(finished, "all that is asked of a trade")
+    worst, pairs = replay(open_trained(run.directory), run.result, 240)
+    assert worst < 1e-5
+    told = 0
+    for decided, simulated in pairs:
+        assert [len(order) for order in decided] == [len(order) for order in simulated]
+        for ours, theirs in zip(decided, simulated, strict=True):
+            assert ours[0] == pytest.approx(theirs[0], abs=0.0011)  # a lot
+            assert ours[0] == pytest.approx(round(ours[0], 3), abs=1e-9)
+            if len(ours) > 1:
+                assert ours[1] == pytest.approx(theirs[1], rel=3e-5)
+                stop, first_step = theirs[2], 0.5 * theirs[3]
+                assert -1e-4 < ours[2] - stop < 1e-9  # to the next tick, towards the entry
+                assert -1e-4 < ours[3] - first_step < 1e-9
+            told += len(ours) > 1
+    assert told > 20
 
 
 @pytest.fixture(scope="module")

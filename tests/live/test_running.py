@@ -107,6 +107,17 @@ KINDS = {
 }  # fmt: skip
 
 
+def asked(finished, kind):
+    """A run on the same networks, more being asked of its trades."""
+    trading = replace(finished.config.trading, **KINDS[kind])
+    config = finished.config.model_copy(
+        update={"trading": trading, "instruments": dict(trading.instruments), "name": "asked"}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewTradesWarning)
+        return pipeline.run(config, out=finished.directory.parent, jobs=1)  # its splits are there
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -119,13 +130,7 @@ def test_whatever_is_asked_of_a_trade_a_rehearsal_makes_the_backtests_orders(
     finished, tmp_path, kind
 ):
     count, path = 100, tmp_path / "live.sqlite"
-    trading = replace(finished.config.trading, **KINDS[kind])
-    config = finished.config.model_copy(
-        update={"trading": trading, "instruments": dict(trading.instruments), "name": "asked"}
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FewTradesWarning)
-        run = pipeline.run(config, out=finished.directory.parent, jobs=1)  # its splits are there
+    run = asked(finished, kind)
     rehearsed(run, path, count)
     made = backtest(run, count)
     with open_journal(path) as journal:
@@ -186,7 +191,31 @@ def test_kills_at_random_moments_end_in_the_same_journal(finished, tmp_path, clo
     assert kills < 20 or any(one["in_transaction"] for one in found)
     whole, killed = dump(tmp_path / "whole.sqlite"), dump(tmp_path / "killed.sqlite")
     assert len(whole["closes"]) == closes
+    told, heard = whole.pop("notices"), killed.pop("notices")
+    assert [row[-1] for row in told] == [row[-1] for row in heard] == [1] * closes
     assert whole == killed
+    assert_each_was_heard(tmp_path, whole["closes"])
+
+
+def assert_each_was_heard(tmp_path, closes):
+    """At least once, and a second time only as a repeat that is the same else."""
+    plain, heard = (
+        [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
+        for name in ("whole", "killed")
+    )
+    assert [event["bar"] for event in plain] == [row[0] for row in closes]
+    assert not any(event["repeat"] for event in plain)
+    assert {event["notice"] for event in heard} == {event["notice"] for event in plain}
+    first = {event["notice"]: event for event in reversed(heard)}
+    for event in plain:
+        but = {"repeat": 0, "difference": 0}  # from the backtest's probabilities, of each start
+        assert event | but == first[event["notice"]] | but
+    numbers = [event["notice"] for event in heard]
+    assert numbers == sorted(numbers)
+    again = [event for event in heard if numbers.count(event["notice"]) > 1]
+    for number in {event["notice"] for event in again}:
+        repeats = [event["repeat"] for event in again if event["notice"] == number]
+        assert all(repeats[1:])
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def weekdays(tmp_path_factory):
 
 
 def since(run, count):
-    """The headline's own rows over the last closes alone, on all bars: what went before is known."""
+    """The headline's own rows over the last closes alone, what went before being known."""
     result, selection = run.result, headline_of(run.result, run.config.preset).selection
     first = len(result.bars) - count
     live = np.arange(len(result.bars))[:, None] >= first
@@ -61,7 +61,10 @@ def since(run, count):
 
 @pytest.mark.parametrize("begins", [0, 2])
 def test_the_first_day_of_a_session_ends_when_the_days_before_did(weekdays, tmp_path, begins):
-    bars, selection = weekdays.result.bars, headline_of(weekdays.result, weekdays.config.preset).selection
+    bars, selection = (
+        weekdays.result.bars,
+        headline_of(weekdays.result, weekdays.config.preset).selection,
+    )
     trades = selection.simulation.trades_frame()
     late = trades[(trades["reason"] == "time of day") & (trades["entry"].dt.hour > OPENS + begins)]
     first = late["entry"].iloc[-5].normalize() + pd.Timedelta(hours=OPENS + begins)
@@ -94,9 +97,10 @@ def test_it_goes_on_after_a_restart(weekdays, tmp_path):
             next(closes)
         closes.close()
     rehearsed(weekdays, tmp_path / "broken.sqlite", count)
-    with open_journal(tmp_path / "whole.sqlite") as one, open_journal(
-        tmp_path / "broken.sqlite"
-    ) as other:
+    with (
+        open_journal(tmp_path / "whole.sqlite") as one,
+        open_journal(tmp_path / "broken.sqlite") as other,
+    ):
         assert one.orders() == other.orders()
         assert one.equity().equals(other.equity())
 

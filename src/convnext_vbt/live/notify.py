@@ -6,6 +6,7 @@ import json
 import logging
 import shlex
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,12 +37,14 @@ def notifier(command: str | None, *, seconds: float = SECONDS) -> Notify | None:
         raise ConfigError("--notify needs a command, such as 'python tell.py'")
 
     def notify(event: Mapping[str, Any]) -> bool:
-        line = json.dumps(event) + "\n"
         try:
-            done = subprocess.run(
-                words, input=line.encode(), timeout=seconds, check=False,
-                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            )  # fmt: skip
+            with tempfile.TemporaryFile() as line:  # whole for the command whoever is killed
+                line.write(json.dumps(event).encode() + b"\n")
+                line.seek(0)
+                done = subprocess.run(
+                    words, stdin=line, timeout=seconds, check=False,
+                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                )  # fmt: skip
         except subprocess.TimeoutExpired:
             logger.warning("--notify %s did not end within %g s; going on", command, seconds)
         except OSError as error:

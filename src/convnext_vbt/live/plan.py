@@ -157,7 +157,9 @@ def _entries(
             row = _as_it_was_said(one, n, row)
             shares[n], levels[n] = one.share, one.price
         elif moment.trading.limit_offset is not None:
-            levels[n] = limit_price(closes[n], int(sides[n]), moment.trading, moment.bars.symbols[n])
+            levels[n] = limit_price(
+                closes[n], int(sides[n]), moment.trading, moment.bars.symbols[n]
+            )
     bar = _with_volumes(moment.bars, rests)
     placed = place(book, sides, shares, bar, row, moment.trading, levels)
     for n in np.flatnonzero(sides).tolist():
