@@ -21,6 +21,10 @@ TRADING = Path(__file__).parents[1] / "src" / "convnext_vbt" / "trading"
 for index in (TRADING / "__pycache__").glob("broker.*.nbi"):
     if index.stat().st_mtime < (TRADING / "kernel.py").stat().st_mtime:
         index.unlink()  # it holds kernels of that file as they were, which numba does not notice
+EDITED = max((TRADING / name).stat().st_mtime for name in ("kernel.py", "broker.py"))
+for index in (TRADING.parent / "live" / "__pycache__").glob("walk.*.nbi"):
+    if index.stat().st_mtime < EDITED:
+        index.unlink()
 
 FIRST = [
     "tests/trading/test_simulation.py",  # compiles most kernels of one half where none are cached,

@@ -154,8 +154,7 @@ def test_an_exit_under_the_least_worth_is_told_as_the_kernel_makes_it(trained, b
     assert (small.action, small.step, small.units, small.target) == ("SELL", "exit long", 0.3, 0.0)
     (worth,) = [why for why in small.warnings if "reduce-only" in why]
     assert (
-        f"the exit is worth {0.3 * bars.close[row, 0]:,.2f}, under the minimum of 100,000"
-        in worth
+        f"the exit is worth {0.3 * bars.close[row, 0]:,.2f}, under the minimum of 100,000" in worth
     )
     turned = at(
         trained, bars, short_row, least, position=0.3

@@ -125,7 +125,7 @@ def test_the_words_of_signal_are_those_of_a_limit(limited, closes):
     until = f"{bar + (order.left + 1) * HOUR:%Y-%m-%d %H:%M} UTC"
     more = f"rests for {order.left} bar{'s' * (order.left > 1)} more, until {until}; nothing else"
     assert f"WAIT: the BUY limit at {order.price:,.8g} {more}" in text
-    assert "rests: do not place it again" in text
+    assert "rests already: do not place it again" in text
     assert "  size          " in text
     assert to_dict(found)["decisions"][0]["resting"]["left"] == order.left
     entered = next(
@@ -163,7 +163,9 @@ def test_a_close_is_printed_with_what_rests_and_what_ended(closes):
     texts = {close.bar: "\n".join(close_lines(close, [])) for close in closes}
     for close in closes:
         for order in close.state.resting.values():
-            assert f"{order.name} rests, {order.left} bar" in texts[close.bar]
+            goes_on = only(close).cancels is None
+            assert (f"{order.name} rests, {order.left} bar" in texts[close.bar]) == goes_on
+            assert (f"{order.name} rested until now" in texts[close.bar]) != goes_on
         for order in close.state.expired.values():
             assert f"{order.name} expired unfilled: {SYMBOL}" in texts[close.bar]
     whole = "\n".join(texts.values())

@@ -15,7 +15,7 @@ from convnext_vbt.live.reasons import (
     edge_exit_reason,
     order_reasons,
     own_rule_reason,
-    rest_reasons,
+    rest_reason,
     size_reasons,
     volatility_reason,
     worth_reason,
@@ -35,11 +35,12 @@ def reasons_of(moment: Moment, n: int, plan: Plan) -> list[str]:
     """What it turned on, with its numbers."""
     rule, trading = moment.trained.config.rule, moment.trained.config.trading
     row = {name: getattr(moment.signals, name)[0, n].item() for name in (*LEVELS, "size")}
+    said = _of_orders(moment, n, plan)
     if rule.file is None:
-        said = confidence_reasons(moment.preds, n, rule, moment.levels, plan.held.side)
+        said += confidence_reasons(moment.preds, n, rule, moment.levels, plan.held.side)
         said += _edge_reasons(moment, n, plan.held.side)
     else:
-        said = [own_rule_reason(rule.file, row)]
+        said += [own_rule_reason(rule.file, row)]
     if plan.overdue is not None:
         said.append(
             f"its time was up at the close of {when(plan.overdue)}, where its side was not "
@@ -49,12 +50,6 @@ def reasons_of(moment: Moment, n: int, plan: Plan) -> list[str]:
         said.append(f"it was held for {plan.bars_held} bars, and its side is not signalled again")
     if isinstance(plan.opens, str):
         said.append(f"no entry: {plan.opens}")
-    if (told := moment.account.told.get(moment.bars.symbols[n])) is not None:
-        said.append(told)
-    if plan.cancelled is not None:
-        said.append(cancel_reason(plan.cancelled))
-    if plan.resting is not None:
-        said += rest_reasons(plan.resting, when(plan.resting.said))
     if isinstance(plan.opens, Entry):
         share = row["size"] if plan.resting is None else plan.resting.share
         said += size_reasons(plan.opens, share, trading.risk)
@@ -63,6 +58,17 @@ def reasons_of(moment: Moment, n: int, plan: Plan) -> list[str]:
         labels = moment.trained.config.labels
         sigma = ewma_volatility(moment.bars, halflife=labels.halflife)[-1, n]
         said.append(volatility_reason(sigma * math.sqrt(labels.horizon), labels))
+    return said
+
+
+def _of_orders(moment: Moment, n: int, plan: Plan) -> list[str]:
+    """What became of a limit order, that one rests, or why it is cancelled."""
+    told = moment.account.told.get(moment.bars.symbols[n])
+    said = [] if told is None else [told]
+    if plan.cancelled is not None:
+        said.append(cancel_reason(plan.cancelled))
+    if plan.resting is not None:
+        said.append(rest_reason(plan.resting, when(plan.resting.said)))
     return said
 
 

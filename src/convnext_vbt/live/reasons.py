@@ -98,9 +98,9 @@ def order_reasons(entry: Entry, config: SimulationConfig) -> list[str]:
     return said
 
 
-def rest_reasons(order: Resting, said: str) -> list[str]:
+def rest_reason(order: Resting, said: str) -> str:
     """That an entry rests already."""
-    return [f"the {order.name} was told at the bar of {said} and rests: do not place it again"]
+    return f"the {order.name} of {said} rests already: do not place it again"
 
 
 def cancel_reason(order: Resting) -> str:

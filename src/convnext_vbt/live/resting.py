@@ -103,6 +103,5 @@ def placed_at(
 def expired(order: Resting) -> str:
     """That an order is over."""
     return (
-        f"the {order.name}, told at the bar of {when(order.said)}, ended unfilled: cancel it if "
-        "the exchange has not"
+        f"the {order.name} of {when(order.said)} ended unfilled: cancel it if the exchange has not"
     )

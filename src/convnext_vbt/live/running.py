@@ -87,6 +87,8 @@ class Running:
                     continue
             if once:
                 check_fresh(bars, now)
+                if not self.booked:
+                    self.say(f"nothing is due: the bar of {when(bars.index[-1])} is decided")
                 return
             bars, notes = self._later(bars)
 

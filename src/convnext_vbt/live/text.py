@@ -60,10 +60,10 @@ def close_lines(close: Close, notes: list[str]) -> list[str]:
         since = "" if held.entered is None else f" since {when(held.entered)}"
         stop = "" if held.stop is None else f", stop {held.stop:,.8g}"
         account.append(f"{held.units:+.8g} {name}{since}{stop}")
-    account += [
-        f"{order.name} rests, {order.left} bar{'s' * (order.left != 1)} more: {name}"
-        for name, order in close.state.resting.items()
-    ]
+    for name, order in close.state.resting.items():
+        more = f"rests, {order.left} bar{'s' * (order.left != 1)} more"
+        rests = name in close.working and close.working[name].said == order.said
+        account.append(f"{order.name} {more if rests else 'rested until now'}: {name}")
     account += [
         f"{order.name} expired unfilled: {name}" for name, order in close.state.expired.items()
     ]
@@ -118,9 +118,16 @@ def _orders(one: Decision) -> list[str]:
             f"{'then ' * is_reversal}{word} {entry.units:.8g} limit at {entry.price:,.8g}: "
             f"enter {name}, {lasts}; target {entry.side * entry.units:+.8g}"
         )
+    elif one.action == "WAIT":
+        out.append(f"WAIT: {one.step}; target {_target(one.target)}")
     elif one.action != "CANCEL":
-        out.append(f"{one.action}{amount}: {one.step}, at the next open; target {one.target:+.8g}")
+        target = _target(one.target)
+        out.append(f"{one.action}{amount}: {one.step}, at the next open; target {target}")
     return out
+
+
+def _target(units: float) -> str:
+    return f"{units:+.8g}" if units else "0"
 
 
 def _lasts(bars: int, one: Decision, *, more: bool) -> str:
