@@ -182,12 +182,14 @@ def _as_it_was_said(one: Resting, n: int, row: Brackets) -> Brackets:
 
 def _with_volumes(bars: Bars, rests: Sequence[Resting | None]) -> Bars:
     """The last bar, with the volumes of the bars that placed what rests."""
-    two = bars.rows(len(bars) - 2, len(bars))
-    volume = two.volume.copy()
+    count = len(bars)
+    if not any(rests):
+        return bars.rows(count - 1, count)
+    volume = bars.volume.copy()
     for n, one in enumerate(rests):
-        if one is not None and two.present[-1, n]:
+        if one is not None and bars.present[-1, n]:
             volume[-1, n] = one.volume
-    return replace(two, volume=volume).rows(1, 2)
+    return replace(bars, volume=volume).rows(count - 1, count)
 
 
 def _overdue(moment: Moment, n: int, before: tuple[int, ...]) -> pd.Timestamp | None:

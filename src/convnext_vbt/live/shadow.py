@@ -110,6 +110,8 @@ class Shadow:
         if before and self.before is not None:
             index = pd.DatetimeIndex([*self.times_before, *times])
             seen_6TN = np.concatenate([self.before.transpose(1, 0, 2), seen_6TN], axis=1)
+        unborn = np.isnan(seen_6TN[SEEN.index("close")]).all(axis=0)
+        seen_6TN[: SEEN.index("volume"), 0, unborn] = 1.0  # bars hold no symbol without any
         values = dict(zip(SEEN, seen_6TN, strict=True))
         funding = values.pop("funding")
         return Bars(
