@@ -10,7 +10,7 @@ import pytest
 
 import convnext_vbt as cv
 from convnext_vbt.runs.config import load_config
-from convnext_vbt.runs.user_code import load_function
+from convnext_vbt.user_code import load_function
 
 ROOT = Path(__file__).parent.parent
 

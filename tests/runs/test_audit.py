@@ -20,7 +20,7 @@ from convnext_vbt.market.sources import load_bars
 from convnext_vbt.runs.config import parse_config
 from convnext_vbt.runs.run import walk_forward
 from convnext_vbt.runs.strategy import audit_stages, audit_strategy, make_features, run_stages
-from convnext_vbt.runs.user_code import files_opened, load_function
+from convnext_vbt.user_code import files_opened, load_function
 from tests.strategies import TINY, write_tiny
 
 FEATURES = """

@@ -17,9 +17,9 @@ from convnext_vbt.runs.config import (
     parse_config,
     parse_values,
 )
-from convnext_vbt.runs.user_code import load_function
 from convnext_vbt.trading.inputs import SimulationConfig
 from convnext_vbt.trading.instruments import Instrument
+from convnext_vbt.user_code import load_function
 
 ROOT = Path(__file__).parents[2]
 
@@ -206,7 +206,10 @@ def test_the_name_defaults_to_the_files(tmp_path):
         ("[splits]\nemabrgo = 3", r'\[splits\] unknown key "emabrgo". Did you mean "embargo"\?'),
         ("[spilts]\ntest = 3", r'unknown section "spilts". Did you mean "splits"\?'),
         ("sede = 3", r'unknown key "sede". Did you mean "seed"\?'),
-        ("[model]\nzzz = 3", r"unknown key \"zzz\". Known keys: kind, base, prior, size"),
+        (
+            "[model]\nzzz = 3",
+            r"unknown key \"zzz\". Known keys: kind, file, input, window",
+        ),
         ("[training]\nlr = 'fast'", r"\[training\] lr = 'fast': input should be a valid number"),
         ("[training]\nlr = nan", r"training.lr is nan; give a finite number"),
         ("[training]\nlr = -1.0", r"\[training\] training.lr must be positive, got -1.0"),

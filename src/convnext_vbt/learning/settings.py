@@ -8,17 +8,28 @@ from typing import Literal
 from convnext_vbt.errors import InputError
 from convnext_vbt.learning.network import SIZES
 
+DEFAULT_KIND, OWN = "convnext", "own"
+"""The kind where none is named, and that of `ModelConfig.file`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
     """What is trained: `[model]` of a strategy file.
 
-    All but `kind`, `base` and `prior` describes a network of its own; how large a prior is its file
+    All from `size` on describes a network of its own; how large a prior is its file
     says.
     """
 
-    kind: str = "convnext"
-    """The network, or another of `learning.models.KINDS`."""
+    kind: str = DEFAULT_KIND
+    """The network, or another of `learning.models.KINDS`; "own" where `file` is given."""
+    file: str | None = None
+    """The user's own model, "mine.py:make" ([seed] -> estimator or torch module), its path from the
+    working directory."""
+    input: Literal["last", "window"] = "last"
+    """What an own model reads of a bar: its features (cases, F), or those of the last `window`
+    bars, (cases, F, window)."""
+    window: int = 64
+    """Bars of `input` = "window", the case's own one included."""
     base: Literal["logistic", "none"] = "logistic"
     """What the last regression reads beside what the network says: the last bar's features, or
     nothing."""
@@ -43,6 +54,15 @@ class ModelConfig:
     """Tokens that the head averages; 1 reads the last one only."""
 
     def __post_init__(self) -> None:
+        if self.file is not None and self.kind == DEFAULT_KIND:
+            object.__setattr__(self, "kind", OWN)
+        if (self.file is None) == (self.kind == OWN):
+            raise InputError(
+                f'model.kind = "{self.kind}" and model.file = {self.file!r} do not go together: '
+                "give the one or the other"
+            )
+        _check("model.input", self.input, self.input in ("last", "window"), '"last" or "window"')
+        _check("model.window", self.window, self.window >= 2, "at least 2")
         if self.size is not None and self.size not in SIZES:
             raise InputError(f"model.size must be one of {', '.join(SIZES)}, got {self.size!r}")
         if len(self.depths) != len(self.dims) or not self.depths:
@@ -108,7 +128,7 @@ class TrainingConfig:
 
 def describes_network(model: ModelConfig, training: TrainingConfig) -> bool:
     """Whether anything is said of a network of one's own, which a prior has no use for."""
-    own = replace(model, kind="convnext", base="logistic", prior="simulated")
+    own = replace(model, kind=DEFAULT_KIND, base="logistic", prior="simulated")
     return training != TrainingConfig() or own != ModelConfig()
 
 

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from convnext_vbt.errors import SplitError, WriteError
+from convnext_vbt.errors import SplitError, UserCodeError, WriteError
 from convnext_vbt.learning.devices import or_on_cpu, resolve_device, splits_at_once
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import FittedSplit, fit_split
@@ -86,8 +86,8 @@ def walk_forward(
     split; in `watch`, an existing folder, those in training write how far they are
     (`watching.steps_in`).
 
-    Raises `SplitError` when splits failed, after all the others have finished, and `WriteError`
-    when the disk is full or read-only.
+    Raises `SplitError` when splits failed, after all the others have finished, `UserCodeError`
+    where it was the user's own model that did, and `WriteError` when the disk is full or read-only.
     """
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -184,6 +184,10 @@ def _give_up(kind: str, failures: Mapping[int, Exception], total: int) -> NoRetu
     number, first = min(failures.items())
     if isinstance(first, WriteError) and first.errno in DISK_FAULTS:
         raise first
+    if isinstance(first, UserCodeError):
+        raise UserCodeError(
+            f"{first}; {len(failures)} of {total} splits failed, the others are kept"
+        ) from first
     raise SplitError(
         f"{len(failures)} of {total} splits failed (number {number}: "
         f"{type(first).__name__}: {first}); the others are kept"

@@ -6,6 +6,7 @@ Dimensions: T bars, N symbols, K = 3 classes.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,16 +19,21 @@ import torch
 from convnext_vbt.errors import DataError, InputError, NetworkTooOldError
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import FittedSplit, predict_last, predict_range
+from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.learning.spans import Span, span_text
 from convnext_vbt.learning.splitcache import KeptSplit, read_split
+from convnext_vbt.learning.walkforward import fit_alone
 from convnext_vbt.live.clock import when
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.volatility import decay_warmup
 from convnext_vbt.predictions import Predictions, Split
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.directory import read_config, read_manifest, read_metrics
+from convnext_vbt.runs.run import open_run
 from convnext_vbt.runs.strategy import make_features
-from convnext_vbt.runs.user_code import code_sha256
+from convnext_vbt.user_code import code_sha256
+
+logger = logging.getLogger("convnext_vbt")
 
 AGREEMENT, AGREEMENT_OF_DEVICES = 1e-4, 1e-3
 """Probabilities that differ by more are not the backtest's; a GPU's may differ from a CPU's."""
@@ -54,6 +60,8 @@ class Trained:
         if split.number not in self._kept:
             try:
                 kept = read_split(self.directory / "splits", split.number, self.config.model)
+                if kept.fitted.predictor is None:
+                    kept = replace(kept, fitted=self._fitted_again(split), device="cpu")
                 kept = replace(kept, fitted=self._calibrated(kept.fitted, split))
             except InputError as error:
                 raise DataError(
@@ -62,6 +70,23 @@ class Trained:
                 ) from error
             self._kept[split.number] = kept
         return self._kept[split.number]
+
+    def _fitted_again(self, split: Split) -> FittedSplit:
+        """A split whose model could not be kept, from the bars that the run was made from."""
+        logger.warning(
+            "%s: split %d was not kept and is fitted again",
+            self.config.model.file,
+            split.number + 1,
+        )
+        config, bars, _ = open_run(self.directory)
+        return fit_alone(
+            make_features(config, bars),
+            labels_for(bars, config.labels),
+            split,
+            model=config.model,
+            training=config.training,
+            seed=config.seed,
+        )
 
     def _calibrated(self, fitted: FittedSplit, split: Split) -> FittedSplit:
         """With the slopes that the backtest learned for the split from those before it."""
@@ -134,7 +159,8 @@ def open_trained(directory: str | Path) -> Trained:
             f"{directory / 'config.toml'} is not the strategy that the run was made with: it was "
             "edited, or this version has settings that it lacks; run the strategy again"
         )
-    for section, what in (("features", config.features.file), ("rule", config.rule.file)):
+    own = {"features": config.features.file, "model": config.model.file, "rule": config.rule.file}
+    for section, what in own.items():
         if what is not None and code_sha256(what) != manifest.get(f"{section}_code"):
             raise DataError(
                 f"{what} ([{section}] file) is not what {directory} was made with; "

@@ -30,7 +30,12 @@ from pydantic import (
 from convnext_vbt.errors import ConfigError
 from convnext_vbt.evidence.selection import Preset
 from convnext_vbt.learning.models import kind_of
-from convnext_vbt.learning.settings import ModelConfig, TrainingConfig, describes_network
+from convnext_vbt.learning.settings import (
+    OWN,
+    ModelConfig,
+    TrainingConfig,
+    describes_network,
+)
 from convnext_vbt.learning.splits import WalkForward
 from convnext_vbt.market.clock import zone_of
 from convnext_vbt.predictions import Target
@@ -48,7 +53,7 @@ logger = logging.getLogger("convnext_vbt")
 LATER_KEYS: dict[str, dict[str, Any]] = {
     "data": {"timezone": None, "stamp": None, "detail": None},
     "features": {"mirror": False},
-    "model": {"prior": "none"},
+    "model": {"prior": "none", "file": None, "input": "last", "window": 64},
     "rule": {"min_edge": None, "full_edge": None, "exit": "bracket"},
     "trading": {
         "trail": "none",
@@ -276,6 +281,7 @@ def _as_written(document: dict[str, Any]) -> dict[str, Any]:
 
 def parse_config(document: dict[str, Any], *, origin: str = "config") -> Config:
     """Validate a document of sections; `origin` opens every error message."""
+    _refuse_two_models(document, origin)
     try:
         _refuse_odd_numbers(document, origin)
         refuse_escaped(document, origin)
@@ -297,6 +303,16 @@ def parse_config(document: dict[str, Any], *, origin: str = "config") -> Config:
             "bytes that does not begin with a dot"
         )
     return config
+
+
+def _refuse_two_models(document: dict[str, Any], origin: str) -> None:
+    """A file is a kind of its own, so that a kind beside it is another model."""
+    given = document.get("model")
+    if isinstance(given, dict) and given.get("file") and given.get("kind", OWN) != OWN:
+        raise ConfigError(
+            f'{origin}: [model] kind = "{given["kind"]}" and file = "{given["file"]}" are two '
+            "models; delete one of them"
+        )
 
 
 def _with_defaults(document: dict[str, Any], origin: str) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from convnext_vbt.learning.splits import Splits
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.gaps import find_gaps
 from convnext_vbt.runs.config import Config, load_written
-from convnext_vbt.runs.user_code import code_sha256
 from convnext_vbt.storage import (
     DIGEST,
     open_seal,
@@ -36,6 +35,7 @@ from convnext_vbt.storage import (
     write_sealed,
 )
 from convnext_vbt.system import exclusive
+from convnext_vbt.user_code import code_sha256
 
 logger = logging.getLogger("convnext_vbt")
 
@@ -125,6 +125,7 @@ def write_manifest(
             },
             "versions": versions(),
             "features_code": code_sha256(config.features.file),
+            "model_code": code_sha256(config.model.file),
             "prior": _prior_facts(config),
             "trials": frozen,
             "splits": [asdict(split) for split in splits],
@@ -134,7 +135,8 @@ def write_manifest(
 
 def _prior_facts(config: Config) -> dict[str, Any] | None:
     """Which network was trained beforehand, and on what; None where none was."""
-    if kind_of(config.model.kind).reads(config.model) is None:
+    own = config.model.file is not None
+    if own or kind_of(config.model.kind).reads(config.model) is None:
         return None
     prior = load_prior(config.model.prior)
     return {"sha256": prior.sha256, "families": list(prior.families)}

@@ -199,8 +199,8 @@ def trial_keys(config: Config, *, prior: str | None = None) -> tuple[str, str]:
     for key in ("risk", "max_open_risk", "init_cash"):
         del shape["trading"][key]
     del shape["sweep"]["risk"]
-    for section in ("features", "rule"):
-        reference = shape[section]["file"]
+    for section in ("features", "model", "rule"):
+        reference = shape[section].get("file")
         if reference is not None:
             path = Path(reference.rpartition(":")[0]).expanduser()
             shape[section]["file"] = [reference.rpartition(":")[2], path.read_text("utf-8")]

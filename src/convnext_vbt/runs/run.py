@@ -44,7 +44,6 @@ from convnext_vbt.runs.directory import (
 from convnext_vbt.runs.evidence import gather_evidence
 from convnext_vbt.runs.metrics import network_sentences, strategy_cell, summarize
 from convnext_vbt.runs.strategy import make_sweep, prepare, walk
-from convnext_vbt.runs.user_code import code_sha256
 from convnext_vbt.storage import (
     sha256_file,
     write_json,
@@ -53,6 +52,7 @@ from convnext_vbt.storage import (
     write_with,
 )
 from convnext_vbt.trading.sweep import SweepResult
+from convnext_vbt.user_code import code_sha256
 
 logger = logging.getLogger("convnext_vbt")
 

@@ -22,6 +22,8 @@ from convnext_vbt.learning.fitting import FittedSplit, refuse_short
 from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.labels import Labels, labels_for
 from convnext_vbt.learning.models import kind_of
+from convnext_vbt.learning.models.own.trial import tell, try_own
+from convnext_vbt.learning.models.protocol import ModelKind
 from convnext_vbt.learning.splits import Splits
 from convnext_vbt.learning.walkforward import (
     SplitDone,
@@ -34,11 +36,11 @@ from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import CLASSES, Predictions, Split
 from convnext_vbt.runs.bars import check_account
 from convnext_vbt.runs.config import Config
-from convnext_vbt.runs.user_code import files_opened, load_function
 from convnext_vbt.trading.expectation import Exit
 from convnext_vbt.trading.rules import confidence_rules, parse_threshold, refuse_untradable
 from convnext_vbt.trading.signals import Rules, Signals
 from convnext_vbt.trading.sweep import SweepResult, check_multiples, sweep_rules
+from convnext_vbt.user_code import files_opened, load_function
 
 
 def audit_strategy(
@@ -53,6 +55,8 @@ def audit_strategy(
     `jobs` splits are trained side by side; default: the cores there are.
     """
     with files_opened() as files:
+        if config.model.file is not None:
+            _refuse_unrepeatable(config, bars)
         report = audit(
             bars,
             audit_stages(config),
@@ -61,6 +65,17 @@ def audit_strategy(
             jobs=jobs or available_cores(),
         )
     return replace(report, opened=tuple(files.read), written=tuple(files.written))
+
+
+def _refuse_unrepeatable(config: Config, bars: Bars) -> None:
+    """Find what a model of the user's own opens, and whether two of it can be compared at all."""
+    names = make_features(config, bars).names
+    if not try_own(config.model, config.training, len(names), seed=config.seed).repeats:
+        raise UserCodeError(
+            f"{config.model.file}: fitted twice with the same seed it gives two models, and the "
+            "audit compares models to the last bit; take the seed, make(seed), or set its "
+            "random_state"
+        )
 
 
 def run_stages(config: Config, *, jobs: int | None = None, device: str = "auto") -> Stages:
@@ -84,7 +99,7 @@ def audit_stages(config: Config) -> AuditStages:
         fit=partial(_fit, config),
         forecast=partial(_forecast, config),
         sweep=partial(make_sweep, config),
-        parts=_parts,
+        parts=partial(_parts, kind_of(config.model.kind)),
         as_split=_as_split,
         rule=None if config.rule.file is None else partial(_rule, config.rule.file),
         features_afresh=None if config.features.file is None else partial(_features_afresh, config),
@@ -268,6 +283,9 @@ def prepare(config: Config, bars: Bars) -> Prepared:
     splits = config.splits.split(labels)
     reach = kind.receptive_field(config.model, len(features.names))
     refuse_short(features, splits[0], reach)
+    if config.model.file is not None:
+        names = features.names
+        tell(config.model, try_own(config.model, config.training, len(names), seed=config.seed))
     return Prepared(bars=bars, features=features, labels=labels, splits=splits)
 
 
@@ -333,8 +351,9 @@ def _forecast(
     )
 
 
-def _parts(fitted: FittedSplit) -> Mapping[str, Mapping[str, np.ndarray]]:
-    learned = {} if fitted.predictor is None else fitted.predictor.tensors()
+def _parts(kind: ModelKind, fitted: FittedSplit) -> Mapping[str, Mapping[str, np.ndarray]]:
+    looked_at = kind.comparable and fitted.predictor is not None
+    learned = fitted.predictor.tensors() if looked_at and fitted.predictor else {}
     return {
         "standardisation": {"mean": fitted.mean, "deviation": fitted.std},
         "weights": {name: value.numpy() for name, value in learned.items()},

@@ -12,7 +12,9 @@ from convnext_vbt.learning.models.boosting import BOOSTING
 from convnext_vbt.learning.models.convnext import CONVNEXT
 from convnext_vbt.learning.models.logistic import LOGISTIC
 from convnext_vbt.learning.models.majority import MAJORITY
+from convnext_vbt.learning.models.own import OWN_MODEL
 from convnext_vbt.learning.models.protocol import ModelKind
+from convnext_vbt.learning.settings import OWN
 
 KINDS: dict[str, ModelKind] = {
     "convnext": CONVNEXT,
@@ -23,7 +25,12 @@ KINDS: dict[str, ModelKind] = {
 
 
 def kind_of(name: str) -> ModelKind:
-    """The kind that `model.kind` names; raises `InputError` where there is none such."""
+    """The kind that `model.kind` names, or that of `model.file`.
+
+    Raises `InputError` where there is none such.
+    """
+    if name == OWN:
+        return OWN_MODEL
     if name in KINDS:
         return KINDS[name]
     close = difflib.get_close_matches(name, KINDS, n=1)

@@ -112,9 +112,12 @@ class ModelKind:
     name: str
     """As sentences call it: "logistic regression"."""
     fit: Callable[[FitTask], Learned]
-    restore: Callable[[ModelConfig, int, Mapping[str, Tensor], str], Sequence[Predictor]] | None
+    restore: (
+        Callable[[ModelConfig, int, Mapping[str, Tensor], str], Sequence[Predictor | None]] | None
+    )
     """From `Predictor.tensors` and a device: the very predictor, then an ensemble's members. None:
-    it is not kept on disk, so it is fitted again when new bars come, and cannot decide live."""
+    it is not kept on disk, so it is fitted again when new bars come, and cannot decide live; a
+    predictor that is None is fitted again there too."""
     receptive_field: Callable[[ModelConfig, int], int] = last_bar_only
     """Bars that a prediction reads, its own one included."""
     seconds: Callable[[ModelConfig, TrainingConfig, int], float] = about_a_second
@@ -127,3 +130,5 @@ class ModelKind:
     """Raises `InputError` where settings and names of features do not go together."""
     reads: Callable[[ModelConfig], str | None] = nothing_read
     """SHA-256 of what it reads beside its task, which belongs to the key of what is kept."""
+    comparable: bool = True
+    """Whether equal predictors have equal tensors; the audit compares predictions in any case."""

@@ -1,7 +1,7 @@
 import pytest
 
 from convnext_vbt.errors import UserCodeError
-from convnext_vbt.runs.user_code import load_function
+from convnext_vbt.user_code import load_function
 
 
 def module(tmp_path, text):

@@ -128,7 +128,7 @@ def load_function(reference: str) -> Callable[..., Any]:
     execute = spec.loader.exec_module
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and numba look their module up
-    _reporting_errors(path, str(path), lambda: execute(module))
+    reporting_errors(path, str(path), lambda: execute(module))
     function = getattr(module, name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
@@ -136,7 +136,7 @@ def load_function(reference: str) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def wrapped(*args: Any) -> Any:
-        return _reporting_errors(path, reference, lambda: function(*args))
+        return reporting_errors(path, reference, lambda: function(*args))
 
     return wrapped
 
@@ -145,21 +145,28 @@ def code_sha256(reference: str | None) -> str | None:
     """SHA-256 of the file that "mine.py:function" names; None for no function, or no file."""
     if reference is None:
         return None
-    path = Path(reference.rpartition(":")[0]).expanduser()
+    path = user_path(reference)
     return sha256_file(path) if path.is_file() else None
 
 
-def _reporting_errors(path: Path, what: str, call: Callable[[], Any]) -> Any:
-    """Call the user's code; whatever it raises becomes one message with its file and line."""
+def user_path(reference: str) -> Path:
+    """The file that "mine.py:function" names."""
+    return Path(reference.rpartition(":")[0]).expanduser()
+
+
+def reporting_errors(path: Path, what: str, call: Callable[[], Any]) -> Any:
+    """Call the user's code; whatever it raises becomes one message with the last line of `path`.
+
+    A library that is called by us alone has no line of the user's: then none is named.
+    """
     was_inside, _watch.inside = _watch.inside, True
     try:
         return call()
     except (Exception, SystemExit) as error:  # which would end the command without a word
         own = (str(path), str(path.absolute()))
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename in own]
-        line = lines[-1] if lines else getattr(error, "lineno", "?")
-        raise UserCodeError(
-            f"{what} raised {type(error).__name__}: {error} (line {line})"
-        ) from error
+        line = lines[-1] if lines else getattr(error, "lineno", None)
+        at = "" if line is None else f" (line {line})"
+        raise UserCodeError(f"{what} raised {type(error).__name__}: {error}{at}") from error
     finally:
         _watch.inside = was_inside
