@@ -196,14 +196,22 @@ def test_the_audit_names_what_a_model_opens(tmp_path):
     assert str(tmp_path / "table.txt") in report.opened
 
 
+BY_LUCK = """
+import secrets
+
+class Luck:
+    def fit(self, X, y):
+        self.luck = secrets.randbelow(10**6) / 1e7
+    def predict_proba(self, X):
+        return [[0.2 + self.luck, 0.5, 0.3 - self.luck]] * len(X)
+
+def make():
+    return Luck()
+"""
+
+
 def test_a_model_that_does_not_repeat_is_warned_of_and_not_audited(tmp_path, caplog):
-    text = FAILS_LATER.replace("> 300", "> 10**9").replace(
-        "[[0.2, 0.5, 0.3]]", "[[0.2 + self.luck, 0.5, 0.3 - self.luck]]"
-    ).replace("    return Late()", "    it = Late()\n    it.luck = LUCK.pop()\n    return it").replace(
-        "class Late", "import secrets\nLUCK = [secrets.randbelow(10**6) / 1e7 for _ in range(9)]\n"
-        "class Late"
-    )  # fmt: skip
-    config = load_config(own_strategy(tmp_path, text))
+    config = load_config(own_strategy(tmp_path, BY_LUCK))
     bars = load_bars(config.data.source)
     prepare(config, bars)
     assert "fitted twice with the same seed it gives two models" in caplog.text

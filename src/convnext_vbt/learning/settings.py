@@ -23,8 +23,8 @@ class ModelConfig:
     kind: str = DEFAULT_KIND
     """The network, or another of `learning.models.KINDS`; "own" where `file` is given."""
     file: str | None = None
-    """The user's own model, "mine.py:make" ([seed] -> estimator or torch module), its path from the
-    working directory."""
+    """The user's own model, "mine.py:make" ([seed[, num_features]] -> estimator or torch module),
+    its path from the working directory."""
     input: Literal["last", "window"] = "last"
     """What an own model reads of a bar: its features (cases, F), or those of the last `window`
     bars, (cases, F, window)."""

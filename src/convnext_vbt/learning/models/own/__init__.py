@@ -68,7 +68,7 @@ def _fit(task: FitTask) -> Learned:
 
 def _make(task: FitTask) -> OwnModel:
     assert task.model.file is not None
-    return make_own(task.model.file, task.seed, f"split {task.split.number}")
+    return make_own(task.model.file, task.seed, task.num_features, f"split {task.split.number}")
 
 
 def _fit_estimator(task: FitTask, cases: Cases) -> tuple[OwnModel, Tensor, None]:
@@ -111,7 +111,7 @@ def _fit_module(task: FitTask, cases: Cases) -> tuple[OwnModel, Tensor, int]:
 
 def _restore(
     model: ModelConfig,
-    num_features: int,  # noqa: ARG001
+    num_features: int,
     tensors: Mapping[str, Tensor],
     device: str,  # noqa: ARG001
 ) -> list[Own | None]:
@@ -120,7 +120,7 @@ def _restore(
     if not tensors:
         return [None]
     try:
-        own = restored(model.file, tensors, where="what was kept of a split")
+        own = restored(model.file, tensors, num_features, where="what was kept of a split")
     except Exception as error:  # a library of another version, or none, meets its own objects
         logger.warning("%s: what was kept cannot be read (%s)", model.file, error)
         return [None]

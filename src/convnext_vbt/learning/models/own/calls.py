@@ -145,16 +145,15 @@ class OwnModel:
         return reporting_errors(user_path(self.reference), what, call)
 
 
-def make_own(reference: str, seed: int, where: str) -> OwnModel:
-    """What the user's `make()`, or `make(seed)`, gives.
+def make_own(reference: str, seed: int, num_features: int, where: str) -> OwnModel:
+    """What the user's `make()`, `make(seed)` or `make(seed, num_features)` gives.
 
     Raises `UserCodeError` where it is neither an estimator nor a torch module.
     """
     function = load_function(reference)
-    takes_seed = len(inspect.signature(function).parameters) > 0
-    own = OwnModel(
-        reference=reference, model=function(seed) if takes_seed else function(), where=where
-    )
+    takes = len(inspect.signature(function).parameters)
+    model = function(*(seed, num_features)[:takes])
+    own = OwnModel(reference=reference, model=model, where=where)
     if isinstance(own.model, type):
         raise own.error(
             f"it returned the class {own.model.__name__}; return one of it, {own.model.__name__}()"

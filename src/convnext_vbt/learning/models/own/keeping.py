@@ -35,7 +35,7 @@ def kept_tensors(own: OwnModel, probe: np.ndarray) -> tuple[dict[str, Tensor], s
     """
     try:
         tensors = _written(own)
-        again = restored(own.reference, tensors, where=own.where)
+        again = restored(own.reference, tensors, probe.shape[1], where=own.where)
         found, before = again.proba(probe), own.proba(probe)
     except Exception as error:  # whatever a library makes of an object that it does not know
         return {}, f"{type(error).__name__}: {error}".splitlines()[0][:200]
@@ -44,7 +44,9 @@ def kept_tensors(own: OwnModel, probe: np.ndarray) -> tuple[dict[str, Tensor], s
     return tensors, ""
 
 
-def restored(reference: str, tensors: Mapping[str, Tensor], *, where: str) -> OwnModel:
+def restored(
+    reference: str, tensors: Mapping[str, Tensor], num_features: int, *, where: str
+) -> OwnModel:
     """The very model; raises `InputError` where it cannot be read."""
     if _ONLY in tensors:
         return OwnModel(reference=reference, model=int(tensors[_ONLY]), where=where)
@@ -53,7 +55,7 @@ def restored(reference: str, tensors: Mapping[str, Tensor], *, where: str) -> Ow
         model = _loads(tensors[_SKOPS].numpy().tobytes(), reference)
         return OwnModel(reference=reference, model=model, where=where)
     with seeded(0):
-        own = make_own(reference, 0, where)
+        own = make_own(reference, 0, num_features, where)
     state = {
         name.removeprefix(_STATE): value
         for name, value in tensors.items()

@@ -57,7 +57,7 @@ def _fitted(
     reference: str, training: TrainingConfig, x: np.ndarray, y: np.ndarray, seed: int
 ) -> OwnModel:
     with seeded(seed):
-        own = make_own(reference, seed, WHERE)
+        own = make_own(reference, seed, x.shape[1], WHERE)
         if own.is_module:
             one_pass(own, x, y, training)
             return own
