@@ -71,7 +71,12 @@ def predict_test(fitted: FittedSplit, features: Features, split: Split) -> np.nd
 
 
 def assemble(
-    bars: Bars, labels: Labels, outcomes: Sequence[Outcome], target: Target, *, calibrated: bool
+    bars: Bars,
+    labels: Labels,
+    outcomes: Sequence[Outcome],
+    target: Target | None,
+    *,
+    calibrated: bool,
 ) -> Predictions:
     """The predictions of all test ranges, those of an ensemble's members among them.
 
@@ -101,7 +106,11 @@ def _calibrate(
 
 
 def _predictions(
-    bars: Bars, outcomes: Sequence[Outcome], target: Target, fits: Sequence[SplitFit], m: int
+    bars: Bars,
+    outcomes: Sequence[Outcome],
+    target: Target | None,
+    fits: Sequence[SplitFit],
+    m: int,
 ) -> Predictions:
     shape = (len(bars), len(bars.symbols))
     proba_TNK = np.full((*shape, 3), np.nan, dtype=np.float32)

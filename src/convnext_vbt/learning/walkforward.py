@@ -65,7 +65,7 @@ def walk_forward(
     *,
     model: ModelConfig,
     training: TrainingConfig,
-    target: Target,
+    target: Target | None,
     seed: int = 0,
     directory: Path | None = None,
     siblings: Sequence[Path] = (),
@@ -155,7 +155,7 @@ def forecast(
     fits: Sequence[FittedSplit],
     *,
     kind: str,
-    target: Target,
+    target: Target | None,
 ) -> Predictions:
     """The predictions of splits that were trained by `fit_alone`, bit for bit `walk_forward`'s.
 

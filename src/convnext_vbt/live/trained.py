@@ -19,7 +19,6 @@ import torch
 from convnext_vbt.errors import DataError, InputError, NetworkTooOldError
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import FittedSplit, predict_last, predict_range
-from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.learning.spans import Span, span_text
 from convnext_vbt.learning.splitcache import KeptSplit, read_split
 from convnext_vbt.learning.walkforward import fit_alone
@@ -30,7 +29,7 @@ from convnext_vbt.predictions import Predictions, Split
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.directory import read_config, read_manifest, read_metrics
 from convnext_vbt.runs.run import open_run
-from convnext_vbt.runs.strategy import make_features
+from convnext_vbt.runs.strategy import make_features, make_labels
 from convnext_vbt.user_code import code_sha256
 
 logger = logging.getLogger("convnext_vbt")
@@ -81,7 +80,7 @@ class Trained:
         config, bars, _ = open_run(self.directory)
         return fit_alone(
             make_features(config, bars),
-            labels_for(bars, config.labels),
+            make_labels(config, bars),
             split,
             model=config.model,
             training=config.training,
@@ -159,8 +158,8 @@ def open_trained(directory: str | Path) -> Trained:
             f"{directory / 'config.toml'} is not the strategy that the run was made with: it was "
             "edited, or this version has settings that it lacks; run the strategy again"
         )
-    own = {"features": config.features.file, "model": config.model.file, "rule": config.rule.file}
-    for section, what in own.items():
+    sections = ("features", "labels", "model", "rule")
+    for section, what in ((name, getattr(config, name).file) for name in sections):
         if what is not None and code_sha256(what) != manifest.get(f"{section}_code"):
             raise DataError(
                 f"{what} ([{section}] file) is not what {directory} was made with; "

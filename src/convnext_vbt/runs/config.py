@@ -53,6 +53,7 @@ logger = logging.getLogger("convnext_vbt")
 LATER_KEYS: dict[str, dict[str, Any]] = {
     "data": {"timezone": None, "stamp": None, "detail": None},
     "features": {"mirror": False},
+    "labels": {"file": None},
     "model": {"prior": "none", "file": None, "input": "last", "window": 64},
     "rule": {"min_edge": None, "full_edge": None, "exit": "bracket"},
     "trading": {
@@ -122,6 +123,22 @@ class FeaturesSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelsSection(Target):
+    """`[labels]`: what is learned to foresee."""
+
+    file: str | None = None
+    """The user's own function, "mine.py:label" (Bars -> classes and the bars by which they are
+    known), likewise; `horizon` is then the most bars until one is known."""
+
+    @property
+    def target(self) -> Target | None:
+        """What the probabilities speak of; None of a user's own labels, which only he knows."""
+        if self.file is not None:
+            return None
+        return Target(**{field.name: getattr(self, field.name) for field in fields(Target)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSection(RuleConfig):
     """`[rule]`: the strategy's own cell of the sweep, or the user's own rule.
 
@@ -158,7 +175,7 @@ class Config(BaseModel):
     """"full" adds boosting and the nulls that retrain: about twenty times the work of a run."""
     data: DataSection = DataSection()
     features: FeaturesSection = FeaturesSection()
-    labels: Target = Target()
+    labels: LabelsSection = LabelsSection()
     splits: WalkForward = WalkForward()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()

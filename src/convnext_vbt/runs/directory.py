@@ -125,6 +125,7 @@ def write_manifest(
             },
             "versions": versions(),
             "features_code": code_sha256(config.features.file),
+            "labels_code": code_sha256(config.labels.file),
             "model_code": code_sha256(config.model.file),
             "prior": _prior_facts(config),
             "trials": frozen,

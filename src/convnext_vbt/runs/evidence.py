@@ -32,13 +32,12 @@ from convnext_vbt.evidence.nulls import draw_nulls
 from convnext_vbt.evidence.nulls.null import Case, Null
 from convnext_vbt.evidence.prior import prior_notes
 from convnext_vbt.evidence.verdict import assess
-from convnext_vbt.learning.labels import labels_for
 from convnext_vbt.learning.models import kind_of
 from convnext_vbt.learning.models.prior_file import load_prior
 from convnext_vbt.learning.settings import ModelConfig
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.directory import read_manifest, update_manifest
-from convnext_vbt.runs.strategy import make_sweep, prepare, run_stages, walk
+from convnext_vbt.runs.strategy import make_labels, make_sweep, prepare, run_stages, walk
 from convnext_vbt.storage import plain, sha256_json
 from convnext_vbt.trading.sweep import SweepResult
 
@@ -63,7 +62,7 @@ def gather_evidence(
     prior, full = manifest.get("prior"), config.evidence == "full"  # no prior before 0.3.0
     if full and prior is not None:
         _refuse_other_prior(directory, config, prior["sha256"])
-    labels = labels_for(result.bars, config.labels).values
+    labels = make_labels(config, result.bars).values
     cells = look_into(result, selected)
     head = headline_of(result, config.preset, cells=cells)
     trials = _frozen_trials(manifest)
@@ -199,7 +198,7 @@ def trial_keys(config: Config, *, prior: str | None = None) -> tuple[str, str]:
     for key in ("risk", "max_open_risk", "init_cash"):
         del shape["trading"][key]
     del shape["sweep"]["risk"]
-    for section in ("features", "model", "rule"):
+    for section in ("features", "labels", "model", "rule"):
         reference = shape[section].get("file")
         if reference is not None:
             path = Path(reference.rpartition(":")[0]).expanduser()

@@ -36,6 +36,7 @@ from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import CLASSES, Predictions, Split
 from convnext_vbt.runs.bars import check_account
 from convnext_vbt.runs.config import Config
+from convnext_vbt.runs.own_labels import OwnLabels, refuse_foresight
 from convnext_vbt.trading.expectation import Exit
 from convnext_vbt.trading.rules import confidence_rules, parse_threshold, refuse_untradable
 from convnext_vbt.trading.signals import Rules, Signals
@@ -83,7 +84,7 @@ def run_stages(config: Config, *, jobs: int | None = None, device: str = "auto")
     return Stages(
         horizon=config.labels.horizon,
         features=partial(make_features, config),
-        labels=partial(labels_for, target=config.labels),
+        labels=partial(make_labels, config),
         splits=config.splits.split,
         predict=partial(_predict, config, jobs, device),
         sweep=partial(make_sweep, config),
@@ -94,7 +95,7 @@ def audit_stages(config: Config) -> AuditStages:
     """The stages with training taken apart, every one of them what a run itself goes through."""
     return AuditStages(
         features=partial(make_features, config),
-        labels=partial(labels_for, target=config.labels),
+        labels=partial(make_labels, config),
         splits=config.splits.split,
         fit=partial(_fit, config),
         forecast=partial(_forecast, config),
@@ -198,6 +199,14 @@ def make_features(config: Config, bars: Bars) -> Features:
     return replace(features, mirrored=mirrored.values)
 
 
+def make_labels(config: Config, bars: Bars) -> Labels:
+    """The labels of `[labels]`."""
+    section = config.labels
+    if section.file is not None:
+        return OwnLabels(reference=section.file, horizon=section.horizon)(bars)
+    return labels_for(bars, section)
+
+
 def make_sweep(config: Config, bars: Bars, predictions: Predictions) -> SweepResult:
     """The sweep of `[sweep]`, the strategy's own cell always among its cells."""
     rule, trading = config.rule, config.trading
@@ -250,6 +259,8 @@ def check_rule(config: Config) -> None:
     `UserCodeError` for a rule that cannot be loaded.
     """
     rule, initial, lists = config.rule, config.selection.initial, config.sweep
+    if config.labels.file is not None:
+        _refuse_unpriced(config)
     if rule.file is not None:
         load_function(rule.file)
         return
@@ -269,6 +280,26 @@ def check_rule(config: Config) -> None:
         raise ConfigError(str(error)) from None
 
 
+def _refuse_unpriced(config: Config) -> None:
+    """What a user's own UP and DOWN are worth in money nobody knows, nor where their stops lie."""
+    rule = config.rule
+    asked = {} if rule.file else {
+        "rule.exit": (rule.exit, "bracket"),
+        "rule.min_edge": (rule.min_edge, None),
+        "rule.full_edge": (rule.full_edge, None),
+        "sweep.min_edge": (config.sweep.min_edge, None),
+    }  # fmt: skip
+    wrong = [name for name, (value, needed) in asked.items() if value != needed]
+    if config.trading.stop is None:
+        wrong.append("trading.stop")
+    if wrong:
+        raise ConfigError(
+            f"labels.file: what your UP and DOWN are worth in money is not known, and "
+            f'{", ".join(wrong)} would need it; set rule.exit = "bracket", rule.min_edge = '
+            '"none", rule.full_edge = "none", no sweep.min_edge, and trading.stop, such as 0.03'
+        )
+
+
 def prepare(config: Config, bars: Bars) -> Prepared:
     """Features, labels and splits of these bars, once rule, account and model can be used.
 
@@ -276,7 +307,10 @@ def prepare(config: Config, bars: Bars) -> Prepared:
     """
     check_rule(config)
     check_account(config, bars)
-    labels = labels_for(bars, config.labels)
+    labels = make_labels(config, bars)
+    if config.labels.file is not None:
+        own = OwnLabels(reference=config.labels.file, horizon=config.labels.horizon)
+        refuse_foresight(own, bars, labels)
     features = make_features(config, bars)
     kind = kind_of(config.model.kind)
     kind.check(config.model, config.training, features.names)
@@ -308,7 +342,7 @@ def walk(
         prepared.splits,
         model=config.model,
         training=config.training,
-        target=config.labels,
+        target=config.labels.target,
         seed=config.seed,
         directory=directory,
         siblings=siblings,
@@ -345,9 +379,14 @@ def _forecast(
     splits: Sequence[Split],
     fits: Sequence[FittedSplit],
 ) -> Predictions:
-    labels = labels_for(bars, config.labels)
     return forecast(
-        bars, features, labels, splits, fits, kind=config.model.kind, target=config.labels
+        bars,
+        features,
+        make_labels(config, bars),
+        splits,
+        fits,
+        kind=config.model.kind,
+        target=config.labels.target,
     )
 
 
