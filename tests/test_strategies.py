@@ -3,13 +3,17 @@
 import dataclasses
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import convnext_vbt as cv
+from convnext_vbt.errors import FewTradesWarning
+from convnext_vbt.live.trained import open_trained, predict_now
 from convnext_vbt.runs.config import load_config
+from convnext_vbt.runs.run import run
 from convnext_vbt.user_code import load_function
 
 ROOT = Path(__file__).parent.parent
@@ -64,6 +68,39 @@ def test_the_panel_is_three_symbols_of_which_one_is_delisted():
     assert bars.symbols == ("SIM1/USDT", "SIM2/USDT", "SIM3/USDT")
     assert bars.present.sum(axis=0).tolist() == [17_520, 13_140, 17_520]
     assert config.trading.max_open_risk == 0.06
+
+
+WINDOWS = ("model.input=window", "model.window=16")
+
+
+@pytest.mark.parametrize(
+    ("name", "needs", "more"),
+    [
+        ("own_lightgbm", "lightgbm", ()),
+        ("own_lstm", "torch", WINDOWS),
+        # asks for an older numba and pandas than what the checks run with
+        pytest.param("own_minirocket", "aeon", WINDOWS, marks=pytest.mark.slow),
+    ],
+)
+def test_models_of_ones_own_run_and_decide(name, needs, more, tmp_path, monkeypatch, caplog):
+    pytest.importorskip(needs)
+    monkeypatch.chdir(ROOT)
+    config = load_config(
+        "strategies/own_model.toml",
+        [
+            f"model.file=strategies/{name}.py:make", f"name={name}",
+            "data.source=simulated:seed=7,bars=1500", "splits.train=800", "splits.test=350",
+            "splits.folds=2", 'features.names=["return_1", "rsi_14", "hour_sin"]', *more,
+        ],
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewTradesWarning)
+        done = run(config, out=tmp_path, jobs=1)
+    split = done.predictions.splits[-1]
+    past = done.result.bars.rows(0, split.test[0] + 10)
+    said = predict_now(open_trained(done.directory), split, past)
+    np.testing.assert_allclose(said, done.predictions.proba[split.test[0] + 9], atol=1e-5)
+    assert "fitted" not in caplog.text, "it repeats, and was kept"
 
 
 @pytest.mark.slow

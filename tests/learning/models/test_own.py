@@ -137,6 +137,10 @@ def test_windows_are_the_bars_up_to_each_row(with_mirror, monkeypatch):
     assert len(read) == len(train.y) == len(expected)
     assert all(part.base is not None for part in read.parts), "views"
     np.testing.assert_array_equal(np.concatenate(list(read.blocks())), expected)
+    one = Rows(replace(train, rows=[(30, 31), (0, 0)]), model)
+    (block,) = one.blocks()
+    assert block.flags.writeable, "the model may change what it is handed"
+    assert not np.shares_memory(block, train.series[0].values.numpy())
     cases = Cases(train, model)
     places = np.random.default_rng(1).permutation(len(cases.y))[:50]
     whole = np.concatenate([expected, expected * np.array([-1, -1, -1, 1])[:, None]])

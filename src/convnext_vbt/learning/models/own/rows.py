@@ -54,7 +54,7 @@ class Rows:
         """Copies of all rows in order, at most `BLOCK` at once."""
         for part in self.parts:
             for start in range(0, len(part), BLOCK):
-                yield np.ascontiguousarray(part[start : start + BLOCK])
+                yield np.array(part[start : start + BLOCK], order="C")
 
 
 def _cases(values_FR: np.ndarray, rows: Range, model: ModelConfig) -> np.ndarray:
