@@ -149,6 +149,9 @@ def make():
 )
 def test_a_users_mistake_ends_the_command_with_2_and_one_line(tmp_path, text, message):
     strategy = own_strategy(tmp_path, text)
+    planned = CliRunner().invoke(app, ["run", str(strategy), "--out", str(tmp_path), "--dry-run"])
+    assert (planned.exit_code == 2) == ("> 300" not in text)
+    assert planned.exit_code or "no telling how many min of training" in planned.output
     done = CliRunner().invoke(app, ["run", str(strategy), "--out", str(tmp_path), "--jobs", "1"])
     assert done.exit_code == 2
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]

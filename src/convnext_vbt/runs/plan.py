@@ -41,12 +41,13 @@ def plan(
     side_by_side = min(jobs or available_cores(), len(stages.splits))
     num_features = len(stages.features.names)
     seconds = kind_of(config.model.kind).seconds(config.model, config.training, num_features)
+    rounds = (len(stages.splits) - finished) / side_by_side
     return {
         "directory": str(directory),
         "splits": len(stages.splits),
         "finished": finished,
         "jobs": side_by_side,
-        "minutes": seconds * (len(stages.splits) - finished) / side_by_side / 60,
+        "minutes": None if seconds is None else seconds * rounds / 60,
         "train": first.train[1] - first.train[0],
         "test": first.test[1] - first.test[0],
         "trained_from": f"{bars.index[first.train[0]]:%Y-%m-%d}",

@@ -53,11 +53,12 @@ def audit_strategy(
 ) -> AuditReport:
     """The causality audit of a strategy on these bars, on the CPU; see `evidence.audit`.
 
-    `jobs` splits are trained side by side; default: the cores there are.
+    `jobs` splits are trained side by side; default: the cores there are, one for an own model.
     """
     with files_opened() as files:
         if config.model.file is not None:
             _refuse_unrepeatable(config, bars)
+            jobs = 1  # what it opens is seen in this process alone
         report = audit(
             bars,
             audit_stages(config),
@@ -391,8 +392,8 @@ def _forecast(
 
 
 def _parts(kind: ModelKind, fitted: FittedSplit) -> Mapping[str, Mapping[str, np.ndarray]]:
-    looked_at = kind.comparable and fitted.predictor is not None
-    learned = fitted.predictor.tensors() if looked_at and fitted.predictor else {}
+    predictor = fitted.predictor if kind.comparable else None
+    learned = {} if predictor is None else predictor.tensors()
     return {
         "standardisation": {"mean": fitted.mean, "deviation": fitted.std},
         "weights": {name: value.numpy() for name, value in learned.items()},

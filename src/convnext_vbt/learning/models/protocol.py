@@ -120,8 +120,8 @@ class ModelKind:
     predictor that is None is fitted again there too."""
     receptive_field: Callable[[ModelConfig, int], int] = last_bar_only
     """Bars that a prediction reads, its own one included."""
-    seconds: Callable[[ModelConfig, TrainingConfig, int], float] = about_a_second
-    """About how long a core takes for one split, for a dry run and nothing else."""
+    seconds: Callable[[ModelConfig, TrainingConfig, int], float | None] = about_a_second
+    """About how long a core takes for one split, for a dry run and nothing else; or None."""
     uses_card: bool = False
     """Whether it can be fitted on a CUDA card."""
     calibrated: bool = True

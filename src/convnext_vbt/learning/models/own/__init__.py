@@ -132,12 +132,11 @@ def _receptive_field(model: ModelConfig, num_features: int) -> int:  # noqa: ARG
 
 
 def _seconds(
-    model: ModelConfig,  # noqa: ARG001
-    training: TrainingConfig,  # noqa: ARG001
-    num_features: int,  # noqa: ARG001
-) -> float:
-    """A guess: nobody knows how long a stranger's model takes."""
-    return 30.0
+    model: ModelConfig,
+    training: TrainingConfig,
+    num_features: int,
+) -> None:
+    """Nobody knows how long a stranger's model takes."""
 
 
 def _reads(model: ModelConfig) -> str:
