@@ -16,7 +16,7 @@ from convnext_vbt.runs import run as pipeline
 from convnext_vbt.runs.config import Config, LabelsSection, load_config, parse_config
 from convnext_vbt.runs.evidence import trial_keys
 from convnext_vbt.runs.own_labels import OwnLabels, refuse_foresight
-from convnext_vbt.runs.strategy import audit_strategy, check_rule, make_labels
+from convnext_vbt.runs.strategy import audit_strategy, check_rule, make_labels, prepare
 from tests.evidence.markets import make_bars
 from tests.strategies import write_tiny
 
@@ -213,6 +213,12 @@ def test_the_audit_goes_through_them(tmp_path, monkeypatch):
         bars = load_bars(config.data.source)
         report = audit_strategy(config, bars, num_random_bars=2, jobs=1)
         assert report.passed == passed, report.lines()
+
+
+def test_foresight_is_found_before_any_training(tmp_path):
+    config = load_config(strategy(tmp_path, SIGN.format(end=5)))
+    with pytest.raises(UserCodeError, match="but it changes with bars after"):
+        prepare(config, load_bars(config.data.source))
 
 
 def test_what_nobody_can_price_is_refused_with_what_to_set(tmp_path):

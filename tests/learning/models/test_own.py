@@ -14,9 +14,10 @@ from convnext_vbt.learning.folds import fold_rows
 from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.models import KINDS, kind_of
 from convnext_vbt.learning.models.own import imported_versions, keeping, modules, rows
+from convnext_vbt.learning.models.own.calls import make_own
 from convnext_vbt.learning.models.own.rows import Cases, Rows
 from convnext_vbt.learning.models.own.trial import try_own
-from convnext_vbt.learning.segments import pack, scale
+from convnext_vbt.learning.segments import Series, pack, scale
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from tests.learning.test_training import SPLIT, T, market
 
@@ -137,10 +138,6 @@ def test_windows_are_the_bars_up_to_each_row(with_mirror, monkeypatch):
     assert len(read) == len(train.y) == len(expected)
     assert all(part.base is not None for part in read.parts), "views"
     np.testing.assert_array_equal(np.concatenate(list(read.blocks())), expected)
-    one = Rows(replace(train, rows=[(30, 31), (0, 0)]), model)
-    (block,) = one.blocks()
-    assert block.flags.writeable, "the model may change what it is handed"
-    assert not np.shares_memory(block, train.series[0].values.numpy())
     cases = Cases(train, model)
     places = np.random.default_rng(1).permutation(len(cases.y))[:50]
     whole = np.concatenate([expected, expected * np.array([-1, -1, -1, 1])[:, None]])
@@ -150,6 +147,18 @@ def test_windows_are_the_bars_up_to_each_row(with_mirror, monkeypatch):
         np.testing.assert_allclose(scaled[:, :3], whole[:, :3], atol=1e-6)
     np.testing.assert_array_equal(cases.take(places), scaled[places])
     np.testing.assert_array_equal(np.concatenate(list(cases.blocks(places))), scaled[places])
+
+
+@pytest.mark.parametrize("model", [{}, {"input": "window", "window": 5}])
+def test_a_live_decisions_only_case_is_a_copy_that_the_model_may_change(model):
+    """Of as many bars as are needed and no more: the view is an array of its own then."""
+    values = torch.arange(20.0).reshape(4, 5)
+    series = Series(bars=np.arange(5), values=values)
+    held = HeldOut(series=[series], rows=[(4, 5)], y=torch.empty(0))
+    (block,) = Rows(held, ModelConfig(file="mine.py:make", **model)).blocks()
+    assert block.flags.writeable
+    block[:] = 0
+    assert torch.equal(values, torch.arange(20.0).reshape(4, 5))
 
 
 def test_a_fit_that_is_too_large_is_refused_before_it_is_copied(own, monkeypatch):
@@ -240,6 +249,30 @@ def test_a_module_stops_where_the_loss_out_of_fold_is_least(own, monkeypatch):
     assert longer.fit.valid_loss <= found.fit.valid_loss + 1e-9
     monkeypatch.setattr(modules, "MOST_PASSES", 1)
     assert fitted(own(MODULE), training=TrainingConfig(lr=1e-4)).fit.epochs == 1
+
+
+def test_a_fold_stops_some_passes_after_its_best_one(own):
+    features, labels = market()
+    train, model = training_rows(features, labels), own(MODULE)
+    (fold, _) = fold_rows(train, labels, SPLIT)
+    made = make_own(model.file, 0, 4, "here")
+    still = TrainingConfig(lr=1e-12, weight_decay=0.0, patience=3)
+    curve, said = modules.curve_of(
+        made, Cases(train, model), fold.fit.numpy(), fold.held.numpy(), still, seed=0
+    )
+    assert len(curve) == len(said) == 4 + int(curve.argmin())
+    assert said.shape[1] == int(fold.held.sum())
+    loss = torch.nn.functional.cross_entropy(said[0], train.y[fold.held], ignore_index=-1)
+    assert curve[0] == pytest.approx(float(loss))
+
+
+def test_a_module_drops_nothing_out_when_it_is_asked(own):
+    text = MODULE.replace("self.linear(x", "torch.nn.functional.dropout(self.linear(x").replace(
+        "x[:, :, -1])", "x[:, :, -1]), 0.5, self.training)"
+    )
+    found = fitted(own(text))
+    held = training_rows(*market())
+    assert torch.equal(found.predictor.log_proba(held), found.predictor.log_proba(held))
 
 
 def test_a_module_is_trained_as_plain_torch_would(own, monkeypatch):
