@@ -35,6 +35,12 @@ def test_the_users_own_mistake_is_told_with_its_line(tmp_path):
         load_function(f"{path}:f")(1)
 
 
+def test_a_librarys_paragraph_becomes_one_line(tmp_path):
+    path = module(tmp_path, "def f():\n    raise ValueError('one\\n\\n  two')\n")
+    with pytest.raises(UserCodeError, match=r"f raised ValueError: one two \(line 2\)$"):
+        load_function(f"{path}:f")()
+
+
 @pytest.mark.parametrize("text", ["def f(:\n", "import nothing_of_that_name\n", "1 / 0\n"])
 def test_a_file_that_does_not_load_is_told(tmp_path, text):
     with pytest.raises(UserCodeError, match=r"mine\.py raised .* \(line 1\)"):

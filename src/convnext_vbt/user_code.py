@@ -167,6 +167,7 @@ def reporting_errors(path: Path, what: str, call: Callable[[], Any]) -> Any:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename in own]
         line = lines[-1] if lines else getattr(error, "lineno", None)
         at = "" if line is None else f" (line {line})"
-        raise UserCodeError(f"{what} raised {type(error).__name__}: {error}{at}") from error
+        said = " ".join(str(error).split())  # libraries write paragraphs
+        raise UserCodeError(f"{what} raised {type(error).__name__}: {said}{at}") from error
     finally:
         _watch.inside = was_inside

@@ -187,6 +187,7 @@ def test_the_audit_finds_a_model_that_reads_the_rows_beside(tmp_path, text):
     config = load_config(own_strategy(tmp_path, text))
     report = audit_strategy(config, load_bars(config.data.source), num_random_bars=2, jobs=1)
     assert report.passed == (text == BAYES), report.lines()
+    assert "weights" not in report.stages, "none were compared"
     assert report.passed or "predictions" in "\n".join(report.lines())
 
 

@@ -394,9 +394,10 @@ def _forecast(
 def _parts(kind: ModelKind, fitted: FittedSplit) -> Mapping[str, Mapping[str, np.ndarray]]:
     predictor = fitted.predictor if kind.comparable else None
     learned = {} if predictor is None else predictor.tensors()
+    weights = {"weights": {name: value.numpy() for name, value in learned.items()}}
     return {
         "standardisation": {"mean": fitted.mean, "deviation": fitted.std},
-        "weights": {name: value.numpy() for name, value in learned.items()},
+        **(weights if learned else {}),
         "calibration": {
             "predictions out of fold": fitted.out_of_fold.log_proba,
             "outcomes": fitted.out_of_fold.y,
