@@ -12,6 +12,7 @@ from convnext_vbt.learning.labels import barrier_labels
 from convnext_vbt.live.trained import open_trained, predict_now
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.sources import load_bars
+from convnext_vbt.predictions import Target
 from convnext_vbt.runs import run as pipeline
 from convnext_vbt.runs.config import Config, LabelsSection, load_config, parse_config
 from convnext_vbt.runs.evidence import trial_keys
@@ -213,6 +214,13 @@ def test_the_audit_goes_through_them(tmp_path, monkeypatch):
         bars = load_bars(config.data.source)
         report = audit_strategy(config, bars, num_random_bars=2, jobs=1)
         assert report.passed == passed, report.lines()
+
+
+def test_a_plain_target_is_labels_without_a_file():
+    target = Target(kind="fixed", horizon=7, up=0.5)
+    labels = Config(labels=target).labels
+    assert labels.file is None
+    assert labels.target == target
 
 
 def test_foresight_is_found_before_any_training(tmp_path):

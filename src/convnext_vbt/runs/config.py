@@ -11,7 +11,7 @@ import json
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -200,6 +200,12 @@ class Config(BaseModel):
     def _without_instruments(self, trading: SimulationConfig) -> dict[str, Any]:
         names = (field.name for field in fields(trading))
         return {name: getattr(trading, name) for name in names if name != "instruments"}
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _of_a_target(cls, given: Any) -> Any:
+        """A plain target is labels without a file."""
+        return LabelsSection(**asdict(given)) if type(given) is Target else given
 
     @field_validator("model")
     @classmethod
