@@ -119,7 +119,7 @@ def walk_session_nb(
         enters = broker.open_nb(market, columns, book, i, point_3, conditions, terms, log)
         for inside in range(1 + with_limits):
             if inside:
-                enters = broker.limits_nb(market, columns, book, i, point_3, conditions)
+                enters = broker.limits_nb(market, columns, book, i, point_3)
             if enters:
                 broker.enter_nb(market, book, i, point_3[0], conditions, terms, log)
         broker.close_nb(market, columns, book, i, conditions, terms, log)
