@@ -12,9 +12,10 @@ from convnext_vbt.cli.commands import app
 from convnext_vbt.errors import DataError, InputError
 from convnext_vbt.live.fills import read_fills
 from convnext_vbt.live.journal import open_journal
+from convnext_vbt.live.moving import move_money
 from convnext_vbt.live.review import real_equity, real_growth, review, sentences_of, view_of
 from convnext_vbt.live.row import Row
-from convnext_vbt.live.running import live_session, move_money
+from convnext_vbt.live.running import live_session
 from convnext_vbt.live.shadow import Shadow
 from convnext_vbt.live.transfers import by_close, growth, read_transfers, transfer
 from convnext_vbt.trading.codes import ENTER_LONG, EXIT_LONG

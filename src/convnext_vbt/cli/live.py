@@ -89,7 +89,7 @@ def _move(
     directory: Path, journal: Path | None, deposit: float | None, withdraw: float | None
 ) -> None:
     from convnext_vbt.errors import ConfigError
-    from convnext_vbt.live.running import move_money
+    from convnext_vbt.live.moving import move_money
 
     if deposit is not None and withdraw is not None:
         raise ConfigError("--deposit and --withdraw are two bookings; give one, then the other")

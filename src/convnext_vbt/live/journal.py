@@ -32,6 +32,8 @@ from convnext_vbt.trading.inputs import SimulationConfig
 
 APPLICATION = 0x43_4E_56_4A  # "CNVJ", at its place in SQLite's header
 SCHEMA = 2
+NAMES = {False: "live.sqlite", True: "rehearsal.sqlite"}
+"""Of a session's journal in the run's directory, and of a rehearsal's."""
 TABLES = {
     "facts": "name TEXT PRIMARY KEY, value TEXT NOT NULL",
     "closes": (

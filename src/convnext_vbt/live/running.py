@@ -26,9 +26,8 @@ from convnext_vbt.errors import (
 from convnext_vbt.live.account import Account, Limits, Resting
 from convnext_vbt.live.clock import check_fresh, stale_from, utc_now, when
 from convnext_vbt.live.decision import decide_with_row
-from convnext_vbt.live.entry import money_text
 from convnext_vbt.live.fills import Fill, read_fills, real_account
-from convnext_vbt.live.journal import Close, Journal, facts_of, open_journal
+from convnext_vbt.live.journal import NAMES, Close, Journal, facts_of, open_journal
 from convnext_vbt.live.notify import Notify, notifier
 from convnext_vbt.live.retrain import Training, is_unfinished, refuse_retraining
 from convnext_vbt.live.row import Row
@@ -36,15 +35,13 @@ from convnext_vbt.live.session import Session, open_session
 from convnext_vbt.live.shadow import Shadow, State, bars_before, seen_of
 from convnext_vbt.live.text import to_dict
 from convnext_vbt.live.trained import difference_from_backtest, open_trained
-from convnext_vbt.live.transfers import Transfer, read_transfers, transfer
+from convnext_vbt.live.transfers import Transfer, read_transfers
 from convnext_vbt.live.watch import LONGEST_OUTAGE_PAUSE, LONGEST_PAUSE, SETTLE, due
 from convnext_vbt.live.working import after, of_fills, of_shadow
 from convnext_vbt.market.bars import Bars
 
 Booked = tuple[Close, list[str]]
 """A close that was just booked, and notes on the bars."""
-NAMES = {False: "live.sqlite", True: "rehearsal.sqlite"}
-"""The journal's name in a run directory, by whether it is a rehearsal."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -379,41 +376,6 @@ def live_session(
         finally:
             if page is not None and (running.booked or not unless_idle):
                 running.write_page(Path(page))
-
-
-def move_money(
-    directory: str | Path,
-    amount: float,
-    *,
-    journal: str | Path | None = None,
-    clock: Callable[[], pd.Timestamp] = utc_now,
-) -> str:
-    """Book a deposit, or where it is negative a withdrawal, now, and say what was booked.
-
-    The session counts it at its next close. Raises `DataError` where no session has begun or one
-    is at work, and for more than there is.
-    """
-    folder, now = Path(directory), clock()
-    path = folder / NAMES[False] if journal is None else Path(journal)
-    if not path.is_file():
-        raise DataError(f"{path} is not there: a session begins with --equity; start it first")
-    with open_journal(path) as book:
-        equity = book.equity()
-        if equity.empty:
-            raise DataError(f"{path} has no close yet: a session begins with --equity")
-        waiting = sum(one.amount for one in book.transfers(new=True))
-        left = float(equity.iloc[-1]) + waiting + amount
-        if not left > 0:
-            raise DataError(
-                f"a withdrawal of {money_text(-amount)} leaves {money_text(left)} of the shadow "
-                f"account's {money_text(float(equity.iloc[-1]) + waiting)}; withdraw less"
-            )
-        book.add_transfers([transfer(amount, now)])
-    word = "deposit" if amount > 0 else "withdrawal"
-    return (
-        f"booked a {word} of {money_text(abs(amount))} at {when(now)}: it counts from the next "
-        "close on; start `live` without this option to go on"
-    )
 
 
 def event_of(run: str, close: Close) -> dict[str, Any]:
