@@ -40,6 +40,8 @@ _HOMES = {
     "plot_rolling_sharpe": "report.notebook",
     "plot_splits": "report.notebook",
     "plot_thresholds": "report.notebook",
+    "Judgement": "report.judge",
+    "judge": "report.judge",
     "write_report": "report.page",
     "live_session": "live.running",
     "Config": "runs.config",

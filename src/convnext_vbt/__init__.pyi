@@ -17,6 +17,8 @@ from convnext_vbt.market.sources import load_bars as load_bars
 from convnext_vbt.plugin import ConfidenceSignals as ConfidenceSignals
 from convnext_vbt.plugin import ConvNeXtProba as ConvNeXtProba
 from convnext_vbt.predictions import Predictions as Predictions
+from convnext_vbt.report.judge import Judgement as Judgement
+from convnext_vbt.report.judge import judge as judge
 from convnext_vbt.report.notebook import plot_confidence as plot_confidence
 from convnext_vbt.report.notebook import plot_deciles as plot_deciles
 from convnext_vbt.report.notebook import plot_equity as plot_equity

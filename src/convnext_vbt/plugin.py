@@ -1,23 +1,29 @@
-"""The vectorbt face: `df.vbt.convnext` and two vectorbt indicators.
+"""The vectorbt face: `vbt.convnext` of frames, series and portfolios, two vectorbt indicators.
 
-Importing this module registers the accessor; `import convnext_vbt` does so by itself when
+Importing this module registers the accessors; `import convnext_vbt` does so by itself when
 vectorbt was imported before it. Dimensions: T bars, N symbols, S parameter combinations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from vectorbt.generic.accessors import GenericDFAccessor
+from vectorbt.generic.accessors import GenericDFAccessor, GenericSRAccessor
 from vectorbt.indicators.factory import IndicatorFactory
-from vectorbt.root_accessors import register_dataframe_vbt_accessor
+from vectorbt.portfolio.base import Portfolio
+from vectorbt.root_accessors import (
+    register_dataframe_vbt_accessor,
+    register_series_vbt_accessor,
+)
 
 from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.predictions import DOWN, STAY, UP, Predictions
+from convnext_vbt.report.judge import Judgement, judge
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.run import walk_forward
 from convnext_vbt.trading.codes import ENTER
@@ -51,6 +57,64 @@ class ConvNeXtAccessor(GenericDFAccessor):  # type: ignore[misc]
     ) -> Predictions:
         """Out-of-sample predictions of these bars: `convnext_vbt.walk_forward`."""
         return walk_forward(self.bars(symbol), config, directory=directory, jobs=jobs)
+
+    def judge(
+        self,
+        *,
+        num_trials: int | None = None,
+        benchmark: pd.Series | None = None,
+        seed: int = 0,
+        title: str = "",
+    ) -> Judgement:
+        """The verdict on a frame of periodic returns: `convnext_vbt.judge`."""
+        return judge(self.obj, num_trials=num_trials, benchmark=benchmark, seed=seed, title=title)
+
+
+@register_series_vbt_accessor("convnext")
+class ReturnsAccessor(GenericSRAccessor):  # type: ignore[misc]
+    """`returns.vbt.convnext`: a series of periodic returns."""
+
+    def judge(
+        self,
+        *,
+        num_trials: int | None = None,
+        benchmark: pd.Series | None = None,
+        seed: int = 0,
+        title: str = "",
+    ) -> Judgement:
+        """The verdict on it: `convnext_vbt.judge`."""
+        return judge(self.obj, num_trials=num_trials, benchmark=benchmark, seed=seed, title=title)
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioAccessor:
+    """`pf.vbt.convnext`: a portfolio. vectorbt gives none a `vbt` of its own."""
+
+    portfolio: Portfolio
+
+    @property
+    def convnext(self) -> PortfolioAccessor:
+        """What this package adds."""
+        return self
+
+    def judge(
+        self,
+        *,
+        num_trials: int | None = None,
+        benchmark: pd.Series | None = None,
+        slippage: float | None = None,
+        seed: int = 0,
+        title: str = "",
+    ) -> Judgement:
+        """The verdict on it: `convnext_vbt.judge`."""
+        return judge(
+            self.portfolio, num_trials=num_trials, benchmark=benchmark, slippage=slippage,
+            seed=seed, title=title,
+        )  # fmt: skip
+
+
+if not hasattr(Portfolio, "vbt"):  # nor do we hide one that a later vectorbt may bring
+    Portfolio.vbt = property(PortfolioAccessor)
 
 
 def _confidence(

@@ -226,7 +226,7 @@ def test_the_deviation_that_studentises_is_that_of_bootstrap_means():
     values = noise[1:] + [0.9, -0.5] * noise[:-1]
     rows = stationary_rows(rng, 20_000, len(values), mean_block=6.0)
     drawn = values[rows].mean(axis=1).std(axis=0) * len(values) ** 0.5
-    np.testing.assert_allclose(stats._bootstrap_deviation(values, 6.0), drawn, rtol=0.02)
+    np.testing.assert_allclose(stats.bootstrap_deviation(values, 6.0), drawn, rtol=0.02)
 
 
 @pytest.mark.slow

@@ -183,7 +183,7 @@ def superior_predictive_ability(
     # arch compares losses, and a return is a negative loss. Its `studentize` (8.0) divides nothing.
     test = SPA(
         np.zeros(len(lead)),
-        -lead / _bootstrap_deviation(lead, block_size),
+        -lead / bootstrap_deviation(lead, block_size),
         block_size=block_size,
         reps=num_draws,
         bootstrap="stationary",
@@ -193,7 +193,7 @@ def superior_predictive_ability(
     return float(test.pvalues["consistent"])
 
 
-def _bootstrap_deviation(values_TC: np.ndarray, mean_block: float) -> np.ndarray:
+def bootstrap_deviation(values_TC: np.ndarray, mean_block: float) -> np.ndarray:
     """Standard deviation of sqrt(T) times the mean of a stationary bootstrap draw, (C,)."""
     count = len(values_TC)
     centred = values_TC - values_TC.mean(axis=0)

@@ -112,28 +112,28 @@ def judge(facts: Facts) -> Verdict:
 def _conditions(facts: Facts) -> tuple[Reason, ...]:
     tried = "1 strategy" if facts.num_trials == 1 else f"{facts.num_trials} strategies"
     positive, traded = facts.splits_positive, facts.splits_traded
-    dsr = _number(facts.dsr, LEAST_DSR)
-    low = _number(facts.sharpe_low, 0.0)
-    own = _number(facts.sharpe, facts.buy_and_hold_sharpe)
-    holding = _number(facts.buy_and_hold_sharpe, facts.sharpe)
-    doubled = _number(facts.doubled_costs_sharpe, 0.0)
+    dsr = number_beside(facts.dsr, LEAST_DSR)
+    low = number_beside(facts.sharpe_low, 0.0)
+    own = number_beside(facts.sharpe, facts.buy_and_hold_sharpe)
+    holding = number_beside(facts.buy_and_hold_sharpe, facts.sharpe)
+    doubled = number_beside(facts.doubled_costs_sharpe, 0.0)
     charged, implied = 1e4 * facts.charged, 1e4 * facts.implied_spread
     return (
-        _condition(
+        condition(
             "dsr",
             facts.dsr >= LEAST_DSR,
             f"Deflated Sharpe ratio {dsr} ({tried} tried on this data), needs {LEAST_DSR}"
             if math.isfinite(facts.dsr)
             else f"No deflated Sharpe ratio (few days or no variation), needs {LEAST_DSR}",
         ),
-        _condition(
+        condition(
             "sharpe_low",
             facts.sharpe_low > 0,
             f"Sharpe ratio, lower end of the 90 % CI: {low}, needs more than 0"
             if math.isfinite(facts.sharpe_low)
             else "No 90 % CI of the Sharpe ratio (few days with returns), needs one above 0",
         ),
-        _condition(
+        condition(
             "sharpe",
             facts.sharpe > facts.buy_and_hold_sharpe,
             f"Sharpe ratio {own} against {holding} for buy-and-hold, needs the higher one"
@@ -141,33 +141,33 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
             else "No Sharpe ratio to compare with buy-and-hold, needs the higher one",
         ),
         *(
-            _condition(
+            condition(
                 subject,
                 p < most,
-                f"{_null(title, p, most)}, needs p < {most}",
+                f"{null_text(title, p, most)}, needs p < {most}",
             )
             for subject, title, p, most in _nulls(facts)
         ),
-        _condition(
+        condition(
             "splits_positive",
             traded > 0 and 100 * positive >= LEAST_POSITIVE_PERCENT * traded,
             f"{positive} of {traded} traded splits profitable, needs {LEAST_POSITIVE_PERCENT} %"
             if traded
             else f"No split traded, needs a gain in {LEAST_POSITIVE_PERCENT} % of those that do",
         ),
-        _condition(
+        condition(
             "trades",
             facts.trades >= FEWEST_TRADES,
             f"{facts.trades} trade{'s' * (facts.trades != 1)}, needs {FEWEST_TRADES}",
         ),
-        _condition(
+        condition(
             "doubled_costs_sharpe",
             facts.doubled_costs_sharpe > 0,
             f"Sharpe ratio at doubled costs {doubled}, needs more than 0"
             if math.isfinite(facts.doubled_costs_sharpe)
             else "No Sharpe ratio at doubled costs, needs more than 0",
         ),
-        _condition(
+        condition(
             "implied_spread",
             facts.implied_spread <= facts.charged or math.isnan(implied),
             f"{charged:.3g} bp charged a side, needs the {implied:.3g} bp of half-spread by which "
@@ -181,7 +181,7 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
 
 
 def _failures(facts: Facts) -> tuple[Reason, ...]:
-    high = _number(facts.sharpe_high, 0.0)
+    high = number_beside(facts.sharpe_high, 0.0)
     signs = (
         (
             "sharpe_low",
@@ -197,7 +197,7 @@ def _failures(facts: Facts) -> tuple[Reason, ...]:
             (
                 subject,
                 p > HOPELESS_NULL_P,
-                f"{_null(title, p, HOPELESS_NULL_P)}, above {HOPELESS_NULL_P}",
+                f"{null_text(title, p, HOPELESS_NULL_P)}, above {HOPELESS_NULL_P}",
             )
             for subject, title, p, _ in _nulls(facts)
         ),
@@ -209,7 +209,8 @@ def _failures(facts: Facts) -> tuple[Reason, ...]:
     )
 
 
-def _condition(subject: str, ok: bool, text: str) -> Reason:
+def condition(subject: str, ok: bool, text: str) -> Reason:
+    """The reason of a condition, whose text ends in whether it is met."""
     return Reason(subject=subject, ok=bool(ok), text=f"{text}: {'met' if ok else 'not met'}")
 
 
@@ -220,13 +221,14 @@ def _nulls(facts: Facts) -> Iterator[tuple[str, str, float, float]]:
     yield "times_p", "Random times", facts.times_p, MOST_TIMES_P
 
 
-def _null(title: str, p: float, bound: float) -> str:
+def null_text(title: str, p: float, bound: float) -> str:
+    """A null's title and p-value."""
     if not math.isfinite(p):
         return f"{title}: no p-value"
-    return f"{title}: p = {_number(p, bound, digits=3)}"
+    return f"{title}: p = {number_beside(p, bound, digits=3)}"
 
 
-def _number(value: float, bound: float, digits: int = 2) -> str:
+def number_beside(value: float, bound: float, digits: int = 2) -> str:
     """Rounded, with as many more digits as it takes to see on which side of `bound` it lies."""
     if not math.isfinite(value):
         return "undefined"

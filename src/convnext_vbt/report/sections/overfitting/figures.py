@@ -21,7 +21,7 @@ def null_figure(null: Null) -> go.Figure:
     """Sharpe ratios of the draws, the strategy's own as a line."""
     counts, edges = histogram(null.draws)
     title = "Sharpe ratio, annualised"
-    return _line(
+    return with_line(
         histogram_figure(counts, edges, what="draws", title=title), null.observed, "the strategy"
     )
 
@@ -30,7 +30,7 @@ def logit_figure(logits: np.ndarray) -> go.Figure:
     """Logits of the out-of-sample rank of the in-sample best; up to 0 is the worse half."""
     counts, edges = histogram(logits)
     title = "logit of the rank out of sample"
-    return _line(
+    return with_line(
         histogram_figure(counts, edges, what="combinations", title=title), 0.0, "median rank"
     )
 
@@ -67,7 +67,8 @@ def rank_figure(ranks_N2: np.ndarray) -> go.Figure:
     )
 
 
-def _line(figure: go.Figure, at: float, text: str) -> go.Figure:
+def with_line(figure: go.Figure, at: float, text: str) -> go.Figure:
+    """A histogram with a named line at a value; as it was where that is not finite."""
     if not math.isfinite(at):
         return figure
     figure.add_shape(

@@ -44,7 +44,7 @@ def content(inputs: Inputs, _: Pool) -> Content:
         "meaning": meaning(verdict, head),
         "sentence": sentence(head),
         "waiting": waiting.sentence.replace(" x ", " × ") if waiting else "",
-        "questions": _by_question(tiles(inputs)),
+        "questions": by_question(tiles(inputs)),
         "reasons": verdict.reasons,
         "notes": inputs.evidence.notes,
     }
@@ -149,8 +149,8 @@ def _certainty(assessment: Assessment) -> list[Tile]:
         Tile(
             question=QUESTIONS[1],
             label="Random times",
-            value=_p_value(times),
-            note=times.reason or f"random sides: {sides.reason or _p_value(sides)}",
+            value=p_text(times),
+            note=times.reason or f"random sides: {sides.reason or p_text(sides)}",
             help=f"Share of {len(times.draws):,} draws that do as well on the same terms: "
             f"{RANDOM_TIMES.draws}. Random sides: {RANDOM_SIDES.draws}.",
         ),
@@ -165,11 +165,13 @@ def _certainty(assessment: Assessment) -> list[Tile]:
     ]
 
 
-def _p_value(null: Null) -> str:
+def p_text(null: Null) -> str:
+    """A null's p-value, or that there is none."""
     return f"p = {null.p_value:.3f}" if math.isfinite(null.p_value) else "no test"
 
 
-def _by_question(tiles: Sequence[Tile]) -> list[dict[str, object]]:
+def by_question(tiles: Sequence[Tile]) -> list[dict[str, object]]:
+    """The tiles as the template takes them."""
     return [
         {"question": question, "tiles": [tile for tile in tiles if tile.question == question]}
         for question in QUESTIONS
