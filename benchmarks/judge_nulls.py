@@ -9,6 +9,8 @@ tuned on them.
   "+100 %": prices double every year.
 - "both sides", "long only"; "long-biased": long but for a twentieth of the time, at random or where
   a rule says so, then short.
+- "timed": long while the volatility of some window is below some level, which in a market that
+  rises gives a better Sharpe ratio than holding it, without knowing anything of the direction.
 - "best alone": the column that is best in hindsight, judged by itself with `num_trials=60`.
 - "returns": the grid's returns as a frame, its market as the benchmark: cannot PASS by design.
 - "edge S, k": k columns of the 60 hold the side of the next day for a day and are right so often
@@ -65,6 +67,7 @@ FAMILIES = {
     for name, sides in (("both sides", "both"), ("long only", "long"), ("long-biased", "biased"))
     if sides != "biased" or drift
 } | {
+    "garch +100 %, timed": Family(garch=True, drift=True, sides="timed"),
     "walk, best alone": Family(how="best"),
     "garch +100 %, long-biased, best alone": Family(
         garch=True, drift=True, sides="biased", how="best"
@@ -96,6 +99,10 @@ def closes(seed: int, family: Family) -> pd.Series:
 def wanted(close: pd.Series, seed: int, sides: str) -> np.ndarray:
     """Exposure of each column from each close on: -1, 0 or 1, (T, 60)."""
     rng = np.random.default_rng([seed, 1])
+    if sides == "timed":
+        calm = [_calm(close, int(rng.integers(12, 400)), rng.uniform(0.7, 1.3))
+                for _ in range(COLUMNS)]  # fmt: skip
+        return np.stack(calm, axis=1)
     columns = [
         *(
             _crossing(close, *np.sort(rng.choice(np.arange(6, 400), 2, replace=False)))
@@ -138,6 +145,11 @@ def _band(close: pd.Series, window: int, low: float) -> np.ndarray:
 def _breakout(close: pd.Series, window: int) -> np.ndarray:
     top, bottom = close.rolling(window).max(), close.rolling(window).min()
     return _held(np.where(close >= top, 1.0, np.where(close <= bottom, -1.0, np.nan)))
+
+
+def _calm(close: pd.Series, window: int, level: float) -> np.ndarray:
+    deviation = np.log(close).diff().ewm(span=window).std()
+    return (deviation < level * SIGMA).to_numpy(dtype=np.float64)
 
 
 def _random(rng: np.random.Generator, hold: int) -> np.ndarray:

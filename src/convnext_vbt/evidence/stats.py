@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import ndtr, ndtri
 
 from convnext_vbt.errors import InputError
@@ -196,9 +197,10 @@ def superior_predictive_ability(
 def bootstrap_deviation(values_TC: np.ndarray, mean_block: float) -> np.ndarray:
     """Standard deviation of sqrt(T) times the mean of a stationary bootstrap draw, (C,)."""
     count = len(values_TC)
-    centred = values_TC - values_TC.mean(axis=0)
-    spectrum = np.fft.rfft(centred, 2 * count, axis=0)
-    covariance_TC = np.fft.irfft(np.abs(spectrum) ** 2, axis=0)[:count] / count
+    length = next_fast_len(2 * count, real=True)  # zeros, so that no lag wraps around
+    spectrum = rfft(values_TC - values_TC.mean(axis=0), length, axis=0)
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
+    covariance_TC = irfft(power, length, axis=0)[:count] / count
     lag = np.arange(count)
     stays = 1.0 - 1.0 / mean_block
     weight = (1 - lag / count) * stays**lag + lag / count * stays ** (count - lag)

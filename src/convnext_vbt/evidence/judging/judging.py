@@ -22,7 +22,7 @@ from convnext_vbt.evidence.judging.trials import effective_trials, leads_over, s
 from convnext_vbt.evidence.judging.weighing import weigh
 from convnext_vbt.evidence.overfitting import probability_of_backtest_overfitting
 
-MOST_CHOICES = 8_000_000
+MOST_CHOICES = 4_000_000
 """Choices of blocks times columns: as many blocks, up to 16, as stay below it."""
 NAN = math.nan
 
