@@ -13,7 +13,8 @@ from convnext_vbt.trading.instruments import Instrument
 from tests.cli.test_commands import call
 
 DOCS = Path(__file__).parent.parent / "docs"
-IN_ORDER = ["from-csv-to-verdict.md", "own-code.md", "own-model.md", "leakage.md", "sizing.md"]
+IN_ORDER = ["from-csv-to-verdict.md", "own-code.md", "own-model.md", "leakage.md", "sizing.md",
+            "judge.md"]  # fmt: skip
 BLOCK = re.compile(
     r"(?:<!-- (?P<note>[^\n]*) -->\n)?```(?P<kind>\w+)(?: (?P<file>\S+))?\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,

@@ -94,6 +94,40 @@ def test_columns_that_never_traded_are_counted_and_poison_nothing():
     assert np.isfinite([found.judged.sharpe, found.spa, found.best.dsr]).all()
 
 
+def test_holding_alone_leads_over_nothing():
+    close = prices(days=100, drift=0.01)["a0"]
+    found = cv.judge(vbt.Portfolio.from_holding(close))
+    assert found.verdict.word == "INCONCLUSIVE"  # one trade
+    assert np.isnan(found.spa)
+    assert not found.times.p_value < 1  # there is one time to hold throughout
+    assert found.superior == ()
+
+
+def test_a_grid_of_which_nothing_could_be_chosen_holds_nothing():
+    close = prices(days=100)["a0"]
+    late = pd.DataFrame({"x": np.arange(len(close)) == 2_300, "y": np.arange(len(close)) == 2_310})
+    entries = late.set_index(close.index)
+    pf = vbt.Portfolio.from_signals(close, entries, entries.shift(20, fill_value=False), fees=0.001)
+    found = cv.judge(pf)
+    assert found.periods["column"].isna().all()
+    assert (found.judged.trades, found.judged.total_return) == (0, 0.0)
+    assert found.verdict.word == "INCONCLUSIVE"
+
+
+def test_the_exact_engines_own_portfolio_is_judged_too():
+    bars = cv.load_bars("simulated:seed=5,bars=2400")
+    hour = np.arange(len(bars))[:, None] % 24
+    names = {"entries": 3, "exits": 9, "short_entries": 12, "short_exits": 20}
+    frames = {
+        name: pd.DataFrame(hour == when, bars.index, list(bars.symbols))
+        for name, when in names.items()
+    }
+    signals = cv.Signals.from_frames(**frames)
+    found = cv.judge(cv.simulate(bars, signals, risk=0.01, stop=0.05))
+    assert found.judged.trades > 100
+    assert np.isfinite([found.sides.p_value, found.times.p_value, found.spa]).all()
+
+
 def test_the_accessors_give_the_same(luck):
     pf = crossings(prices(days=300))
     assert isinstance(pf.vbt.convnext, convnext_vbt.plugin.PortfolioAccessor)

@@ -82,6 +82,10 @@ def test_leads_are_what_is_left_of_a_regression_and_its_constant():
         assert leads[:, column].mean() == pytest.approx(constant)
         np.testing.assert_allclose(leads[:, column], returns[:, column] - slope * market[:, 0])
     assert leads_over(returns, None) is returns
+    both = np.hstack([returns, 0.7 * market])
+    assert not leads_over(both, market)[:, 3].any()
+    assert superior(leads_over(both, market)).p_value == superior(leads).p_value
+    assert np.isnan(superior(np.zeros((100, 2))).p_value)
     own = np.hstack([market, rng.normal(size=(300, 1)), np.zeros((300, 1))])
     by_column = leads_over(returns, own)
     np.testing.assert_allclose(by_column[:, 0], leads[:, 0])

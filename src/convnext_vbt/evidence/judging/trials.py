@@ -19,6 +19,8 @@ SIZE = 0.05
 """Family-wise error rate of `Superior.columns`."""
 MOST_LENGTHS = 48
 """Columns, evenly spread, that the mean block's length is read off."""
+_NO_VARIANCE = 1e-18
+"""Of a lead, as a share of its column's: rounding."""
 _WIDTH = 512
 """Columns worked on at once."""
 
@@ -48,7 +50,8 @@ def leads_over(returns_DC: np.ndarray, benchmark: np.ndarray | None) -> np.ndarr
 
     r - beta b with beta by least squares: its mean is Jensen's (1968) alpha, so that a column that
     is half long in a rising market is measured against half of that market. `benchmark` is (D, C)
-    or (D, 1); None is cash, and a benchmark that does not vary has no part.
+    or (D, 1); None is cash, and a benchmark that does not vary has no part. Exactly 0 for a column
+    that is the benchmark itself but for rounding.
     """
     if benchmark is None:
         return returns_DC
@@ -56,7 +59,9 @@ def leads_over(returns_DC: np.ndarray, benchmark: np.ndarray | None) -> np.ndarr
     square = np.square(centred).sum(axis=0)
     cross = np.einsum("dc,dc->c", np.broadcast_to(centred, returns_DC.shape), returns_DC)
     beta = np.divide(cross, square, out=np.zeros(returns_DC.shape[1]), where=square > 0)
-    return np.asarray(returns_DC - beta * benchmark)
+    leads: np.ndarray = returns_DC - beta * benchmark
+    leads[:, leads.var(axis=0) <= _NO_VARIANCE * returns_DC.var(axis=0)] = 0.0
+    return leads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,29 +83,45 @@ def superior(leads_DC: np.ndarray, seed: int = 0, num_draws: int = NUM_DRAWS) ->
     `stats.superior_predictive_ability` does; the draws are `arch`'s own. All draws of a part of the
     columns are one matrix product: how often each day was drawn, times the leads.
     """
-    count = len(leads_DC)
-    spread = np.linspace(0, leads_DC.shape[1] - 1, MOST_LENGTHS).astype(np.int64)
-    some = np.unique(spread) if leads_DC.shape[1] > MOST_LENGTHS else slice(None)
-    block = math.ceil(stats.block_length(leads_DC[:, some]))
-    rows = stationary_rows(np.random.default_rng(seed), num_draws, count, mean_block=block)
-    flat = rows + np.arange(num_draws)[:, None] * count
-    times_MD = np.bincount(flat.ravel(), minlength=num_draws * count).reshape(num_draws, count)
-    weights = (times_MD / count).astype(np.float32)
-    bound = math.sqrt(2.0 * math.log(math.log(count)) / count)
-    score = np.empty(leads_DC.shape[1])
-    drawn = np.empty((num_draws, leads_DC.shape[1]), dtype=np.float32)
-    for part in _parts(leads_DC.shape[1]):
+    known = np.flatnonzero(np.ptp(leads_DC, axis=0) > 0)
+    if not len(known):
+        return Superior(p_value=math.nan, columns=known, mean_block=1)
+    leads_DC = leads_DC if len(known) == leads_DC.shape[1] else leads_DC[:, known]
+    block = _mean_block(leads_DC)
+    weights_MD = _weights(len(leads_DC), block, seed, num_draws)
+    bound = math.sqrt(2.0 * math.log(math.log(len(leads_DC))) / len(leads_DC))
+    score = np.empty(len(known))
+    drawn = np.empty((num_draws, len(known)), dtype=np.float32)
+    for part in _parts(len(known)):
         scaled = leads_DC[:, part] / stats.bootstrap_deviation(leads_DC[:, part], block)
         mean = scaled.mean(axis=0)
         score[part] = mean
-        centre = np.where(mean >= -bound, 0.0, mean)
-        drawn[:, part] = weights @ (scaled - mean).astype(np.float32) + centre.astype(np.float32)
+        centre = np.where(mean >= -bound, 0.0, mean)  # the poor stay poor (Hansen, eq. 9)
+        drawn[:, part] = weights_MD @ (scaled - mean).astype(np.float32)
+        drawn[:, part] += centre.astype(np.float32)
     best = drawn.max(axis=1)
     return Superior(
         p_value=float((best > score.max()).mean()),
-        columns=_stepwise(score, drawn),
+        columns=known[_stepwise(score, drawn)],
         mean_block=block,
     )
+
+
+def _mean_block(leads_DC: np.ndarray) -> int:
+    """Whole days, by up to 48 of the columns."""
+    count = leads_DC.shape[1]
+    if count > MOST_LENGTHS:
+        leads_DC = leads_DC[:, np.linspace(0, count - 1, MOST_LENGTHS).astype(np.int64)]
+    return math.ceil(stats.block_length(leads_DC))
+
+
+def _weights(num_days: int, mean_block: int, seed: int, num_draws: int) -> np.ndarray:
+    """How often each draw took each day, over the days, float32 (M, D)."""
+    generator = np.random.default_rng(seed)
+    rows = stationary_rows(generator, num_draws, num_days, mean_block=mean_block)
+    flat = rows + np.arange(num_draws)[:, None] * num_days
+    times = np.bincount(flat.ravel(), minlength=num_draws * num_days)
+    return (times.reshape(num_draws, num_days) / num_days).astype(np.float32)
 
 
 def _stepwise(score: np.ndarray, drawn: np.ndarray) -> np.ndarray:
