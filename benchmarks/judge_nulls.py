@@ -201,7 +201,7 @@ def run(name: str, seed: int) -> dict[str, Any]:
         "family": name, "seed": seed, "word": found.verdict.word,
         "unmet": [reason.subject for reason in found.verdict.reasons if not reason.ok],
         "sharpe": found.judged.sharpe, "best": found.best.sharpe,
-        "knew": [int(found.names.index(one)) < family.knowing for one in found.superior],
+        "knew": (np.flatnonzero(found.leads) < family.knowing).tolist(),
         "seconds": time.perf_counter() - started,
     }  # fmt: skip
 

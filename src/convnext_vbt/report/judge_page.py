@@ -159,12 +159,11 @@ def _period_rows(found: Findings) -> list[list[str]]:
 
 def _column_rows(found: Findings) -> list[list[str]]:
     order = np.argsort(-np.nan_to_num(found.sharpes, nan=-np.inf), kind="stable")[:MOST_ROWS]
-    superior = set(found.superior)
     return [
         [
             label(found.names[k]),
             format_number(float(found.sharpes[k]), "ratio"),
-            "yes" if found.names[k] in superior else "no",
+            "yes" if found.leads[k] else "no",
         ]
         for k in order.tolist()
         if np.isfinite(found.sharpes[k])

@@ -27,7 +27,8 @@ def test_planted_knowledge_passes_and_is_named(known):
     assert all(reason.ok for reason in known.verdict.reasons)
     assert known.best.position == 0
     assert known.superior == (known.best.name,)
-    assert known.periods["column"].tolist() == [known.best.name] * 9
+    assert known.leads.tolist() == [True] + [False] * 5
+    assert known.periods["position"].tolist() == [0] * 9
     assert known.unknown == ()
 
 

@@ -70,6 +70,7 @@ def test_the_path_is_what_its_spells_gained_less_its_fees(portfolio):
     held = path.positions
     gained = np.bincount(held.day, weights=held.gross, minlength=len(path.returns))
     np.testing.assert_allclose(gained - held.fees, path.returns, atol=1e-12)
+    assert np.unique(held.spell).tolist() == list(range(len(held.is_long)))
     joined = np.zeros(len(path.returns))
     for one in path.periods:
         if one.column >= 0:

@@ -70,6 +70,24 @@ def test_what_timing_earns_is_the_plain_sum_over_bars(close, sides):
     assert null.draws[0] != null.draws[1]
 
 
+def test_a_choice_has_the_exposure_of_the_column_that_is_held():
+    walk = prices(days=200, seed=4)["a0"]
+    portfolio = crossings(walk)
+    path = path_of(portfolio)
+    weight_TC = (portfolio.assets().mul(walk, axis=0) / portfolio.value()).to_numpy()
+    column_D = np.repeat(
+        [one.column for one in path.periods], [one.stop - one.start for one in path.periods]
+    )
+    assert len(set(column_D)) > 1
+    bars = np.arange(24 * path.start, len(walk))
+    weight = weight_TC[bars - 1, column_D[bars // 24 - path.start]]
+    market = walk.pct_change().to_numpy()[bars]
+    earned = (weight - weight.mean()) * (market - market.mean())
+    daily = np.bincount(bars // 24 - path.start, weights=earned)
+    observed = times_null(path, 365, draws=1).observed
+    assert observed == pytest.approx(sharpe_ratio(daily, 365), rel=1e-6)
+
+
 def test_thrown_spells_keep_length_and_exposure_and_never_overlap(close, sides, monkeypatch):
     from convnext_vbt.evidence.judging import kernels
 

@@ -101,8 +101,8 @@ class Findings:
     pbo_blocks: int
     spa: float
     """P-value of "no column leads over the benchmark at its own beta" (Hansen 2005)."""
-    superior: tuple[Hashable, ...]
-    """Columns that lead with a family-wise error of 5 % (Romano and Wolf 2005)."""
+    leads: np.ndarray = field(repr=False)
+    """Whether each column does, with a family-wise error of 5 % (Romano and Wolf 2005), (C,)."""
     mean_block: int
     """Days, of the stationary bootstrap of both."""
     benchmark: str
@@ -112,7 +112,7 @@ class Findings:
     times: Null
     """Same sides and sizes, drawn times; likewise."""
     periods: pd.DataFrame
-    """One row a period: first, last, column, sharpe_before, total_return."""
+    """One row a period: first, last, column, position, sharpe_before, total_return."""
     sharpes: np.ndarray = field(repr=False)
     """Of every column over all days, (C,); NaN for idle ones."""
     names: tuple[Hashable, ...] = field(repr=False)
@@ -132,6 +132,11 @@ class Findings:
         values = self.path.returns
         index = self.days[self.path.start : self.path.start + len(values)]
         return pd.Series(values, index=index, name=self.judged.name)
+
+    @property
+    def superior(self) -> tuple[Hashable, ...]:
+        """Names of the columns that lead (StepM)."""
+        return tuple(self.names[k] for k in np.flatnonzero(self.leads))
 
     @property
     def unknown(self) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def find(
         pbo=probability_of_backtest_overfitting(returns_DV, blocks),
         pbo_blocks=blocks,
         spa=ahead.p_value,
-        superior=tuple(grid.names[alive[k]] for k in ahead.columns),
+        leads=np.isin(np.arange(len(grid.names)), alive[ahead.columns]),
         mean_block=ahead.mean_block,
         benchmark=known,
         sides=sides,
@@ -179,6 +179,7 @@ def _periods(grid: Grid, path: Path) -> pd.DataFrame:
             "first": f"{grid.days[one.start]:%Y-%m-%d}",
             "last": f"{grid.days[one.stop - 1]:%Y-%m-%d}",
             "column": grid.names[one.column] if one.column >= 0 else None,
+            "position": one.column,
             "sharpe_before": one.sharpe * year,
             "total_return": _earned(path, one.start, one.stop)[0],
         }

@@ -108,7 +108,7 @@ def _columns(
     yield condition(
         "spa",
         spa < SIZE,
-        f"{who} {against} (SPA): p = {number_beside(spa, SIZE, digits=3)}, needs p < {SIZE}"
+        f"{who} {against} (SPA): {_p_value(spa)}, needs p < {SIZE}"
         if math.isfinite(spa)
         else f"{who} {against} (SPA): no p-value, needs p < {SIZE}",
     )
@@ -192,6 +192,10 @@ def _tests(sides: Null, times: Null) -> Iterator[tuple[str, str, Null, float]]:
     if sides.reason != ONE_SIDED:
         yield "sides_p", "Random sides", sides, MOST_SIDES_P
     yield "times_p", "Random times", times, MOST_TIMES_P
+
+
+def _p_value(p: float) -> str:
+    return f"p = {number_beside(p, SIZE, digits=3)}" if p >= 0.0005 else "p < 0.001"
 
 
 def _not_known(subject: str, text: str) -> Reason:
