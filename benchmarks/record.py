@@ -28,7 +28,7 @@ README = ROOT / "README.md"
 START, END = "<!-- made by benchmarks.record -->\n", "<!-- end -->\n"
 EVERY = (
     "prediction", "training", "features", "labels", "sweep", "statistics", "startup", "end_to_end",
-    "scaling", "latency", "report", "loading",
+    "scaling", "latency", "report", "loading", "judge_speed",
 )  # fmt: skip
 # What is measured, then the benchmark and its figures.
 ROWS = (
