@@ -1,6 +1,6 @@
 """Whether `cv.judge` is fooled by grids of rules that know nothing, and sees those that know.
 
-Run `python -m benchmarks.judge_nulls [--grids N] [--families NAME ...] [--jobs J]`. Each grid is 60
+Run `python -m benchmarks.judge_nulls [--grids N] [--families NAME ...] [--out F]`. Each grid is 60
 columns on two years of hours at 10 bp of fees: 15 moving-average crossings, 15 RSI bands, 15
 breakouts and 15 of random entries, their parameters by the seed. Seeds begin at 60,000; nothing was
 tuned on them.
@@ -27,7 +27,7 @@ import time
 import warnings
 from collections import Counter
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import joblib
@@ -37,6 +37,7 @@ import vectorbt as vbt
 from scipy.stats import beta
 
 import convnext_vbt as cv
+from benchmarks.verdict import keep, read_lines
 
 FIRST_SEED = 60_000
 HOURS, DAY = 17_520, 24
@@ -251,13 +252,19 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two grids of each family")
     parser.add_argument("--families", nargs="+", default=[""], help="whose name begins so")
     parser.add_argument("--jobs", type=int, default=1, help="processes, one thread each")
+    parser.add_argument("--out", type=Path, help="JSON lines to append to and to go on from")
     options = parser.parse_args()
     names = [name for name in FAMILIES if name.startswith(tuple(options.families))]
     seeds = range(options.first, options.first + (2 if options.quick else options.grids))
     tasks = [(name, seed) for seed in seeds for name in names]
+    records = read_lines(options.out, lambda _: True)
+    done = {(record["family"], record["seed"]) for record in records}
+    tasks = [task for task in tasks if task not in done]
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        pool = joblib.Parallel(n_jobs=options.jobs)
-        records = pool(joblib.delayed(partial(run))(name, seed) for name, seed in tasks)
+        pool = joblib.Parallel(n_jobs=options.jobs, return_as="generator_unordered")
+        for record in pool(joblib.delayed(run)(name, seed) for name, seed in tasks):
+            records.append(record)
+            keep(options.out, [record])
     print(table(records))
     passed = {
         name: [sum(r["word"] == "PASS" for r in own), len(own)]

@@ -11,7 +11,9 @@ import pytest
 
 from convnext_vbt.evidence.comparison import compare_runs
 from convnext_vbt.report.compare_page import write_comparison
+from convnext_vbt.report.judge import judge
 from convnext_vbt.report.page import write_report
+from tests.evidence.judging.grids import crossings, prices
 from tests.evidence.test_comparison import contender
 from tests.report.markets import make_bars, make_sweep
 from tests.report.test_browser import Visit
@@ -66,6 +68,12 @@ def comparison(tmp_path_factory):
     return write_comparison(compare_runs(runs), path).as_uri()
 
 
+@pytest.fixture(scope="module")
+def judgement(tmp_path_factory):
+    path = tmp_path_factory.mktemp("judge") / "judge.html"
+    return judge(crossings(prices(days=120)["a0"])).write_report(path).as_uri()
+
+
 def faults(visit, axe):
     """What axe-core finds wrong, the first places of each."""
     visit.page.evaluate(axe)
@@ -86,7 +94,7 @@ def test_axe_finds_nothing(browser, address, axe):
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 390])
-@pytest.mark.parametrize("name", ["address", "comparison"])
+@pytest.mark.parametrize("name", ["address", "comparison", "judgement"])
 def test_axe_finds_nothing_in_any_form(browser, request, axe, name, width, scheme):
     size = {"width": width, "height": 900}
     page = request.getfixturevalue(name)

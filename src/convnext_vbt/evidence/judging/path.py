@@ -15,7 +15,7 @@ import numpy as np
 from convnext_vbt.evidence.judging.book import Bars, Book, Ledger, bars_of
 from convnext_vbt.evidence.judging.choosing import Period, runs_of
 from convnext_vbt.evidence.judging.grid import Grid
-from convnext_vbt.evidence.measures import ratio
+from convnext_vbt.evidence.measures import ratio, returns_between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -135,7 +135,7 @@ class _Run:
         value = part.position[rows] * part.close[rows]
         return Stretch(
             weight=np.where(alive, value / np.where(alive, self.equity[rows], 1.0), 0.0),
-            market=part.close[after] / part.close[rows] - 1.0,
+            market=returns_between(part.close[rows.start : self.last + 1]),
             day=self.day_of_bar[after] - start,
             close=part.close,
         )
