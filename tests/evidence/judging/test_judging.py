@@ -100,8 +100,23 @@ def test_holding_alone_leads_over_nothing():
     found = cv.judge(vbt.Portfolio.from_holding(close))
     assert found.verdict.word == "INCONCLUSIVE"  # one trade
     assert np.isnan(found.spa)
-    assert not found.times.p_value < 1  # there is one time to hold throughout
+    assert "no other times" in found.times.reason
     assert found.superior == ()
+
+
+def test_an_account_that_lost_everything_is_over():
+    close = prices(days=100)["a0"].copy()
+    close.iloc[1_000:] *= 4
+    size = pd.Series(np.nan, close.index)
+    size.iloc[50] = -1.5
+    size.iloc[1_500:1_600:10] = 1.0
+    pf = vbt.Portfolio.from_orders(close, size)
+    assert pf.value().iloc[1_100] < 0
+    found = cv.judge(pf)
+    assert (found.judged.total_return, found.judged.max_drawdown) == (-1.0, -1.0)
+    assert not found.path.returns[42:].any()
+    assert any("1 of 1 columns lost everything" in note for note in found.notes)
+    assert found.verdict.word != "PASS"
 
 
 def test_a_grid_of_which_nothing_could_be_chosen_holds_nothing():

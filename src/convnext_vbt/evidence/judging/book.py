@@ -107,6 +107,11 @@ def ledger(book: Book) -> Ledger:
     return Ledger(equity=equity, spells=spells, fees=costs[:, 0], traded=costs[:, 1])
 
 
+def until_ruin(equity: np.ndarray) -> np.ndarray:
+    """Equity along the first axis, 0 from where nothing was left: the account is over."""
+    return np.where(np.minimum.accumulate(equity, axis=0) > 0, equity, 0.0)
+
+
 def is_whole(portfolio: Any, book: Book, found: Ledger) -> bool:
     """Whether the orders explain the portfolio's own value, by its first account that traded.
 

@@ -7,14 +7,21 @@ one. Dimensions: T rows, D days, C columns.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError, InputTypeError
-from convnext_vbt.evidence.judging.book import Book, Ledger, is_whole, ledger, read_book
+from convnext_vbt.evidence.judging.book import (
+    Book,
+    Ledger,
+    is_whole,
+    ledger,
+    read_book,
+    until_ruin,
+)
 from convnext_vbt.evidence.measures import returns_between
 from convnext_vbt.market.bars import modal_step
 from convnext_vbt.market.calendar import days_per_year
@@ -110,6 +117,7 @@ def _of_portfolio(portfolio: Any, benchmark: pd.Series | None, slippage: float |
             days=days, names=names, returns=daily, days_per_year=year, benchmark=against,
             benchmark_name=name, book=None, ledger=None, notes=(note,),
         )  # fmt: skip
+    found = replace(found, equity=until_ruin(found.equity))
     daily = returns_between(np.vstack([book.init_cash, found.equity]))
     _check_length(days)
     if not found.spells.any() or not np.ptp(daily, axis=0).any():

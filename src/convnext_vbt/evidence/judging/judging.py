@@ -205,6 +205,8 @@ def _notes(grid: Grid, judged: Judged) -> list[str]:
     idle = int((grid.ledger is not None) * (~grid.varies).sum())
     if idle:
         out.append(f"{idle:,} of {len(grid.names):,} columns never traded and are no trials.")
+    if grid.ledger is not None and (ruined := int((grid.ledger.equity[-1] <= 0).sum())):
+        out.append(f"{ruined:,} of {len(grid.names):,} columns lost everything, and ended there.")
     if judged.switching_costs > 0:
         out.append(
             f"Changing from column to column cost {100 * judged.switching_costs:.2f} % of the "

@@ -17,6 +17,8 @@ from convnext_vbt.evidence.nulls.random_sides import ONE_SIDED
 from convnext_vbt.evidence.stats import sharpe_ratio
 
 NO_ORDERS = "returns alone do not say what was held"
+_SAME = 1e-12
+"""A return up to it is no return."""
 _CELLS = 20_000_000
 """Draws x spells held at once: 160 MB."""
 
@@ -69,6 +71,8 @@ def times_null(path: Path, days_per_year: int, *, draws: int = NUM_DRAWS, seed: 
         for one in _by_asset(asset):
             _throw(one, rng, own, thrown)
     (observed,) = np.asarray(sharpe_ratio(own.T, days_per_year))
+    if not (np.abs(thrown - own) > _SAME).any():
+        return undefined(float(observed), "it holds throughout, so that there are no other times")
     return _compared(float(observed), thrown, days_per_year)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from convnext_vbt.evidence.judging.book import Bars, Book, Ledger, bars_of
+from convnext_vbt.evidence.judging.book import Bars, Book, Ledger, bars_of, until_ruin
 from convnext_vbt.evidence.judging.choosing import Period, runs_of
 from convnext_vbt.evidence.judging.grid import Grid
 from convnext_vbt.evidence.measures import ratio, returns_between
@@ -152,7 +152,7 @@ def _held(book: Book, ledger: Ledger, run: Period) -> _Run:
         last=int(last_bar[run.stop - 1]),
         day_of_bar=np.searchsorted(last_bar, np.arange(len(book.close))),
         before=np.where(money > 0, money, np.inf),
-        equity=book.init_cash[column] + np.cumsum(gained),
+        equity=until_ruin(book.init_cash[column] + np.cumsum(gained)),
         parts=parts,
         rate=ratio(ledger.fees[column], ledger.traded[column]) if parts else 0.0,
     )
