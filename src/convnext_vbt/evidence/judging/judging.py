@@ -41,10 +41,7 @@ def find(
     varies = grid.varies
     alive = np.flatnonzero(varies)
     returns_DV = grid.returns if varies.all() else grid.returns[:, alive]
-    tried = float(len(alive)) if num_trials is None else float(num_trials)
-    if tried < len(alive):
-        raise InputError(f"num_trials counts the columns too, so at least {len(alive)}, "
-                         f"got {num_trials}")  # fmt: skip
+    tried = _tried(num_trials, len(alive))
     grids = tried / len(alive)
     effective = effective_trials(returns_DV) * grids
     many = len(grid.names) > 1
@@ -92,6 +89,15 @@ def find(
             benchmark=known, sides=sides, times=times,
         ),
     )  # fmt: skip
+
+
+def _tried(num_trials: int | None, columns: int) -> float:
+    if num_trials is not None and num_trials < columns:
+        raise InputError(
+            f"num_trials counts the columns that traded too, so at least {columns}, got "
+            f"{num_trials}"
+        )
+    return float(columns if num_trials is None else num_trials)
 
 
 def _name(grid: Grid) -> str:
