@@ -11,6 +11,7 @@ tuned on them.
   a rule says so, then short.
 - "timed": long while the volatility of some window is below some level, which in a market that
   rises gives a better Sharpe ratio than holding it, without knowing anything of the direction.
+- "1 bp": fees of a tenth, so that costs do not help to tell luck.
 - "best alone": the column that is best in hindsight, judged by itself with `num_trials=60`.
 - "returns": the grid's returns as a frame, its market as the benchmark: cannot PASS by design.
 - "edge S, k": k columns of the 60 hold the side of the next day for a day and are right so often
@@ -59,6 +60,8 @@ class Family:
     """Net Sharpe ratio of the columns that know."""
     knowing: int = 0
     how: str = "grid"
+    fees: float = FEES
+    """A side, as a share of the value."""
 
 
 FAMILIES = {
@@ -69,6 +72,8 @@ FAMILIES = {
     if sides != "biased" or drift
 } | {
     "garch +100 %, timed": Family(garch=True, drift=True, sides="timed"),
+    "walk, both sides, 1 bp": Family(fees=0.0001),
+    "garch +100 %, long-biased, 1 bp": Family(garch=True, drift=True, sides="biased", fees=0.0001),
     "walk, best alone": Family(how="best"),
     "garch +100 %, long-biased, best alone": Family(
         garch=True, drift=True, sides="biased", how="best"
@@ -175,11 +180,11 @@ def told(close: pd.Series, seed: int, sharpe: float, count: int) -> np.ndarray:
     return np.repeat(side, DAY, axis=0)[:HOURS]
 
 
-def portfolio(close: pd.Series, state: np.ndarray) -> vbt.Portfolio:
+def portfolio(close: pd.Series, state: np.ndarray, fees: float = FEES) -> vbt.Portfolio:
     """Orders where the wanted exposure changes, at that close."""
     before = np.vstack([np.zeros(state.shape[1]), state[:-1]])
     size = pd.DataFrame(np.where(state != before, state, np.nan), close.index)
-    return vbt.Portfolio.from_orders(close, size, size_type="targetpercent", fees=FEES, freq="h")
+    return vbt.Portfolio.from_orders(close, size, size_type="targetpercent", fees=fees, freq="h")
 
 
 def run(name: str, seed: int) -> dict[str, Any]:
@@ -191,7 +196,7 @@ def run(name: str, seed: int) -> dict[str, Any]:
         state[:, : family.knowing] = told(close, seed, family.edge, family.knowing)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        pf = portfolio(close, state)
+        pf = portfolio(close, state, family.fees)
         if family.how == "best":
             found = cv.judge(pf.iloc[cv.judge(pf).best.position], num_trials=COLUMNS)
         elif family.how == "returns":

@@ -29,7 +29,10 @@ def right(frame: pd.DataFrame) -> None:
     cv.write_report(result, "report.html")
     cv.plot_heatmap(result, "cagr").show()
     assert_type(cv.stats.probability_of_backtest_overfitting(frame.to_numpy()).probability, float)
-    del portfolio
+    judgement = cv.judge(portfolio, num_trials=20, slippage=0.0005)
+    assert_type(judgement, cv.Judgement)
+    assert_type(judgement.judged.sharpe, float)
+    judgement.write_report("judge.html")
 
 
 def wrong(bars: cv.Bars, preds: cv.Predictions) -> None:
@@ -40,4 +43,5 @@ def wrong(bars: cv.Bars, preds: cv.Predictions) -> None:
     cv.simulate(bars, preds)  # type: ignore[arg-type]
     cv.confidence_signals(preds, bars, treshold=0.5)  # type: ignore[call-arg]
     cv.headline(bars)  # type: ignore[arg-type]
+    cv.judge(preds, benchmark=0.0)  # type: ignore[arg-type]
     cv.walk_foward(bars)  # type: ignore[attr-defined]
