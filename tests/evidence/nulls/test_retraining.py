@@ -84,6 +84,18 @@ def test_what_is_learned_from_labels_is_lost_with_them():
     np.testing.assert_array_equal(again.draws, found.draws[:5])
 
 
+def test_a_draw_that_only_waits_earned_nothing_and_is_not_as_good():
+    waiting = replace(
+        STAGES, sweep=lambda bars, preds: make_sweep(bars, preds, threshold=[0.98], full=0.99)
+    )
+    bars = trending_bars()
+    found = shuffled_labels_null(bars, waiting, Preset(seed=1), observed=1.0, draws=4)
+    assert found.draws.tolist() == found.total_returns.tolist() == [0.0] * 4
+    assert found.p_value == 0.2
+    lost = shuffled_labels_null(bars, waiting, Preset(seed=1), observed=-1.0, draws=4)
+    assert lost.p_value == 1.0
+
+
 def test_memory_longer_than_a_block_is_lost_with_blocks():
     bars = trending_bars()
     sharpe = observed(bars)

@@ -28,7 +28,7 @@ class Null:
 
     observed: float
     draws: np.ndarray = field(repr=False)
-    """Sharpe ratios, float64 (M,); NaN for a draw that never traded."""
+    """Sharpe ratios, float64 (M,); NaN where there is none."""
     total_returns: np.ndarray = field(repr=False)
     """Net returns of the same draws over the window, (M,)."""
     as_good: int

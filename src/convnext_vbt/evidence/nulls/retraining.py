@@ -22,11 +22,14 @@ def retrained(
     observed: float,
     draws: int,
 ) -> Null:
-    """The headline's account of each sweep that `draw` makes; every draw has a seed of its own."""
+    """The headline's account of each sweep that `draw` makes; every draw has a seed of its own.
+
+    A draw that never trades has learned to wait: it earned nothing, and its Sharpe ratio is 0.
+    """
     sharpes, growths = np.empty(draws), np.empty(draws)
     for m, child in enumerate(np.random.SeedSequence(preset.seed).spawn(draws)):
         res = draw(np.random.default_rng(child))
         returns = daily_returns(nested_selection(res, preset).account)
-        sharpes[m] = sharpe_ratio(returns, res.bars.days_per_year)
+        sharpes[m] = sharpe_ratio(returns, res.bars.days_per_year) if returns.any() else 0.0
         growths[m] = np.prod(1.0 + returns)
     return compare(observed, sharpes, growths - 1.0)
