@@ -8,23 +8,25 @@ import pytest
 from scipy.optimize import minimize
 
 from convnext_vbt.learning.calibration import (
-    BEFOREHAND,
-    SLOPE_DEVIATION,
-    Belief,
     OutOfFold,
     Said,
-    apply,
     calibrated_fit,
-    confidence_quantiles,
-    conformal_scores,
-    fit_move,
     known_before,
     said_in_test,
-    update_direction,
 )
 from convnext_vbt.learning.labels import Labels
 from convnext_vbt.learning.models.head import joined
 from convnext_vbt.predictions import QUANTILE_LEVELS, Split, SplitFit
+from convnext_vbt.predictions.slopes import (
+    BEFOREHAND,
+    SLOPE_DEVIATION,
+    Belief,
+    apply,
+    confidence_quantiles,
+    conformal_scores,
+    fit_move,
+    update_direction,
+)
 from tests.learning.markets import hours
 
 FIT = SplitFit(number=2, epochs=1, valid_loss=1.0, prior_loss=1.1, prior=(0.3, 0.4, 0.3))

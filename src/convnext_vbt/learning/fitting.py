@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from convnext_vbt.errors import InputError
-from convnext_vbt.learning.calibration import OutOfFold, apply, label_bars
+from convnext_vbt.learning.calibration import OutOfFold, label_bars
 from convnext_vbt.learning.devices import resolve_device
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.folds import fold_rows
@@ -24,6 +24,7 @@ from convnext_vbt.learning.models.protocol import FitTask, Learned, Predictor
 from convnext_vbt.learning.segments import pack, scale
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from convnext_vbt.predictions import CLASSES, Split, SplitFit
+from convnext_vbt.predictions.slopes import apply
 
 Progress = Callable[[int, int, float, float], None]
 """(step, steps, loss out of fold, that of the class frequencies)"""

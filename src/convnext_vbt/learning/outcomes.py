@@ -13,10 +13,7 @@ import numpy as np
 from convnext_vbt.learning.calibration import (
     OutOfFold,
     Said,
-    apply,
     calibrated_fit,
-    confidence_quantiles,
-    conformal_scores,
     said_in_test,
 )
 from convnext_vbt.learning.features import Features
@@ -24,6 +21,7 @@ from convnext_vbt.learning.fitting import FittedSplit, log_proba_range
 from convnext_vbt.learning.labels import Labels
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions, Split, SplitFit, Target
+from convnext_vbt.predictions.slopes import apply, confidence_quantiles, conformal_scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
