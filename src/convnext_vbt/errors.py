@@ -98,5 +98,9 @@ class FewTradesWarning(UserWarning):
     """A cell has too few trades to say anything."""
 
 
+class AssumedTargetWarning(UserWarning):
+    """Predictions that name no target are traded within the brackets of the default one."""
+
+
 class StillPriceWarning(UserWarning):
     """A symbol that never moved has no barrier, so that it is not traded."""

@@ -101,7 +101,7 @@ def test_a_quantile_threshold_is_each_bars_own_splits():
 
 
 def test_quantiles_that_are_not_there_are_refused():
-    with pytest.raises(ValueError, match=r"need predictions with calibration ranges.*0\.5 instead"):
+    with pytest.raises(ValueError, match=r"know what came before.* its splits=, or .* 0\.5"):
         predictions(quantiles=None).confidence_quantile(0.9)
     with pytest.raises(ValueError, match=r"quantile level must lie in \[0, 1\], got 90"):
         predictions().confidence_quantile(90)

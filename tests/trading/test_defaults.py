@@ -16,6 +16,7 @@ RULE, TRADING = ({f.name: f.default for f in fields(c)} for c in (RuleConfig, Si
 OF_TRADE = ("fees", "slippage", "stop", "take_profit", "max_holding")
 MULTIPLES = {f.name: f.default[0] for f in fields(SweepConfig) if f.name.endswith("_multiple")}
 OWN = {"reference_risk", "signals", "size_type", "engine"}
+"""And a sweep's threshold, whose default goes by the predictions."""
 
 
 @pytest.mark.parametrize(
@@ -27,14 +28,15 @@ OWN = {"reference_risk", "signals", "size_type", "engine"}
             | {name: TRADING[name] for name in OF_TRADE},
         ),
         (simulate, TRADING),
-        (sweep, RULE | TRADING | MULTIPLES),
+        (sweep, {n: RULE[n] for n in RULE if n != "threshold"} | TRADING | MULTIPLES),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_defaults_are_read_from_the_configurations(face, configured):
     parameters = inspect.signature(face).parameters.values()
     found = {p.name: p.default for p in parameters if p.default is not p.empty}
-    assert {name: value for name, value in found.items() if name not in OWN} == configured
+    own = OWN | {name for name in ("threshold",) if found.get(name, 0) is None}
+    assert {name: value for name, value in found.items() if name not in own} == configured
     (function,) = ast.parse(textwrap.dedent(inspect.getsource(face))).body
     arguments = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
     stated = {argument.arg: ast.unparse(default) for argument, default in arguments if default}

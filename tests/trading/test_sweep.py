@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import vectorbt as vbt  # noqa: F401  (registers the accessors)
 
-from convnext_vbt.errors import InputError, StillPriceWarning
+from convnext_vbt.errors import AssumedTargetWarning, InputError, StillPriceWarning
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.predictions import Predictions, Target
 from convnext_vbt.trading import cells
@@ -359,9 +359,6 @@ def test_a_shared_account_that_is_bust_says_so_of_all_its_symbols():
 
 
 def test_a_sweep_refuses_what_it_cannot_mean(result):
-    bare = random_predictions(BARS, seed=1, target=None)
-    with pytest.raises(ValueError, match="no barriers to trade by"):
-        sweep(BARS, bare, threshold=0.4)
     with pytest.raises(ValueError, match=r"stop must lie in \(0, 1\), got 3: .* 0.03 for 3 %"):
         sweep(BARS, PREDS, threshold=0.4, stop=3.0)
     with pytest.raises(ValueError, match=r"risk must lie in \(0, 1\], got 2"):
@@ -473,3 +470,33 @@ def test_a_symbol_that_never_moved_is_named_and_not_traded_and_ends_no_sweep():
     signals = confidence_signals(PANEL_PREDS, bars, threshold=0.4)
     with pytest.raises(InputError, match="entries have no stop"):
         simulate_signals(bars, signals, own)
+
+
+def test_predictions_from_elsewhere_are_swept_by_default():
+    """Half is more likely than not; nobody said which barriers, so those of the default target."""
+    made = random_predictions(BARS, seed=1)
+    frames = {"prob_up": made.prob_up, "prob_down": made.prob_down}
+    bare = Predictions.from_frames(**frames)
+    with pytest.warns(AssumedTargetWarning, match=r"24 bars .* give stop=, or from_frames"):
+        found = sweep(BARS, bare)
+    told = sweep(BARS, Predictions.from_frames(**frames, target=Target()), threshold=0.5)
+    pd.testing.assert_frame_equal(found.metrics, told.metrics)
+    pairs = [((0, split.test[0] - 24), split.test) for split in made.splits]
+    own = Predictions.from_frames(**frames, target=Target(), splits=pairs)
+    assert list(sweep(BARS, own).metrics.index.unique("threshold")) == ["q0.90"]
+
+
+def test_the_first_split_meets_no_quantile_and_stakes_in_full_from_eighty_percent():
+    made = random_predictions(BARS, seed=1)
+    pairs = [((0, split.test[0] - 24), split.test) for split in made.splits]
+    own = Predictions.from_frames(
+        prob_up=made.prob_up, prob_down=made.prob_down, target=Target(), splits=pairs
+    )
+    first = slice(*own.splits[0].test)
+    entered = sweep(BARS, own, threshold="q0.10").signals
+    assert not (entered.entries[first] | entered.short_entries[first]).any()
+    assert entered.entries[own.splits[1].test[0] :].any()
+    by_number = sweep(BARS, own, threshold=0.4).signals.size[first]
+    plain = sweep(BARS, own, threshold=0.4, full=0.80).signals.size[first]
+    assert plain.any()
+    np.testing.assert_array_equal(by_number, plain)

@@ -16,6 +16,8 @@ import pandas as pd
 
 from convnext_vbt.errors import InputError, InputTypeError
 from convnext_vbt.predictions import file
+from convnext_vbt.predictions.earlier import Outcomes, calibrated, earlier_quantiles, outcomes_of
+from convnext_vbt.predictions.foreign import SplitsLike, numbers_of, splits_of
 from convnext_vbt.predictions.types import DOWN, QUANTILE_LEVELS, STAY, UP, Split, SplitFit, Target
 
 
@@ -26,7 +28,8 @@ class Predictions:
     `proba` is float32 (T, N, 3), NaN where there is no out-of-sample prediction; `split` is
     int16 (T, N), the number of the split that made the prediction, -1 where there is none.
     `quantiles`, float32 (number of splits, 1001), holds each split's quantiles of confidence
-    max(P(UP), P(DOWN)) out of fold on its own training range at the levels 0, 0.001, ..., 1.
+    max(P(UP), P(DOWN)) at the levels 0, 0.001, ..., 1: out of fold on its own training range, or,
+    of predictions from elsewhere, over the test ranges before its own, NaN for the first split.
     `nonconformity`, of the same shape, holds those of 1 - P(true class) there; each is the nearest
     one of the scores.
     """
@@ -104,14 +107,26 @@ class Predictions:
         prob_up: pd.DataFrame | pd.Series,
         prob_down: pd.DataFrame | pd.Series,
         target: Target | None = None,
+        splits: SplitsLike | None = None,
     ) -> Self:
         """Anybody's probabilities: series, or frames of shape (T, N), on one index of UTC times.
 
         NaN in both says that there is no prediction; P(STAY) is what is left to 1. The columns are
         the symbols; two series of different names are one symbol, "asset".
 
+        `splits` says which bars each prediction was made from, positions counting the frames' rows:
+        (train, test) pairs as a splitter of scikit-learn or skfolio yields them (arrays, slices,
+        half-open (start, stop)), `Split` objects, the splitter itself, or one fold number a bar
+        (-1 or NaN for none). Each test range is one stretch of bars. With them thresholds are
+        chosen split by split, quantiles such as "q0.90" are those of the test ranges before (so
+        that none is met in the first one), and the page has its tables by split. Training on bars
+        of the test range or after it, as in K-fold cross-validation, is no walk-forward: it is
+        taken, said everywhere, and never comes to a PASS; so are fold numbers, which do not tell
+        what was learned from. Without splits one rule is traded that the caller fixes.
+
         Raises `ValueError` for values outside [0, 1], a sum above 1, a NaN in only one of the two
-        and for frames that do not match; the message names the bar.
+        and for frames that do not match, naming the bar; and for splits that are none of these
+        bars or overlap, and predictions outside all test ranges.
         """
         up, down = _as_frames(prob_up, prob_down)
         index = _utc(up.index)
@@ -125,13 +140,46 @@ class Predictions:
                 "and sum to at most 1, or both be NaN for no prediction"
             )
         proba = np.stack([p_down, np.clip(1.0 - p_up - p_down, 0.0, None), p_up], axis=2)
+        symbols = tuple(str(name) for name in up.columns)
+        if splits is None:
+            split = np.where(none, -1, 0)
+            return cls(index=index, symbols=symbols, proba=proba, split=split, target=target)
+        found = splits_of(splits, up)
         return cls(
             index=index,
-            symbols=tuple(str(name) for name in up.columns),
+            symbols=symbols,
             proba=proba,
-            split=np.where(none, -1, 0),
+            split=numbers_of(found, ~none, index),
+            splits=found,
+            quantiles=earlier_quantiles(found, proba),
             target=target,
         )
+
+    def calibrated(
+        self, outcomes: Outcomes | pd.DataFrame | pd.Series, *, horizon: int | None = None
+    ) -> Self:
+        """The same predictions made true, each split by what was known before its test range.
+
+        `outcomes` are what came: labels, as `convnext_vbt.barrier_labels(bars, horizon=24)` makes
+        them, or a frame of classes (0 DOWN, 1 STAY, 2 UP, -1 or NaN unknown), each known `horizon`
+        bars later. Whether the price moves and where to are calibrated each by one slope, from
+        predictions of earlier test ranges whose outcome was known before this one began; a
+        confidence in direction that has not been borne out yet is taken for mostly a coin's, so
+        the first split keeps a fifth of it. Quantiles follow under the same slopes. It never looks
+        at the split's own test range, nor at what is learned by later ones.
+
+        Raises `ValueError` for predictions without splits, and for those whose quantiles were made
+        out of fold (`walk_forward`'s), which are calibrated already.
+        """
+        if not self.splits:
+            raise InputError(
+                "calibration learns from earlier splits; give Predictions.from_frames its splits="
+            )
+        if self.fits:
+            raise InputError("these predictions were calibrated when they were made, out of fold")
+        known = outcomes_of(outcomes, self.index, self.symbols, horizon)
+        proba, quantiles = calibrated(self.splits, self.proba, known)
+        return dataclasses.replace(self, proba=proba, quantiles=quantiles)
 
     def __repr__(self) -> str:
         return (
@@ -160,8 +208,8 @@ class Predictions:
     def confidence_quantile(self, level: float) -> np.ndarray:
         """The quantile of confidence that each bar's own split was calibrated to, float32 (T, N).
 
-        It is taken out of fold on the split's training range, which ends before its test range, so
-        it is known at every bar it is given for. NaN where there is no prediction.
+        It is taken from before the split's test range (see `quantiles`), so it is known at every
+        bar it is given for. NaN where there is no prediction, or nothing before it.
         """
         return self._by_bar(self.split_quantiles(level))
 
@@ -169,8 +217,8 @@ class Predictions:
         """That quantile by `split_position`, float32 (number of splits + 1,); the last is NaN."""
         if self.quantiles is None:
             raise InputError(
-                "quantile thresholds need predictions with calibration ranges, as walk_forward "
-                "makes them; give absolute thresholds such as 0.5 instead"
+                "quantile thresholds need to know what came before each prediction: give "
+                "Predictions.from_frames its splits=, or absolute thresholds such as 0.5"
             )
         if not 0 <= level <= 1:
             raise InputError(f"a quantile level must lie in [0, 1], got {level}")

@@ -24,7 +24,10 @@ class Split:
 
     number: int
     train: Range
-    """All that is learned from: each choice out of fold, then the model on every label of it."""
+    """All that is learned from: each choice out of fold, then the model on every label of it.
+
+    Of predictions from elsewhere it is what they say (`Predictions.from_frames`); an empty one is
+    that nobody says."""
     test: Range
     folds: int = 5
     """Into how many contiguous folds `train` is cut for predictions out of fold."""
@@ -34,6 +37,16 @@ class Split:
     """That stopped the training, in runs of versions before 0.3; then `train` ends before it."""
     calibration: Range | None = None
     """That set temperature and quantiles of confidence, in runs of versions before 0.3."""
+
+    @property
+    def tells_train(self) -> bool:
+        """Whether it is known what was learned from."""
+        return self.train[0] < self.train[1]
+
+    @property
+    def learned_later(self) -> bool:
+        """Whether bars of the test range, or after it, were learned from."""
+        return self.tells_train and self.train[1] > self.test[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -188,34 +188,41 @@ def check_ladder(brackets: Brackets) -> None:
 
 
 def rule_brackets(
-    bars: Bars, preds: Predictions, config: SimulationConfig, *, exits: Exit = "bracket"
+    bars: Bars,
+    preds: Predictions,
+    config: SimulationConfig,
+    *,
+    exits: Exit = "bracket",
+    assumed: Target | None = None,
 ) -> Brackets:
     """The brackets that `config` asks for: fixed distances, or the label's own.
 
-    With exits = "edge" their stops alone. Raises `ValueError` when there is neither a stop nor a
-    target, and for what `check_exit` and `check_ladder` refuse.
+    With exits = "edge" their stops alone. `assumed` stands in for a target that the predictions do
+    not name. Raises `ValueError` when there is neither a stop nor a target, and for what
+    `check_exit` and `check_ladder` refuse.
     """
     check_exit(exits, config)
-    own = _bracket(bars, preds, config)
-    if preds.target is not None and any(map(needs_volatility, config.instruments.values())):
-        sigma = ewma_volatility(bars, halflife=preds.target.halflife)
+    target = preds.target or assumed
+    own = _bracket(bars, target, config)
+    if target is not None and any(map(needs_volatility, config.instruments.values())):
+        sigma = ewma_volatility(bars, halflife=target.halflife)
         own = replace(own, volatility=sigma)
     if config.take_profit_ladder:
         check_ladder(own)
     return own.stops_alone() if exits == "edge" else own
 
 
-def _bracket(bars: Bars, preds: Predictions, config: SimulationConfig) -> Brackets:
+def _bracket(bars: Bars, target: Target | None, config: SimulationConfig) -> Brackets:
     if config.stop is not None:
         return fixed_brackets(
             bars, stop=config.stop, take_profit=config.take_profit, max_holding=config.max_holding
         )
-    if preds.target is None:
+    if target is None:
         raise InputError(
             "these predictions do not say what they speak of, so there are no barriers to trade "
             "by; give stop=0.03 or the like, or Predictions with target="
         )
-    own = target_brackets(bars, preds.target)
+    own = target_brackets(bars, target)
     if config.take_profit is not None:
         fixed = fixed_brackets(bars, take_profit=config.take_profit)
         own = replace(

@@ -38,7 +38,11 @@ from convnext_vbt.trading.inputs import TRADING_DEFAULTS, SimulationConfig
 from convnext_vbt.trading.signals import Signals
 
 FULL_WITHOUT_QUANTILES = 0.80
-"""Confidence that earns the full size when predictions carry no calibration quantiles."""
+"""Confidence that earns the full size when predictions carry no quantiles, and in a split that
+nothing precedes to take them from."""
+
+THRESHOLD_WITHOUT_QUANTILES = 0.50
+"""Threshold of a sweep that is given none, likewise: the side is more likely than all else."""
 
 Threshold = float | str
 
@@ -129,7 +133,7 @@ def confidence_rules(
         gap=gaps[gap],
         edge=edge + (lists["min_edge"][0] is not None),
         sized=edge + (lists["min_edge"][0] is not None),
-        full=_values(preds, _full(preds, rule), "full"),
+        full=_full_values(preds, rule),
         full_edge=rule.full_edge if net.size else None,
         floor=rule.floor,
         is_short=rule.short,
@@ -187,10 +191,20 @@ def _may_enter(preds: Predictions, abstain: float | None) -> np.ndarray:
     return np.asarray(sets[:, :, UP] != sets[:, :, DOWN])
 
 
-def _full(preds: Predictions, rule: RuleConfig) -> Threshold:
+def _full_values(preds: Predictions, rule: RuleConfig) -> np.ndarray:
+    """The confidence that earns the full size, by `Predictions.split_position`: float32 (F,)."""
     if rule.full == RULE_DEFAULTS.full and preds.quantiles is None:
-        return FULL_WITHOUT_QUANTILES
-    return rule.full
+        return _values(preds, FULL_WITHOUT_QUANTILES, "full")
+    found_F = _values(preds, rule.full, "full")
+    unknown_F = np.isnan(found_F)
+    unknown_F[-1] = False  # that is no split, but "no prediction"
+    found_F[unknown_F] = FULL_WITHOUT_QUANTILES
+    return found_F
+
+
+def usual_threshold(preds: Predictions) -> Threshold:
+    """The threshold of a sweep that is given none."""
+    return RULE_DEFAULTS.threshold if preds.quantiles is not None else THRESHOLD_WITHOUT_QUANTILES
 
 
 def confidence_signals(
@@ -223,8 +237,9 @@ def confidence_signals(
         floor + (1 - floor) clip((p - threshold) / (full - threshold), 0, 1)
 
     and 1 where full <= threshold. A threshold is a probability in (0, 1) or a quantile of
-    confidence out of fold on the split's own training range: "q0.90". The default `full` is 0.80
-    when the predictions carry no such quantiles (`Predictions.from_frames`).
+    confidence such as "q0.90": out of fold on the split's own training range or, of predictions
+    from elsewhere with splits, over the test ranges before, so that none is met in the first one.
+    The default `full` is 0.80 where there are no such quantiles (`Predictions.from_frames`).
 
     With `abstain`, a coverage in (0, 1), there is no entry on a bar whose conformal set of that
     coverage (`Predictions.conformal_sets`) holds both UP and DOWN or neither of them; STAY may be

@@ -19,9 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from convnext_vbt.errors import FewTradesWarning, InputError, StillPriceWarning
+from convnext_vbt.errors import (
+    AssumedTargetWarning,
+    FewTradesWarning,
+    InputError,
+    StillPriceWarning,
+)
 from convnext_vbt.market.bars import Bars
-from convnext_vbt.predictions import Predictions
+from convnext_vbt.predictions import Predictions, Target
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.arguments import as_list, as_numbers, check_number, is_list
 from convnext_vbt.trading.brackets import Brackets
@@ -44,6 +49,7 @@ from convnext_vbt.trading.rules import (
     check_same_bars,
     confidence_rules,
     swept_values,
+    usual_threshold,
 )
 from convnext_vbt.trading.signals import Rules, Signals
 from convnext_vbt.trading.simulation import Simulation, simulate_signals
@@ -231,7 +237,7 @@ def sweep(
     bars: Bars,
     preds: Predictions,
     *,
-    threshold: Threshold | Sequence[Threshold] = RULE_DEFAULTS.threshold,
+    threshold: Threshold | Sequence[Threshold] | None = None,
     risk: float | Sequence[float] = TRADING_DEFAULTS.risk,
     stop_multiple: float | Sequence[float] = SWEEP_DEFAULTS.stop_multiple[0],
     take_profit_multiple: float | Sequence[float] = SWEEP_DEFAULTS.take_profit_multiple[0],
@@ -270,13 +276,15 @@ def sweep(
     and the multiples are scalars inside the kernel, so memory grows with cells, not with cells x
     bars. `signals` is a rule of one's own in place of the threshold arguments.
 
-    Without `stop` the brackets are the label's own (`target_brackets`), which the predictions
-    must carry; `take_profit` and `max_holding` override theirs. With exit="edge" the stops stand
+    `threshold` None is "q0.90", or 0.5 of predictions that carry no quantiles: the side is then
+    more likely than all else together. Without `stop` the brackets are the label's own
+    (`target_brackets`); of predictions that name no target those of `Target()`, with a warning.
+    `take_profit` and `max_holding` override theirs. With exit="edge" the stops stand
     alone, of `signals` too. Daily returns are kept for each
     rule column at `reference_risk` (default: the smallest swept, which the leverage cap distorts
     least) and the first multiples.
 
-    Warns when over a third of the cells have fewer than 30 trades.
+    Warns when over a third of the cells have fewer than 30 trades, and of an assumed target.
 
     Raises `ValueError` for inputs out of range or not of these bars.
     """
@@ -308,7 +316,9 @@ def sweep(
             bars,
             rule,
             trading=trading,
-            thresholds=as_list("threshold", threshold),
+            thresholds=as_list(
+                "threshold", usual_threshold(preds) if threshold is None else threshold
+            ),
             hystereses=swept_values("hysteresis", hysteresis),
             min_edges=swept_values("min_edge", min_edge),
         )
@@ -316,7 +326,22 @@ def sweep(
         rules = signals
     given = zip(GRID[1:], (stop_multiple, take_profit_multiple), strict=True)
     shown = [name for name, value in given if is_list(value)]
-    return sweep_rules(bars, preds, rules, trading, lists, exits=exit, shown=shown)
+    target = _assumed_target(preds, stop)
+    return sweep_rules(bars, preds, rules, trading, lists, exits=exit, shown=shown, assumed=target)
+
+
+def _assumed_target(preds: Predictions, stop: float | None) -> Target | None:
+    """The target whose brackets are traded where nobody says any; None where it is not needed."""
+    if preds.target is not None or stop is not None:
+        return None
+    target = Target()
+    warnings.warn(
+        f"these predictions name no target, so trades are given the brackets of the default one, "
+        f"{target.horizon} bars and {target.up:g} sigma; give stop=, or from_frames(target=)",
+        AssumedTargetWarning,
+        stacklevel=3,
+    )
+    return target
 
 
 def sweep_rules(
@@ -328,17 +353,19 @@ def sweep_rules(
     *,
     exits: Exit = "bracket",
     shown: Sequence[str] | None = None,
+    assumed: Target | None = None,
 ) -> SweepResult:
     """`sweep` of rules that are there, by configurations as they stand in a strategy file.
 
     `trading.risk` is the reference risk; risks and multiples are those of `lists`. With exits =
     "edge" the brackets are their stops alone. `shown` names
     the multiples that are levels of the result, by default those of which there are several.
+    `assumed` is the target of the brackets where the predictions name none.
     """
     check_same_bars(preds, bars)
     if TOTAL in bars.symbols:
         raise InputError(f"a symbol cannot be called {TOTAL!r}: that is the account; rename it")
-    brackets = rule_brackets(bars, preds, trading, exits=exits)
+    brackets = rule_brackets(bars, preds, trading, exits=exits, assumed=assumed)
     check_multiples(exits, lists)
     window = prediction_window(preds)
     cut = bars.rows(*window)
