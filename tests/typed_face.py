@@ -28,6 +28,13 @@ def right(frame: pd.DataFrame) -> None:
     assert_type(cv.headline(result).sharpe, float)
     cv.write_report(result, "report.html")
     cv.plot_heatmap(result, "cagr").show()
+    pairs = [((0, 900), (924, 1000))]
+    own = cv.Predictions.from_frames(
+        prob_up=frame, prob_down=1 - frame, splits=pairs, target=cv.Target(horizon=24)
+    )
+    assert_type(own.splits[0], cv.Split)
+    assert_type(own.calibrated(cv.barrier_labels(bars)), cv.Predictions)
+    assert_type(cv.open_run("reports/mine-1a2b3c4d").predictions, cv.Predictions)
     assert_type(cv.stats.probability_of_backtest_overfitting(frame.to_numpy()).probability, float)
     judgement = cv.judge(portfolio, num_trials=20, slippage=0.0005)
     assert_type(judgement, cv.Judgement)

@@ -17,6 +17,8 @@ _HOMES = {
     "load_bars": "market.sources",
     "download_bars": "market.download",
     "Predictions": "predictions",
+    "Split": "predictions",
+    "Target": "predictions",
     "Features": "learning.features",
     "compute_features": "learning.features",
     "barrier_labels": "learning.labels",
@@ -47,6 +49,7 @@ _HOMES = {
     "Config": "runs.config",
     "walk_forward": "runs.run",
     "run": "runs.run",
+    "open_run": "runs.opened",
     "ConfidenceSignals": "plugin",
     "ConvNeXtProba": "plugin",
 }

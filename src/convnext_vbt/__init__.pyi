@@ -17,6 +17,8 @@ from convnext_vbt.market.sources import load_bars as load_bars
 from convnext_vbt.plugin import ConfidenceSignals as ConfidenceSignals
 from convnext_vbt.plugin import ConvNeXtProba as ConvNeXtProba
 from convnext_vbt.predictions import Predictions as Predictions
+from convnext_vbt.predictions import Split as Split
+from convnext_vbt.predictions import Target as Target
 from convnext_vbt.report.judge import Judgement as Judgement
 from convnext_vbt.report.judge import judge as judge
 from convnext_vbt.report.notebook import plot_confidence as plot_confidence
@@ -30,6 +32,7 @@ from convnext_vbt.report.notebook import plot_splits as plot_splits
 from convnext_vbt.report.notebook import plot_thresholds as plot_thresholds
 from convnext_vbt.report.page import write_report as write_report
 from convnext_vbt.runs.config import Config as Config
+from convnext_vbt.runs.opened import open_run as open_run
 from convnext_vbt.runs.run import run as run
 from convnext_vbt.runs.run import walk_forward as walk_forward
 from convnext_vbt.trading.instruments import Instrument as Instrument

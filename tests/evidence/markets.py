@@ -34,7 +34,7 @@ def make_predictions(bars: Bars, *, splits=6, skill=3.0, seed=0) -> Predictions:
     table = []
     for k in range(splits):
         number[edges[k] : edges[k + 1]] = k
-        table.append(Split(number=k, train=(0, 0), test=(edges[k], edges[k + 1])))
+        table.append(Split(number=k, train=(0, edges[k] - 12), test=(edges[k], edges[k + 1])))
     proba[number < 0] = np.nan
     confidence = np.quantile(np.nanmax(proba[FIRST_TEST:, :, [0, 2]], axis=2), QUANTILE_LEVELS)
     return Predictions(

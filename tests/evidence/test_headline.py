@@ -103,6 +103,7 @@ def test_a_position_that_leaves_at_the_open_of_a_split_was_traded_in_it():
         simulation=account,
         account=Account.of(account),
         test_ranges={0: (0, 5), 1: (5, 8), 2: (8, 10), 3: (10, 12)},
+        how="nested",
     )
     # Gain while held, loss at the open of the second, nothing in the third, in and out in a bar.
     assert _splits(selection) == (3, 2)

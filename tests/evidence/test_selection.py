@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 from convnext_vbt.evidence.accounts import Account, daily_returns
+from convnext_vbt.evidence.gathering import gather
 from convnext_vbt.evidence.selection import REASONS, Preset, nested_selection
 from convnext_vbt.market.bars import FIELDS
+from convnext_vbt.predictions import Predictions
 from convnext_vbt.trading.signals import LEVELS, Signals
 from tests.evidence.markets import (
     FIRST_TEST,
@@ -243,3 +245,48 @@ def test_swept_stop_multiples_are_chosen_with_the_rule(result):
     assert chosen.choices["stop_multiple"].nunique() > 1  # else nothing was put to the test
     one = nested_selection(make_sweep(bars, preds, stop_multiple=[1.0]))
     np.testing.assert_array_equal(one.simulation.equity, nested_selection(result).simulation.equity)
+
+
+def bare(preds):
+    """The same probabilities without splits."""
+    return Predictions.from_frames(
+        prob_up=preds.prob_up, prob_down=preds.prob_down, target=preds.target
+    )
+
+
+def test_without_splits_one_rule_that_is_named_is_traded_throughout(result):
+    preds = bare(result.predictions)
+    swept = make_sweep(result.bars, preds, threshold=[0.4, 0.5, 0.6])
+    with pytest.raises(ValueError, match=r"3 rules were swept \(0.4, 0.5, 0.6\); name .* initial="):
+        nested_selection(swept)
+    found = nested_selection(swept, Preset(initial=0.5))
+    alone = make_sweep(result.bars, preds, threshold=0.5)
+    assert found.how == nested_selection(alone).how == "fixed"
+    assert list(found.choices["reason"]) == [REASONS[3]]
+    np.testing.assert_array_equal(found.account.equity, nested_selection(alone).account.equity)
+    whole = Account.of(alone.simulation(threshold=0.5))
+    np.testing.assert_array_equal(found.account.equity, whole.equity)
+
+
+def test_how_the_rules_came_about_is_said(result):
+    assert nested_selection(result).how == "nested"
+    one = make_sweep(result.bars, result.predictions, threshold="q0.60")
+    assert nested_selection(one).how == "fixed"
+    two = make_bars(bars=1500)
+    short = make_sweep(two, make_predictions(two, splits=2))
+    assert nested_selection(short).how == "initial"
+
+
+@pytest.mark.parametrize("grid", [{}, {"stop_multiple": [1.0, 2.0]}], ids=["rule", "multiples"])
+def test_the_strategy_s_own_cell_names_the_rule_where_there_are_no_splits(result, grid):
+    preds = bare(result.predictions)
+    swept = make_sweep(
+        result.bars, preds, threshold=[0.4, 0.5], hysteresis=[0.05, 0.1], risk=[0.005, 0.01], **grid
+    )
+    own = {"threshold": 0.5, "hysteresis": 0.1} | dict.fromkeys(grid, 2.0)
+    head = gather(swept, selected=own | {"risk": 0.01}).assessment.headline
+    assert head.risk == 0.01
+    expected = Account.of(swept.simulation(**own, risk=0.01))
+    np.testing.assert_array_equal(head.selection.account.equity, expected.equity)
+    with pytest.raises(ValueError, match="name the one that you trade"):
+        gather(swept, selected={"threshold": 0.5})

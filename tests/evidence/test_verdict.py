@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from convnext_vbt.evidence.accounts import Account, daily_returns
+from convnext_vbt.evidence.concerns import concerns
 from convnext_vbt.evidence.headline import deflated, headline
 from convnext_vbt.evidence.ledger import Trials
 from convnext_vbt.evidence.nulls.random_sides import ONE_SIDED, random_sides_null
@@ -337,3 +338,41 @@ def test_buy_and_hold_pays_its_fee_at_the_first_open_and_shares_money_between_sy
     by_day = np.append(10_000, money[ends - 1])
     expected = np.diff(by_day) / by_day[:-1]
     np.testing.assert_allclose(daily_returns(Account.of(account)), expected, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"later_splits": 4}, "Not walk-forward: 4 splits learned from bars of the test range"),
+        ({"untold_splits": 1}, "fold numbers alone do not tell what 1 split learned from"),
+    ],
+)
+def test_what_is_no_walk_forward_never_passes(facts, words):
+    found = judge(replace(GOOD, **facts))
+    assert found.word == "INCONCLUSIVE"
+    assert words in found.reasons[-1].text
+    assert not found.reasons[-1].ok
+    assert judge(replace(GOOD, total_return=-0.1, **facts)).word == "FAIL"
+
+
+def test_splits_that_learned_later_are_counted_where_they_are_traded(result):
+    preds = result.predictions
+    count = len(preds.splits)
+    for train, later, untold in (((0, 3000), count, 0), ((0, 0), 0, count)):
+        splits = tuple(replace(split, train=train) for split in preds.splits)
+        res = replace(result, predictions=replace(preds, splits=splits))
+        found = assess(res, draws=19)
+        subjects = [reason.subject for reason in found.verdict.reasons]
+        assert ("later_splits" in subjects) == bool(later)
+        assert ("untold_splits" in subjects) == bool(untold)
+        assert found.verdict.word != "PASS"
+        careful = concerns(res, found.headline.selection.account)
+        assert (len(careful.later_splits), len(careful.untold_splits)) == (later, untold)
+    unpurged = tuple(replace(s, train=(0, s.test[0] - 11)) for s in preds.splits)
+    careful = concerns(replace(result, predictions=replace(preds, splits=unpurged)), holder(result))
+    assert len(careful.unpurged_splits) == count  # labels of 12 bars
+    assert concerns(result, holder(result)).unpurged_splits == ()
+
+
+def holder(result):
+    return Account.of(Window(result).buy_and_hold())

@@ -42,7 +42,7 @@ def found_in(bars, *, entries=(0, 1, 2), risk=0.01, stop=0.05, take_profit=0.05,
     done = Window(res).simulate(signals, res.brackets, risk=risk)
     chosen = Selection(
         choices=pd.DataFrame(), signals=signals, brackets=res.brackets, simulation=done,
-        account=Account.of(done), test_ranges={},
+        account=Account.of(done), test_ranges={}, how="nested",
     )  # fmt: skip
     return within_bars(res, chosen, risk=risk)
 

@@ -290,8 +290,13 @@ def test_probabilities_without_target_or_splits_render():
     made = make_predictions(bars)
     preds = Predictions.from_frames(prob_up=made.prob_up, prob_down=made.prob_down)
     text = quick_render(sweep(bars, preds, threshold=0.5, stop=0.02))
-    assert "came without walk-forward splits" in text
+    assert "came without splits" in text
     assert "no target" in text
+    assert "One fixed rule, chosen by you." in text
+    assert "Headline: one fixed rule" in text
+    for claim in ("chosen walk-forward", "No hindsight", "Nested selection", "nested selection"):
+        assert claim not in text, claim
+    assert "is\ntaken on trust" in text or "is taken on trust" in text
 
 
 def test_a_panel_and_a_rule_of_ones_own_render():

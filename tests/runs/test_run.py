@@ -76,6 +76,21 @@ def done(home, tiny):
     return replace(tiny, directory=home / "reports" / tiny.directory.name)
 
 
+def test_a_run_is_opened_without_its_strategy_file(home, done, monkeypatch):
+    monkeypatch.chdir(home)
+    opened = cv.open_run(done.directory)
+    assert opened.metrics == done.metrics
+    assert opened.report.is_file()
+    np.testing.assert_array_equal(opened.predictions.proba, done.predictions.proba)
+    assert opened.bars.index.equals(done.predictions.index)
+    pd.testing.assert_frame_equal(opened.sweep.metrics, done.result.metrics)
+    assert opened.sweep is opened.sweep
+    for name in ("sharpe", "dsr", "trades", "total_return", "num_trials"):
+        assert getattr(opened.headline, name) == done.metrics["headline"][name], name
+    with pytest.raises(DataError, match="nowhere"):
+        cv.open_run(home / "nowhere")
+
+
 def test_a_run_writes_its_directory_and_nothing_else(home, done):
     assert {path.name for path in done.directory.iterdir()} == FILES | {".lock"}
     names = sorted(path.name for path in (home / "reports").iterdir())

@@ -35,6 +35,11 @@ _SYMBOL_COLUMNS = (
     ("win_rate", "win rate", "{:.0%}"),
     ("funding", "funding paid", "{:+,.0f}"),
 )
+_HEADLINES = {
+    "nested": "rules chosen walk-forward, each split by the splits before it",
+    "initial": "the initial rule throughout, no split had earlier results to choose another by",
+    "fixed": "one fixed rule, chosen by you",
+}
 _RUN_COLUMNS = (
     "run", "data", "out of sample", "splits", "CAGR", "Sharpe", "trades", "verdict",
 )  # fmt: skip
@@ -65,7 +70,7 @@ def print_run(done: Run) -> None:
         _symbols(out, metrics["symbols"])
     say(
         out,
-        "headline: rules chosen walk-forward, each split by the splits before it; "
+        f"headline: {_HEADLINES[metrics['headline']['selection']]}; "
         f"best in hindsight: best of {metrics['cells']} cells",
     )
     for sentence in _remarks(metrics):
@@ -91,7 +96,8 @@ def _figures(out: Console, metrics: dict[str, Any]) -> None:
     if best is not None:
         cells.append({k: v for k, v in best["cell"].items() if k != "symbol"})
     rules = [_cell_text(cell) for cell in cells]
-    rows.append(("rule", "by split", *rules))
+    by_split = metrics["headline"]["selection"] == "nested"
+    rows.append(("rule", "by split" if by_split else "fixed", *rules))
     print_table(out, ("", *columns), rows)
 
 

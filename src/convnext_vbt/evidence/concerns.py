@@ -12,6 +12,7 @@ from convnext_vbt.evidence.accounts import Account
 from convnext_vbt.market.frozen import find_frozen
 from convnext_vbt.market.gaps import find_gaps
 from convnext_vbt.market.spikes import find_leaps, find_spikes
+from convnext_vbt.predictions import Predictions
 from convnext_vbt.trading.instruments import instrument_of
 from convnext_vbt.trading.sweep import FEW_TRADES, SweepResult, untradable_bars
 
@@ -47,6 +48,14 @@ class Concerns:
     """Cells that lose the whole account."""
     failed_splits: tuple[int, ...]
     """Numbers of the splits that did not learn."""
+    later_splits: tuple[int, ...]
+    """Those that learned from bars of their test range or after it."""
+    untold_splits: tuple[int, ...]
+    """Those of which nobody says what they learned from."""
+    unpurged_splits: tuple[int, ...]
+    """Those whose last training labels are known only within the test range."""
+    without_splits: bool
+    """Whether nothing is told of what the predictions were made from."""
     trades: int
     open_trades: int
     """Trades valued at the last close."""
@@ -64,7 +73,7 @@ class Concerns:
 
 def concerns(res: SweepResult, account: Account) -> Concerns:
     """What to be careful with in a sweep and in this account of its window."""
-    trades, cells = account.trades, res.account_metrics
+    trades, cells, preds = account.trades, res.account_metrics, res.predictions
     count = cells["trades"].to_numpy()
     bars = res.window_bars
     spikes, leaps, frozen = find_spikes(bars), find_leaps(bars), find_frozen(bars)
@@ -98,7 +107,11 @@ def concerns(res: SweepResult, account: Account) -> Concerns:
         thin_cells=int((count < FEW_TRADES).sum()),
         empty_cells=int((count == 0).sum()),
         bust_cells=int(cells["bust"].sum()),
-        failed_splits=tuple(fit.number for fit in res.predictions.fits if not fit.learned),
+        failed_splits=tuple(fit.number for fit in preds.fits if not fit.learned),
+        later_splits=tuple(split.number for split in preds.splits if split.learned_later),
+        untold_splits=tuple(split.number for split in preds.splits if not split.tells_train),
+        unpurged_splits=_unpurged(preds),
+        without_splits=not preds.splits,
         trades=len(trades),
         open_trades=int((~measures.is_closed(trades)).sum()),
         capped_share=measures.capped_share(trades),
@@ -111,6 +124,19 @@ def concerns(res: SweepResult, account: Account) -> Concerns:
             if name not in lent
         ),
         lends=bool(lent),
+    )
+
+
+def _unpurged(preds: Predictions) -> tuple[int, ...]:
+    """Of predictions from elsewhere; ours are purged by each label's own end."""
+    if preds.target is None or preds.fits:
+        return ()
+    return tuple(
+        split.number
+        for split in preds.splits
+        if split.tells_train
+        and not split.learned_later
+        and split.train[1] + preds.target.horizon > split.test[0]
     )
 
 

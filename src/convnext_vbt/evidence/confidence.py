@@ -174,7 +174,7 @@ def outlines(preds: Predictions, values: np.ndarray) -> list[Outlines]:
 def threshold_range(preds: Predictions, threshold: Any) -> tuple[float, float] | None:
     """The lowest and the highest probability that a threshold stood for in any split.
 
-    None for a level of a user's own rule, or without quantiles.
+    None for a level of a user's own rule, or where no split has quantiles.
     """
     try:
         kind, value = parse_threshold(threshold)
@@ -185,4 +185,6 @@ def threshold_range(preds: Predictions, threshold: Any) -> tuple[float, float] |
     if preds.quantiles is None:
         return None
     by_bar = preds.confidence_quantile(value)
+    if np.isnan(by_bar).all():  # nothing came before the only split
+        return None
     return float(np.nanmin(by_bar)), float(np.nanmax(by_bar))

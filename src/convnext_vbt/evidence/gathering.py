@@ -38,9 +38,10 @@ from convnext_vbt.evidence.measures import growth_rate, log_growth, sharpe_inter
 from convnext_vbt.evidence.model import ModelScores
 from convnext_vbt.evidence.nulls.null import Null
 from convnext_vbt.evidence.overfitting import rank_transfer
+from convnext_vbt.evidence.records import has_splits
 from convnext_vbt.evidence.returns import Fan, bootstrap_fan, months_of, rolling_days
 from convnext_vbt.evidence.scores import score_splits
-from convnext_vbt.evidence.selection import Preset, Selection
+from convnext_vbt.evidence.selection import USUAL, Preset, Selection, rule_of
 from convnext_vbt.evidence.sweep_table import Plateaus, plateaus, table
 from convnext_vbt.evidence.verdict import Assessment, assess
 from convnext_vbt.evidence.views import Lines, View
@@ -154,7 +155,8 @@ def gather(
     `selected` is the strategy's own cell, fixed beforehand; levels that are left out take their
     first value. `cells` are those that were looked into already, `selected` among them. `labels`
     are what came true, int8 (T, N), -1 where nothing did; None where nobody knows. `assessment`
-    None makes it of this sweep alone (no earlier tries count) at the strategy's own risk.
+    None makes it of this sweep alone (no earlier tries count) at the strategy's own risk and, of
+    predictions without splits, by its own rule.
     `retrained` are nulls that train again, by name. `notes` are the caller's, to stand beside the
     verdict; a claim of direction that is false joins them.
 
@@ -163,8 +165,7 @@ def gather(
     if cells is None:
         cells = look_into(res, selected)
     if assessment is None:
-        risk = None if cells.fixed is None else cells.grid.cell(cells.fixed)["risk"]
-        assessment = assess(res, preset=Preset(risk=risk), cells=cells)
+        assessment = assess(res, preset=_preset(res, cells, selected), cells=cells)
     head, preds, year = assessment.headline, res.predictions, res.bars.days_per_year
     account = head.selection.account
     days = daily(account).days
@@ -203,6 +204,21 @@ def gather(
         within_bars=within_bars(res, head.selection, risk=head.risk),
         waiting=waiting_of(res, cells),
     )
+
+
+def _preset(res: SweepResult, cells: Cells, selected: Mapping[str, Any] | None) -> Preset:
+    """The strategy's own risk and, where without splits one rule is traded, its own rule."""
+    if cells.fixed is None:
+        return USUAL
+    cell = cells.grid.cell(cells.fixed)
+    named = cell if selected is None else selected
+    left_out = [
+        name
+        for name, values in zip(cells.grid.names, cells.grid.values, strict=True)
+        if len(values) > 1 and name not in (*named, "risk", "symbol")
+    ]
+    fixed = None if has_splits(res.predictions) or left_out else rule_of(res, cell)
+    return Preset(risk=cell["risk"], initial=fixed)
 
 
 def _direction_notes(direction: Direction | None) -> list[str]:

@@ -36,6 +36,11 @@ def track_record(account: Account, starts: Sequence[int], days_per_year: int) ->
     )
 
 
+def has_splits(preds: Predictions) -> bool:
+    """Whether the predictions tell test ranges apart, so that one can be chosen by another."""
+    return bool(preds.splits) or len(np.unique(preds.split[preds.split >= 0])) > 1
+
+
 def test_ranges(preds: Predictions, window: Range) -> dict[int, Range]:
     """Test ranges by split number, in time order, in bars of the window and cut to it."""
     if preds.splits:

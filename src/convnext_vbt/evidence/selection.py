@@ -9,8 +9,9 @@ Dimensions: T bars, W bars of the simulated window, N symbols, R rules, K splits
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ import pandas as pd
 from convnext_vbt.errors import InputError
 from convnext_vbt.evidence.accounts import Account
 from convnext_vbt.evidence.cells import Cells
-from convnext_vbt.evidence.records import test_ranges, track_record
+from convnext_vbt.evidence.records import has_splits, test_ranges, track_record
 from convnext_vbt.evidence.window import Window
 from convnext_vbt.predictions import Range
 from convnext_vbt.trading.brackets import Brackets
@@ -30,12 +31,19 @@ FEWEST_RANGES = 2
 USUAL_THRESHOLD = "q0.90"
 MULTIPLES = ("stop_multiple", "take_profit_multiple")
 USUAL_MULTIPLE = 1.0
+OWN_RULE = "own"
+"""What a rule of the user's own without parameters is called."""
 
 REASONS = (
     "best of the earlier test ranges",
     f"initial: fewer than {FEWEST_RANGES} earlier test ranges",
     f"initial: no rule with {FEW_TRADES} trades in the earlier test ranges",
+    "fixed beforehand: no splits to choose by",
 )
+
+How = Literal["nested", "initial", "fixed"]
+"""How the rules came about: chosen by earlier test ranges in some split; never, so that the initial
+one was traded throughout; or one rule that the caller fixed, where there was nothing to choose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +53,8 @@ class Preset:
     initial: Hashable | None = None
     """What is traded until there are two earlier test ranges, and where no rule qualifies: a
     threshold (the first rule that has it) or the tuple of all the rule's levels. None takes
-    "q0.90" if that was swept, else the middle rule."""
+    "q0.90" if that was swept, else the middle rule; without splits, where it is traded throughout,
+    several rules need it to be named."""
     risk: float | None = None
     """Share of equity that a trade of full size risks; None takes the sweep's reference risk."""
     seed: int = 0
@@ -72,6 +81,8 @@ class Selection:
     """Of the simulation."""
     test_ranges: dict[int, Range]
     """By split number: half-open range of bars of the simulation."""
+    how: How
+    """Whether anything was chosen at all."""
 
 
 def nested_selection(
@@ -95,14 +106,23 @@ def nested_selection(
 
     `cells` have the records of some rules already; the others are simulated here.
 
-    Raises `ValueError` when `preset.initial` is not among the rules.
+    Without splits nothing can be chosen: one rule is traded throughout, the only one or
+    `preset.initial`, and `how` is "fixed".
+
+    Raises `ValueError` when `preset.initial` is not among the rules, and when it is None where
+    there are several and no splits.
     """
     rules, columns_RN, multiples_R2 = _candidates(res)
+    several = has_splits(res.predictions)
+    if preset.initial is None and not several and len(rules) > 1:
+        raise InputError(_several_rules(rules))
     first = _initial(rules, preset.initial)
     ranges = test_ranges(res.predictions, res.window)
     starts = [start for start, _ in ranges.values()]
     sharpe_RK, trades_RK = _track_records(res, rules, columns_RN, multiples_R2, starts, cells)
     chosen, reasons = _choose(sharpe_RK, trades_RK, _heights(rules), first)
+    if not several:
+        reasons = [REASONS[3]] * len(reasons)
     signals = _join(res, columns_RN, ranges, chosen)
     brackets = _join_brackets(res, multiples_R2, ranges, chosen)
     simulation = Window(res).simulate(signals, brackets, risk=preset.risk)
@@ -124,6 +144,33 @@ def nested_selection(
         simulation=simulation,
         account=Account.of(simulation),
         test_ranges=ranges,
+        how=_how(reasons, num_rules=len(rules), several_splits=several),
+    )
+
+
+def rule_of(res: SweepResult, cell: Mapping[str, Any]) -> Hashable:
+    """What `Preset.initial` calls the rule of a cell that is given by all its levels."""
+    names = list(res.rules.rule_levels)
+    names += [name for name in MULTIPLES if len(res.grid[name]) > 1]
+    levels = tuple(cell[name] for name in names)
+    if not res.rules.rule_levels:
+        levels = (OWN_RULE, *levels)
+    return levels[0] if len(levels) == 1 else levels
+
+
+def _how(reasons: Sequence[str], *, num_rules: int, several_splits: bool) -> How:
+    if not several_splits or num_rules == 1:
+        return "fixed"
+    return "nested" if REASONS[0] in reasons else "initial"
+
+
+def _several_rules(rules: pd.Index) -> str:
+    shown = ", ".join(repr(rule) for rule in list(rules)[:4])
+    more = f" and {len(rules) - 4:,} more" if len(rules) > 4 else ""
+    return (
+        f"these predictions carry no splits to choose a rule by, and {len(rules):,} rules were "
+        f"swept ({shown}{more}); name the one that you trade, by initial= of headline or selected= "
+        "of write_report, sweep one, or give Predictions.from_frames its splits="
     )
 
 
@@ -153,7 +200,7 @@ def _rules(swept: Rules) -> tuple[pd.Index, np.ndarray]:
         rules = swept.columns.droplevel("symbol").unique()
         numbers = rules.get_indexer(swept.columns.droplevel("symbol"))
     else:  # a rule of the user's own, without parameters
-        rules = pd.Index(["own"], name="rule")
+        rules = pd.Index([OWN_RULE], name="rule")
         numbers = np.zeros(len(swept.columns), dtype=np.int64)
     columns_RN = np.full((len(rules), len(symbols)), -1)
     columns_RN[numbers, symbols.get_indexer(swept.symbols)] = np.arange(len(numbers))

@@ -68,6 +68,10 @@ class Facts:
     trades: int
     splits_traded: int
     splits_positive: int
+    later_splits: int = 0
+    """Splits whose training looked at bars of their test range or after it: no walk-forward."""
+    untold_splits: int = 0
+    """Splits of which nobody says what they were learned from."""
     one_sided: bool = False
     """All long or all short: there are no other sides to draw, and random times decide alone."""
 
@@ -97,6 +101,7 @@ def judge(facts: Facts) -> Verdict:
 
     Below 30 trades it is INCONCLUSIVE whatever the figures. What is undefined (NaN) meets no
     condition and is no sign of failure either, but for a spread that the bars are too few to tell.
+    Training that looked at later bars, or of which nobody says what it looked at, is no PASS.
     """
     conditions, failures = _conditions(facts), _failures(facts)
     if facts.trades < FEWEST_TRADES:
@@ -177,7 +182,30 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
             if implied == 0
             else f"{charged:.3g} bp charged a side, too few bars in a row to tell what they imply",
         ),
+        *_training(facts),
     )
+
+
+def _training(facts: Facts) -> Iterator[Reason]:
+    """Conditions that a walk-forward meets by the way it is made, and does not mention."""
+    if facts.later_splits:
+        yield _condition(
+            "later_splits",
+            False,
+            f"Not walk-forward: {_splits(facts.later_splits)} learned from bars of the test range "
+            "or after it, needs none",
+        )
+    if facts.untold_splits:
+        yield _condition(
+            "untold_splits",
+            False,
+            "Not shown to be walk-forward: fold numbers alone do not tell what "
+            f"{_splits(facts.untold_splits)} learned from, needs (train, test) pairs",
+        )
+
+
+def _splits(count: int) -> str:
+    return f"{count} split{'s' * (count != 1)}"
 
 
 def _failures(facts: Facts) -> tuple[Reason, ...]:
@@ -273,7 +301,8 @@ class Assessment:
         choices = head.selection.choices.reset_index().to_dict("records")
         value = {
             "verdict": asdict(self.verdict),
-            "headline": figures | {"variance": head.variance, "choices": choices},
+            "headline": figures
+            | {"variance": head.variance, "choices": choices, "selection": head.selection.how},
             "hindsight": self.hindsight.to_dict(),
             "trials": asdict(self.trials),
             "random_sides": {
@@ -314,6 +343,7 @@ def assess(
     if head is None:
         head = headline_of(res, preset, cells=cells)
     head = deflated(head, trials.num_runs)
+    tested = [s for s in res.predictions.splits if s.number in head.selection.test_ranges]
     window, year = Window(res), res.bars.days_per_year
     hold = Account.of(window.buy_and_hold())
     doubled = traded_again(window, head, cost_multiple=2)
@@ -337,6 +367,8 @@ def assess(
         implied_spread=_implied_spread(res, head.selection.simulation),
         splits_traded=head.splits_traded,
         splits_positive=head.splits_positive,
+        later_splits=sum(split.learned_later for split in tested),
+        untold_splits=sum(not split.tells_train for split in tested),
     )
     return Assessment(
         headline=head,

@@ -231,7 +231,9 @@ def _subtitle(evidence: Evidence) -> str:
     start, stop = res.window
     index = res.bars.index[start:stop]
     splits = len(res.predictions.splits)
-    count = f" · {splits} walk-forward split{'s' * (splits != 1)}" if splits else ""
+    later = evidence.concerns.later_splits or evidence.concerns.untold_splits
+    kind = "" if later else "walk-forward "
+    count = f" · {splits} {kind}split{'s' * (splits != 1)}" if splits else ""
     number = evidence.concerns.num_cells
     cells = f"{number:,} cell{'s' * (number != 1)}"
     return f"Out of sample from {format_day(index[0])} to {format_day(index[-1])}{count} · {cells}"

@@ -11,6 +11,8 @@ from convnext_vbt.report.section import Content, Section
 from convnext_vbt.trading.sweep import SweepResult
 
 MANY_CAPPED = 0.05
+MANY_SPLITS = 20
+"""More of them are not listed one by one."""
 
 
 def content(inputs: Inputs, _: Pool) -> Content:
@@ -56,6 +58,7 @@ def generated(
         *_leaps(found, name),
         *_frozen(found, name),
         *_sweep(found, num_rules),
+        *_origin(found),
         *_splits(found),
         *_trades(found, res, name),
         *([] if within is None else _within(within, name)),
@@ -180,13 +183,46 @@ def _sweep(found: Concerns, num_rules: int) -> list[str]:
     return out
 
 
+def _origin(found: Concerns) -> list[str]:
+    """What predictions from elsewhere say, or do not say, of what they were learned from."""
+    out = []
+    if found.later_splits:
+        out.append(
+            f"Not walk-forward: {_numbered(found.later_splits).lower()} learned from bars of the "
+            "test range or after it, as K-fold cross-validation does. Nobody could have traded "
+            "that, so it is no PASS whatever it earns."
+        )
+    if found.untold_splits:
+        out.append(
+            f"{_numbered(found.untold_splits)}: fold numbers do not tell what was learned from, so "
+            "it is no PASS whatever it earns. Give (train, test) pairs."
+        )
+    if found.unpurged_splits:
+        out.append(
+            f"{_numbered(found.unpurged_splits)}: the last labels that were learned from are known "
+            "only within the test range. Leave out as many bars before it as a label lasts."
+        )
+    if found.without_splits:
+        out.append(
+            "The predictions do not tell what they were learned from: that it came before them is "
+            "taken on trust."
+        )
+    return out
+
+
+def _numbered(splits: tuple[int, ...]) -> str:
+    """Splits by number, counted from 1."""
+    shown = [str(number + 1) for number in splits]
+    if len(shown) > MANY_SPLITS:
+        return f"{len(shown)} splits, from {shown[0]} to {shown[-1]}"
+    return f"Split{'s' * (len(shown) != 1)} {', '.join(shown)}"
+
+
 def _splits(found: Concerns) -> list[str]:
-    failed = [str(number + 1) for number in found.failed_splits]
-    if not failed:
+    if not found.failed_splits:
         return []
-    which = "Split " if len(failed) == 1 else "Splits "
     text = (
-        f"{which}{', '.join(failed)} did not learn: the network never beat the base rates "
+        f"{_numbered(found.failed_splits)} did not learn: the network never beat the base rates "
         "out of fold, so trades there rest on noise."
     )
     return [text]

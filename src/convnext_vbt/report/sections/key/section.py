@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from convnext_vbt.evidence.gathering import CASH
+from convnext_vbt.evidence.selection import How
 from convnext_vbt.report.formats import (
     FIGURES,
     OPTIONAL_FIGURES,
@@ -19,10 +20,21 @@ from convnext_vbt.report.payload import Pool
 from convnext_vbt.report.section import Content, Section
 from convnext_vbt.report.series import GROSS_FIGURES
 
+HEADLINE_RULES: dict[How, str] = {
+    "nested": "The headline’s rules were chosen walk-forward",
+    "initial": "The headline traded the initial rule throughout",
+    "fixed": "The headline is one fixed rule, chosen by you",
+}
+HEADLINE_NOTES: dict[How, str] = {
+    "nested": "rules chosen walk-forward",
+    "initial": "the initial rule",
+    "fixed": "one fixed rule, chosen by you",
+}
+
 
 def content(inputs: Inputs, _: Pool) -> Content:
     """The table; the script puts in the selected cell's column and gross figures."""
-    evidence = inputs.evidence
+    evidence, selection = inputs.evidence, inputs.assessment.headline.selection
     columns = {
         "headline": evidence.headline_figures,
         "hold": evidence.holdings[_first_symbol(inputs)].figures,
@@ -38,6 +50,8 @@ def content(inputs: Inputs, _: Pool) -> Content:
             ),
             "start_name": inputs.start_name,
             "fixed_name": inputs.fixed_name,
+            "headline_rules": HEADLINE_RULES[selection.how],
+            "headline_note": HEADLINE_NOTES[selection.how],
             "num_symbols": len(evidence.headline.symbols),
             "quote": quote_currency(inputs.result.bars.symbols),
         },

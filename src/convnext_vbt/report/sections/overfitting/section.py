@@ -11,6 +11,7 @@ from convnext_vbt.evidence.hindsight import Hindsight
 from convnext_vbt.evidence.nulls import shown
 from convnext_vbt.evidence.nulls.null import Null, NullTest
 from convnext_vbt.evidence.overfitting import BacktestOverfitting
+from convnext_vbt.evidence.selection import How
 from convnext_vbt.report.charts import histogram
 from convnext_vbt.report.formats import format_number
 from convnext_vbt.report.grid import cell_name
@@ -18,6 +19,12 @@ from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
 from convnext_vbt.report.section import Content, Section
 from convnext_vbt.report.sections.overfitting.figures import logit_figure, null_figure, rank_figure
+
+HEADLINES: dict[How, str] = {
+    "nested": "Headline: nested selection",
+    "initial": "Headline: the initial rule",
+    "fixed": "Headline: one fixed rule",
+}
 
 
 def content(inputs: Inputs, _: Pool) -> Content:
@@ -64,7 +71,11 @@ def _null_text(test: NullTest, null: Null) -> str:
 
 def _deflation_rows(evidence: Evidence, best_name: str) -> list[list[str]]:
     rows = [
-        ("Headline: nested selection", "N = strategies tried, V = 1/T", evidence.deflated_headline),
+        (
+            HEADLINES[evidence.assessment.headline.selection.how],
+            "N = strategies tried, V = 1/T",
+            evidence.deflated_headline,
+        ),
     ]
     if evidence.deflated_best is not None:
         note = f"{best_name}; N = rules tried, V = theirs"

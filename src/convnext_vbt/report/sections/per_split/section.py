@@ -48,8 +48,8 @@ SPLIT_COLUMNS = (
     Column(label="Test from", text=True),
     Column(label="to", text=True),
     Column(label="Rule chosen", text=True,
-           help="Nested selection: the best rule over the earlier test ranges, else the initial "
-                "one. Hover for the reason."),
+           help="The best rule over the earlier test ranges, else the initial one. Hover for the "
+                "reason."),
     Column(label="Headline return", help="Of the account that trades the chosen rules."),
     Column(label="Headline drawdown", help="Max drawdown within the split."),
     Column(label="Headline Sharpe",

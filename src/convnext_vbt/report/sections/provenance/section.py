@@ -183,6 +183,8 @@ def _purge_text(splits: tuple[Split, ...]) -> str:
         ]
         bars += [b[0] - a[1] for a, b in itertools.pairwise(parts)]
     if not bars:
-        return "none"
+        return "none" if splits[0].tells_train else "unknown: fold numbers do not tell"
+    if min(bars) < 0:
+        return "none: not walk-forward"
     low, high = min(bars), max(bars)
     return f"{low} bars at every boundary" if low == high else f"{low} to {high} bars per boundary"

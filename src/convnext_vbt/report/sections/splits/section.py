@@ -13,7 +13,15 @@ def content(inputs: Inputs, _: Pool) -> Content:
     preds = inputs.result.predictions
     if not preds.splits:
         return Content(context={"has_splits": False})
-    return Content(context={"has_splits": True}, figures={"splits": plot_splits(preds)})
+    concerns = inputs.evidence.concerns
+    return Content(
+        context={
+            "has_splits": True,
+            "learned_later": bool(concerns.later_splits),
+            "untold": bool(concerns.untold_splits),
+        },
+        figures={"splits": plot_splits(preds)},
+    )
 
 
 SPLITS = Section(name="splits", title="Splits", content=content)

@@ -11,6 +11,7 @@ from convnext_vbt.evidence.headline import Headline
 from convnext_vbt.evidence.nulls.null import Null
 from convnext_vbt.evidence.nulls.random_sides import RANDOM_SIDES
 from convnext_vbt.evidence.nulls.random_times import RANDOM_TIMES
+from convnext_vbt.evidence.selection import Selection
 from convnext_vbt.evidence.verdict import FEWEST_TRADES, Assessment, Verdict
 from convnext_vbt.report.formats import format_interval, format_number, level_text
 from convnext_vbt.report.inputs import Inputs
@@ -62,19 +63,31 @@ def meaning(verdict: Verdict, head: Headline) -> str:
         return "No edge. Do not trade."
     if head.trades < FEWEST_TRADES:
         return f"Fewer than {FEWEST_TRADES} trades: too few to judge."
+    if any(reason.subject == "later_splits" for reason in verdict.reasons):
+        return "Not walk-forward: it learned from later bars, so this is no test of trading."
+    if any(reason.subject == "untold_splits" for reason in verdict.reasons):
+        return "Not shown to be walk-forward: nobody says what the predictions were learned from."
     return "An edge is neither shown nor ruled out. More data can tell; more tuning cannot."
 
 
 def sentence(head: Headline) -> str:
-    """How nested selection traded, in words."""
+    """How the headline's rules came about and what a trade risks, in words."""
     if not head.trades:
         return "The strategy never traded."
-    rules = "Thresholds" if "threshold" in head.selection.choices else "Rules"
     text = (
-        f"{rules} were chosen walk-forward. Each trade risks up to "
+        f"{_how_chosen(head.selection)} Each trade risks up to "
         f"{level_text('risk', head.risk)} of the account."
     )
     return text.replace(" %", "\u00a0%")
+
+
+def _how_chosen(selection: Selection) -> str:
+    if selection.how == "fixed":
+        return "One fixed rule, chosen by you."
+    if selection.how == "initial":
+        return "The initial rule throughout: no split had earlier results to choose another by."
+    rules = "Thresholds" if "threshold" in selection.choices else "Rules"
+    return f"{rules} were chosen walk-forward."
 
 
 def _growth(head: Headline) -> Tile:

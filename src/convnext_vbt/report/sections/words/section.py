@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from convnext_vbt.evidence.selection import How
 from convnext_vbt.report.formats import FIGURES
 from convnext_vbt.report.inputs import Inputs
 from convnext_vbt.report.payload import Pool
@@ -20,9 +21,7 @@ _TERMS = (
       "confidence out of fold on the training range.")),
     ("Risk per trade", "Share of the account that a trade of full size loses at its stop."),
     ("Cell", "One combination of threshold, risk and so on, traded as an account of its own."),
-    ("Headline, nested selection",
-     ("Rules chosen walk-forward: each split trades the rule that did best in the earlier test "
-      "ranges. No hindsight.")),
+    ("Headline", ""),
     ("Random sides",
      ("Accounts with the same times and sizes, each side by coin flip. If they do as well, the "
       "network does not predict direction.")),
@@ -62,13 +61,30 @@ _TERMS = (
     ("bp", "Basis point: 0.01 %."),
 )  # fmt: skip
 
+_HEADLINES: dict[How, tuple[str, str]] = {
+    "nested": (
+        "Headline, nested selection",
+        "Rules chosen walk-forward: each split trades what did best in the earlier test ranges.",
+    ),
+    "initial": (
+        "Headline, the initial rule",
+        "Fixed beforehand: no split had two earlier test ranges with a rule of 30 trades in them.",
+    ),
+    "fixed": (
+        "Headline, one fixed rule",
+        "Chosen by you and traded throughout. If you had seen its results, that is hindsight.",
+    ),
+}
+
 GLOSSARY = (*_TERMS, *((figure.label, figure.help) for figure in FIGURES))
 """Terms and key figures with their meaning."""
 
 
-def content(_: Inputs, __: Pool) -> Content:
-    """The same for every result."""
-    return Content(context={"glossary": GLOSSARY})
+def content(inputs: Inputs, _: Pool) -> Content:
+    """The same for every result, but for what its headline is."""
+    headline = _HEADLINES[inputs.assessment.headline.selection.how]
+    terms = [headline if term == "Headline" else (term, text) for term, text in GLOSSARY]
+    return Content(context={"glossary": terms})
 
 
 WORDS = Section(name="words", title="Glossary", content=content)
