@@ -433,12 +433,13 @@ def doctor(as_json: Json = False) -> None:
 def _plan_text(plan: dict[str, Any]) -> str:
     minutes = plan["minutes"]
     time = "no telling how many" if minutes is None else f"about {max(round(minutes), 1)}"
+    further = f", {plan['combinations']} of them combinatorial" if plan["combinations"] else ""
     return (
-        f"{plan['splits']} splits ({plan['finished']} finished) · train {plan['train']:,} / "
-        f"test {plan['test']:,} bars at first, from {plan['trained_from']} and "
-        f"{plan['tested_from']} on · purge {plan['purge']} · {plan['cells']} cells · "
-        f"{time} min of training on {plan['jobs']} cores · "
-        f"would write {plan['directory']}\n{plan['times']}"
+        f"{plan['splits']} splits ({plan['finished']} finished{further}) · "
+        f"train {plan['train']:,} / test {plan['test']:,} bars at first, "
+        f"from {plan['trained_from']} and {plan['tested_from']} on · "
+        f"purge {plan['purge']} · {plan['cells']} cells · {time} min of training "
+        f"on {plan['jobs']} cores · would write {plan['directory']}\n{plan['times']}"
     )
 
 

@@ -38,6 +38,7 @@ from convnext_vbt.evidence.measures import growth_rate, log_growth, sharpe_inter
 from convnext_vbt.evidence.model import ModelScores
 from convnext_vbt.evidence.nulls.null import Null
 from convnext_vbt.evidence.overfitting import rank_transfer
+from convnext_vbt.evidence.paths import Paths
 from convnext_vbt.evidence.records import has_splits
 from convnext_vbt.evidence.returns import Fan, bootstrap_fan, months_of, rolling_days
 from convnext_vbt.evidence.scores import score_splits
@@ -134,6 +135,8 @@ class Evidence:
     """Of each swept threshold: the lowest and the highest probability that it stood for."""
     concerns: Concerns
     within_bars: WithinBars
+    paths: Paths | None
+    """None where no combinatorial splits were trained."""
     waiting: Waiting | None
     """None where the cell that is shown first asks for no edge."""
 
@@ -149,6 +152,7 @@ def gather(
     retrained: Mapping[str, Null] | None = None,
     sharpe_by_seed: tuple[float, ...] = (),
     notes: Sequence[str] = (),
+    paths: Paths | None = None,
 ) -> Evidence:
     """Compute everything that is not given.
 
@@ -202,6 +206,7 @@ def gather(
         threshold_ranges=[threshold_range(preds, one) for one in cells.grid.thresholds],
         concerns=concerns(res, account),
         within_bars=within_bars(res, head.selection, risk=head.risk),
+        paths=paths,
         waiting=waiting_of(res, cells),
     )
 

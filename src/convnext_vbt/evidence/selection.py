@@ -207,6 +207,18 @@ def _rules(swept: Rules) -> tuple[pd.Index, np.ndarray]:
     return rules, columns_RN
 
 
+def initial_columns(rules: Rules, initial: Hashable | None) -> np.ndarray:
+    """The columns, one a symbol, of the rule that a selection begins with; see `Preset`."""
+    levels, columns_RN = _rules(rules)
+    columns: np.ndarray = columns_RN[_initial(levels, initial)]
+    return columns[columns >= 0]
+
+
+def initial_multiple(values: Sequence[float]) -> float:
+    """The multiple of a stop or take-profit that a selection begins with, of those swept."""
+    return min(values, key=lambda multiple: multiple != USUAL_MULTIPLE)
+
+
 def _initial(rules: pd.Index, initial: Hashable | None) -> int:
     thresholds = list(rules.get_level_values("threshold" if "threshold" in rules.names else 0))
     if initial is None:

@@ -23,6 +23,7 @@ from convnext_vbt.learning.models.majority import frequencies_out_of_fold
 from convnext_vbt.learning.models.protocol import FitTask, Learned, Predictor
 from convnext_vbt.learning.segments import pack, scale
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
+from convnext_vbt.learning.splits import inside, learned_ranges
 from convnext_vbt.predictions import CLASSES, Split, SplitFit
 from convnext_vbt.predictions.slopes import apply
 
@@ -60,9 +61,9 @@ def fit_split(
 ) -> FittedSplit:
     """Train the model of one split, and each member of an ensemble alone.
 
-    All of it comes from `split.train`: what must be chosen is chosen out of fold, then every label
-    is learned; no bar after it is read. The result depends on the arguments (and the number of
-    threads) only, not on any global random state.
+    All of it comes from `learned_ranges(split)`: what must be chosen is chosen out of fold, then
+    every label is learned; no bar after `split.train` is read. The result depends on the arguments
+    (and the number of threads) only, not on any global random state.
 
     Raises `InputError` when no bar has both a label and a full receptive field, when that leaves
     nothing to learn a fold from, and when settings and features do not go together.
@@ -70,7 +71,9 @@ def fit_split(
     kind = kind_of(model.kind)
     kind.check(model, training, features.names)
     device = resolve_device(device)
-    mean, std = scale(features, split.train)
+    learned_from = learned_ranges(split)
+    labels = labels.within(learned_from)
+    mean, std = scale(features, *learned_from)
     series = pack(features, mean, std, split.train[1])
     reach = kind.receptive_field(model, len(features.names))
     train = HeldOut.of(series, labels.values, split.train, reach)
@@ -96,6 +99,7 @@ def fit_split(
         ),
     )
     prior_loss = train.loss(frequencies_out_of_fold(task))
+    rows = inside(train.bars.numpy(), learned_from)
 
     def fitted(learned: Learned) -> FittedSplit:
         return FittedSplit(
@@ -104,8 +108,8 @@ def fit_split(
             std=std,
             fit=_fit_of(learned, task, prior_loss),
             out_of_fold=OutOfFold(
-                log_proba=learned.out_of_fold.numpy(),
-                y=train.y.numpy().astype(np.int8),
+                log_proba=learned.out_of_fold.numpy()[rows],
+                y=train.y.numpy().astype(np.int8)[rows],
                 label_bars=label_bars(labels, split.train),
             ),
             receptive_field=reach,

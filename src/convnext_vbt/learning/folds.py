@@ -17,6 +17,7 @@ from torch import Tensor
 from convnext_vbt.errors import InputError
 from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.labels import NO_LABEL, Labels
+from convnext_vbt.learning.splits import inside, purged_end
 from convnext_vbt.predictions import CLASSES, Range, Split
 
 
@@ -31,9 +32,7 @@ class Fold:
 
     def may_fit(self, bars: np.ndarray) -> np.ndarray:
         """Which of some bars may be learned from, bool of the same shape."""
-        inside = [(bars >= start) & (bars < stop) for start, stop in (self.before, self.after)]
-        allowed: np.ndarray = inside[0] | inside[1]
-        return allowed
+        return inside(bars, (self.before, self.after))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,14 +60,12 @@ def cut_folds(held_bars: np.ndarray, labels: Labels, split: Split) -> tuple[Fold
     reach_T = labels.end.max(axis=1)
     folds = []
     for first, last in pairwise(cuts):
-        late = np.flatnonzero(reach_T[start:first] >= first)
-        before = (start + int(late[0]) if len(late) else first) - split.embargo
         end = int(reach_T[first:last].max()) if last > first else last
         after = end + 1 + split.embargo
         folds.append(
             Fold(
                 held=(first, last),
-                before=(start, max(start, before)),
+                before=(start, purged_end(reach_T, start, first, split.embargo)),
                 after=(min(after, stop), stop),
             )
         )

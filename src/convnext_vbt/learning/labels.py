@@ -6,8 +6,8 @@ Dimensions: T bars, N symbols, M bars that one symbol has.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -62,6 +62,13 @@ class Labels:
             )
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "end", end)
+
+    def within(self, ranges: Sequence[tuple[int, int]]) -> Labels:
+        """The same labels without those of bars outside the half-open ranges."""
+        values = np.full_like(self.values, NO_LABEL)
+        for start, stop in ranges:
+            values[start:stop] = self.values[start:stop]
+        return replace(self, values=values)
 
     @property
     def shares(self) -> tuple[float, float, float]:

@@ -5,7 +5,7 @@ Dimensions: T bars, N symbols, K = 3 classes, M members of an ensemble.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,9 +18,10 @@ from convnext_vbt.learning.calibration import (
 )
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import FittedSplit, log_proba_range
-from convnext_vbt.learning.labels import Labels
+from convnext_vbt.learning.labels import NO_LABEL, Labels
+from convnext_vbt.learning.splits import path_parts, tested_ranges
 from convnext_vbt.market.bars import Bars
-from convnext_vbt.predictions import Predictions, Split, SplitFit, Target
+from convnext_vbt.predictions import CLASSES, Predictions, Range, Split, SplitFit, Target
 from convnext_vbt.predictions.slopes import apply, confidence_quantiles, conformal_scores
 
 
@@ -63,9 +64,17 @@ def outcome_of(
 
 
 def predict_test(fitted: FittedSplit, features: Features, split: Split) -> np.ndarray:
-    """Uncalibrated log-probabilities of the test range, float32 (M + 1, bars, N, K)."""
-    fits = (fitted, *fitted.members)
-    return np.stack([log_proba_range(one, features, *split.test) for one in fits])
+    """Uncalibrated log-probabilities of the test range, float32 (M + 1, bars, N, K).
+
+    NaN between the groups of a combination, which are bars that it learned from.
+    """
+    fits, (start, stop) = (fitted, *fitted.members), split.test
+    shape = (len(fits), stop - start, features.values.shape[1], len(CLASSES))
+    out = np.full(shape, np.nan, dtype=np.float32)
+    for first, last in tested_ranges(split):
+        for m, one in enumerate(fits):
+            out[m, first - start : last - start] = log_proba_range(one, features, first, last)
+    return out
 
 
 def assemble(
@@ -81,11 +90,42 @@ def assemble(
     `outcomes` come in order of time: what a split's direction is worth is learned from those
     before it, whoever computed them and when. Without `calibrated` probabilities are what they are.
     """
+    parts = [(place, outcome.split.test) for place, outcome in enumerate(outcomes)]
     whole, *members = (
-        _predictions(bars, outcomes, target, _calibrate(labels, outcomes, m, calibrated), m)
+        _predictions(bars, outcomes, parts, target, _calibrate(labels, outcomes, m, calibrated), m)
         for m in range(len(outcomes[0].fits))
     )
     return replace(whole, members=tuple(members))
+
+
+def assemble_paths(
+    bars: Bars,
+    labels: Labels,
+    outcomes: Sequence[Outcome],
+    target: Target | None,
+    *,
+    calibrated: bool,
+) -> Iterator[Predictions]:
+    """The predictions of each path through the outcomes of combinations; see `path_parts`.
+
+    Each combination is calibrated on its own predictions out of fold and nothing else: none comes
+    before another. Of an ensemble, what its networks say together. A symbol that was learned from
+    later bars is predicted from its first label on: before that its volatility is not known.
+    """
+    young_TN = np.arange(len(bars))[:, None] < (labels.values != NO_LABEL).argmax(axis=0)
+    outcomes = [_without(outcome, young_TN) for outcome in outcomes]
+    fits = [_calibrate(labels, [outcome], 0, calibrated)[0] for outcome in outcomes]
+    for parts in path_parts([outcome.split for outcome in outcomes]):
+        used = sorted({place for place, _ in parts})
+        own = [(used.index(place), tested) for place, tested in parts]
+        chosen = [outcomes[place] for place in used]
+        yield _predictions(bars, chosen, own, target, [fits[place] for place in used], 0)
+
+
+def _without(outcome: Outcome, rows_TN: np.ndarray) -> Outcome:
+    """The outcome without predictions at some bars."""
+    rows = rows_TN[slice(*outcome.split.test), :, None]
+    return replace(outcome, log_proba=np.where(rows, np.float32(np.nan), outcome.log_proba))
 
 
 def _calibrate(
@@ -106,19 +146,22 @@ def _calibrate(
 def _predictions(
     bars: Bars,
     outcomes: Sequence[Outcome],
+    parts: Sequence[tuple[int, Range]],
     target: Target | None,
     fits: Sequence[SplitFit],
     m: int,
 ) -> Predictions:
+    """What the outcomes of these places say of the ranges beside them."""
     shape = (len(bars), len(bars.symbols))
     proba_TNK = np.full((*shape, 3), np.nan, dtype=np.float32)
     split_TN = np.full(shape, -1, dtype=np.int16)
+    for place, (start, stop) in parts:
+        split = outcomes[place].split
+        said_TNK = outcomes[place].log_proba[m][start - split.test[0] : stop - split.test[0]]
+        proba_TNK[start:stop] = apply(fits[place], said_TNK)
+        split_TN[start:stop][np.isfinite(said_TNK).all(axis=2)] = split.number
     quantiles, nonconformity = [], []
     for outcome, fit in zip(outcomes, fits, strict=True):
-        rows = slice(*outcome.split.test)
-        proba_TNK[rows] = apply(fit, outcome.log_proba[m])
-        made = np.isfinite(outcome.log_proba[m]).all(axis=2)
-        split_TN[rows][made] = outcome.split.number
         trained = outcome.out_of_fold[m]
         proba_RK = apply(fit, trained.log_proba)
         quantiles.append(confidence_quantiles(proba_RK))

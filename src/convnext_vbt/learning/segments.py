@@ -16,6 +16,7 @@ from convnext_vbt.errors import InputError
 from convnext_vbt.learning.devices import send
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.network import Cache, ConvNeXt1d
+from convnext_vbt.learning.splits import inside
 from convnext_vbt.predictions import Range
 
 CLIP = 5.0  # standard deviations; beyond them a feature tells no more
@@ -59,8 +60,8 @@ def present_rows(features: Features, symbol: int, stop: int) -> np.ndarray:
     return np.flatnonzero(~missing_TF.any(axis=1))
 
 
-def scale(features: Features, train: Range) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each feature over the training range, float32 (N, F).
+def scale(features: Features, *train: Range) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each feature over the training ranges, float32 (N, F).
 
     Where there is a mirrored view, of both views together, so that what changes its sign in the
     mirror has mean 0. NaN for a symbol with fewer than 50 bars; a constant feature has deviation 1.
@@ -69,8 +70,8 @@ def scale(features: Features, train: Range) -> tuple[np.ndarray, np.ndarray]:
     mean = np.full((num_symbols, num_features), np.nan, dtype=np.float32)
     std = mean.copy()
     for n in range(num_symbols):
-        rows = present_rows(features, n, train[1])
-        rows = rows[rows >= train[0]]
+        rows = present_rows(features, n, max(stop for _, stop in train))
+        rows = rows[inside(rows, train)]
         if len(rows) >= MIN_ROWS:
             values = np.concatenate([view[rows, n] for view in _views(features)]).astype(np.float64)
             mean[n] = values.mean(axis=0)

@@ -1,14 +1,15 @@
-"""Walk-forward splits: train | test, purged through the labels' ends.
+"""Walk-forward splits, train | test, and combinatorial ones, purged through the labels' ends.
 
 Ranges are half-open ranges of bars [start, stop). Dimensions: T bars, N symbols.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import overload
+from itertools import combinations, pairwise
+from typing import Literal, get_args, overload
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,52 @@ from convnext_vbt.errors import InputError
 from convnext_vbt.learning.labels import NO_LABEL, Labels
 from convnext_vbt.learning.spans import Span, Timeline, duration
 from convnext_vbt.predictions import Range, Split
+
+Kind = Literal["walk_forward", "cpcv"]
+MOST_COMBINATIONS = 1_000
+"""Each is a model to train."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Combination(Split):
+    """A split whose test is some groups of bars, wherever they lie, and whose training the others.
+
+    `train` and `test` reach from the first bar to the last of each, so they overlap.
+    """
+
+    learned: tuple[Range, ...]
+    """What is left of the other groups after the purge, in order of time."""
+    tested: tuple[Range, ...]
+    """The groups that are held out, in order of time."""
+
+
+def learned_ranges(split: Split) -> tuple[Range, ...]:
+    """The ranges of bars that a split learns from."""
+    return split.learned if isinstance(split, Combination) else (split.train,)
+
+
+def tested_ranges(split: Split) -> tuple[Range, ...]:
+    """The ranges of bars that a split predicts."""
+    return split.tested if isinstance(split, Combination) else (split.test,)
+
+
+def inside(bars: np.ndarray, ranges: Sequence[Range]) -> np.ndarray:
+    """Which of some bars lie in one of the ranges, bool of the same shape."""
+    found = np.zeros(np.shape(bars), dtype=bool)
+    for start, stop in ranges:
+        found |= (bars >= start) & (bars < stop)
+    return found
+
+
+def purged_end(reach_T: np.ndarray, start: int, stop: int, embargo: int) -> int:
+    """Where [start, stop) ends for training when what is held out begins with `stop`.
+
+    Before the first row whose label reaches it: the whole tail goes, for dropping only the rows
+    that resolve late would bias the classes. `embargo` bars go beyond that.
+    """
+    late = np.flatnonzero(reach_T[start:stop] >= stop)
+    last = start + int(late[0]) if len(late) else stop
+    return max(start, last - embargo)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +76,9 @@ class WalkForward:
     equally far apart are cut at the nearest whole number of them.
 
     Test ranges tile from the first window's end to the last bar without holes; the last one may
-    be shorter. The train range stops before its first row whose label ends in the test range (the
-    whole tail goes: dropping only the late-resolving rows would bias the classes), and `embargo`
-    bars earlier still. Nothing of it is held back: what must be chosen is chosen out of fold, over
-    `folds` contiguous folds of it, and then everything is learned.
+    be shorter. The train range stops before its first row whose label ends in the test range,
+    and `embargo` bars earlier still (`purged_end`). Nothing of it is held back: what must be chosen
+    is chosen out of fold, over `folds` contiguous folds of it, and then everything is learned.
 
     Raises `ValueError` naming the setting, its value and the remedy.
     """
@@ -47,6 +93,12 @@ class WalkForward:
     """Further bars dropped at every boundary, on top of the purge."""
     expanding: bool = False
     """Whether every window starts at the first bar, instead of moving along."""
+    kind: Kind = "walk_forward"
+    """"cpcv" trains combinatorial splits beside these (`combinations`)."""
+    groups: int = 6
+    """Of "cpcv": into how many groups of equal length the bars are cut."""
+    held_out: int = 2
+    """Of "cpcv": how many of them each combination is tested on."""
     valid: float | None = None
     """Cuts nothing any longer; read so that strategy files of versions before 0.3 are."""
     calibration: float | None = None
@@ -59,6 +111,23 @@ class WalkForward:
             raise InputError(f"splits.folds must be at least 2, got {self.folds}")
         if self.embargo < 0:
             raise InputError(f"splits.embargo must be 0 or more bars, got {self.embargo}")
+        if self.kind not in get_args(Kind):
+            raise InputError(f"splits.kind must be one of {get_args(Kind)}, got {self.kind!r}")
+        if not 2 <= self.held_out < self.groups:
+            raise InputError(
+                "splits.held_out must be at least 2 and less than splits.groups, got "
+                f"{self.held_out} of {self.groups}"
+            )
+        if self.num_combinations > MOST_COMBINATIONS:
+            raise InputError(
+                f"splits.groups = {self.groups} and splits.held_out = {self.held_out} are "
+                f"{self.num_combinations:,} models to train, over {MOST_COMBINATIONS:,}; lower them"
+            )
+
+    @property
+    def num_combinations(self) -> int:
+        """Ways to hold out so many groups: splits of "cpcv"."""
+        return math.comb(self.groups, self.held_out)
 
     def split(self, labels: Labels) -> Splits:
         """The splits of the bars that `labels` belongs to."""
@@ -81,6 +150,67 @@ class WalkForward:
             for number, tested in enumerate(pairwise(cuts))
         )
 
+    def combinations(self, labels: Labels, *, first: int, number: int) -> Splits:
+        """The splits of combinatorial purged cross-validation; none unless `kind` is "cpcv".
+
+        The bars from `first` on, or from the first label on, are cut into groups of equal length
+        (to a bar), and every combination of `held_out` of them is the test of one split, numbered
+        from `number` on (Lopez de Prado 2018, ch. 12). No label that is learned from reaches into a
+        tested group or lies within `embargo` bars of one, nor does a tested group's label reach
+        what is learned from: behind such a group learning begins after the last end of its labels.
+
+        Raises `InputError` where there are too few bars, or nothing is left to learn from.
+        """
+        if self.kind == "walk_forward":
+            return Splits(())
+        num_bars = len(labels.values)
+        first = max(first, int((labels.values != NO_LABEL).any(axis=1).argmax()))
+        if num_bars - first < self.groups:
+            raise InputError(
+                f"splits.groups = {self.groups} is more than the {max(num_bars - first, 0):,} bars "
+                "that have the history which is needed; lower it, or load more bars"
+            )
+        edges = first + np.arange(self.groups + 1) * (num_bars - first) // self.groups
+        groups = list(pairwise(edges.tolist()))
+        held = combinations(groups, self.held_out)
+        return Splits(
+            self._combination(number + place, groups, tested, labels)
+            for place, tested in enumerate(held)
+        )
+
+    def _combination(
+        self, number: int, groups: Sequence[Range], tested: tuple[Range, ...], labels: Labels
+    ) -> Combination:
+        reach_T = labels.end.max(axis=1)
+        starts = [groups[0][0], *(stop for _, stop in tested)]
+        stops = [*(start for start, _ in tested), groups[-1][1]]
+        learned, known = [], starts[0]
+        for place, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+            if place:  # behind a group that is tested
+                reached = int(reach_T[slice(*tested[place - 1])].max()) + 1 + self.embargo
+                known = max(known, reached)
+            begin, end = max(start, known), stop
+            if place < len(tested) and begin < stop:
+                end = purged_end(reach_T, begin, stop, self.embargo)
+            if begin < end:
+                learned.append((begin, end))
+        rows = inside(np.arange(len(reach_T)), learned)
+        if not (labels.values[rows] != NO_LABEL).any():
+            raise InputError(
+                f"split {number}: beside the groups {list(tested)} no labelled row is left to "
+                f"learn from, purged by label end and an embargo of {self.embargo} bars; lower "
+                "splits.groups, labels.horizon or splits.embargo"
+            )
+        return Combination(
+            number=number,
+            train=(learned[0][0], learned[-1][1]),
+            test=(tested[0][0], tested[-1][1]),
+            folds=self.folds,
+            embargo=self.embargo,
+            learned=tuple(learned),
+            tested=tested,
+        )
+
     def test_span(self, opens: pd.DatetimeIndex) -> Span:
         """Length of a whole test range: after so long a network gives way to the next one."""
         return Timeline(opens).span(self.test, "splits.test")
@@ -98,7 +228,7 @@ class WalkForward:
         labelled_T: np.ndarray,
     ) -> Split:
         start = 0 if self.expanding else window_start
-        train_range = self._purged(start, test[0], reach_T)
+        train_range = (start, purged_end(reach_T, start, test[0], self.embargo))
         if not labelled_T[slice(*train_range)].sum():
             raise InputError(
                 f"split {number}: no labelled row is left in the train range of "
@@ -113,11 +243,6 @@ class WalkForward:
             folds=self.folds,
             embargo=self.embargo,
         )
-
-    def _purged(self, start: int, stop: int, reach_T: np.ndarray) -> Range:
-        late = np.flatnonzero(reach_T[start:stop] >= stop)
-        last = start + int(late[0]) if len(late) else stop
-        return start, max(start, last - self.embargo)
 
 
 class Splits(Sequence[Split]):
@@ -162,6 +287,21 @@ class Splits(Sequence[Split]):
 
         pairs = [(rows(s.train), rows(s.test)) for s in self]
         return [(train, test) for train, test in pairs if len(test)]
+
+
+def path_parts(splits: Sequence[Split]) -> list[list[tuple[int, Range]]]:
+    """Which split predicts which bars of each path: (place in `splits`, range), in order of time.
+
+    Every group is tested by equally many combinations; path j takes the j-th of each group's
+    (Lopez de Prado 2018, figure 12.2). So there are C(N, k) k / N paths, each of them over all
+    bars, and no prediction is in two of them.
+    """
+    places: dict[Range, list[int]] = {}
+    for place, split in enumerate(splits):
+        for tested in tested_ranges(split):
+            places.setdefault(tested, []).append(place)
+    by_time = sorted(places.items())
+    return [[(own[j], bars) for bars, own in by_time] for j in range(len(by_time[0][1]))]
 
 
 def _check_length(value: int | str, key: str) -> None:

@@ -24,7 +24,13 @@ from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import FittedSplit, fit_split
 from convnext_vbt.learning.labels import Labels
 from convnext_vbt.learning.models import kind_of
-from convnext_vbt.learning.outcomes import Outcome, assemble, outcome_of, predict_test
+from convnext_vbt.learning.outcomes import (
+    Outcome,
+    assemble,
+    assemble_paths,
+    outcome_of,
+    predict_test,
+)
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from convnext_vbt.learning.splitcache import FoundSplit, find_split, has_split, save_split
 from convnext_vbt.learning.splits import Splits
@@ -73,6 +79,7 @@ def walk_forward(
     device: str = "auto",
     progress: Callable[[SplitDone], None] | None = None,
     watch: Path | None = None,
+    further: Sequence[Split] = (),
 ) -> Predictions:
     """Train and predict every split; return the out-of-sample probabilities of all test ranges.
 
@@ -84,11 +91,68 @@ def walk_forward(
     then needs `directory` at the same path. A split in which a card fails is the CPU's, with a
     warning in the log; kinds that use none are always the CPU's. `progress` hears of every finished
     split; in `watch`, an existing folder, those in training write how far they are
-    (`watching.steps_in`).
+    (`watching.steps_in`). `further` splits, numbered after the others, are trained side by side
+    with them and kept for `walk_paths`; they are no part of what is returned.
 
     Raises `SplitError` when splits failed, after all the others have finished, `UserCodeError`
     where it was the user's own model that did, and `WriteError` when the disk is full or read-only.
     """
+    outcomes = _outcomes(
+        bars, features, labels, [*splits, *further],
+        model=model, training=training, seed=seed, directory=directory, siblings=siblings,
+        jobs=jobs, device=device, progress=progress, watch=watch,
+    )  # fmt: skip
+    calibrated = kind_of(model.kind).calibrated
+    return assemble(bars, labels, outcomes[: len(splits)], target, calibrated=calibrated)
+
+
+def walk_paths(
+    bars: Bars,
+    features: Features,
+    labels: Labels,
+    combinations: Splits,
+    *,
+    model: ModelConfig,
+    training: TrainingConfig,
+    target: Target | None,
+    seed: int = 0,
+    directory: Path | None = None,
+    siblings: Sequence[Path] = (),
+    jobs: int | None = None,
+    device: str = "auto",
+) -> Iterator[Predictions]:
+    """The predictions of each path through combinatorial splits, one path at a time.
+
+    What `walk_forward` kept of them in `directory` is used again; the rest as there. Every bar of a
+    path is predicted by a split that did not learn from it, but most of those learned from later
+    bars.
+    """
+    outcomes = _outcomes(
+        bars, features, labels, combinations,
+        model=model, training=training, seed=seed, directory=directory, siblings=siblings,
+        jobs=jobs, device=device, progress=None, watch=None,
+    )  # fmt: skip
+    calibrated = kind_of(model.kind).calibrated
+    yield from assemble_paths(bars, labels, outcomes, target, calibrated=calibrated)
+
+
+def _outcomes(
+    bars: Bars,
+    features: Features,
+    labels: Labels,
+    splits: Sequence[Split],
+    *,
+    model: ModelConfig,
+    training: TrainingConfig,
+    seed: int,
+    directory: Path | None,
+    siblings: Sequence[Path],
+    jobs: int | None,
+    device: str,
+    progress: Callable[[SplitDone], None] | None,
+    watch: Path | None,
+) -> list[Outcome]:
+    """What every split came to, in their order."""
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
     kind = kind_of(model.kind)
@@ -126,8 +190,7 @@ def walk_forward(
             progress(SplitDone(fit=fit, done=done, total=len(tasks), cached=outcome.cached))
     if failures:
         _give_up(model.kind, failures, len(tasks))
-    found = [outcomes[number] for number in tasks]
-    return assemble(bars, labels, found, target, calibrated=kind.calibrated)
+    return [outcomes[number] for number in tasks]
 
 
 def fit_alone(

@@ -54,6 +54,7 @@ LATER_KEYS: dict[str, dict[str, Any]] = {
     "data": {"timezone": None, "stamp": None, "detail": None},
     "features": {"mirror": False},
     "labels": {"file": None},
+    "splits": {"kind": "walk_forward", "groups": 6, "held_out": 2},
     "model": {"prior": "none", "file": None, "input": "last", "window": 64},
     "rule": {"min_edge": None, "full_edge": None, "exit": "bracket"},
     "trading": {

@@ -143,6 +143,12 @@ def _prior_facts(config: Config) -> dict[str, Any] | None:
     return {"sha256": prior.sha256, "families": list(prior.families)}
 
 
+def sibling_splits(directory: Path) -> list[Path]:
+    """The splits of the other runs beside this one, which may be taken over."""
+    found = directory.parent.glob("*/splits")
+    return sorted(path for path in found if path.parent != directory)
+
+
 def update_manifest(directory: Path, **changes: Any) -> None:
     """Change top-level entries of the manifest."""
     write_sealed(directory / "manifest.json", read_manifest(directory) | changes)

@@ -30,15 +30,30 @@ from convnext_vbt.evidence.ledger import (
 )
 from convnext_vbt.evidence.nulls import draw_nulls
 from convnext_vbt.evidence.nulls.null import Case, Null
+from convnext_vbt.evidence.paths import Paths, rule_text, trade_path
 from convnext_vbt.evidence.prior import prior_notes
+from convnext_vbt.evidence.selection import initial_columns, initial_multiple
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.learning.models import kind_of
 from convnext_vbt.learning.models.prior_file import load_prior
 from convnext_vbt.learning.settings import ModelConfig
-from convnext_vbt.runs.config import Config
-from convnext_vbt.runs.directory import read_manifest, update_manifest
-from convnext_vbt.runs.strategy import make_labels, make_sweep, prepare, run_stages, walk
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.runs.config import LATER_KEYS, Config
+from convnext_vbt.runs.directory import read_manifest, sibling_splits, update_manifest
+from convnext_vbt.runs.strategy import (
+    make_labels,
+    make_rules,
+    make_sweep,
+    predicted_paths,
+    prepare,
+    prepare_again,
+    rule_exit,
+    run_stages,
+    swept_lists,
+    walk,
+)
 from convnext_vbt.storage import plain, sha256_json
+from convnext_vbt.trading.expectation import rule_brackets
 from convnext_vbt.trading.sweep import SweepResult
 
 _OWN_OF_RULES = ("threshold", "hysteresis", "min_edge")
@@ -77,6 +92,46 @@ def gather_evidence(
         retrained=retrain_nulls(config, result, head, jobs=jobs, device=device) if full else {},
         sharpe_by_seed=sharpe_by_seed(config, result),
         notes=prior_notes(config.data.source, prior and prior["families"]),
+        paths=trade_paths(directory, config, result.bars, jobs=jobs, device=device),
+    )
+
+
+def trade_paths(
+    directory: Path,
+    config: Config,
+    bars: Bars,
+    *,
+    jobs: int | None = None,
+    device: str = "auto",
+) -> Paths | None:
+    """The paths through combinatorial splits, each traded by the preset's first rule alone.
+
+    None where there are no such splits. What is not in `splits/` is trained.
+    """
+    if config.splits.kind != "cpcv":
+        return None
+    lists, preset = swept_lists(config), config.preset
+    multiples = (lists.stop_multiple, lists.take_profit_multiple)
+    stop, take_profit = map(initial_multiple, multiples)
+    traded = []
+    for predictions in predicted_paths(
+        config,
+        prepare_again(config, bars),
+        directory=directory / "splits",
+        siblings=sibling_splits(directory),
+        jobs=jobs,
+        device=device,
+    ):
+        rules = make_rules(config, bars, predictions)
+        brackets = rule_brackets(bars, predictions, config.trading, exits=rule_exit(config))
+        own = rules.take(initial_columns(rules, preset.initial))
+        scaled = brackets.scaled(stop=stop, take_profit=take_profit)
+        traded.append(trade_path(bars, predictions, own, scaled, config.trading))
+    return Paths(
+        groups=config.splits.groups,
+        held_out=config.splits.held_out,
+        rule=rule_text(own),
+        paths=tuple(traded),
     )
 
 
@@ -195,6 +250,8 @@ def trial_keys(config: Config, *, prior: str | None = None) -> tuple[str, str]:
     if prior is not None:
         shape["model"]["prior"] = prior
     del shape["name"], shape["data"]
+    for key in LATER_KEYS["splits"]:  # paths are shown beside the headline and change nothing of it
+        shape["splits"].pop(key, None)
     for key in ("risk", "max_open_risk", "init_cash"):
         del shape["trading"][key]
     del shape["sweep"]["risk"]

@@ -44,6 +44,7 @@ def summarize(evidence: Evidence, cell: Mapping[str, Any]) -> dict[str, Any]:
             "notes": evidence.notes,
             "concerns": _concerns(evidence.concerns),
             "within_bars": asdict(evidence.within_bars),
+            "paths": None if evidence.paths is None else evidence.paths.to_dict(),
             "waiting": _waiting(evidence.waiting),
         }
     )

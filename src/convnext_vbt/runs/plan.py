@@ -14,7 +14,7 @@ from convnext_vbt.runs.directory import (
     refuse_other_data,
     run_directory,
 )
-from convnext_vbt.runs.strategy import prepare
+from convnext_vbt.runs.strategy import prepare, swept_lists
 
 logger = logging.getLogger("convnext_vbt")
 
@@ -35,16 +35,16 @@ def plan(
     warn_of_costs(config, bars)
     refuse_other_data(directory, bars)
     stages = prepare(config, bars)
-    first = stages.splits[0]
-    lists = config.sweep.including(config.rule.threshold, config.trading.risk, config.rule.min_edge)
+    first, num_splits = stages.splits[0], len(stages.splits) + len(stages.combinations)
     finished = len(list((directory / "splits").glob("*.json")))
-    side_by_side = min(jobs or available_cores(), len(stages.splits))
+    side_by_side = min(jobs or available_cores(), num_splits)
     num_features = len(stages.features.names)
     seconds = kind_of(config.model.kind).seconds(config.model, config.training, num_features)
-    rounds = (len(stages.splits) - finished) / side_by_side
+    rounds = (num_splits - finished) / side_by_side
     return {
         "directory": str(directory),
-        "splits": len(stages.splits),
+        "splits": num_splits,
+        "combinations": len(stages.combinations),
         "finished": finished,
         "jobs": side_by_side,
         "minutes": None if seconds is None else seconds * rounds / 60,
@@ -54,7 +54,7 @@ def plan(
         "tested_from": f"{bars.index[first.test[0]]:%Y-%m-%d}",
         "purge": config.labels.horizon,
         "features": num_features,
-        "cells": lists.num_cells,
+        "cells": swept_lists(config).num_cells,
         "bars": len(bars),
         "times": source.times,
     }

@@ -36,6 +36,7 @@ from convnext_vbt.runs.directory import (
     refuse_other_data,
     run_directory,
     run_log,
+    sibling_splits,
     sole_owner,
     update_manifest,
     versions,
@@ -114,11 +115,12 @@ def run(
             config,
             stages,
             directory=directory / "splits",
-            siblings=sorted(p for p in directory.parent.glob("*/splits") if p.parent != directory),
+            siblings=sibling_splits(directory),
             jobs=jobs,
             device=device,
             progress=progress,
             watch=watch,
+            with_paths=True,
         )
         predictions.save(directory / "predictions.parquet")
         return _sweep_and_report(directory, config, bars, predictions, jobs=jobs, device=device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from convnext_vbt.learning.walkforward import (
     fit_alone,
     forecast,
     walk_forward,
+    walk_paths,
 )
 from convnext_vbt.learning.workers import available_cores
 from convnext_vbt.market.bars import Bars
@@ -40,7 +41,7 @@ from convnext_vbt.runs.own_labels import OwnLabels, refuse_foresight
 from convnext_vbt.trading.expectation import Exit
 from convnext_vbt.trading.rules import confidence_rules, parse_threshold, refuse_untradable
 from convnext_vbt.trading.signals import Rules, Signals
-from convnext_vbt.trading.sweep import SweepResult, check_multiples, sweep_rules
+from convnext_vbt.trading.sweep import SweepConfig, SweepResult, check_multiples, sweep_rules
 from convnext_vbt.user_code import files_opened, load_function
 
 
@@ -210,24 +211,32 @@ def make_labels(config: Config, bars: Bars) -> Labels:
 
 def make_sweep(config: Config, bars: Bars, predictions: Predictions) -> SweepResult:
     """The sweep of `[sweep]`, the strategy's own cell always among its cells."""
-    rule, trading = config.rule, config.trading
-    lists = config.sweep.including(rule.threshold, trading.risk, rule.min_edge)
-    rules: Rules
-    if rule.file is None:
-        rules = confidence_rules(
-            predictions,
-            bars,
-            rule,
-            trading=trading,
-            thresholds=lists.threshold,
-            hystereses=lists.hysteresis,
-            min_edges=lists.min_edge,
-        )
-    else:
-        rules = own_signals(rule.file, predictions, bars)
-    reference = replace(trading, risk=min(lists.risk))
+    lists, rules = swept_lists(config), make_rules(config, bars, predictions)
+    reference = replace(config.trading, risk=min(lists.risk))
     exits = rule_exit(config)
     return sweep_rules(bars, predictions, rules, reference, lists, exits=exits)
+
+
+def swept_lists(config: Config) -> SweepConfig:
+    """The lists of `[sweep]`, the strategy's own values among them."""
+    rule = config.rule
+    return config.sweep.including(rule.threshold, config.trading.risk, rule.min_edge)
+
+
+def make_rules(config: Config, bars: Bars, predictions: Predictions) -> Rules:
+    """The rules that are swept: the confidence rule by its lists, or the user's own."""
+    rule, lists = config.rule, swept_lists(config)
+    if rule.file is not None:
+        return own_signals(rule.file, predictions, bars)
+    return confidence_rules(
+        predictions,
+        bars,
+        rule,
+        trading=config.trading,
+        thresholds=lists.threshold,
+        hystereses=lists.hysteresis,
+        min_edges=lists.min_edge,
+    )
 
 
 def rule_exit(config: Config) -> Exit:
@@ -243,6 +252,9 @@ def own_signals(file: str, predictions: Predictions, bars: Bars) -> Signals:
     return signals
 
 
+NONE = Splits(())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prepared:
     """What the learning half makes of the bars before any training."""
@@ -251,6 +263,8 @@ class Prepared:
     features: Features
     labels: Labels
     splits: Splits
+    combinations: Splits = NONE
+    """Those of `splits.kind` = "cpcv", numbered after the others."""
 
 
 def check_rule(config: Config) -> None:
@@ -312,16 +326,34 @@ def prepare(config: Config, bars: Bars) -> Prepared:
     if config.labels.file is not None:
         own = OwnLabels(reference=config.labels.file, horizon=config.labels.horizon)
         refuse_foresight(own, bars, labels)
+    prepared = _prepared(config, bars, labels)
+    if config.model.file is not None:
+        names = prepared.features.names
+        tell(config.model, try_own(config.model, config.training, len(names), seed=config.seed))
+    return prepared
+
+
+def prepare_again(config: Config, bars: Bars) -> Prepared:
+    """The same of what `prepare` has found to be right."""
+    return _prepared(config, bars, make_labels(config, bars))
+
+
+def _prepared(config: Config, bars: Bars, labels: Labels) -> Prepared:
     features = make_features(config, bars)
     kind = kind_of(config.model.kind)
     kind.check(config.model, config.training, features.names)
     splits = config.splits.split(labels)
     reach = kind.receptive_field(config.model, len(features.names))
     refuse_short(features, splits[0], reach)
-    if config.model.file is not None:
-        names = features.names
-        tell(config.model, try_own(config.model, config.training, len(names), seed=config.seed))
-    return Prepared(bars=bars, features=features, labels=labels, splits=splits)
+    return Prepared(
+        bars=bars,
+        features=features,
+        labels=labels,
+        splits=splits,
+        combinations=config.splits.combinations(
+            labels, first=features.warmup + reach - 1, number=len(splits)
+        ),
+    )
 
 
 def walk(
@@ -334,8 +366,12 @@ def walk(
     device: str = "auto",
     progress: Callable[[SplitDone], None] | None = None,
     watch: Path | None = None,
+    with_paths: bool = False,
 ) -> Predictions:
-    """Every split trained and predicted: `learning.walkforward.walk_forward` by this strategy."""
+    """Every split trained and predicted: `learning.walkforward.walk_forward` by this strategy.
+
+    `with_paths` trains the combinations too, for `predicted_paths`.
+    """
     return walk_forward(
         prepared.bars,
         prepared.features,
@@ -351,6 +387,33 @@ def walk(
         device=device,
         progress=progress,
         watch=watch,
+        further=prepared.combinations if with_paths else (),
+    )
+
+
+def predicted_paths(
+    config: Config,
+    prepared: Prepared,
+    *,
+    directory: Path | None = None,
+    siblings: Sequence[Path] = (),
+    jobs: int | None = None,
+    device: str = "auto",
+) -> Iterator[Predictions]:
+    """The predictions of each path: `learning.walkforward.walk_paths` by this strategy."""
+    return walk_paths(
+        prepared.bars,
+        prepared.features,
+        prepared.labels,
+        prepared.combinations,
+        model=config.model,
+        training=config.training,
+        target=config.labels.target,
+        seed=config.seed,
+        directory=directory,
+        siblings=siblings,
+        jobs=jobs,
+        device=device,
     )
 
 

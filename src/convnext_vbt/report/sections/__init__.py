@@ -14,6 +14,7 @@ from convnext_vbt.report.sections.equity.section import EQUITY
 from convnext_vbt.report.sections.key.section import KEY
 from convnext_vbt.report.sections.model.section import MODEL
 from convnext_vbt.report.sections.overfitting.section import OVERFITTING
+from convnext_vbt.report.sections.paths.section import PATHS
 from convnext_vbt.report.sections.per_split.section import PER_SPLIT
 from convnext_vbt.report.sections.provenance.section import PROVENANCE
 from convnext_vbt.report.sections.returns.section import RETURNS
@@ -32,6 +33,7 @@ SECTIONS = (
     SPLITS,
     SWEEP,
     OVERFITTING,
+    PATHS,
     BASELINES,
     EQUITY,
     PER_SPLIT,
