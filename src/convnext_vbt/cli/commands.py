@@ -130,7 +130,7 @@ def download(
 ) -> None:
     """Fetch bars into the local cache; goes on where an earlier download stopped."""
     with exit_codes("What is stored stays; the same command goes on from there."):
-        from convnext_vbt.cli.progress import downloading
+        from convnext_vbt.cli.downloading import downloading
         from convnext_vbt.cli.terminal import print_download
         from convnext_vbt.market.download import download_bars
 
@@ -176,17 +176,14 @@ def run(
             plan = make_plan(config, out=out, jobs=jobs, strict=strict)
             typer.echo(json.dumps(plan) if as_json else _plan_text(plan))
             return
-        from convnext_vbt.cli.progress import watching
-
-        with workers(backend, cluster, jobs=jobs), watching(quiet=quiet) as watcher:
+        with workers(backend, cluster, jobs=jobs):
             done = run_strategy(
                 config,
                 out=out,
                 jobs=jobs,
                 device=device,
                 strict=strict,
-                progress=watcher.done,
-                watch=watcher.folder,
+                progress=not quiet,
             )
         _show(done, as_json=as_json, open_report=open_report)
 

@@ -68,7 +68,7 @@ def go_on_with(directory: str) -> None:
     from convnext_vbt.runs.run import run
 
     folder = Path(directory).resolve()
-    run(read_config(folder), out=folder.parent, jobs=1)
+    run(read_config(folder), out=folder.parent, jobs=1, progress=False)
 
 
 def refuse_retraining(

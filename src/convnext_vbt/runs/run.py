@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,6 @@ from convnext_vbt.errors import (
     MissingFileError,
 )
 from convnext_vbt.learning.devices import describe_device, resolve_device
-from convnext_vbt.learning.walkforward import SplitDone
 from convnext_vbt.learning.workers import available_cores
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
@@ -44,6 +43,7 @@ from convnext_vbt.runs.directory import (
 )
 from convnext_vbt.runs.evidence import gather_evidence
 from convnext_vbt.runs.metrics import network_sentences, strategy_cell, summarize
+from convnext_vbt.runs.progress import PREDICTED, Progress, Watcher, watching
 from convnext_vbt.runs.strategy import make_sweep, prepare, walk
 from convnext_vbt.storage import (
     sha256_file,
@@ -86,17 +86,23 @@ def run(
     jobs: int | None = None,
     device: str = "auto",
     strict: bool = False,
-    progress: Callable[[SplitDone], None] | None = None,
-    watch: Path | None = None,
+    progress: Progress = None,
 ) -> Run:
     """Walk forward, sweep and report; whatever is already there and still valid is used again.
 
     `strict` refuses a data file in which anything had to be changed; else changes are logged.
-    `progress` is called for every finished split; splits in training write how far they are into
-    `watch`, an existing folder.
+    `progress=None` shows how far it is on a terminal and in a notebook, True elsewhere too, a line
+    a split, False never; a function is called for every finished split instead.
 
     Raises `ConfigError`, `DataError` or `SplitError`; finished splits stay on disk in any case.
     """
+    with watching(progress) as watcher:
+        return _run(config, Path(out), watcher, jobs=jobs, device=device, strict=strict)
+
+
+def _run(
+    config: Config, out: Path, watcher: Watcher, *, jobs: int | None, device: str, strict: bool
+) -> Run:
     directory = run_directory(config, out)
     source = read_report(config, strict=strict)
     bars, changes = source.bars, [str(change) for change in source.changes]
@@ -118,8 +124,8 @@ def run(
             siblings=sibling_splits(directory),
             jobs=jobs,
             device=device,
-            progress=progress,
-            watch=watch,
+            progress=watcher.done,
+            watch=watcher.folder,
             with_paths=True,
         )
         predictions.save(directory / "predictions.parquet")
@@ -133,12 +139,12 @@ def walk_forward(
     directory: str | Path | None = None,
     jobs: int | None = None,
     device: str = "auto",
-    progress: Callable[[SplitDone], None] | None = None,
+    progress: Progress = None,
 ) -> Predictions:
     """Out-of-sample predictions of these bars; `config` is a Config, its dict, a TOML file or None.
 
     The `[data]` section is not read: the bars are given. With a `directory`, finished splits are
-    kept there and used again.
+    kept there and used again. `progress` as in `run`.
     """
     if config is None:
         config = Config()
@@ -147,8 +153,16 @@ def walk_forward(
     elif not isinstance(config, Config):
         config = parse_config(dict(config))
     folder = None if directory is None else Path(directory)
-    stages = prepare(config, bars)
-    return walk(config, stages, directory=folder, jobs=jobs, device=device, progress=progress)
+    with watching(progress, last=PREDICTED) as watcher:
+        return walk(
+            config,
+            prepare(config, bars),
+            directory=folder,
+            jobs=jobs,
+            device=device,
+            progress=watcher.done,
+            watch=watcher.folder,
+        )
 
 
 def resweep(directory: str | Path, lists: Mapping[str, Sequence[Any]] | None = None) -> Run:

@@ -9,15 +9,26 @@ import time
 
 import numpy as np
 import pytest
+from IPython.core.displaypub import DisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
 from rich.console import Console
 
+import convnext_vbt as cv
 from convnext_vbt.cli.exits import exit_codes
-from convnext_vbt.cli.progress import JUDGING, Display, clock_text, split_line, watching
 from convnext_vbt.learning.walkforward import SplitDone
 from convnext_vbt.learning.watching import announce, step_writer, steps_in, total_in
 from convnext_vbt.predictions import SplitFit
 from convnext_vbt.runs.bars import read_bars
 from convnext_vbt.runs.config import load_config
+from convnext_vbt.runs.progress import (
+    JUDGING,
+    PREDICTED,
+    PREPARING,
+    Display,
+    clock_text,
+    split_line,
+    watching,
+)
 from convnext_vbt.runs.strategy import prepare, walk
 from tests.strategies import write_tiny
 
@@ -88,16 +99,93 @@ def test_a_split_in_a_line():
 
 
 def test_off_a_terminal_it_is_one_line_a_split(capsys):
-    with watching() as watcher:
-        assert watcher.folder is None
-        for number in range(3):
-            watcher.done(finished(number, number + 1))
-    err = capsys.readouterr().err
-    assert err.splitlines() == [*(split_line(finished(k, k + 1)) for k in range(3)), JUDGING]
-    assert "\r" not in err
-    with watching(quiet=True) as watcher:
-        assert watcher.done is None
+    for last in (JUDGING, PREDICTED):
+        with watching(True, last=last) as watcher:
+            assert watcher.folder is None
+            for number in range(3):
+                watcher.done(finished(number, number + 1))
+        err = capsys.readouterr().err
+        assert err.splitlines() == [*(split_line(finished(k, k + 1)) for k in range(3)), last]
+        assert "\r" not in err
+    for asked in (None, False):
+        with watching(asked) as watcher:
+            assert watcher.done is None
+    heard = []
+    with watching(heard.append) as watcher:
+        watcher.done(finished(0, 1))
+    assert heard == [finished(0, 1)]
     assert capsys.readouterr().err == ""
+
+
+def test_from_python_a_run_says_what_the_command_says_where_it_is_asked_to(tmp_path, capsys):
+    bars = cv.load_bars("simulated:seed=5,bars=1200")
+    config = load_config(write_tiny(tmp_path))
+    cv.walk_forward(bars, config, jobs=1)
+    assert capsys.readouterr().err == ""
+    cv.walk_forward(bars, config, jobs=1, progress=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[0] for line in lines] == [
+        "split 1 (1/3)", "split 2 (2/3)", "split 3 (3/3)", PREDICTED,
+    ]  # fmt: skip
+
+
+def test_on_a_terminal_a_script_shows_it_unless_told_not_to(tmp_path, monkeypatch):
+    bars = cv.load_bars("simulated:seed=5,bars=1200")
+    config = load_config(write_tiny(tmp_path))
+    text = on_terminal(monkeypatch, lambda: cv.walk_forward(bars, config, jobs=1))
+    assert "split 3 (3/3)" in text
+    assert "\x1b[2K" in text
+    silent = on_terminal(monkeypatch, lambda: cv.walk_forward(bars, config, jobs=1, progress=False))
+    assert silent == ""
+
+
+@pytest.fixture
+def cell(monkeypatch):
+    """What a notebook's cell is sent, message by message: (data, display id, whether in place)."""
+    sent = []
+
+    class Publisher(DisplayPublisher):
+        def publish(self, data, *, transient=None, update=False, **_):
+            sent.append((data, (transient or {}).get("display_id"), update))
+
+    shell = InteractiveShell.__new__(InteractiveShell)  # set up, it would take over this process
+    shell.display_pub = Publisher()
+    shell.kernel = "ipykernel gives its shell one"
+    monkeypatch.setattr(InteractiveShell, "_instance", shell)
+    return sent
+
+
+def test_in_a_notebook_one_line_is_drawn_anew_in_place(tmp_path, cell, capsys):
+    bars = cv.load_bars("simulated:seed=5,bars=1200")
+    cv.walk_forward(bars, load_config(write_tiny(tmp_path)), jobs=1)
+    first, *rest = cell
+    assert (first[0]["text/plain"], first[2]) == (PREPARING, False)
+    assert {identity for _, identity, _ in rest} == {first[1]}
+    assert all(update for _, _, update in rest)
+    assert re.fullmatch(r"3 splits in 0:\d\d", rest[-1][0]["text/plain"])
+    assert '<progress value="3.000" max="3">' in rest[-1][0]["text/html"]
+    assert capsys.readouterr() == ("", "")
+    cell.clear()
+    cv.walk_forward(bars, load_config(tmp_path / "tiny.toml"), jobs=1, progress=False)
+    assert cell == []
+
+
+def test_a_notebooks_line_tells_of_splits_in_training_and_where_it_stopped(cell):
+    def interrupted():
+        with watching() as watcher:
+            announce(watcher.folder, 3)
+            watcher.done(finished(1, 1))
+            step_writer(watcher.folder, 0)(10, 40, 1.08, 1.094)
+            time.sleep(0.8)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    texts = [data["text/plain"] for data, *_ in cell]
+    step = "split 1  step 10/40  loss 1.0800 (base rates 1.0940)"
+    assert re.fullmatch(r"split 1/3 · 42 % · eta \d:\d\d · " + re.escape(step), texts[1])
+    assert texts[-1] == "stopped at split 1/3"
+    assert all("<script" not in data["text/html"] for data, *_ in cell)
 
 
 def on_terminal(monkeypatch, work, **environment):
@@ -126,7 +214,7 @@ def on_terminal(monkeypatch, work, **environment):
 
 
 def show_two_splits():
-    with exit_codes(), watching() as watcher:
+    with exit_codes(), watching(True) as watcher:
         announce(watcher.folder, 3)
         step_writer(watcher.folder, 0)(10, 40, 1.08, 1.094)
         step_writer(watcher.folder, 1)(20, 40, 1.07, 1.094)
