@@ -77,7 +77,9 @@ def same(a: Predictions, b: Predictions) -> bool:
 
 def test_frames_and_summary():
     preds = predictions()
-    assert repr(preds) == ("Predictions(BTC/USDT, ETH/USDT: 15 of 24 bars out of sample, 2 splits)")
+    first, count, *_ = repr(preds).splitlines()
+    assert first == "Predictions of BTC/USDT, ETH/USDT"
+    assert count.split("  ")[-1] == "15 of 24 bars"
     total = preds.prob_down + preds.prob_stay + preds.prob_up
     assert total.iloc[:4].isna().all(axis=None)
     np.testing.assert_allclose(total.iloc[4:9], 1, atol=1e-6)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from convnext_vbt.evidence import measures
 from convnext_vbt.evidence.accounts import daily_returns
 from convnext_vbt.evidence.cells import Cells
 from convnext_vbt.evidence.selection import USUAL, Preset, Selection, nested_selection
+from convnext_vbt.summary import Summary, number
 from convnext_vbt.trading.sweep import SweepResult
 
 
@@ -47,13 +49,38 @@ class Headline:
     """Those of them that ended with more money than they began with."""
     risk: float
     """Share of equity risked by a trade of full size: given, never selected."""
-    selection: Selection = field(repr=False)
+    selection: Selection
     """Choices, signals and account behind these figures."""
+
+    def __repr__(self) -> str:
+        return str(self._summary())
+
+    def _repr_html_(self) -> str:
+        return self._summary().html()
+
+    def _summary(self) -> Summary:
+        rows = headline_rows({field.name: getattr(self, field.name) for field in fields(self)})
+        return Summary("Headline, chosen without hindsight, net of costs", rows)
 
     @property
     def variance(self) -> float:
         """Of a daily Sharpe ratio where there is no edge: 1 / T."""
         return 1.0 / self.num_days
+
+
+def headline_rows(figures: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What is said first of a headline, given by name; None or NaN where undefined."""
+    total, cagr = (number(figures[name], "{:+.1%}") for name in ("total_return", "cagr"))
+    names = ("sharpe", "sharpe_low", "sharpe_high")
+    sharpe, low, high = (number(figures[name], "{:.2f}") for name in names)
+    drawdown, days = number(figures["max_drawdown"], "{:.1%}"), figures["num_days"]
+    traded, positive = figures["splits_traded"], figures["splits_positive"]
+    return (
+        ("return", f"{total} in {days:,} days ({cagr} a year), max drawdown {drawdown}"),
+        ("Sharpe ratio", f"{sharpe} a year, 90 % CI {low} to {high}"),
+        ("deflated", f"{number(figures['dsr'], '{:.3f}')}, trials: {figures['num_trials']:,}"),
+        ("trades", f"{figures['trades']:,} in {traded} splits, {positive} of which gained"),
+    )
 
 
 def headline(

@@ -15,7 +15,7 @@ from convnext_vbt.evidence.accounts import Account, cost_a_side, daily_returns
 from convnext_vbt.evidence.by_symbol import figures_by_symbol
 from convnext_vbt.evidence.cells import Cells
 from convnext_vbt.evidence.costs import traded_again
-from convnext_vbt.evidence.headline import Headline, deflated, headline_of
+from convnext_vbt.evidence.headline import Headline, deflated, headline_of, headline_rows
 from convnext_vbt.evidence.hindsight import Hindsight, hindsight
 from convnext_vbt.evidence.ledger import Trials, rule_entries, trials_of
 from convnext_vbt.evidence.nulls import draw_nulls
@@ -26,6 +26,7 @@ from convnext_vbt.evidence.selection import USUAL, Preset
 from convnext_vbt.evidence.spread import implied_half_spread
 from convnext_vbt.evidence.window import Window
 from convnext_vbt.storage import plain
+from convnext_vbt.summary import Summary
 from convnext_vbt.trading.simulation import Simulation
 from convnext_vbt.trading.sweep import SweepResult
 
@@ -92,6 +93,24 @@ class Verdict:
 
     word: Word
     reasons: tuple[Reason, ...]
+
+    def __repr__(self) -> str:
+        return str(self._summary())
+
+    def _repr_html_(self) -> str:
+        return self._summary().html()
+
+    def _summary(self) -> Summary:
+        return Summary(f"Verdict: {self.word}", self.rows(5))
+
+    def rows(self, most: int) -> tuple[tuple[str, str], ...]:
+        """How many conditions are met, then up to `most` of those that are not."""
+        against = [reason.text for reason in self.reasons if not reason.ok]
+        shown = [("not met", text) for text in against[:most]]
+        if len(against) > most:
+            shown.append(("not met", f"{len(against) - most} more"))
+        met = len(self.reasons) - len(against)
+        return (("conditions", f"{met} of {len(self.reasons)} met"), *shown)
 
 
 def judge(facts: Facts) -> Verdict:
@@ -189,14 +208,14 @@ def _conditions(facts: Facts) -> tuple[Reason, ...]:
 def _training(facts: Facts) -> Iterator[Reason]:
     """Conditions that a walk-forward meets by the way it is made, and does not mention."""
     if facts.later_splits:
-        yield _condition(
+        yield condition(
             "later_splits",
             False,
             f"Not walk-forward: {_splits(facts.later_splits)} learned from bars of the test range "
             "or after it, needs none",
         )
     if facts.untold_splits:
-        yield _condition(
+        yield condition(
             "untold_splits",
             False,
             "Not shown to be walk-forward: fold numbers alone do not tell what "
@@ -283,6 +302,19 @@ class Assessment:
     """The headline's signals with fees and slippage doubled."""
     doubled_costs_sharpe: float
     verdict: Verdict
+
+    def __repr__(self) -> str:
+        return str(self._summary())
+
+    def _repr_html_(self) -> str:
+        return self._summary().html()
+
+    def _summary(self) -> Summary:
+        figures = {
+            field.name: getattr(self.headline, field.name) for field in fields(self.headline)
+        }
+        rows = (*headline_rows(figures), *self.verdict.rows(1))
+        return Summary(f"Verdict: {self.verdict.word}", rows)
 
     @property
     def random_sides(self) -> Null:

@@ -18,6 +18,7 @@ from convnext_vbt.errors import InputError, InputTypeError
 from convnext_vbt.market.calendar import ALWAYS_OPEN, DAY, bars_per_day, days_per_year
 from convnext_vbt.market.funding import checked_funding
 from convnext_vbt.market.passes import are_increasing, are_sound, usual_distance
+from convnext_vbt.summary import Summary, listed, span
 
 logger = logging.getLogger("convnext_vbt")
 
@@ -224,9 +225,28 @@ class Bars:
 
     def __repr__(self) -> str:
         return (
-            f"Bars({', '.join(self.symbols)}: {len(self):,} bars of {step_text(self.step)}, "
-            f"{self.index[0]:%Y-%m-%d %H:%M} to {self.index[-1]:%Y-%m-%d %H:%M} UTC)"
+            f"Bars({listed(self.symbols)}: {len(self):,} bars of {step_text(self.step)}, "
+            f"{span(self.index)})"
         )
+
+    def _repr_html_(self) -> str:
+        """One line is enough for a log; a notebook sees what else there is."""
+        bars = f"{len(self):,} of {step_text(self.step)}"
+        missing = self.close.size - int(np.count_nonzero(self.present))
+        some = f" of {self.has_volume.sum():,} symbols" if not self.has_volume.all() else ""
+        also = [
+            f"volume{some}",
+            *(["funding"] if self.funding is not None else []),
+            *(["finer bars"] if self.detail is not None else []),
+        ]
+        rows = [
+            ("symbols", listed(self.symbols)),
+            ("bars", f"{bars}, {missing:,} missing" if missing else f"{bars}, none missing"),
+            ("from, to", span(self.index)),
+            ("with", ", ".join(also)),
+            ("days a year", str(self.days_per_year)),
+        ]
+        return Summary("Bars", tuple(rows)).html()
 
     @property
     def present(self) -> np.ndarray:

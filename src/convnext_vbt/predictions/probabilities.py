@@ -18,7 +18,17 @@ from convnext_vbt.errors import InputError, InputTypeError
 from convnext_vbt.predictions import file
 from convnext_vbt.predictions.earlier import Outcomes, calibrated, earlier_quantiles, outcomes_of
 from convnext_vbt.predictions.foreign import SplitsLike, numbers_of, splits_of
-from convnext_vbt.predictions.types import DOWN, QUANTILE_LEVELS, STAY, UP, Split, SplitFit, Target
+from convnext_vbt.predictions.types import (
+    CLASSES,
+    DOWN,
+    QUANTILE_LEVELS,
+    STAY,
+    UP,
+    Split,
+    SplitFit,
+    Target,
+)
+from convnext_vbt.summary import Summary, listed, span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -182,10 +192,32 @@ class Predictions:
         return dataclasses.replace(self, proba=proba, quantiles=quantiles)
 
     def __repr__(self) -> str:
-        return (
-            f"Predictions({', '.join(self.symbols)}: {int((self.split >= 0).sum()):,} of "
-            f"{self.split.size:,} bars out of sample, {len(self.splits)} splits)"
-        )
+        return str(self._summary())
+
+    def _repr_html_(self) -> str:
+        return self._summary().html()
+
+    def _summary(self) -> Summary:
+        told = self.split >= 0
+        count = int(np.count_nonzero(told))
+        rows = [("out of sample", f"{count:,} of {told.size:,} bars")]
+        if count:
+            when = np.flatnonzero(told.any(axis=1))
+            once = np.broadcast_to(told[:, :, None], self.proba.shape)
+            sums = np.add.reduce(self.proba, axis=(0, 1), where=once, dtype=np.float64)
+            shares = " · ".join(f"{CLASSES[k]} {sums[k] / count:.0%}" for k in (UP, STAY, DOWN))
+            rows += [("from, to", span(self.index[[when[0], when[-1]]])), ("mean", shares)]
+        if self.splits:
+            learned = sum(fit.learned for fit in self.fits)
+            also = f", of which {learned} learned" if self.fits else ""
+            rows.append(("splits", f"{len(self.splits)}{also}"))
+        if self.fits:
+            loss, base = (
+                sum(getattr(fit, name) for fit in self.fits) / len(self.fits)
+                for name in ("valid_loss", "prior_loss")
+            )
+            rows.append(("loss", f"{loss:.4f} out of fold, base rates {base:.4f}"))
+        return Summary(f"Predictions of {listed(self.symbols)}", tuple(rows))
 
     def _frame(self, values: np.ndarray) -> pd.DataFrame:
         return pd.DataFrame(values, index=self.index, columns=pd.Index(self.symbols, name="symbol"))

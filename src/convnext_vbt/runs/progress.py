@@ -99,7 +99,7 @@ def _in_a_cell(last: str) -> Iterator[Watcher]:
 
     with tempfile.TemporaryDirectory(prefix="convnext-vbt-") as name:
         state = Display(folder=Path(name), last=last)
-        line = display(state.bundle(), raw=True, display_id=True)
+        line = display(state.bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
         over = threading.Event()
 
         def draw() -> None:

@@ -21,6 +21,7 @@ from convnext_vbt.errors import (
     InputError,
     MissingFileError,
 )
+from convnext_vbt.evidence.headline import headline_rows
 from convnext_vbt.learning.devices import describe_device, resolve_device
 from convnext_vbt.learning.workers import available_cores
 from convnext_vbt.market.bars import Bars
@@ -52,6 +53,7 @@ from convnext_vbt.storage import (
     write_text,
     write_with,
 )
+from convnext_vbt.summary import Summary
 from convnext_vbt.trading.sweep import SweepResult
 from convnext_vbt.user_code import code_sha256
 
@@ -67,6 +69,17 @@ class Run:
     predictions: Predictions
     result: SweepResult
     metrics: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return str(self._summary())
+
+    def _repr_html_(self) -> str:
+        return self._summary().html()
+
+    def _summary(self) -> Summary:
+        title = f"{self.directory.name}: {self.metrics['verdict']['word']}"
+        rows = (*headline_rows(self.metrics["headline"]), ("report", str(self.report)))
+        return Summary(title, rows)
 
     @property
     def report(self) -> Path:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError, InputTypeError
+from convnext_vbt.summary import Summary, span
 from convnext_vbt.trading.codes import ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT
 
 LEVELS = ("entries", "exits", "short_entries", "short_exits")
@@ -88,6 +89,22 @@ class Signals(Rules):
     short_entries: np.ndarray
     short_exits: np.ndarray
     size: np.ndarray
+
+    def __repr__(self) -> str:
+        return str(self._summary())
+
+    def _repr_html_(self) -> str:
+        return self._summary().html()
+
+    def _summary(self) -> Summary:
+        counts = {name: int(np.count_nonzero(getattr(self, name))) for name in LEVELS}
+        enters, exits, shorts, covers = counts.values()
+        rows = (
+            ("from, to", span(self.index)),
+            ("entries", f"{enters:,} long · {shorts:,} short, in all columns"),
+            ("exits", f"{exits:,} long · {covers:,} short"),
+        )
+        return Summary(Rules.__repr__(self), rows)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "index", self.index.as_unit("ns"))

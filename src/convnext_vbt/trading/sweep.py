@@ -27,6 +27,7 @@ from convnext_vbt.errors import (
 )
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions, Target
+from convnext_vbt.summary import Summary, listed, number, span
 from convnext_vbt.trading import kernel
 from convnext_vbt.trading.arguments import as_list, as_numbers, check_number, is_list
 from convnext_vbt.trading.brackets import Brackets
@@ -146,6 +147,29 @@ class SweepResult:
     reference_risk: float
     grid: dict[str, tuple[float, ...]]
     """The swept values of risk, stop_multiple and take_profit_multiple."""
+
+    def __repr__(self) -> str:
+        return str(self._summary())
+
+    def _repr_html_(self) -> str:
+        return self._summary().html()
+
+    def _summary(self) -> Summary:
+        table = self.account_metrics
+        levels = [str(name) for name in table.index.names if name != "symbol"]
+        swept = [f"{table.index.get_level_values(name).nunique()} {name}" for name in levels]
+        quantiles = table["sharpe"].quantile([0.5, 0, 1])
+        median, low, high = (number(value, "{:.2f}") for value in quantiles)
+        gained = int((table["total_return"] > 0).sum())
+        when = span(self.bars.index[slice(*self.window)])
+        rows = (
+            ("cells", " x ".join(swept)),
+            ("traded", f"{listed(self.bars.symbols)}, {when}"),
+            ("Sharpe ratio", f"{median} a year in the median cell, {low} to {high}, net of costs"),
+            ("gained", f"{gained:,} of {len(table):,} cells"),
+            ("next", "cv.headline(result): what could have been had without hindsight"),
+        )
+        return Summary(f"Sweep of {len(table):,} cells", rows)
 
     @property
     def signals(self) -> Signals:
