@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from convnext_vbt import __version__
+from convnext_vbt.cli.completion import run_directories, set_keys, strategy_files
 from convnext_vbt.cli.exits import exit_codes, fail
 from convnext_vbt.cli.live import live
 from convnext_vbt.errors import ConfigError
@@ -23,14 +25,20 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="convnext-vbt",
-    help="Walk-forward ConvNeXt predictions, confidence-sized trades, honest backtests.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
-    add_completion=False,
 )
 
-Strategy = Annotated[Path, typer.Argument(help="A strategy file (TOML).", show_default=False)]
-RunDirectory = Annotated[Path, typer.Argument(help="A run directory.", show_default=False)]
+Strategy = Annotated[
+    Path,
+    typer.Argument(
+        help="A strategy file (TOML).", show_default=False, autocompletion=strategy_files
+    ),
+]
+RunDirectory = Annotated[
+    Path,
+    typer.Argument(help="A run directory.", show_default=False, autocompletion=run_directories),
+]
 Out = Annotated[Path, typer.Option(help="Folder that runs are written to.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Splits side by side; default: all cores.")]
 Backend = Annotated[
@@ -47,7 +55,12 @@ Cluster = Annotated[
 Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. data.source=prices.csv."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key, e.g. data.source=prices.csv.",
+        autocompletion=set_keys,
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Strict = Annotated[
@@ -62,6 +75,22 @@ def main() -> None:
     # OpenMP's threads spin while they wait: a sixth of an audit's processor time for nothing.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"convnext-vbt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Walk-forward ConvNeXt predictions, confidence-sized trades, honest backtests."""
 
 
 @app.command()
@@ -383,6 +412,7 @@ def compare(
             metavar="RUN RUN ...",
             help="Run directories; the others against the first.",
             show_default=False,
+            autocompletion=run_directories,
         ),
     ],
     anyway: Annotated[

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from convnext_vbt.cli.completion import run_directories
 from convnext_vbt.cli.exits import exit_codes
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def live(
-    directory: Annotated[Path, typer.Argument(help="A run directory.", show_default=False)],
+    directory: Annotated[
+        Path,
+        typer.Argument(help="A run directory.", show_default=False, autocompletion=run_directories),
+    ],
     journal: Annotated[
         Path | None,
         typer.Option(help="SQLite file of all that happens; default: live.sqlite in the run."),
