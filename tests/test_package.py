@@ -1,8 +1,12 @@
 import ast
 import importlib
+import re
+import runpy
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -86,3 +90,27 @@ def test_a_type_checker_sees_the_very_names_that_are_loaded():
 
 def test_the_test_files_that_come_first_are_there():
     assert [name for name in FIRST if not (ROOT / name).exists()] == []
+
+
+def test_a_package_index_is_given_no_picture_or_link_that_leads_nowhere(monkeypatch):
+    """The hook of the build, on the README; hatchling is only there where something is built."""
+    parts = ["hatchling", "metadata", "plugin", "interface"]
+    for count in range(1, len(parts) + 1):
+        name = ".".join(parts[:count])
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setattr(sys.modules[name], "MetadataHookInterface", SimpleNamespace, raising=False)
+    names = runpy.run_path(str(ROOT / "hatch_build.py"))
+    metadata = {}
+    names["IndexReadme"](root=str(ROOT)).update(metadata)
+    text = metadata["readme"]["text"]
+    assert metadata["readme"]["content-type"] == "text/markdown"
+    assert "![" not in text
+    targets = re.findall(r"\]\(([^)]*)\)", text)
+    assert targets
+    assert all(target.startswith("https://") for target in targets)
+    source = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^#+ .*", text, re.MULTILINE) == re.findall(r"^#+ .*", source, re.MULTILINE)
+    assert "The guide goes from a CSV file to a verdict" in text
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["dynamic"] == ["readme"]
+    assert "custom" in project["tool"]["hatch"]["metadata"]["hooks"]
