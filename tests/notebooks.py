@@ -1,7 +1,7 @@
 """Runs a notebook from top to bottom: python -m tests.notebooks NOTEBOOK [EXECUTED].
 
-Jupyter's kernel is no part of the environment; IPython, which does the work in it, is. Ends with the
-first cell that fails. EXECUTED is written with the outputs in it.
+Jupyter's kernel is no part of the environment; IPython, which does the work in it, is. Ends with
+the first cell that fails. EXECUTED is written with the outputs in it.
 """
 
 import os
