@@ -315,9 +315,9 @@ def test_the_log_says_what_support_needs(home, whole, copy):
     for said in (
         "INFO ---- ", f"INFO run: {whole.name}", "INFO config: ", "SHA-256 ", "INFO device: cpu",
         "INFO cores: ", "INFO python: 3.", "INFO torch: ", "INFO platform: ",
-        "convnext split 0 trained in ", "convnext split 0 from cache in ",
-        "001.json is damaged (001.parquet does not match its hash); split 1 is computed again",
-        "convnext split 1 trained in ", "INFO done",
+        "convnext split 1 trained in ", "convnext split 1 from cache in ",
+        "001.json is damaged (001.parquet does not match its hash); split 2 is computed again",
+        "convnext split 2 trained in ", "INFO done",
     ):  # fmt: skip
         assert said in log, said
     assert log.count("INFO ---- ") == 2  # appended when it goes on

@@ -216,7 +216,7 @@ def test_a_failed_split_exits_with_4_and_quiet_is_quiet_when_it_goes_on(home, ru
     (copy / "splits/001.parquet").mkdir()  # cannot be written over
     result = call("run", home / "tiny.toml", "--out", tmp_path / "reports", "--jobs", 1)
     assert result.exit_code == 4, result.output
-    assert "1 of 3 splits failed (number 1" in result.stderr
+    assert "1 of 3 splits failed (split 2" in result.stderr
     assert "run the same command to go on" in result.stderr
     (copy / "splits/001.parquet").rmdir()
     words = ("run", home / "tiny.toml", "--out", tmp_path / "reports", "--jobs", 1)
@@ -227,8 +227,8 @@ def test_a_failed_split_exits_with_4_and_quiet_is_quiet_when_it_goes_on(home, ru
     assert facts["directory"] == str(copy)
     assert facts["cells"] == 4
     last = (copy / "run.log").read_text().rpartition("INFO ---- ")[2]
-    assert re.findall(r"convnext split (\d) from cache in ", last) == ["0", "2"]
-    assert "convnext split 1 trained in " in last
+    assert re.findall(r"convnext split (\d) from cache in ", last) == ["1", "3"]
+    assert "convnext split 2 trained in " in last
 
 
 def test_help_does_not_import_the_heavy_packages():

@@ -104,5 +104,5 @@ def test_rows_are_fitted_on_where_they_have_a_label_and_predicted_all():
 def test_a_fold_without_anything_to_learn_from_is_refused():
     labels = labels_of(lasting(60, 30))
     split = Split(number=4, train=(0, 40), test=(50, 60), folds=2)
-    with pytest.raises(ValueError, match=r"split 4: no labelled bar is left .*raise splits.train"):
+    with pytest.raises(ValueError, match=r"split 5: no labelled bar is left .*raise splits.train"):
         fold_rows(rows_of(labels, split), labels, split)

@@ -335,7 +335,7 @@ def test_settings_that_make_no_sense_are_refused(settings_, message):
         ({"train": 90, "test": 11}, r"need 90 \+ 11 bars, but there are only 100; shorten splits"),
         (
             {"train": 60, "test": 30, "embargo": 60},
-            r"split 0: no labelled row is left in the train range of 60 bars \[0, 60\) .*raise",
+            r"split 1: no labelled row is left in the train range of 60 bars \[0, 60\) .*raise",
         ),
         (
             {"train": 90, "test": "1min"},
@@ -369,7 +369,7 @@ def test_what_is_missing_is_said_in_time_where_bars_pause():
 def test_a_window_that_a_hole_has_swallowed_is_refused():
     index = hours(1000).delete(slice(300, 700))
     with pytest.raises(
-        InputError, match=r"split 3: no labelled row .* range of 0 bars \[300, 300\)"
+        InputError, match=r"split 4: no labelled row .* range of 0 bars \[300, 300\)"
     ):
         WalkForward(train="10D", test="24h").split(labels_of(len(index), 2, opens=index))
 

@@ -294,7 +294,7 @@ def test_a_range_without_labels_is_refused():
     y = labels.values.copy()
     y[slice(*SPLIT.train)] = -1
     with pytest.raises(
-        ValueError, match=r"split 3: no bar of the train range .* has a label; lengthen"
+        ValueError, match=r"split 4: no bar of the train range .* has a label; lengthen"
     ):
         fit(features, replace(labels, values=y))
 

@@ -333,7 +333,7 @@ def test_a_split_that_fails_keeps_the_others(bars, tmp_path):
     values[600:610] = -1
     broken = Labels(values=values, end=labels.end, opens=labels.opens)
     stages = (features, broken, splits)
-    with pytest.raises(SplitError, match=r"1 of 3 splits failed \(number 1: .*train range"):
+    with pytest.raises(SplitError, match=r"1 of 3 splits failed \(split 2: .*train range"):
         predict(bars, stages=stages, directory=tmp_path)
     assert sorted(p.stem for p in tmp_path.glob("*.json")) == ["000", "002"]
 

@@ -144,7 +144,7 @@ def make():
     ("text", "message"),
     [
         (FAILS_LATER.replace("> 300", "> 0"), "tried on 240 made-up rows: fit raised ValueError"),
-        (FAILS_LATER, "split 0: fit raised ValueError: too many (line 5); 3 of 3 splits failed"),
+        (FAILS_LATER, "split 1: fit raised ValueError: too many (line 5); 3 of 3 splits failed"),
     ],
 )
 def test_a_users_mistake_ends_the_command_with_2_and_one_line(tmp_path, text, message):

@@ -159,7 +159,7 @@ def test_sets_too_large_or_empty_enter_nothing():
 def test_abstaining_needs_conformal_scores_and_a_coverage():
     with pytest.raises(ValueError, match="conformal sets need predictions with calibration"):
         rule(UP, DOWN, threshold=0.5, abstain=0.8)
-    with pytest.raises(ValueError, match=r"coverage must lie in \(0, 1\), got 80"):
+    with pytest.raises(ValueError, match=r"abstain must lie in \(0, 1\), got 80"):
         abstaining(UPS, DOWNS, coverage=80, threshold=0.34)
 
 

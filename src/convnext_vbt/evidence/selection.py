@@ -112,7 +112,7 @@ def nested_selection(
     Raises `ValueError` when `preset.initial` is not among the rules, and when it is None where
     there are several and no splits.
     """
-    rules, columns_RN, multiples_R2 = _candidates(res)
+    rules, columns_RN, multiples_R2 = _candidates(res.rules, res.grid)
     several = has_splits(res.predictions)
     if preset.initial is None and not several and len(rules) > 1:
         raise InputError(_several_rules(rules))
@@ -174,17 +174,25 @@ def _several_rules(rules: pd.Index) -> str:
     )
 
 
-def _candidates(res: SweepResult) -> tuple[pd.Index, np.ndarray, np.ndarray]:
+def check_initial(swept: Rules, grid: Mapping[str, Sequence[float]], preset: Preset) -> None:
+    """Raise `ValueError` where `preset.initial` is none of the rules that a sweep would have."""
+    rules, _, _ = _candidates(swept, grid)
+    _initial(rules, preset.initial)
+
+
+def _candidates(
+    swept: Rules, grid: Mapping[str, Sequence[float]]
+) -> tuple[pd.Index, np.ndarray, np.ndarray]:
     """Every rule at every bracket multiple: levels, columns (R, N), both multiples (R, 2).
 
     The usual multiples come first, so that a threshold alone names its rule with them.
     """
-    rules, columns_RN = _rules(res.rules)
-    swept = [sorted(res.grid[name], key=lambda m: m != USUAL_MULTIPLE) for name in MULTIPLES]
-    points = np.array(list(itertools.product(*swept)))
+    rules, columns_RN = _rules(swept)
+    lists = [sorted(grid[name], key=lambda m: m != USUAL_MULTIPLE) for name in MULTIPLES]
+    points = np.array(list(itertools.product(*lists)))
     levels = rules.repeat(len(points)).to_frame(index=False)
     multiples_R2 = np.tile(points, (len(rules), 1))
-    for name, values, column in zip(MULTIPLES, swept, multiples_R2.T, strict=True):
+    for name, values, column in zip(MULTIPLES, lists, multiples_R2.T, strict=True):
         if len(values) > 1:
             levels[name] = column
     joined = (

@@ -5,7 +5,7 @@ Dimensions: T bars, N symbols, F features, K = 3 classes, R rows of a range, ove
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from convnext_vbt.learning.labels import Labels
 from convnext_vbt.learning.models import kind_of
 from convnext_vbt.learning.models.majority import frequencies_out_of_fold
 from convnext_vbt.learning.models.protocol import FitTask, Learned, Predictor
-from convnext_vbt.learning.segments import pack, scale
+from convnext_vbt.learning.segments import Series, pack, present_rows, scale, without_values
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from convnext_vbt.learning.splits import inside, learned_ranges
 from convnext_vbt.predictions import CLASSES, Split, SplitFit
@@ -76,14 +76,7 @@ def fit_split(
     mean, std = scale(features, *learned_from)
     series = pack(features, mean, std, split.train[1])
     reach = kind.receptive_field(model, len(features.names))
-    train = HeldOut.of(series, labels.values, split.train, reach)
-    if not len(train.labelled):
-        refuse_short(features, split, reach)
-        start, stop = split.train
-        raise InputError(
-            f"split {split.number}: no bar of the train range [{start}, {stop}) with the history "
-            "that is needed has a label; lengthen splits.train, or start the splits later"
-        )
+    train = _train_rows(features, series, labels, split, reach)
     task = FitTask(
         train=train,
         folds=fold_rows(train, labels, split),
@@ -147,6 +140,35 @@ def predict_last(fitted: FittedSplit, features: Features) -> np.ndarray:
     return last
 
 
+def refuse_untrainable(
+    features: Features, labels: Labels, splits: Sequence[Split], reach: int
+) -> None:
+    """Raise `InputError` for the first split that nothing, or no fold of which, can be learned of.
+
+    `reach` is the model's receptive field. Everything that training itself would find.
+    """
+    last = max(split.train[1] for split in splits)
+    present = [present_rows(features, n, last) for n in range(features.values.shape[1])]
+    for split in splits:
+        series = [without_values(rows, split.train) for rows in present]
+        fold_rows(_train_rows(features, series, labels, split, reach), labels, split)
+
+
+def _train_rows(
+    features: Features, series: Sequence[Series], labels: Labels, split: Split, reach: int
+) -> HeldOut:
+    """The rows of the training range, at least one of them labelled."""
+    train = HeldOut.of(series, labels.values, split.train, reach)
+    if not len(train.labelled):
+        refuse_short(features, split, reach)
+        start, stop = split.train
+        raise InputError(
+            f"split {split.number + 1}: no bar of the train range [{start}, {stop}) with the "
+            "history that is needed has a label; lengthen splits.train, or start the splits later"
+        )
+    return train
+
+
 def refuse_short(features: Features, split: Split, reach: int) -> None:
     """Raise `InputError` where no bar of the split can have the history that a model reads.
 
@@ -156,7 +178,7 @@ def refuse_short(features: Features, split: Split, reach: int) -> None:
     needed = features.warmup + reach
     if stop < needed:
         raise InputError(
-            f"split {split.number}: no bar of the train range [{start}, {stop}) can be learned "
+            f"split {split.number + 1}: no bar of the train range [{start}, {stop}) can be learned "
             f"from: that takes a label and {_bars(needed)} up to it, {_bars(features.warmup)} "
             f"until its features are known and {_bars(reach)} that the model reads, and there "
             f"{_are(stop)}; lengthen splits.train, or choose features with less memory "

@@ -83,7 +83,7 @@ def fold_rows(train: HeldOut, labels: Labels, split: Split) -> tuple[FoldRows, .
         fit = fold.may_fit(bars) & labelled
         if not fit.any():
             raise InputError(
-                f"split {split.number}: no labelled bar is left to learn from beside the fold "
+                f"split {split.number + 1}: no labelled bar is left to learn from beside the fold "
                 f"[{fold.held[0]}, {fold.held[1]}) of the train range [{split.train[0]}, "
                 f"{split.train[1]}), purged by label end; raise splits.train, or lower "
                 "labels.horizon or splits.embargo"

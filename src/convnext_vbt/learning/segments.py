@@ -91,6 +91,14 @@ def pack(features: Features, mean: np.ndarray, std: np.ndarray, stop: int) -> li
     return out
 
 
+def without_values(rows: np.ndarray, train: Range) -> Series:
+    """A symbol's series as `pack` cuts it for a training range, of its `present_rows` alone."""
+    before = rows[rows < train[1]]
+    if (before >= train[0]).sum() < MIN_ROWS:
+        before = before[:0]
+    return Series(bars=before, values=torch.empty(0, len(before)))
+
+
 def _views(features: Features) -> list[np.ndarray]:
     """The values, and those of the mirrored bars where there are such."""
     mirrored = features.mirrored

@@ -121,7 +121,7 @@ def load_split(
             log_proba = _log_probabilities(table, len(record["fits"]), len(task.symbols))
     except _DAMAGE as error:
         if path.exists():
-            what = f"{path} is damaged ({error}); split {task.split.number} is computed again"
+            what = f"{path} is damaged ({error}); split {task.split.number + 1} is computed again"
             notes.append((logging.WARNING, what))
         return None, None
     fitted = _fitted(task.model, len(task.features.names), task.device, record, tensors)

@@ -231,7 +231,7 @@ class WalkForward:
         train_range = (start, purged_end(reach_T, start, test[0], self.embargo))
         if not labelled_T[slice(*train_range)].sum():
             raise InputError(
-                f"split {number}: no labelled row is left in the train range of "
+                f"split {number + 1}: no labelled row is left in the train range of "
                 f"{test[0] - start} bars [{start}, {test[0]}) after the purge by label end "
                 f"and an embargo of {self.embargo} bars; raise splits.train, or lower "
                 "labels.horizon or splits.embargo"

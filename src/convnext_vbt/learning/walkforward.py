@@ -236,14 +236,14 @@ def _log(kind: str, outcome: Outcome) -> None:
     for level, note in outcome.notes:
         logger.log(level, note)
     how = "from cache" if outcome.cached else "trained"
-    number, seconds = outcome.split.number, outcome.seconds
+    number, seconds = outcome.split.number + 1, outcome.seconds
     logger.info("%s split %d %s in %.2f s: %s", kind, number, how, seconds, outcome.fits[0])
 
 
 def _give_up(kind: str, failures: Mapping[int, Exception], total: int) -> NoReturn:
     """Raise what the failed splits came to; their tracebacks are in the log."""
     for number, failure in sorted(failures.items()):
-        logger.error("%s split %d failed", kind, number, exc_info=failure)
+        logger.error("%s split %d failed", kind, number + 1, exc_info=failure)
     number, first = min(failures.items())
     if isinstance(first, WriteError) and first.errno in DISK_FAULTS:
         raise first
@@ -252,7 +252,7 @@ def _give_up(kind: str, failures: Mapping[int, Exception], total: int) -> NoRetu
             f"{first}; {len(failures)} of {total} splits failed, the others are kept"
         ) from first
     raise SplitError(
-        f"{len(failures)} of {total} splits failed (number {number}: "
+        f"{len(failures)} of {total} splits failed (split {number + 1}: "
         f"{type(first).__name__}: {first}); the others are kept"
     ) from first
 
@@ -297,7 +297,7 @@ def _run(task: SplitTask) -> Outcome:
     outcome = or_on_cpu(
         task.device, lambda device: _run_on(replace(task, device=device)), faults.append
     )
-    notes = [(logging.WARNING, f"split {task.split.number}: {line}") for line in faults]
+    notes = [(logging.WARNING, f"split {task.split.number + 1}: {line}") for line in faults]
     return replace(outcome, notes=(*notes, *outcome.notes))
 
 

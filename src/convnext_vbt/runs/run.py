@@ -45,7 +45,7 @@ from convnext_vbt.runs.directory import (
 from convnext_vbt.runs.evidence import gather_evidence
 from convnext_vbt.runs.metrics import network_sentences, strategy_cell, summarize
 from convnext_vbt.runs.progress import PREDICTED, Progress, Watcher, watching
-from convnext_vbt.runs.strategy import make_sweep, prepare, walk
+from convnext_vbt.runs.strategy import check_rule, check_sweep_of, make_sweep, prepare, walk
 from convnext_vbt.storage import (
     sha256_file,
     write_json,
@@ -120,8 +120,8 @@ def _run(
     source = read_report(config, strict=strict)
     bars, changes = source.bars, [str(change) for change in source.changes]
     stages = prepare(config, bars)
-    make_directory(directory)
     where = describe_device(resolve_device(device))
+    make_directory(directory)
     with _at_work(directory, config, bars, splits=len(stages.splits), device=where):
         logger.info("%s: %s", config.data.source, source.times)
         for change in changes:
@@ -192,6 +192,8 @@ def resweep(directory: str | Path, lists: Mapping[str, Sequence[Any]] | None = N
     new = run_directory(config, old.resolve().parent if old.name == "" else old.parent)
     if not lists:
         new = old  # whatever its folder is called now
+    check_rule(config)
+    check_sweep_of(config, bars, predictions)
     make_directory(new)
     with _at_work(new, config, bars, swept_from=old.name):
         if new != old:

@@ -16,9 +16,10 @@ from torch import Tensor
 from convnext_vbt.errors import ConfigError, InputError, UserCodeError
 from convnext_vbt.evidence.audit.audit import NUM_RANDOM_BARS, audit
 from convnext_vbt.evidence.audit.report import AuditReport
+from convnext_vbt.evidence.selection import check_initial
 from convnext_vbt.evidence.stages import AuditStages, Stages
 from convnext_vbt.learning.features import Features, compute_features
-from convnext_vbt.learning.fitting import FittedSplit, refuse_short
+from convnext_vbt.learning.fitting import FittedSplit, refuse_untrainable
 from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.labels import Labels, labels_for
 from convnext_vbt.learning.models import kind_of
@@ -34,14 +35,22 @@ from convnext_vbt.learning.walkforward import (
 )
 from convnext_vbt.learning.workers import available_cores
 from convnext_vbt.market.bars import Bars
-from convnext_vbt.predictions import CLASSES, Predictions, Split
+from convnext_vbt.predictions import CLASSES, Predictions, Split, SplitFit
+from convnext_vbt.predictions.slopes import confidence_quantiles, conformal_scores
 from convnext_vbt.runs.bars import check_account
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.own_labels import OwnLabels, refuse_foresight
 from convnext_vbt.trading.expectation import Exit
 from convnext_vbt.trading.rules import confidence_rules, parse_threshold, refuse_untradable
 from convnext_vbt.trading.signals import Rules, Signals
-from convnext_vbt.trading.sweep import SweepConfig, SweepResult, check_multiples, sweep_rules
+from convnext_vbt.trading.sweep import (
+    GRID,
+    SweepConfig,
+    SweepResult,
+    check_multiples,
+    check_sweep,
+    sweep_rules,
+)
 from convnext_vbt.user_code import files_opened, load_function
 
 
@@ -56,6 +65,10 @@ def audit_strategy(
 
     `jobs` splits are trained side by side; default: the cores there are, one for an own model.
     """
+    check_rule(config)
+    check_account(config, bars)
+    splits = config.splits.split(make_labels(config, bars))
+    check_sweep_of(config, bars, made_up(config, bars, splits))
     with files_opened() as files:
         if config.model.file is not None:
             _refuse_unrepeatable(config, bars)
@@ -213,8 +226,28 @@ def make_sweep(config: Config, bars: Bars, predictions: Predictions) -> SweepRes
     """The sweep of `[sweep]`, the strategy's own cell always among its cells."""
     lists, rules = swept_lists(config), make_rules(config, bars, predictions)
     reference = replace(config.trading, risk=min(lists.risk))
-    exits = rule_exit(config)
-    return sweep_rules(bars, predictions, rules, reference, lists, exits=exits)
+    return sweep_rules(bars, predictions, rules, reference, lists, exits=rule_exit(config))
+
+
+def check_sweep_of(config: Config, bars: Bars, predictions: Predictions) -> None:
+    """Raise what `make_sweep` and the selection would refuse; nothing is traded.
+
+    The user's own rule is called. Raises `ConfigError` or, of that rule, `UserCodeError`.
+    """
+    lists = swept_lists(config)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what there is to say is said when they are traded
+            rules = make_rules(config, bars, predictions)
+            check_sweep(bars, predictions, rules, config.trading, lists, exits=rule_exit(config))
+    except UserCodeError:
+        raise
+    except InputError as error:
+        raise ConfigError(str(error)) from None
+    try:
+        check_initial(rules, {name: getattr(lists, name) for name in GRID}, config.preset)
+    except InputError as error:
+        raise ConfigError(f"[selection] {error}") from None
 
 
 def swept_lists(config: Config) -> SweepConfig:
@@ -327,6 +360,7 @@ def prepare(config: Config, bars: Bars) -> Prepared:
         own = OwnLabels(reference=config.labels.file, horizon=config.labels.horizon)
         refuse_foresight(own, bars, labels)
     prepared = _prepared(config, bars, labels)
+    check_sweep_of(config, bars, made_up(config, bars, prepared.splits))
     if config.model.file is not None:
         names = prepared.features.names
         tell(config.model, try_own(config.model, config.training, len(names), seed=config.seed))
@@ -344,7 +378,7 @@ def _prepared(config: Config, bars: Bars, labels: Labels) -> Prepared:
     kind.check(config.model, config.training, features.names)
     splits = config.splits.split(labels)
     reach = kind.receptive_field(config.model, len(features.names))
-    refuse_short(features, splits[0], reach)
+    refuse_untrainable(features, labels, splits, reach)
     return Prepared(
         bars=bars,
         features=features,
@@ -354,6 +388,45 @@ def _prepared(config: Config, bars: Bars, labels: Labels) -> Prepared:
             labels, first=features.warmup + reach - 1, number=len(splits)
         ),
     )
+
+
+def made_up(config: Config, bars: Bars, splits: Splits) -> Predictions:
+    """Predictions that know nothing, in the place of those to come: what a rule can be tried on.
+
+    They have all that a walk-forward's have, members of an ensemble too.
+    """
+    rng = np.random.default_rng(config.seed)
+    split_TN = np.full(bars.close.shape, -1, dtype=np.int16)
+    for split in splits:
+        split_TN[slice(*split.test)] = split.number
+    split_TN[~bars.present] = -1
+    proba_TNK = rng.dirichlet(np.ones(len(CLASSES)), bars.close.shape).astype(np.float32)
+    proba_TNK[split_TN < 0] = np.nan
+    known_RK = proba_TNK[split_TN >= 0]
+    shape = (len(splits), 1)
+    fits = tuple(
+        SplitFit(
+            number=split.number, epochs=1, valid_loss=1.0, prior_loss=1.1, prior=(0.3, 0.4, 0.3),
+            num_scores=len(known_RK),
+        )
+        for split in splits
+    )  # fmt: skip
+    one = Predictions(
+        index=bars.index,
+        symbols=bars.symbols,
+        proba=proba_TNK,
+        split=split_TN,
+        splits=tuple(splits),
+        fits=fits,
+        quantiles=np.tile(confidence_quantiles(known_RK), shape),
+        nonconformity=np.tile(
+            conformal_scores(known_RK, rng.integers(0, len(CLASSES), len(known_RK))), shape
+        ),
+        target=config.labels.target,
+        receptive_field=1,
+    )
+    ensemble = config.training.ensemble
+    return replace(one, members=(one,) * ensemble if ensemble > 1 else ())
 
 
 def walk(

@@ -127,6 +127,18 @@ class SimulationConfig:
 
 
 def _check_exits(config: SimulationConfig) -> None:
+    if config.stop is not None and not 0 < config.stop < 1:
+        raise InputError(
+            f"stop must lie in (0, 1), got {config.stop:g}: it is a fraction of the fill price, "
+            "0.03 for 3 %"
+        )
+    if config.take_profit is not None and not 0 < config.take_profit < np.inf:
+        raise InputError(
+            f"take_profit must be positive and finite, got {config.take_profit:g}: it is a "
+            "fraction of the fill price, 0.06 for 6 %"
+        )
+    if config.max_holding is not None and config.max_holding < 1:
+        raise InputError(f"max_holding must be at least 1 bar or None, got {config.max_holding}")
     if config.trail not in get_args(Trail):
         raise InputError(f"trail must be one of {get_args(Trail)}, got {config.trail!r}")
     if config.break_even is not None and not 0 < config.break_even < np.inf:

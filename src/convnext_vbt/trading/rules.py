@@ -359,6 +359,11 @@ def refuse_untradable(
         check_number(name, value)
     for threshold in thresholds:
         parse_threshold(threshold)
+    if rule.abstain is not None and not 0 < rule.abstain < 1:
+        raise InputError(
+            f"abstain must lie in (0, 1), got {rule.abstain:g}; 0.8 asks for sets that hold the "
+            "outcome 80 % of the time"
+        )
     if hystereses is not None and rule.exit == "edge":
         raise InputError(
             f"hysteresis = {list(hystereses)} has no meaning with exit = 'edge', which leaves when "

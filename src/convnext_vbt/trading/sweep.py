@@ -386,15 +386,10 @@ def sweep_rules(
     the multiples that are levels of the result, by default those of which there are several.
     `assumed` is the target of the brackets where the predictions name none.
     """
-    check_same_bars(preds, bars)
-    if TOTAL in bars.symbols:
-        raise InputError(f"a symbol cannot be called {TOTAL!r}: that is the account; rename it")
-    brackets = rule_brackets(bars, preds, trading, exits=exits, assumed=assumed)
-    check_multiples(exits, lists)
+    brackets = check_sweep(bars, preds, rules, trading, lists, exits=exits, assumed=assumed)
     window = prediction_window(preds)
     cut = bars.rows(*window)
     traded, distances = rules.rows(*window), brackets.rows(*window)
-    check_inputs(cut, traded, distances, "risk")
     grid = {name: getattr(lists, name) for name in GRID}
     points = np.array(list(itertools.product(*grid.values())))
     base = np.array([trading.risk, lists.stop_multiple[0], lists.take_profit_multiple[0]])
@@ -422,6 +417,27 @@ def sweep_rules(
         reference_risk=trading.risk,
         grid=grid,
     )
+
+
+def check_sweep(
+    bars: Bars,
+    preds: Predictions,
+    rules: Rules,
+    trading: SimulationConfig,
+    lists: SweepConfig,
+    *,
+    exits: Exit = "bracket",
+    assumed: Target | None = None,
+) -> Brackets:
+    """Everything that `sweep_rules` refuses, and the brackets of all bars; nothing is traded."""
+    check_same_bars(preds, bars)
+    if TOTAL in bars.symbols:
+        raise InputError(f"a symbol cannot be called {TOTAL!r}: that is the account; rename it")
+    brackets = rule_brackets(bars, preds, trading, exits=exits, assumed=assumed)
+    check_multiples(exits, lists)
+    prediction_window(preds)
+    check_inputs(bars, rules, brackets, "risk")
+    return brackets
 
 
 def check_multiples(exits: Exit, lists: SweepConfig) -> None:

@@ -245,7 +245,7 @@ def test_weights_that_look_past_the_training_range_are_caught(bars):
     def leaky(bars, feature, labels, split):
         return replace(fit(bars, feature, labels, split), slope=float(feature[split.test[0], 0]))
 
-    assert_blamed(examine(bars, fit=leaky), "weights", "slope of split 0")
+    assert_blamed(examine(bars, fit=leaky), "weights", "slope of split 1")
 
 
 def test_quantiles_of_the_test_range_are_caught(bars):
@@ -255,7 +255,7 @@ def test_quantiles_of_the_test_range_are_caught(bars):
         confidence = held[:, [0, 2]].max(axis=1)
         return replace(honest, quantiles=np.quantile(confidence, QUANTILE_LEVELS))
 
-    assert_blamed(examine(bars, fit=leaky), "calibration", "quantiles of split 0")
+    assert_blamed(examine(bars, fit=leaky), "calibration", "quantiles of split 1")
 
 
 def test_a_learner_that_cannot_be_looked_into_is_judged_by_its_predictions(bars):
@@ -263,7 +263,7 @@ def test_a_learner_that_cannot_be_looked_into_is_judged_by_its_predictions(bars)
         return fit(bars, feature, labels, split, scale_by=lambda feature, _: feature)
 
     report = examine(bars, fit=leaky, parts=lambda fitted: {})
-    assert_blamed(report, "retrained split", "what split 0 predicts")
+    assert_blamed(report, "retrained split", "what split 1 predicts")
 
 
 def test_predictions_that_use_the_next_bar_are_caught(bars):
@@ -297,7 +297,7 @@ def test_a_threshold_chosen_on_the_test_range_is_caught(bars):
         )
 
     report = examine(bars, select=hindsight)
-    assert_blamed(report, "selection", "threshold of the rule chosen for split 0")
+    assert_blamed(report, "selection", "threshold of the rule chosen for split 1")
 
 
 @pytest.mark.parametrize("price", ["open", pytest.param("close", marks=pytest.mark.slow)])
@@ -329,7 +329,7 @@ def test_splits_that_depend_on_the_future_are_caught(bars):
         late = int(labels.values[1100:].sum()) % 50
         return [replace(s, train=(s.train[0] + late, s.train[1])) for s in WALK.split(labels)]
 
-    assert_blamed(examine(bars, splits=leaky), "splits", "train range of split 0")
+    assert_blamed(examine(bars, splits=leaky), "splits", "train range of split 1")
 
 
 def test_labels_that_say_they_are_known_too_early_are_caught(bars):

@@ -349,7 +349,7 @@ def test_a_mistake_in_a_split_names_file_function_split_and_line(own):
     text = TABLE.format(body="return np.ones((len(X), 3)) / 3").replace(
         "        return self", "        raise KeyError('rows')"
     )
-    with pytest.raises(UserCodeError, match=r"mine.py:make, split 3: fit raised KeyError.*line 6"):
+    with pytest.raises(UserCodeError, match=r"mine.py:make, split 4: fit raised KeyError.*line 6"):
         fitted(own(text))
 
 

@@ -205,18 +205,21 @@ class _Audit:
         real = self.real
         second = self.stages.forecast(self.bars, real.features, self.splits, again)
         for fit, other, split in zip(self.fits, again, self.splits, strict=True):
-            cut = Cut(bar=split.test[0] - 1, why=f"split {split.number} trained again")
+            cut = Cut(bar=split.test[0] - 1, why=f"split {split.number + 1} trained again")
             theirs = self.stages.parts(other)
             for stage, arrays in self.stages.parts(fit).items():
                 found = (
                     compare_arrays(
-                        value, theirs[stage][name], f"{name} of split {split.number}", cut.bar + 1
+                        value,
+                        theirs[stage][name],
+                        f"{name} of split {split.number + 1}",
+                        cut.bar + 1,
                     )
                     for name, value in arrays.items()
                 )
                 yield self._check(stage, cut, next(filter(None, found), None))
             says, now = (p.proba[slice(*split.test)] for p in (self.traded.predictions, second))
-            title = f"what split {split.number} predicts"
+            title = f"what split {split.number + 1} predicts"
             yield self._check(RETRAINED, cut, compare_arrays(says, now, title, cut.bar + 1))
 
     def _compare(self, cut: Cut) -> Iterator[Check]:
@@ -301,12 +304,14 @@ class _Audit:
 
 def _boundaries(splits: Sequence[Split]) -> Iterator[Cut]:
     for split in splits:
-        limits = [(f"end of {name} of split {split.number}", b) for name, _, b in ranges_of(split)]
-        limits.append((f"end of test of split {split.number}", split.test[1]))
+        limits = [
+            (f"end of {name} of split {split.number + 1}", b) for name, _, b in ranges_of(split)
+        ]
+        limits.append((f"end of test of split {split.number + 1}", split.test[1]))
         for why, limit in limits:
             yield Cut(bar=limit - 1, why=why)
         # what was learned last for this range, from outcomes of the ranges before, is used here
-        yield Cut(bar=split.test[0], why=f"first bar of test of split {split.number}")
+        yield Cut(bar=split.test[0], why=f"first bar of test of split {split.number + 1}")
 
 
 def _odd_bars(bars: Bars) -> dict[str, np.ndarray]:

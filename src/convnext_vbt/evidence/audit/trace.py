@@ -212,7 +212,7 @@ def _known_ranges(left: Sequence[Split], right: Sequence[Split], bar: int) -> Di
         for name, span, limit in ranges_of(one):
             now = getattr(other, name)
             if limit <= bar + 1 and now != span:
-                text = f"{name} range of split {one.number} is {now}, was {span}"
+                text = f"{name} range of split {one.number + 1} is {now}, was {span}"
                 return Difference(bar=min(*now, *span), text=text)
     return None
 
@@ -224,7 +224,7 @@ def _training_labels(left: Prepared, right: Prepared, bar: int) -> Difference | 
             np.where(left.labels.values >= 0, getattr(left.labels, part), -1),
             np.where(right.labels.values >= 0, getattr(right.labels, part), -1),
             span,
-            (f"{title} in the {name} range of split {split.number}", left.bars.symbols),
+            (f"{title} in the {name} range of split {split.number + 1}", left.bars.symbols),
         )
         for split in left.splits
         for name, span, limit in ranges_of(split)
@@ -248,7 +248,7 @@ def _choices(left: Traded, right: Traded, bar: int) -> Difference | None:
         for name, value in one.items():
             now = other.get(name)
             if now != value and not (pd.isna(now) and pd.isna(value)):
-                text = f"{name} of the rule chosen for split {number} is {now}, was {value}"
+                text = f"{name} of the rule chosen for split {number + 1} is {now}, was {value}"
                 return Difference(bar=first, text=text)
     return None
 

@@ -68,7 +68,7 @@ def _fit(task: FitTask) -> Learned:
 
 def _make(task: FitTask) -> OwnModel:
     assert task.model.file is not None
-    return make_own(task.model.file, task.seed, task.num_features, f"split {task.split.number}")
+    return make_own(task.model.file, task.seed, task.num_features, f"split {task.split.number + 1}")
 
 
 def _fit_estimator(task: FitTask, cases: Cases) -> tuple[OwnModel, Tensor, None]:
