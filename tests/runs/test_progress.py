@@ -170,6 +170,16 @@ def test_in_a_notebook_one_line_is_drawn_anew_in_place(tmp_path, cell, capsys):
     assert cell == []
 
 
+def test_a_notebooks_line_has_room_for_two_splits_in_training(tmp_path):
+    display = Display(folder=tmp_path)
+    announce(tmp_path, 6)
+    for number in range(4):
+        step_writer(tmp_path, number)(10, 40, 1.08, 1.094)
+    text = display.bundle()["text/plain"]
+    assert len(re.findall(r"step 10/40", text)) == 2
+    assert text.endswith("(base rates 1.0940) · 2 more")
+
+
 def test_a_notebooks_line_tells_of_splits_in_training_and_where_it_stopped(cell):
     def interrupted():
         with watching() as watcher:

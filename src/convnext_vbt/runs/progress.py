@@ -18,11 +18,12 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convnext_vbt.learning.walkforward import SplitDone
+from convnext_vbt.learning.watching import SplitStep, steps_in, total_in
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from convnext_vbt.learning.walkforward import SplitDone
-    from convnext_vbt.learning.watching import SplitStep
 
 PREPARING = "reading bars, computing features and labels ..."
 JUDGING = "all splits predicted: sweeping, judging, writing the report ..."
@@ -30,8 +31,10 @@ PREDICTED = "all splits predicted"
 
 _NOTEBOOK_SECONDS = 0.5
 """Between two drawings of a notebook's line."""
+_STEPS_IN_LINE = 2
+"""Splits in training that a notebook's line has room for."""
 
-Progress = bool | Callable[["SplitDone"], None] | None
+Progress = bool | Callable[[SplitDone], None] | None
 """True shows it, False does not, None where there is a terminal or a notebook to show it in; a
 function is called for each finished split instead."""
 
@@ -153,8 +156,6 @@ class Display:
 
     def look(self) -> list[SplitStep]:
         """The splits in training, as their files say."""
-        from convnext_vbt.learning.watching import steps_in, total_in
-
         if not self.total:
             self.total, self.started = total_in(self.folder), self.clock()
         return [step for step in steps_in(self.folder) if step.number not in self.finished]
@@ -207,7 +208,9 @@ class Display:
         elif len(self.finished) == self.total:
             text = self.last
         else:
-            text = " · ".join((*self.words(work), *map(_step_line, steps)))
+            more = [f"{len(steps) - _STEPS_IN_LINE} more"] if len(steps) > _STEPS_IN_LINE else []
+            shown = map(_step_line, steps[:_STEPS_IN_LINE])
+            text = " · ".join((*self.words(work), *shown, *more))
         bar = f'<progress value="{work:.3f}" max="{self.total}"></progress> ' if self.total else ""
         return {"text/plain": text, "text/html": f"<div>{bar}{escape(text)}</div>"}
 
