@@ -19,6 +19,8 @@ def right(frame: pd.DataFrame) -> None:
     assert_type(cv.compute_features(bars), cv.Features)
     preds = cv.walk_forward(bars, "strategies/btc_hourly.toml")
     assert_type(preds, cv.Predictions)
+    cv.walk_forward(bars, progress=True)
+    cv.walk_forward(bars, progress=lambda event: print(event.fit.number))
     signals = cv.confidence_signals(preds, bars, threshold=["q0.80", 0.5])
     assert_type(signals, cv.Signals)
     result = cv.sweep(bars, preds, threshold="q0.90", risk=[0.005, 0.01])
@@ -45,6 +47,7 @@ def right(frame: pd.DataFrame) -> None:
 def wrong(bars: cv.Bars, preds: cv.Predictions) -> None:
     """What a checker must refuse."""
     cv.walk_forward("nonsense", 3, 4)  # type: ignore[arg-type, call-arg]
+    cv.walk_forward(bars, progress="yes")  # type: ignore[arg-type]
     cv.load_bars(7)  # type: ignore[arg-type]
     cv.sweep(preds, bars)  # type: ignore[arg-type]
     cv.simulate(bars, preds)  # type: ignore[arg-type]
