@@ -21,6 +21,8 @@ from tests.strategies import write_tiny
 
 FILES = (
     "config.toml",
+    "headline.parquet",
+    "headline_orders.parquet",
     "manifest.json",
     "metrics.json",
     "orders.parquet",

@@ -34,6 +34,8 @@ from tests.strategies import TINY, write_tiny
 FILES = {
     "baselines",
     "config.toml",
+    "headline.parquet",
+    "headline_orders.parquet",
     "manifest.json",
     "metrics.json",
     "orders.parquet",
@@ -43,6 +45,7 @@ FILES = {
     "splits",
     "sweep.parquet",
 }
+HEADLINE = ("headline.parquet", "headline_orders.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +114,13 @@ def test_the_files_agree_with_the_result(done):
     orders = pd.read_parquet(done.directory / "orders.parquet")
     assert len(orders) == len(own.orders) > 0
     metrics = json.loads((done.directory / "metrics.json").read_text())
+    headline, fills = (pd.read_parquet(done.directory / name) for name in HEADLINE)
+    total = headline["equity"].iloc[-1] / done.result.config.init_cash - 1
+    assert metrics["headline"]["total_return"] == pytest.approx(total)
+    assert list(headline) == ["timestamp", "equity", "gross", "net", "buy_and_hold"]
+    assert len(headline) == len(done.result.window_bars)
+    assert len(fills) >= metrics["headline"]["trades"]
+    assert metrics["when"]["units"]["alpha"] == "fraction a year"
     assert metrics["strategy_cell"]["cell"] == {"threshold": "q0.50", "risk": 0.01}
     final = own.equity[-1, 0] / own.init_cash - 1
     assert metrics["strategy_cell"]["symbols"]["SIM/USDT"]["total_return"] == pytest.approx(final)
@@ -128,10 +138,12 @@ def test_the_script_form_predicts_the_same(home, done):
 @pytest.mark.slow
 def test_running_again_trains_nothing_and_gives_the_same_page(done):
     page = done.report.read_bytes()
+    headline = [(done.directory / name).read_bytes() for name in HEADLINE]
     seen = []
     again = pipeline.run(done.config, out=done.directory.parent, jobs=1, progress=seen.append)
     assert [event.cached for event in seen] == [True] * 3
     assert again.report.read_bytes() == page
+    assert [(done.directory / name).read_bytes() for name in HEADLINE] == headline
 
 
 @pytest.mark.filterwarnings("ignore:.*fewer than 30 trades")

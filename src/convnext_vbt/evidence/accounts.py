@@ -123,7 +123,7 @@ class Drawdown:
 
 def daily(account: Account) -> Daily:
     """The account by UTC day; days without a bar are absent."""
-    days, first, last = _days(account.index)
+    days, first, last = days_of(account.index)
     below = measures.underwater(account.equity, account.init_cash)
     return Daily(
         days=days,
@@ -137,11 +137,11 @@ def daily_returns(account: Account, stop: int | None = None) -> np.ndarray:
 
     Equity at each day's last bar there; the first day counts from the initial cash.
     """
-    _, _, last = _days(account.index[:stop])
+    _, _, last = days_of(account.index[:stop])
     return measures.returns_between(np.append(account.init_cash, account.equity[last]))
 
 
-def _days(index: pd.DatetimeIndex) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def days_of(index: pd.DatetimeIndex) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """UTC days that have a bar, and the first and the last bar of each, (D,)."""
     day_of_bar = np.asarray(index.as_unit("s").asi8) // 86_400
     is_new = np.diff(day_of_bar) > 0
@@ -222,7 +222,7 @@ def split_returns(account: Account, span: Range) -> np.ndarray:
     """Daily returns within a range of bars, the first day from the close before it."""
     start, stop = span
     before = account.equity[start - 1] if start > 0 else account.init_cash
-    _, _, last = _days(account.index[start:stop])
+    _, _, last = days_of(account.index[start:stop])
     return measures.returns_between(np.append(before, account.equity[start:stop][last]))
 
 

@@ -47,6 +47,7 @@ from convnext_vbt.evidence.sweep_table import Plateaus, plateaus, table
 from convnext_vbt.evidence.verdict import Assessment, assess
 from convnext_vbt.evidence.views import Lines, View
 from convnext_vbt.evidence.waiting import Waiting, waiting_of
+from convnext_vbt.evidence.when.when import When, when_of
 from convnext_vbt.evidence.window import Window
 from convnext_vbt.evidence.within_bars import WithinBars, within_bars
 from convnext_vbt.trading.instruments import have_least_size
@@ -139,6 +140,8 @@ class Evidence:
     """None where no combinatorial splits were trained."""
     waiting: Waiting | None
     """None where the cell that is shown first asks for no edge."""
+    when: When
+    """When and why the headline earned."""
 
 
 def gather(
@@ -208,6 +211,7 @@ def gather(
         within_bars=within_bars(res, head.selection, risk=head.risk),
         paths=paths,
         waiting=waiting_of(res, cells),
+        when=when_of(res, head.selection, assessment.buy_and_hold),
     )
 
 

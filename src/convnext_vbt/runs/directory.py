@@ -1,7 +1,7 @@
 """A run directory: its manifest, its log, and whether it belongs to these bars.
 
 `OUT/<name>-<id8>/` holds config.toml, manifest.json, splits/, predictions.parquet, sweep.parquet,
-orders.parquet, metrics.json, report.html and run.log.
+orders.parquet, headline.parquet, headline_orders.parquet, metrics.json, report.html and run.log.
 """
 
 from __future__ import annotations

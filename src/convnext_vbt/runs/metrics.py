@@ -46,6 +46,7 @@ def summarize(evidence: Evidence, cell: Mapping[str, Any]) -> dict[str, Any]:
             "within_bars": asdict(evidence.within_bars),
             "paths": None if evidence.paths is None else evidence.paths.to_dict(),
             "waiting": _waiting(evidence.waiting),
+            "when": evidence.when.to_dict(),
         }
     )
     return summary

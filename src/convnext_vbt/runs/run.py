@@ -21,6 +21,7 @@ from convnext_vbt.errors import (
     InputError,
     MissingFileError,
 )
+from convnext_vbt.evidence.gathering import Evidence
 from convnext_vbt.evidence.headline import headline_rows
 from convnext_vbt.learning.devices import describe_device, resolve_device
 from convnext_vbt.learning.workers import available_cores
@@ -271,6 +272,7 @@ def _sweep_and_report(
     )
     orders = evidence.cells.first.orders_frame()
     write_with(directory / "orders.parquet", lambda path: orders.to_parquet(path, index=False))
+    _write_headline(directory, evidence)
     metrics = summarize(evidence, selected)
     write_json(directory / "metrics.json", metrics)
     write_page(
@@ -292,6 +294,13 @@ def _sweep_and_report(
     return Run(
         directory=directory, config=config, predictions=predictions, result=result, metrics=metrics
     )
+
+
+def _write_headline(directory: Path, evidence: Evidence) -> None:
+    """The account that is judged, bar by bar, and its orders."""
+    orders = evidence.assessment.headline.selection.simulation.orders_frame()
+    for name, frame in (("headline", evidence.when.bars), ("headline_orders", orders)):
+        write_with(directory / f"{name}.parquet", partial(frame.to_parquet, index=False))
 
 
 def _provenance(config: Config, bars: Bars) -> dict[str, str]:

@@ -23,6 +23,7 @@ from convnext_vbt.report.sections.sweep.section import SWEEP
 from convnext_vbt.report.sections.symbols.section import SYMBOLS
 from convnext_vbt.report.sections.trades.section import TRADES
 from convnext_vbt.report.sections.verdict.section import VERDICT
+from convnext_vbt.report.sections.when.section import WHEN
 from convnext_vbt.report.sections.words.section import WORDS
 
 SECTIONS = (
@@ -40,6 +41,7 @@ SECTIONS = (
     MODEL,
     DIRECTION,
     RETURNS,
+    WHEN,
     COSTS,
     DRAWDOWNS,
     TRADES,
