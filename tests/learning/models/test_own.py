@@ -24,6 +24,12 @@ from tests.learning.test_training import SPLIT, T, market
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 BAYES = "from sklearn.naive_bayes import GaussianNB\n\ndef make():\n    return GaussianNB()\n"
+TREES = """
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+def make(seed):
+    return HistGradientBoostingClassifier(max_iter=3, random_state=seed)
+"""
 MODULE = """
 import torch
 
@@ -193,7 +199,7 @@ def test_one_class_alone_is_not_fitted_at_all(own):
     assert list(found.predictor.tensors()) == ["only"]
 
 
-@pytest.mark.parametrize("text", [BAYES, MODULE], ids=["skops", "safetensors"])
+@pytest.mark.parametrize("text", [BAYES, TREES, MODULE], ids=["skops", "trees", "safetensors"])
 def test_what_is_kept_says_the_same_to_the_bit(own, text):
     model = own(text)
     features, _ = market()

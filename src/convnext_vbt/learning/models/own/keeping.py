@@ -19,10 +19,11 @@ TRUSTED = (
     "collections.OrderedDict",
     "collections.defaultdict",
     "lightgbm.",
+    "sklearn.",
     "sktime.",
     "xgboost.",
 )
-"""Types, or packages of them, that are read back beside those of scikit-learn, numpy and scipy,
+"""Types, or packages of them, that are read back beside those of numpy and scipy,
 which skops knows, and those of the user's own file, which is executed anyway."""
 _STATE, _SKOPS, _ONLY = "state.", "skops", "only"
 _AGREEMENT = 1e-6
