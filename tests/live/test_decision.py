@@ -143,6 +143,25 @@ def test_exits_and_reversals_are_whole_lots(trained, bars, short_row):
     assert (dust.action, dust.step, dust.units, dust.target) == ("WAIT", "hold long", 0.0, 0.0004)
 
 
+@pytest.mark.parametrize(
+    ("instrument", "said"),
+    [
+        (Instrument(multiplier=50.0), "of the underlying, a contract of 50: order units / 50, "),
+        (Instrument(inverse=True, lot=100.0), "of the quote currency, a lot of 100: order units "),
+        (Instrument(lot=0.1), None),
+        (Instrument(inverse=True, lot=1.0), None),
+    ],
+)
+def test_units_that_are_no_contracts_are_said_to_be_none(
+    trained, bars, short_row, instrument, said
+):
+    trading = replace(trained.config.trading, instruments={"default": instrument})
+    other = replace(trained, config=trained.config.model_copy(update={"trading": trading}))
+    told = [why for why in at(other, bars, short_row).warnings if "units are" in why]
+    assert len(told) == (said is not None)
+    assert all(said in why for why in told)
+
+
 def test_an_exit_under_the_least_worth_is_told_as_the_kernel_makes_it(trained, bars, short_row):
     row = next(
         row

@@ -102,7 +102,17 @@ def warnings_of(moment: Moment, n: int, plan: Plan) -> list[str]:
             f"a position ends after {limit} bars unless its side is still signalled; give "
             "--entered, the open time of the bar it was filled in, to have that checked"
         )
-    return [*said, *(_small_exit(moment, n, plan) if plan.ends else [])]
+    return [*_contracts(moment, n), *said, *(_small_exit(moment, n, plan) if plan.ends else [])]
+
+
+def _contracts(moment: Moment, n: int) -> list[str]:
+    """That units are not contracts, which is what a broker's ticket asks for."""
+    own = instrument_of(moment.trading.instruments, moment.bars.symbols[n])
+    size = own.lot if own.inverse else own.multiplier
+    if size is None or size == 1:
+        return []
+    what = "of the quote currency, a lot of" if own.inverse else "of the underlying, a contract of"
+    return [f"units are {what} {size:g}: order units / {size:g}, tell fills in units"]
 
 
 def _small_exit(moment: Moment, n: int, plan: Plan) -> list[str]:
