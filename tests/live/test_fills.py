@@ -13,6 +13,11 @@ from convnext_vbt.live.journal import open_journal
 from convnext_vbt.live.reconcile import reconcile, summary, summary_lines
 from convnext_vbt.live.running import live_session
 from convnext_vbt.live.walk import Order
+from convnext_vbt.trading.brackets import fixed_brackets
+from convnext_vbt.trading.inputs import SimulationConfig
+from convnext_vbt.trading.instruments import Instrument
+from convnext_vbt.trading.signals import Signals
+from convnext_vbt.trading.simulation import simulate_signals
 from tests.live.test_running import SYMBOL, dump, rehearsed
 
 NOW = pd.Timestamp("2024-03-01", tz="UTC")
@@ -47,8 +52,8 @@ def test_a_csv_of_ones_own_is_read(tmp_path):
     assert (first.symbol, first.side, first.units, first.price, first.fee) == (
         "BTC/USDT", "Buy", 0.5, 40000.0, 10.0
     )  # fmt: skip
-    assert (first.change, first.cash, last.change) == (0.5, -20010.0, -0.5)
-    assert (other.symbol, other.change, other.cash) == ("ETH/USDT", -2.0, 5000.0)
+    assert (first.change, first.cash(), last.change) == (0.5, -20010.0, -0.5)
+    assert (other.symbol, other.change, other.cash()) == ("ETH/USDT", -2.0, 5000.0)
 
 
 def test_ccxts_own_trades_are_read_as_json_and_as_csv(tmp_path):
@@ -57,7 +62,7 @@ def test_ccxts_own_trades_are_read_as_json_and_as_csv(tmp_path):
     found = read_fills(path, SYMBOLS, NOW)
     assert [fill.key for fill in found] == ["BTC/USDT 7", "BTC/USDT 8", "BTC/USDT 9"]
     assert [fill.change for fill in found] == [0.4995, -0.1, -0.1]  # a fee in the coin itself
-    assert [fill.cash for fill in found] == [-20000.0, 4008.0, 4010.0]
+    assert [fill.cash() for fill in found] == [-20000.0, 4008.0, 4010.0]
     pd.DataFrame(CCXT).to_csv(path, index=False)  # a fee is a dict as Python writes it
     assert read_fills(path, SYMBOLS, NOW) == found
 
@@ -124,6 +129,54 @@ def test_the_real_account_is_cash_and_positions_at_the_last_close(tmp_path, bars
     assert flat.held == {}  # 0.1 + 0.2 - 0.3 is nothing
     other = real_account(found[:2], part, equity=1e4, stops={SYMBOL: held})
     assert other.held[SYMBOL] == Holding(units=0.1 + 0.2, entered=found[0].time, stop=None)
+
+
+def test_fills_of_an_inverse_contract_make_the_backtests_own_account(tmp_path, bars):
+    part, rows = bars.rows(0, 400), np.arange(400)[:, None]
+    signals = Signals(
+        index=part.index,
+        columns=pd.MultiIndex.from_product([[0], [SYMBOL]], names=["r", "symbol"]),
+        entries=rows % 40 == 3, exits=rows % 40 == 9, short_entries=rows % 40 == 20,
+        short_exits=rows % 40 == 30, size=np.ones((400, 1)),
+    )  # fmt: skip
+    config = SimulationConfig(init_cash=2.0, instruments={SYMBOL: Instrument(inverse=True, lot=10)})
+    done = simulate_signals(part, signals, fixed_brackets(part, stop=0.02), config=config)
+    told = [
+        {"time": (row["timestamp"] + pd.Timedelta(seconds=5)).isoformat(), "symbol": SYMBOL,
+         "side": row["side"], "units": row["size"], "price": row["price"], "id": k,
+         "fee": {"cost": row["fees"], "currency": "SIM"}}
+        for k, row in done.orders_frame().iterrows()
+    ]  # fmt: skip
+    (tmp_path / "trades.json").write_text(json.dumps(told))
+    found = read_fills(
+        tmp_path / "trades.json", (SYMBOL,), part.index[-1] + part.step, inverse={SYMBOL}
+    )
+    assert len(found) > 20
+    for row in (5, 25, 200, 399):  # long, short, later
+        account = real_account(found, part.rows(0, row + 1), equity=2.0, stops={}, inverse={SYMBOL})
+        assert account.equity == pytest.approx(done.equity[row, 0], rel=1e-12)
+    orders = [
+        Order(bar=part.index[0], symbol=SYMBOL, number=0, side="Buy", units=u, price=p, fee=0.0)
+        for u, p in ((30.0, 15_000.0), (10.0, 12_000.0))
+    ]  # fmt: skip
+    path = fills_of(tmp_path, [fill(part, 0, "buy", 40, 15_000)])
+    (match,) = reconcile(part, orders, read_fills(path, (SYMBOL,), NOW), inverse={SYMBOL})
+    assert match.cost == pytest.approx(30 / 15_000 + 10 / 12_000 - 40 / 15_000, rel=1e-9)
+    assert match.shadow_price == pytest.approx(40 / (30 / 15_000 + 10 / 12_000))
+
+
+def test_an_inverse_fee_in_the_quote_currency_is_refused(tmp_path):
+    path = tmp_path / "trades.json"
+    path.write_text(json.dumps([CCXT[1]]))
+    with pytest.raises(DataError, match="its fee is in USDT; give its worth in BTC"):
+        read_fills(path, SYMBOLS, NOW, inverse={"BTC/USDT"})
+
+
+def test_a_real_account_that_is_ruined_says_so(tmp_path, bars):
+    path = fills_of(tmp_path, [fill(bars, 1000, "buy", 100, 15_000, fee=1e5)])
+    found = read_fills(path, (SYMBOL,), NOW)
+    with pytest.raises(DataError, match=r"the real account is ruined at .* look for a fill in"):
+        real_account(found, bars.rows(0, 1001), equity=1e4, stops={})
 
 
 def order(bars, row, side, units, price, number=0):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from convnext_vbt.errors import DataError
 from convnext_vbt.live.account import Account, Holding
 from convnext_vbt.live.clock import when
 from convnext_vbt.market.bars import Bars
+from convnext_vbt.trading.instruments import Instrument, instrument_of
 
 COLUMNS = ("time", "symbol", "side", "units", "price", "fee")
 _CCXT = {"amount": "units", "datetime": "time"}
@@ -43,7 +44,7 @@ class Fill:
     units: float
     price: float
     fee: float
-    """In the quote currency."""
+    """In the account's currency: the quote, of an inverse contract the underlying."""
     fee_units: float = 0.0
     """What was paid of the units themselves, as exchanges do of a purchase."""
 
@@ -52,20 +53,43 @@ class Fill:
         """Of the position, signed."""
         return _SIDES[self.side.lower()] * self.units - self.fee_units
 
-    @property
-    def cash(self) -> float:
+    def cash(self, *, inverse: bool = False) -> float:
         """Of the cash, signed, the fee in it."""
-        return -_SIDES[self.side.lower()] * self.units * self.price - self.fee
+        bought = _SIDES[self.side.lower()] * self.units
+        return -worth_of(bought, self.price, inverse=inverse) - self.fee
 
 
-def read_fills(path: Path, symbols: Sequence[str], now: pd.Timestamp) -> list[Fill]:
-    """The fills of a file, in time. Raises `DataError` for what cannot be one, by its number."""
+def worth_of(units: float, price: Any, *, inverse: bool) -> Any:
+    """What a position adds to its cash, in the account's money; `price` is a number or an array.
+
+    An inverse contract is worth 1 of the quote currency and settled in the underlying: who buys
+    one owes 1 / price, so that from E to P its gain is 1 / E - 1 / P.
+    """
+    return -units / price if inverse else units * price
+
+
+def inverse_of(symbols: Sequence[str], instruments: Mapping[str, Instrument]) -> frozenset[str]:
+    """Those of the symbols whose contract is inverse."""
+    return frozenset(name for name in symbols if instrument_of(instruments, name).inverse)
+
+
+def read_fills(
+    path: Path,
+    symbols: Sequence[str],
+    now: pd.Timestamp,
+    *,
+    inverse: Set[str] = frozenset(),
+) -> list[Fill]:
+    """The fills of a file, in time; fees of `inverse` symbols are in the underlying.
+
+    Raises `DataError` for what cannot be one, by its number.
+    """
     found = []
     for number, record in enumerate(read_records(path), start=1):
         if side_of(record) in MONEY:
             continue
         try:
-            found.append(_fill(record, symbols, now))
+            found.append(_fill(record, symbols, now, inverse))
         except (KeyError, TypeError, ValueError, SyntaxError) as error:
             said = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
             raise DataError(f"{path}, fill {number}: {said}") from error
@@ -79,12 +103,13 @@ def real_account(
     equity: float,
     stops: Mapping[str, Holding],
     moved: float = 0.0,
+    inverse: Set[str] = frozenset(),
 ) -> Account:
     """The account that began with `equity` and made these fills, at the close of the last bar.
 
     Later fills are not known yet; `moved` is the money that came since, negative where it went.
-    `stops` are positions whose stops are taken where the side is
-    the same.
+    `stops` are positions whose stops are taken where the side is the same; `inverse` are symbols.
+    Raises `DataError` where it is ruined.
     """
     known = bars.index[-1] + bars.step
     units = dict.fromkeys(bars.symbols, 0.0)
@@ -96,15 +121,22 @@ def real_account(
         before, after = units[fill.symbol], _rounded(units[fill.symbol] + fill.change, fill.units)
         if before * after <= 0:
             entered[fill.symbol] = fill.time
-        units[fill.symbol], cash = after, cash + fill.cash
+        units[fill.symbol] = after
+        cash += fill.cash(inverse=fill.symbol in inverse)
     held = {
         name: Holding(units=size, entered=entered[name], stop=_stop(size, stops.get(name)))
         for name, size in units.items()
         if size
     }
-    return Account(
-        equity=cash + sum(units[name] * _last_close(bars, name) for name in held), held=held
+    left = cash + sum(
+        worth_of(units[name], _last_close(bars, name), inverse=name in inverse) for name in held
     )
+    if not left > 0:
+        raise DataError(
+            f"the real account is ruined at {when(known)}: by the fills that were told of its "
+            f"equity is {left:,.8g}; look for a fill in other units, or another --equity"
+        )
+    return Account(equity=left, held=held)
 
 
 def _rounded(units: float, of: float) -> float:
@@ -158,7 +190,9 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in table.itertuples(index=False)]
 
 
-def _fill(said: Mapping[str, Any], symbols: Sequence[str], now: pd.Timestamp) -> Fill:
+def _fill(
+    said: Mapping[str, Any], symbols: Sequence[str], now: pd.Timestamp, inverse: Set[str]
+) -> Fill:
     symbol, side = str(said["symbol"]), side_of(said)
     if symbol not in symbols:
         raise DataError(f"symbol {symbol} is not traded by the run ({', '.join(symbols)})")
@@ -168,7 +202,7 @@ def _fill(said: Mapping[str, Any], symbols: Sequence[str], now: pd.Timestamp) ->
     if time > now:
         raise DataError(f"its time {when(time)} lies after {when(now)}; times are taken as UTC")
     units, price = (positive(name, said[name]) for name in ("units", "price"))
-    fee, fee_units = fee_of(said.get("fee", 0.0), symbol)
+    fee, fee_units = fee_of(said.get("fee", 0.0), symbol, inverse=symbol in inverse)
     parts = (time.isoformat(), symbol, side, repr(units), repr(price))
     own = str(said.get("id") or "")
     return Fill(
@@ -197,8 +231,8 @@ def positive(name: str, value: Any) -> float:
     return number
 
 
-def fee_of(value: Any, symbol: str) -> tuple[float, float]:
-    """In the quote currency, and in the units themselves."""
+def fee_of(value: Any, symbol: str, *, inverse: bool = False) -> tuple[float, float]:
+    """In the account's currency, and in the units themselves, as a coin's fee is."""
     if isinstance(value, str):
         text = value.strip()
         if text.startswith("{"):
@@ -211,11 +245,12 @@ def fee_of(value: Any, symbol: str) -> tuple[float, float]:
         return _finite(float(value)), 0.0
     cost, currency = _finite(float(value.get("cost") or 0.0)), str(value.get("currency") or "")
     base, _, quote = symbol.partition(":")[0].partition("/")
-    if not cost or not currency or currency == quote or not quote:
+    money = base if inverse else quote
+    if not cost or not currency or currency == money or not quote:
         return cost, 0.0
     if currency == base:
         return 0.0, cost
-    raise DataError(f"its fee is in {currency}; give its worth in {quote}")
+    raise DataError(f"its fee is in {currency}; give its worth in {money}")
 
 
 def _finite(fee: float) -> float:

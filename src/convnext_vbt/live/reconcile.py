@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from convnext_vbt.live.clock import when
 from convnext_vbt.live.entry import money_text
-from convnext_vbt.live.fills import Fill
+from convnext_vbt.live.fills import Fill, worth_of
 from convnext_vbt.live.walk import Order
 from convnext_vbt.market.bars import Bars
 
@@ -34,7 +34,7 @@ class Match:
     state: State
     shadow_units: float
     shadow_price: float | None
-    """Mean by units; None where there is none, as below."""
+    """Mean by units, of an inverse contract the harmonic one; None without, as below."""
     units: float
     price: float | None
     fills: int
@@ -46,12 +46,17 @@ class Match:
 
 
 def reconcile(
-    bars: Bars, orders: Sequence[Order], fills: Sequence[Fill], *, lot: float | None = None
+    bars: Bars,
+    orders: Sequence[Order],
+    fills: Sequence[Fill],
+    *,
+    lot: float | None = None,
+    inverse: Set[str] = frozenset(),
 ) -> list[Match]:
     """Every order and every fill once, in time; sizes within one lot are the same.
 
     A fill belongs to its symbol's bar that it lies in. One after the last bar has no order yet and
-    is left for later.
+    is left for later. `inverse` are symbols.
     """
     of_orders: dict[tuple[pd.Timestamp, str, str], list[Order]] = {}
     of_fills: dict[tuple[pd.Timestamp, str, str], list[Fill]] = {}
@@ -62,7 +67,7 @@ def reconcile(
         if bar is not None:
             of_fills.setdefault((bar, fill.symbol, fill.side), []).append(fill)
     return [
-        _match(key, of_orders.get(key, []), of_fills.get(key, []), lot)
+        _match(key, of_orders.get(key, []), of_fills.get(key, []), lot, inverse=key[1] in inverse)
         for key in sorted({*of_orders, *of_fills})
     ]
 
@@ -109,17 +114,20 @@ def _match(
     orders: Sequence[Order],
     fills: Sequence[Fill],
     lot: float | None,
+    *,
+    inverse: bool,
 ) -> Match:
     bar, symbol, side = key
-    wanted, shadow_price = _together(orders)
-    units, price = _together(fills)
+    wanted, shadow_price = _together(orders, inverse=inverse)
+    units, price = _together(fills, inverse=inverse)
     worse, cost = None, None
     if shadow_price is not None and price is not None:
         sign = 1.0 if side == "Buy" else -1.0
         worse = sign * (price / shadow_price - 1.0) * 1e4
         paid = sum(fill.fee + fill.fee_units * fill.price for fill in fills)
         due = sum(order.fee for order in orders) * units / wanted
-        cost = sign * (price - shadow_price) * units + paid - due
+        ours, shadows = (worth_of(units, one, inverse=inverse) for one in (price, shadow_price))
+        cost = sign * (ours - shadows) + paid - due
     return Match(
         bar=bar, symbol=symbol, side=side, state=_state(wanted, units, lot), shadow_units=wanted,
         shadow_price=shadow_price, units=units, price=price, fills=len(fills), worse_bp=worse,
@@ -136,10 +144,15 @@ def _state(wanted: float, units: float, lot: float | None) -> State:
     return "matched" if abs(units - wanted) <= slack else "other size"
 
 
-def _together(parts: Sequence[Order] | Sequence[Fill]) -> tuple[float, float | None]:
-    """Units in all, and the mean price by units."""
+def _together(
+    parts: Sequence[Order] | Sequence[Fill], *, inverse: bool
+) -> tuple[float, float | None]:
+    """Units in all, and the mean price by units, at which all are worth the same."""
     units = float(sum(part.units for part in parts))
-    return units, sum(part.units * part.price for part in parts) / units if units else None
+    if not units:
+        return units, None
+    mean = sum(worth_of(part.units, part.price, inverse=inverse) for part in parts) / units
+    return units, -1.0 / mean if inverse else mean
 
 
 def _bar_of(bars: Bars, fill: Fill) -> pd.Timestamp | None:

@@ -18,7 +18,7 @@ from convnext_vbt.errors import DataError, FewTradesWarning, InputError, StillPr
 from convnext_vbt.evidence.headline import headline_of
 from convnext_vbt.live.clock import when
 from convnext_vbt.live.entry import money_text
-from convnext_vbt.live.fills import Fill
+from convnext_vbt.live.fills import Fill, inverse_of, worth_of
 from convnext_vbt.live.journal import Journal
 from convnext_vbt.live.reconcile import Match, reconcile, summary, summary_lines
 from convnext_vbt.live.shadow import orders_of
@@ -65,6 +65,8 @@ class Review:
     begun: float
     """What the account began with."""
     closes: Table
+    inverse: frozenset[str]
+    """Symbols whose contract is inverse."""
 
     @property
     def growth(self) -> pd.Series:
@@ -83,6 +85,7 @@ def review(directory: str | Path, journal: Journal, *, lot: float | None = None)
     bars, orders = shadow.bars(), journal.orders()
     begun = equity.index[0] + shadow.step
     fills = [fill for fill in journal.fills() if fill.time >= begun]
+    inverse = inverse_of(bars.symbols, shadow.trading.instruments)
     backtest, why = backtest_of(directory, pd.DatetimeIndex(equity.index))
     return Review(
         run=directory.resolve().name,
@@ -92,11 +95,12 @@ def review(directory: str | Path, journal: Journal, *, lot: float | None = None)
         transfers=tuple(journal.transfers()),
         orders=tuple(orders),
         fills=tuple(fills),
-        matches=tuple(reconcile(bars, orders, fills, lot=lot) if fills else ()),
+        matches=tuple(reconcile(bars, orders, fills, lot=lot, inverse=inverse) if fills else ()),
         backtest=backtest,
         why_none=why,
         begun=float(shadow.trading.init_cash),
         closes=journal.closes_table(),
+        inverse=inverse,
     )
 
 
@@ -206,8 +210,10 @@ def real_equity(found: Review) -> np.ndarray:
     close = pd.DataFrame(bars.close).ffill().to_numpy()
     for fill in found.fills:
         first = int(ends.searchsorted(fill.time, side="left"))
-        cash[first:] += fill.cash
-        worth[first:] += fill.change * close[first:, bars.symbols.index(fill.symbol)]
+        is_inverse = fill.symbol in found.inverse
+        cash[first:] += fill.cash(inverse=is_inverse)
+        marks = close[first:, bars.symbols.index(fill.symbol)]
+        worth[first:] += worth_of(fill.change, marks, inverse=is_inverse)
     return cash + worth
 
 

@@ -26,7 +26,7 @@ from convnext_vbt.errors import (
 from convnext_vbt.live.account import Account, Limits, Resting
 from convnext_vbt.live.clock import check_fresh, stale_from, utc_now, when
 from convnext_vbt.live.decision import decide_with_row
-from convnext_vbt.live.fills import Fill, read_fills, real_account
+from convnext_vbt.live.fills import Fill, inverse_of, read_fills, real_account
 from convnext_vbt.live.journal import NAMES, Close, Journal, facts_of, open_journal
 from convnext_vbt.live.notify import Notify, notifier
 from convnext_vbt.live.retrain import Training, is_unfinished, refuse_retraining
@@ -212,7 +212,10 @@ class Running:
             if begun is not None and begun <= one.time <= known
         )
         cash = float(self.shadow.trading.init_cash)
-        account = real_account(self.fills, bars, equity=cash, stops=state.held, moved=moved)
+        account = real_account(
+            self.fills, bars, equity=cash, stops=state.held, moved=moved,
+            inverse=inverse_of(bars.symbols, self.shadow.trading.instruments),
+        )  # fmt: skip
         resting, told = of_fills(self.working, bars, self.shadow, account.held)
         return replace(account, resting=resting, told=told)
 
@@ -421,7 +424,9 @@ def _fills(running: Running, path: str | Path | None) -> list[Fill]:
     """All fills that were ever told of, those of the file among them; its transfers too."""
     if path is not None:
         symbols, now = running.session.trained.predictions.symbols, running.clock()
-        found, money = read_fills(Path(path), symbols, now), read_transfers(Path(path), now)
+        inverse = inverse_of(symbols, running.shadow.trading.instruments)
+        found = read_fills(Path(path), symbols, now, inverse=inverse)
+        money = read_transfers(Path(path), now)
         added, moved = running.journal.add_fills(found), running.journal.add_transfers(money)
         running.say(f"{path}: {added:,} new fill(s), {len(found) - added:,} known already")
         if money:
