@@ -74,6 +74,8 @@ def test_ccxts_own_trades_are_read_as_json_and_as_csv(tmp_path):
         (PLAIN.replace("units", "lots"), r"has no column units; a file of fills has time, "),
         (PLAIN.replace("2024-02-01T", "2024-03-02T"), r"fill 1: its time 2024-03-02 12:00 UT"),
         (PLAIN.replace("2024-02-01T12", "noon"), r"fill 1: time 'noon:00:03' is not one such as"),
+        (PLAIN.replace("2024-02-01T12:00:03", "03/02/2024 12:00"), r"fill 1: time '03/02/2024 12"),
+        (PLAIN.replace("1706796000000", "1706796000"), r"fill 3: .* 1970-.* seconds by 1000"),
         (PLAIN.replace("buy", "hold"), r"fill 1: side is 'hold'; write buy or sell"),
         (PLAIN.replace("0.5,40000", "-0.5,40000"), r"fill 1: units must be positive, got -0.5"),
         (PLAIN.replace("40000", "many"), r"fill 1: could not convert string to float: 'many'"),

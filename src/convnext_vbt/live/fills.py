@@ -27,6 +27,8 @@ from convnext_vbt.trading.instruments import Instrument, instrument_of
 COLUMNS = ("time", "symbol", "side", "units", "price", "fee")
 _CCXT = {"amount": "units", "datetime": "time"}
 _SIDES = {"buy": 1, "sell": -1}
+EARLIEST = 1990
+"""No fill that is told of is of a year before; seconds taken for milliseconds are of 1970."""
 MONEY = {"deposit": 1, "withdrawal": -1}
 """Sides of rows that are no fills: see `live.transfers`."""
 
@@ -56,7 +58,7 @@ class Fill:
     def cash(self, *, inverse: bool = False) -> float:
         """Of the cash, signed, the fee in it."""
         bought = _SIDES[self.side.lower()] * self.units
-        return -worth_of(bought, self.price, inverse=inverse) - self.fee
+        return float(-worth_of(bought, self.price, inverse=inverse) - self.fee)
 
 
 def worth_of(units: float, price: Any, *, inverse: bool) -> Any:
@@ -212,14 +214,22 @@ def _fill(
 
 
 def read_time(value: Any) -> pd.Timestamp:
-    """A time as it is written, UTC unless it says otherwise; a number is Unix milliseconds."""
+    """A time in ISO 8601, UTC unless it says otherwise; a number is Unix milliseconds.
+
+    Raises `DataError` for another form: 03/02 is a day in February here and in March there.
+    """
     text = str(value).strip()
     if text.replace(".", "", 1).isdigit():
         time = pd.to_datetime(float(text), unit="ms", utc=True, errors="coerce")
     else:
-        time = pd.to_datetime(text, utc=True, errors="coerce")
+        time = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601")
     if not isinstance(time, pd.Timestamp):
         raise DataError(f"time {text!r} is not one such as 2025-01-31T12:00:05Z")
+    if time.year < EARLIEST:
+        raise DataError(
+            f"time {text} would be {when(time)}; a number counts milliseconds since 1970, "
+            "multiply seconds by 1000"
+        )
     return time.as_unit("ns")
 
 
