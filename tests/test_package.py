@@ -56,6 +56,33 @@ def test_the_right_half_runs_without_torch_and_the_accessor_is_there_after_vecto
     assert python(code).split() == ["False", "True"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "convnext_vbt, vectorbt",
+        "vectorbt, convnext_vbt",
+        "convnext_vbt, convnext_vbt.trading.portfolio",
+        "convnext_vbt, importlib.util; importlib.util.find_spec('vectorbt'); import vectorbt",
+    ],
+)
+def test_the_accessor_is_there_whatever_is_imported_first(imports):
+    code = (
+        f"import {imports}; import sys, pandas; "
+        "print(hasattr(pandas.DataFrame().vbt, 'convnext'), 'torch' in sys.modules)"
+    )
+    assert python(code) == "True False"
+
+
+def test_a_missing_vectorbt_is_missed_as_ever():
+    code = (
+        "import sys, convnext_vbt; sys.path = []\n"
+        "try: import vectorbt\n"
+        "except ModuleNotFoundError as error: print(error)"
+    )
+    assert python(code) == "No module named 'vectorbt'"
+
+
 @pytest.mark.slow  # three seconds of imports; the import contracts say the same
 def test_the_left_half_runs_without_vectorbt():
     code = "import sys, convnext_vbt.learning.walkforward; print('vectorbt' in sys.modules)"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from typing import Any
 
 __version__ = "0.3.0"
@@ -74,5 +75,40 @@ def __dir__() -> list[str]:
     return [*__all__, "__version__"]
 
 
-if "vectorbt" in sys.modules:  # registers df.vbt.convnext; never loads vectorbt by itself
-    importlib.import_module(f"{__name__}.plugin")
+def _register() -> None:
+    """Load what registers df.vbt.convnext. That it fails is no reason for vectorbt to fail."""
+    try:
+        importlib.import_module(f"{__name__}.plugin")
+    except Exception as error:
+        warnings.warn(f"df.vbt.convnext is not there: {error}", ImportWarning, stacklevel=2)
+
+
+class _AfterVectorbt:
+    """Registers the accessor once vectorbt is imported later; never loads it by itself."""
+
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> Any:
+        """The spec that others find, whose module is followed by the accessor."""
+        if name != "vectorbt":
+            return None
+        others = (finder for finder in sys.meta_path if finder is not cls)
+        found = (finder.find_spec(name, path, target) for finder in others)
+        spec = next((one for one in found if one is not None), None)
+        if spec is None or spec.loader is None:
+            return spec
+        loader, execute = spec.loader, spec.loader.exec_module
+
+        def followed(module: Any) -> None:
+            execute(module)
+            if cls in sys.meta_path:
+                sys.meta_path.remove(cls)
+            _register()
+
+        loader.exec_module = followed  # type: ignore[method-assign]
+        return spec
+
+
+if "vectorbt" in sys.modules:
+    _register()
+else:
+    sys.meta_path.insert(0, _AfterVectorbt)

@@ -1,15 +1,15 @@
 """The vectorbt face: `vbt.convnext` of frames, series and portfolios, two vectorbt indicators.
 
-Importing this module registers the accessors; `import convnext_vbt` does so by itself when
-vectorbt was imported before it. Dimensions: T bars, N symbols, S parameter combinations.
+Importing this module registers the accessors; `import convnext_vbt` and `import vectorbt`, in
+either order, do so by themselves. Dimensions: T bars, N symbols, S parameter combinations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,22 +21,31 @@ from vectorbt.root_accessors import (
     register_series_vbt_accessor,
 )
 
+from convnext_vbt.errors import InputError, InputTypeError
 from convnext_vbt.market.bars import FIELDS, Bars
 from convnext_vbt.predictions import DOWN, STAY, UP, Predictions
-from convnext_vbt.report.judge import Judgement, judge
-from convnext_vbt.runs.config import Config
-from convnext_vbt.runs.run import walk_forward
 from convnext_vbt.trading.codes import ENTER
 from convnext_vbt.trading.confidence import apply_rules_nb
-from convnext_vbt.trading.rules import FULL_WITHOUT_QUANTILES, RULE_DEFAULTS
+from convnext_vbt.trading.rules import (
+    FULL_WITHOUT_QUANTILES,
+    RULE_DEFAULTS,
+    RuleConfig,
+    Threshold,
+    full_values,
+    threshold_values,
+)
 from convnext_vbt.trading.signals import LEVEL_BITS, LEVELS, unpacked
+
+if TYPE_CHECKING:  # torch takes seconds to load, and `import vectorbt` loads this file
+    from convnext_vbt.report.judge import Judgement
+    from convnext_vbt.runs.config import Config
 
 _OUTPUTS = [*LEVELS, "size"]
 
 
 @register_dataframe_vbt_accessor("convnext")
 class ConvNeXtAccessor(GenericDFAccessor):  # type: ignore[misc]
-    """`ohlcv.vbt.convnext`: a frame with open, high, low, close, volume columns (any case).
+    """`ohlcv.vbt.convnext`: a frame with open, high, low, close columns (any case), maybe volume.
 
     Example:
         preds = ohlcv.vbt.convnext.walk_forward()
@@ -56,6 +65,8 @@ class ConvNeXtAccessor(GenericDFAccessor):  # type: ignore[misc]
         jobs: int | None = None,
     ) -> Predictions:
         """Out-of-sample predictions of these bars: `convnext_vbt.walk_forward`."""
+        from convnext_vbt.runs.run import walk_forward
+
         return walk_forward(self.bars(symbol), config, directory=directory, jobs=jobs)
 
     def judge(
@@ -67,6 +78,8 @@ class ConvNeXtAccessor(GenericDFAccessor):  # type: ignore[misc]
         title: str = "",
     ) -> Judgement:
         """The verdict on a frame of periodic returns: `convnext_vbt.judge`."""
+        from convnext_vbt.report.judge import judge
+
         return judge(self.obj, num_trials=num_trials, benchmark=benchmark, seed=seed, title=title)
 
 
@@ -83,6 +96,8 @@ class ReturnsAccessor(GenericSRAccessor):  # type: ignore[misc]
         title: str = "",
     ) -> Judgement:
         """The verdict on it: `convnext_vbt.judge`."""
+        from convnext_vbt.report.judge import judge
+
         return judge(self.obj, num_trials=num_trials, benchmark=benchmark, seed=seed, title=title)
 
 
@@ -107,6 +122,8 @@ class PortfolioAccessor:
         title: str = "",
     ) -> Judgement:
         """The verdict on it: `convnext_vbt.judge`."""
+        from convnext_vbt.report.judge import judge
+
         return judge(
             self.portfolio, num_trials=num_trials, benchmark=benchmark, slippage=slippage,
             seed=seed, title=title,
@@ -120,35 +137,44 @@ if not hasattr(Portfolio, "vbt"):  # nor do we hide one that a later vectorbt ma
 def _confidence(
     prob_up: np.ndarray,
     prob_down: np.ndarray,
-    threshold: float,
+    threshold: Threshold,
     hysteresis: float,
     short: bool,
     floor: float,
-    full: float,
+    full: Threshold,
+    preds: Predictions | None = None,
 ) -> tuple[np.ndarray, ...]:
+    """The rule at one combination; `preds` tell what a quantile is, and are None of mere frames."""
     up, down = (np.array(p.T, dtype=np.float32, order="C") for p in (prob_up, prob_down))
-    num = len(up)
-    level, gap = np.full((num, 1), threshold, np.float32), np.full(num, hysteresis, np.float32)
+    num, value_NT = len(up), np.zeros(up.shape, dtype=np.int64)
+    if preds is None:
+        for name, level in (("threshold", threshold), ("full", full)):
+            _refuse_quantile(name, level)
+        level_F, full_F = (np.array([one], dtype=np.float32) for one in (threshold, full))
+    else:
+        value_NT = np.ascontiguousarray(preds.split_position.T)
+        level_F = threshold_values(preds, threshold, "threshold")
+        full_F = full_values(preds, RuleConfig(full=full))
+    level_NF, gap = np.tile(level_F, (num, 1)), np.full(num, hysteresis, np.float32)
     codes, sizes = np.empty(up.shape, dtype=np.uint8), np.empty(up.shape)
     apply_rules_nb(
-        up, down, np.full((1, *up.shape), ENTER, dtype=np.uint8),
-        np.zeros(up.shape, dtype=np.int64), np.arange(num), level, level, gap,
-        np.zeros(num, dtype=np.int64), np.array([full], dtype=np.float32), float(floor),
+        up, down, np.full((1, *up.shape), ENTER, dtype=np.uint8), value_NT, np.arange(num),
+        level_NF, level_NF, gap, np.zeros(num, dtype=np.int64), full_F, float(floor),
         bool(short), LEVEL_BITS, codes, sizes,
     )  # fmt: skip
     return (*unpacked(codes).values(), sizes.T)
 
 
-ConfidenceSignals = IndicatorFactory(
-    class_name="ConfidenceSignals",
-    class_docstring="""The confidence rule as a vectorbt indicator; see `confidence_signals`.
+def _refuse_quantile(name: str, level: Threshold) -> None:
+    if isinstance(level, str):
+        raise InputError(
+            f"{name} = {level!r}: frames do not tell what a quantile is; give the predictions "
+            'themselves, ConfidenceSignals.run(preds, threshold="q0.90"), or a probability'
+        )
 
-    Probabilities are inputs, computed once, and thresholds are parameters, so that a sweep never
-    computes a prediction again:
-    `ConfidenceSignals.run(preds.prob_up, preds.prob_down, threshold=[0.5, 0.6])`. Row t of the
-    outputs is known at the close of bar t; fill it at the next open, as `convnext_vbt.simulate`
-    does.
-    """,
+
+_ConfidenceIndicator = IndicatorFactory(
+    class_name="ConfidenceSignals",
     module_name=__name__,
     short_name="confidence",
     input_names=["prob_up", "prob_down"],
@@ -164,6 +190,41 @@ ConfidenceSignals = IndicatorFactory(
 )
 
 
+class ConfidenceSignals(_ConfidenceIndicator):  # type: ignore[misc, valid-type]
+    """The confidence rule as a vectorbt indicator; see `confidence_signals`.
+
+    Probabilities are inputs, computed once, and thresholds are parameters, so that a sweep never
+    computes a prediction again: `ConfidenceSignals.run(preds, threshold=["q0.90", 0.5])`, or
+    `ConfidenceSignals.run(prob_up, prob_down, threshold=[0.5, 0.6])` of mere frames, which have no
+    quantiles. Row t of the outputs is known at the close of bar t; fill it at the next open, as
+    `convnext_vbt.simulate` does.
+    """
+
+    @classmethod
+    def run(
+        cls,
+        prob_up: Predictions | pd.DataFrame | pd.Series,
+        prob_down: pd.DataFrame | pd.Series | None = None,
+        threshold: Threshold | Sequence[Threshold] = RULE_DEFAULTS.threshold,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Outputs entries, exits, short_entries, short_exits and size, one column a combination.
+
+        Predictions are given alone; their `full` is "q0.99" by default, or 0.80 without quantiles.
+        Other arguments are vectorbt's: hysteresis, short, floor, full, param_product, ...
+        """
+        if isinstance(prob_up, Predictions):
+            if prob_down is not None:
+                raise InputTypeError("give predictions alone, or prob_up and prob_down as frames")
+            given = {"full": RULE_DEFAULTS.full, "preds": prob_up} | kwargs
+            up, down = prob_up.prob_up, prob_up.prob_down
+            return super().run(up, down, threshold, *args, **given)
+        if prob_down is None:
+            raise InputTypeError("prob_down is missing; give it beside prob_up, or Predictions")
+        return super().run(prob_up, prob_down, threshold, *args, **kwargs)
+
+
 def _probabilities(
     *fields: np.ndarray,
     index: pd.DatetimeIndex,
@@ -177,6 +238,8 @@ def _probabilities(
         )
         for n in range(fields[0].shape[1])
     }
+    from convnext_vbt.runs.run import walk_forward
+
     made = walk_forward(Bars.from_frames(frames), config, directory=directory, jobs=jobs)
     return tuple(made.proba[:, :, k].astype(np.float64) for k in (DOWN, STAY, UP))
 
@@ -205,13 +268,18 @@ class ConvNeXtProba(_ProbaIndicator):  # type: ignore[misc, valid-type]
         high: pd.DataFrame | pd.Series,
         low: pd.DataFrame | pd.Series,
         close: pd.DataFrame | pd.Series,
-        volume: pd.DataFrame | pd.Series,
+        volume: pd.DataFrame | pd.Series | None = None,
         *,
         config: Config | Mapping[str, Any] | str | Path | None = None,
         directory: str | Path | None = None,
         jobs: int | None = None,
     ) -> Any:
-        """Walk forward over bars with UTC open times; keywords as in `walk_forward`."""
+        """Walk forward over bars with UTC open times; keywords as in `walk_forward`.
+
+        Without a `volume` features that need one are left out.
+        """
+        if volume is None:
+            volume = close * np.nan
         return super().run(
             open, high, low, close, volume,
             index=open.index, config=config, directory=directory, jobs=jobs,

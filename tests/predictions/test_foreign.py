@@ -236,8 +236,10 @@ def test_what_cannot_be_calibrated_is_refused(make, message):
 
 
 def test_a_file_keeps_splits_and_missing_quantiles(tmp_path):
-    preds = own(target=Target(horizon=12))
+    named = {name: frame.rename_axis("timestamp") for name, frame in frames().items()}
+    preds = Predictions.from_frames(**named, splits=PAIRS, target=Target(horizon=12))
     preds.save(tmp_path / "own.parquet")
     again = Predictions.load(tmp_path / "own.parquet")
     assert again.splits == preds.splits
+    assert again.prob_up.index.name == preds.prob_up.index.name == "timestamp"
     np.testing.assert_array_equal(again.quantiles, preds.quantiles)

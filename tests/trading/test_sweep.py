@@ -51,7 +51,7 @@ CELLS = [
 @pytest.mark.parametrize("cell", CELLS)
 def test_metrics_are_vectorbts(result, cell):
     row = result.metrics.loc[(*cell.values(), "A")]
-    portfolio = result.portfolio(**cell).iloc[0]
+    portfolio = result.portfolio(**cell)
     days = daily_equity(result.simulation(**cell)).pct_change().dropna()
     returns = days.vbt.returns(freq="1D", year_freq="365 days")
     closed = portfolio.trades.closed

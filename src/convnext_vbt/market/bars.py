@@ -122,8 +122,10 @@ class Bars:
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, *, symbol: str = "asset") -> Self:
-        """Bars of one symbol from a frame with open, high, low, close, volume columns (any case).
+        """Bars of one symbol from a frame with open, high, low, close columns (any case).
 
+        A column volume is optional: without one it is not known (`has_volume`), and features that
+        need it are left out.
         The index holds bar OPEN times; without a time zone it is taken as UTC. A column funding or
         funding_rate becomes `funding`.
         """
@@ -501,6 +503,7 @@ def _ohlcv_columns(
 ) -> tuple[pd.DataFrame, bool]:
     """The five columns under their lower-case names on a UTC index, checked for order.
 
+    A volume that is not there is NaN.
     And whether every row is known to be a whole, possible bar, as with `sound` it is before.
     """
     if not isinstance(frame.index, pd.DatetimeIndex):
@@ -508,13 +511,17 @@ def _ohlcv_columns(
             f"{symbol}: the index must be a DatetimeIndex of open times, got "
             f"{type(frame.index).__name__}; use frame.set_index('timestamp')"
         )
+    index = frame.index
     names = [str(column).strip().lower() for column in frame.columns]
-    absent = [field for field in FIELDS if field not in names]
+    absent = [field for field in FIELDS[:4] if field not in names]
     if absent:
         raise InputError(
             f"{symbol}: column(s) {', '.join(absent)} not found among "
-            f"{', '.join(map(str, frame.columns))}; bars need {', '.join(FIELDS)}"
+            f"{', '.join(map(str, frame.columns))}; bars need {', '.join(FIELDS[:4])}, and have "
+            "volume where it is known"
         )
+    if "volume" not in names:
+        frame, names = frame.assign(volume=np.nan), [*names, "volume"]
     rates = [name for name in FUNDING_NAMES if name in names]
     wanted = [*FIELDS, *rates]
     twice = [field for field in wanted if names.count(field) > 1] or rates[1:]
@@ -534,7 +541,6 @@ def _ohlcv_columns(
         if count:
             logger.warning("%s: %s %s", symbol, f"{count:,}", MENDED)
             table = table.assign(high=high, low=low)
-    index = frame.index
     index = index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
     _check_index(index, table)
     return table.set_axis(index if index.unit == "ns" else index.as_unit("ns"), axis=0), sound

@@ -115,6 +115,7 @@ def _header(fields: Sequence[Fields]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "index": _pack(np.diff(main["index"].asi8, prepend=0)),
+        "index_name": None if main["index"].name is None else str(main["index"].name),
         "symbols": list(main["symbols"]),
         "splits": [asdict(split) for split in main["splits"]],
         "fitted": [_fitted(one) for one in fields],
@@ -127,6 +128,7 @@ def _fields(tables: list[Any], header: dict[str, Any]) -> list[Fields]:
     table = tables[0]
     times = np.cumsum(_unpack(header["index"], np.int64))
     index = pd.DatetimeIndex(times.astype("datetime64[ns]")).tz_localize("UTC")
+    index = index.rename(header.get("index_name"))  # by which vectorbt aligns frames; since 0.3
     symbols = tuple(header["symbols"])
     rows = index.get_indexer(pd.DatetimeIndex(table["timestamp"].to_pandas()))
     columns = pd.Index(symbols).get_indexer(table["symbol"].to_pandas())

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -247,7 +247,8 @@ def open_run(directory: str | Path) -> tuple[Config, Bars, Predictions]:
         raise DataError(str(error)) from error
     if predictions.symbols != bars.symbols or not predictions.index.equals(bars.index):
         raise DataError(f"{path} was made from other bars than {config.data.source}; run again")
-    return config, bars, predictions
+    named = replace(predictions, index=bars.index)  # by the same name, as vectorbt asks of frames
+    return config, bars, named
 
 
 def _sweep_and_report(

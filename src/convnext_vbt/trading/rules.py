@@ -106,10 +106,10 @@ def confidence_rules(
     levels = [name for name in lists if given.get(name, True) is not None]
     columns = list(itertools.product(*(lists[name] for name in levels)))
     theta, gap, edge, symbol = np.indices([len(values) for values in lists.values()]).reshape(4, -1)
-    long_SF = np.stack([_values(preds, one, "threshold") for one in lists["threshold"]])
+    long_SF = np.stack([threshold_values(preds, one, "threshold") for one in lists["threshold"]])
     short_SF = long_SF
     if rule.short_threshold is not None:
-        own_F = _values(preds, rule.short_threshold, "short_threshold")
+        own_F = threshold_values(preds, rule.short_threshold, "short_threshold")
         short_SF = np.tile(own_F, (len(long_SF), 1))
     asked = (None, *(value for value in lists["min_edge"] if value is not None))
     returns = None
@@ -133,7 +133,7 @@ def confidence_rules(
         gap=gaps[gap],
         edge=edge + (lists["min_edge"][0] is not None),
         sized=edge + (lists["min_edge"][0] is not None),
-        full=_full_values(preds, rule),
+        full=full_values(preds, rule),
         full_edge=rule.full_edge if net.size else None,
         floor=rule.floor,
         is_short=rule.short,
@@ -191,11 +191,11 @@ def _may_enter(preds: Predictions, abstain: float | None) -> np.ndarray:
     return np.asarray(sets[:, :, UP] != sets[:, :, DOWN])
 
 
-def _full_values(preds: Predictions, rule: RuleConfig) -> np.ndarray:
+def full_values(preds: Predictions, rule: RuleConfig) -> np.ndarray:
     """The confidence that earns the full size, by `Predictions.split_position`: float32 (F,)."""
     if rule.full == RULE_DEFAULTS.full and preds.quantiles is None:
-        return _values(preds, FULL_WITHOUT_QUANTILES, "full")
-    found_F = _values(preds, rule.full, "full")
+        return threshold_values(preds, FULL_WITHOUT_QUANTILES, "full")
+    found_F = threshold_values(preds, rule.full, "full")
     unknown_F = np.isnan(found_F)
     unknown_F[-1] = False  # that is no split, but "no prediction"
     found_F[unknown_F] = FULL_WITHOUT_QUANTILES
@@ -323,7 +323,7 @@ def check_same_bars(preds: Predictions, bars: Bars) -> None:
         )
 
 
-def _values(preds: Predictions, threshold: Threshold, name: str) -> np.ndarray:
+def threshold_values(preds: Predictions, threshold: Threshold, name: str) -> np.ndarray:
     """The values that a threshold takes, by `Predictions.split_position`: float32 (F,)."""
     kind, value = parse_threshold(threshold, name)
     if kind == "quantile":

@@ -251,10 +251,15 @@ class SweepResult:
         return done.alone(list(rules.symbols).index(symbol))
 
     def portfolio(self, **cell: Any) -> vbt.Portfolio:
-        """The native vectorbt portfolio of one cell; see `simulation`."""
+        """The native vectorbt portfolio of one cell; see `simulation`.
+
+        It is one column, so that `.plot()` and the like need no selection; of several symbols one
+        group, which shares its cash.
+        """
         from convnext_vbt.trading.portfolio import to_portfolio
 
-        return to_portfolio(self.simulation(**cell), self.window_bars)
+        portfolio = to_portfolio(self.simulation(**cell), self.window_bars)
+        return portfolio if portfolio.wrapper.get_ndim() == 1 else portfolio.iloc[0]
 
 
 def sweep(
