@@ -103,6 +103,27 @@ def test_models_of_ones_own_run_and_decide(name, needs, more, tmp_path, monkeypa
     assert "fitted" not in caplog.text, "it repeats, and was kept"
 
 
+def test_moving_averages_are_meta_labelled(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert load_config("strategies/meta_label.toml").model.prior == "simulated"
+    config = load_config(
+        "strategies/meta_label.toml",
+        [
+            "data.source=simulated:seed=1,bars=1500", "splits.train=800", "splits.test=350",
+            "splits.folds=2", 'features.names=["return_1", "rsi_14", "hour_sin"]',
+            "model.kind=logistic",
+        ],
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewTradesWarning)
+        done = run(config, out=tmp_path, jobs=1)
+    close = done.result.bars.frame("close").iloc[:, 0]
+    rising = (close.rolling(24).mean() > close.rolling(120).mean()).to_numpy()
+    assert rising[done.result.signals.entries.any(axis=1)].all()
+    assert not rising[done.result.signals.short_entries.any(axis=1)].any()
+    assert "primary" in [row["model"] for row in done.metrics["baselines"]["models"]]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("script", ["walk_forward.py", "sweep_thresholds.py"])
 def test_the_scripts_run(script, tmp_path):

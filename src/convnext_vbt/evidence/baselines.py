@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,6 +49,7 @@ def compare(
     known: Mapping[str, Headline] | None = None,
     names: Mapping[str, str] | None = None,
     labels: np.ndarray | None = None,
+    unclaimed: Collection[str] = (),
 ) -> Comparison:
     """Compare the headlines of sweeps by name, all traded by one `preset`.
 
@@ -57,6 +58,7 @@ def compare(
     `difference.sharpe_difference`: both strategies on the same days. `known` are headlines by
     `preset` that are there already; `names` say how sentences call a strategy, if not as it is.
     `labels` are what came true, int8 (T, N), -1 where nothing did; None where nobody knows.
+    `unclaimed` are strategies whose probabilities claim nothing and are only traded by.
 
     Raises `ValueError` for fewer than two sweeps and for sweeps of different ranges.
     """
@@ -66,6 +68,7 @@ def compare(
     called = {name: name for name in results} | dict(names or {})
     first, *others = heads
     rows = {first: _row(heads[first], None)}
+    claimed = {name: res for name, res in results.items() if name not in unclaimed}
     sentences = []
     for name in others:
         difference = sharpe_difference(
@@ -82,7 +85,7 @@ def compare(
         sentences=tuple(sentences),
         names=called,
         base=base,
-        directions={} if labels is None else _directions(results, labels),
+        directions={} if labels is None else _directions(claimed, labels),
     )
 
 

@@ -27,7 +27,7 @@ class OutOfFold:
     """What one model says of its split's training range out of fold, uncalibrated."""
 
     log_proba: np.ndarray
-    """float32 (R, K)."""
+    """float32 (R, K); beside a primary only rows with a side, those of shorts as if long."""
     y: np.ndarray
     """int8 (R,): the rows' labels, -1 for none."""
     label_bars: float

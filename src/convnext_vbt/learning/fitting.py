@@ -21,6 +21,7 @@ from convnext_vbt.learning.labels import Labels
 from convnext_vbt.learning.models import kind_of
 from convnext_vbt.learning.models.majority import frequencies_out_of_fold
 from convnext_vbt.learning.models.protocol import FitTask, Learned, Predictor
+from convnext_vbt.learning.primary import as_long, sides_of, taken
 from convnext_vbt.learning.segments import Series, pack, present_rows, scale, without_values
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from convnext_vbt.learning.splits import inside, learned_ranges
@@ -92,17 +93,20 @@ def fit_split(
         ),
     )
     prior_loss = train.loss(frequencies_out_of_fold(task))
-    rows = inside(train.bars.numpy(), learned_from)
+    sides = sides_of(features)
+    sides_R = np.ones(len(train.y), np.int8) if sides is None else train.at(sides)
+    rows = inside(train.bars.numpy(), learned_from) & (sides_R != 0)
 
     def fitted(learned: Learned) -> FittedSplit:
+        said, y = as_long(learned.out_of_fold.numpy(), train.y.numpy().astype(np.int8), sides_R)
         return FittedSplit(
             predictor=learned.predictor,
             mean=mean,
             std=std,
             fit=_fit_of(learned, task, prior_loss),
             out_of_fold=OutOfFold(
-                log_proba=learned.out_of_fold.numpy()[rows],
-                y=train.y.numpy().astype(np.int8)[rows],
+                log_proba=said[rows],
+                y=y[rows],
                 label_bars=label_bars(labels, split.train),
             ),
             receptive_field=reach,
@@ -130,7 +134,9 @@ def log_proba_range(fitted: FittedSplit, features: Features, start: int, stop: i
 
 def predict_range(fitted: FittedSplit, features: Features, start: int, stop: int) -> np.ndarray:
     """Probabilities of DOWN, STAY, UP, float32 (stop - start, N, 3), calibrated by `fitted.fit`."""
-    return apply(fitted.fit, log_proba_range(fitted, features, start, stop))
+    proba_TNK = apply(fitted.fit, log_proba_range(fitted, features, start, stop))
+    sides = sides_of(features)
+    return proba_TNK if sides is None else taken(proba_TNK, sides[start:stop])
 
 
 def predict_last(fitted: FittedSplit, features: Features) -> np.ndarray:

@@ -34,9 +34,12 @@ class HeldOut:
     ) -> HeldOut:
         """The rows of a range of bars."""
         rows = [one.predictable(bars, receptive_field) for one in series]
-        pairs = enumerate(zip(series, rows, strict=True))
-        parts = [labels_TN[one.bars[slice(*span)], n] for n, (one, span) in pairs]
-        return cls(series=series, rows=rows, y=torch.from_numpy(np.concatenate(parts)).long())
+        y_R = _at(labels_TN, series, rows)
+        return cls(series=series, rows=rows, y=torch.from_numpy(y_R).long())
+
+    def at(self, table_TN: np.ndarray) -> np.ndarray:
+        """Each row's value in a table of all bars and symbols, (R,)."""
+        return _at(table_TN, self.series, self.rows)
 
     @property
     def labelled(self) -> Tensor:
@@ -78,3 +81,8 @@ class HeldOut:
     def loss(self, log_proba: Tensor) -> float:
         """Log-loss at the labelled rows, in nats per bar."""
         return float(functional.cross_entropy(log_proba, self.y, ignore_index=-1))
+
+
+def _at(table_TN: np.ndarray, series: Sequence[Series], rows: Sequence[Range]) -> np.ndarray:
+    pairs = enumerate(zip(series, rows, strict=True))
+    return np.concatenate([table_TN[one.bars[slice(*span)], n] for n, (one, span) in pairs])

@@ -70,6 +70,10 @@ class Labels:
             values[start:stop] = self.values[start:stop]
         return replace(self, values=values)
 
+    def beside(self, sides_TN: np.ndarray) -> Labels:
+        """The same labels without those of bars at which a primary has no side (0)."""
+        return replace(self, values=np.where(sides_TN == 0, np.int8(NO_LABEL), self.values))
+
     @property
     def shares(self) -> tuple[float, float, float]:
         """Shares of DOWN, STAY and UP among the labelled bars; NaN when there are none."""

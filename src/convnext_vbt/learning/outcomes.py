@@ -19,6 +19,7 @@ from convnext_vbt.learning.calibration import (
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import FittedSplit, log_proba_range
 from convnext_vbt.learning.labels import NO_LABEL, Labels
+from convnext_vbt.learning.primary import taken
 from convnext_vbt.learning.splits import path_parts, tested_ranges
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import CLASSES, Predictions, Range, Split, SplitFit, Target
@@ -84,15 +85,19 @@ def assemble(
     target: Target | None,
     *,
     calibrated: bool,
+    sides: np.ndarray | None = None,
 ) -> Predictions:
     """The predictions of all test ranges, those of an ensemble's members among them.
 
     `outcomes` come in order of time: what a split's direction is worth is learned from those
     before it, whoever computed them and when. Without `calibrated` probabilities are what they are.
+    `sides` are a primary's, int8 (T, N): no prediction speaks against them (`primary.taken`).
     """
     parts = [(place, outcome.split.test) for place, outcome in enumerate(outcomes)]
     whole, *members = (
-        _predictions(bars, outcomes, parts, target, _calibrate(labels, outcomes, m, calibrated), m)
+        _predictions(
+            bars, outcomes, parts, target, _calibrate(labels, outcomes, m, calibrated), m, sides
+        )
         for m in range(len(outcomes[0].fits))
     )
     return replace(whole, members=tuple(members))
@@ -105,6 +110,7 @@ def assemble_paths(
     target: Target | None,
     *,
     calibrated: bool,
+    sides: np.ndarray | None = None,
 ) -> Iterator[Predictions]:
     """The predictions of each path through the outcomes of combinations; see `path_parts`.
 
@@ -119,7 +125,7 @@ def assemble_paths(
         used = sorted({place for place, _ in parts})
         own = [(used.index(place), tested) for place, tested in parts]
         chosen = [outcomes[place] for place in used]
-        yield _predictions(bars, chosen, own, target, [fits[place] for place in used], 0)
+        yield _predictions(bars, chosen, own, target, [fits[place] for place in used], 0, sides)
 
 
 def _without(outcome: Outcome, rows_TN: np.ndarray) -> Outcome:
@@ -150,6 +156,7 @@ def _predictions(
     target: Target | None,
     fits: Sequence[SplitFit],
     m: int,
+    sides: np.ndarray | None,
 ) -> Predictions:
     """What the outcomes of these places say of the ranges beside them."""
     shape = (len(bars), len(bars.symbols))
@@ -160,10 +167,14 @@ def _predictions(
         said_TNK = outcomes[place].log_proba[m][start - split.test[0] : stop - split.test[0]]
         proba_TNK[start:stop] = apply(fits[place], said_TNK)
         split_TN[start:stop][np.isfinite(said_TNK).all(axis=2)] = split.number
+    if sides is not None:
+        proba_TNK = taken(proba_TNK, sides)
     quantiles, nonconformity = [], []
     for outcome, fit in zip(outcomes, fits, strict=True):
         trained = outcome.out_of_fold[m]
         proba_RK = apply(fit, trained.log_proba)
+        if sides is not None:
+            proba_RK = taken(proba_RK, np.ones(len(proba_RK)))
         quantiles.append(confidence_quantiles(proba_RK))
         nonconformity.append(conformal_scores(proba_RK, trained.y))
     return Predictions(

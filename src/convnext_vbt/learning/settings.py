@@ -30,6 +30,9 @@ class ModelConfig:
     bars, (cases, F, window)."""
     window: int = 64
     """Bars of `input` = "window", the case's own one included."""
+    primary: str | None = None
+    """The user's own primary, "mine.py:rule" (Bars -> -1, 0 or 1 at each close), likewise: then
+    what is learned is whether its trades work (`learning.primary`)."""
     base: Literal["logistic", "none"] = "logistic"
     """What the last regression reads beside what the network says: the last bar's features, or
     nothing."""
@@ -128,7 +131,7 @@ class TrainingConfig:
 
 def describes_network(model: ModelConfig, training: TrainingConfig) -> bool:
     """Whether anything is said of a network of one's own, which a prior has no use for."""
-    own = replace(model, kind=DEFAULT_KIND, base="logistic", prior="simulated")
+    own = replace(model, kind=DEFAULT_KIND, base="logistic", prior="simulated", primary=None)
     return training != TrainingConfig() or own != ModelConfig()
 
 

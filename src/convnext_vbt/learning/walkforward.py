@@ -31,6 +31,7 @@ from convnext_vbt.learning.outcomes import (
     outcome_of,
     predict_test,
 )
+from convnext_vbt.learning.primary import sides_of
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
 from convnext_vbt.learning.splitcache import FoundSplit, find_split, has_split, save_split
 from convnext_vbt.learning.splits import Splits
@@ -103,7 +104,10 @@ def walk_forward(
         jobs=jobs, device=device, progress=progress, watch=watch,
     )  # fmt: skip
     calibrated = kind_of(model.kind).calibrated
-    return assemble(bars, labels, outcomes[: len(splits)], target, calibrated=calibrated)
+    return assemble(
+        bars, labels, outcomes[: len(splits)], target,
+        calibrated=calibrated, sides=sides_of(features),
+    )  # fmt: skip
 
 
 def walk_paths(
@@ -133,7 +137,9 @@ def walk_paths(
         jobs=jobs, device=device, progress=None, watch=None,
     )  # fmt: skip
     calibrated = kind_of(model.kind).calibrated
-    yield from assemble_paths(bars, labels, outcomes, target, calibrated=calibrated)
+    yield from assemble_paths(
+        bars, labels, outcomes, target, calibrated=calibrated, sides=sides_of(features)
+    )
 
 
 def _outcomes(
@@ -229,7 +235,8 @@ def forecast(
             outcome_of(split, fitted, predict_test(fitted, features, split))
             for split, fitted in zip(splits, fits, strict=True)
         ]
-    return assemble(bars, labels, outcomes, target, calibrated=kind_of(kind).calibrated)
+    calibrated, sides = kind_of(kind).calibrated, sides_of(features)
+    return assemble(bars, labels, outcomes, target, calibrated=calibrated, sides=sides)
 
 
 def _log(kind: str, outcome: Outcome) -> None:

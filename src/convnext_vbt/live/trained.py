@@ -26,7 +26,7 @@ from convnext_vbt.live.clock import when
 from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.volatility import decay_warmup
 from convnext_vbt.predictions import Predictions, Split
-from convnext_vbt.runs.config import Config
+from convnext_vbt.runs.config import OWN_CODE, Config
 from convnext_vbt.runs.directory import read_config, read_manifest, read_metrics
 from convnext_vbt.runs.run import open_run
 from convnext_vbt.runs.strategy import make_features, make_labels
@@ -158,11 +158,11 @@ def open_trained(directory: str | Path) -> Trained:
             f"{directory / 'config.toml'} is not the strategy that the run was made with: it was "
             "edited, or this version has settings that it lacks; run the strategy again"
         )
-    sections = ("features", "labels", "model", "rule")
-    for section, what in ((name, getattr(config, name).file) for name in sections):
-        if what is not None and code_sha256(what) != manifest.get(f"{section}_code"):
+    for section, key in OWN_CODE:
+        what, name = getattr(getattr(config, section), key), section if key == "file" else key
+        if what is not None and code_sha256(what) != manifest.get(f"{name}_code"):
             raise DataError(
-                f"{what} ([{section}] file) is not what {directory} was made with; "
+                f"{what} ([{section}] {key}) is not what {directory} was made with; "
                 "run the strategy again"
             )
     try:
@@ -232,7 +232,8 @@ def predict_now(trained: Trained, split: Split, bars: Bars) -> np.ndarray:
     Only as much history is read as a decision needs. Raises `DataError` where no symbol has that.
     """
     kept = trained.kept(split)
-    cut = recent(bars, trained.history(kept))
+    # a primary of the user's own may look back on all there is
+    cut = bars if trained.config.model.primary else recent(bars, trained.history(kept))
     if (longest := int(cut.present.sum(axis=0).max())) <= kept.warmup:
         raise DataError(trained.too_short(kept, longest))
     with _one_thread():

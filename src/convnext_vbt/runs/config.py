@@ -55,7 +55,7 @@ LATER_KEYS: dict[str, dict[str, Any]] = {
     "features": {"mirror": False},
     "labels": {"file": None},
     "splits": {"kind": "walk_forward", "groups": 6, "held_out": 2},
-    "model": {"prior": "none", "file": None, "input": "last", "window": 64},
+    "model": {"prior": "none", "file": None, "input": "last", "window": 64, "primary": None},
     "rule": {"min_edge": None, "full_edge": None, "exit": "bracket"},
     "trading": {
         "trail": "none",
@@ -71,6 +71,12 @@ LATER_KEYS: dict[str, dict[str, Any]] = {
 
 The config.toml of a run that lacks them means these, whatever is the default by now, and a strategy
 that has them so keeps the hash that it had."""
+
+OWN_CODE = (
+    ("features", "file"), ("labels", "file"), ("model", "file"), ("model", "primary"),
+    ("rule", "file"),
+)  # fmt: skip
+"""Keys that name a function of the user's own."""
 
 NONE = "none"
 MOST_VALUES = 10_000

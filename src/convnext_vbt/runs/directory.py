@@ -127,6 +127,7 @@ def write_manifest(
             "features_code": code_sha256(config.features.file),
             "labels_code": code_sha256(config.labels.file),
             "model_code": code_sha256(config.model.file),
+            "primary_code": code_sha256(config.model.primary),
             "prior": _prior_facts(config),
             "trials": frozen,
             "splits": [asdict(split) for split in splits],

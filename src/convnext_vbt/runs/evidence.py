@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,10 @@ from convnext_vbt.learning.models import kind_of
 from convnext_vbt.learning.models.prior_file import load_prior
 from convnext_vbt.learning.settings import ModelConfig
 from convnext_vbt.market.bars import Bars
-from convnext_vbt.runs.config import LATER_KEYS, Config
+from convnext_vbt.predictions import STAY
+from convnext_vbt.runs.config import LATER_KEYS, OWN_CODE, Config
 from convnext_vbt.runs.directory import read_manifest, sibling_splits, update_manifest
+from convnext_vbt.runs.own_primary import primary_sides
 from convnext_vbt.runs.strategy import (
     make_labels,
     make_rules,
@@ -54,8 +56,11 @@ from convnext_vbt.runs.strategy import (
 )
 from convnext_vbt.storage import plain, sha256_json
 from convnext_vbt.trading.expectation import rule_brackets
-from convnext_vbt.trading.sweep import SweepResult
+from convnext_vbt.trading.rules import RuleConfig, confidence_rules
+from convnext_vbt.trading.sweep import SweepConfig, SweepResult, sweep_rules
 
+PRIMARY = "primary"
+"""What a comparison calls the primary without the model."""
 _OWN_OF_RULES = ("threshold", "hysteresis", "min_edge")
 """What may be swept: of a rule's own key and not of what the rules share."""
 
@@ -159,7 +164,11 @@ def compare_baselines(
     """
     kinds = ("majority", "logistic", *(("boosting",) if config.evidence == "full" else ()))
     results: dict[str, SweepResult] = {config.model.kind: result}
-    others = {kind: config.model_copy(update={"model": ModelConfig(kind=kind)}) for kind in kinds}
+    primary = config.model.primary
+    others = {
+        kind: config.model_copy(update={"model": ModelConfig(kind=kind, primary=primary)})
+        for kind in kinds
+    }
     prepared = prepare(others[kinds[0]], result.bars)  # the same of every model, prior or not
     for kind, other in others.items():
         if kind == config.model.kind:
@@ -177,15 +186,46 @@ def compare_baselines(
             warnings.simplefilter("ignore", FewTradesWarning)
             warnings.simplefilter("ignore", StillPriceWarning)
             results[kind] = make_sweep(other, result.bars, predictions)
-    model = config.model
+    model, known, names = config.model, {config.model.kind: head}, dict[str, str]()
+    if primary is not None:
+        results[PRIMARY], known[PRIMARY] = primary_alone(config, result)
+        names[PRIMARY] = "the primary alone"
     return compare(
         results,
         preset=config.preset,
-        known={model.kind: head},
+        known=known,
+        unclaimed=tuple(names),
         base=model.base if model.kind == "convnext" and model.base in results else None,
-        names={kind: kind_of(kind).name for kind in results},
+        names={kind: kind_of(kind).name for kind in results if kind not in names} | names,
         labels=labels,
     )
+
+
+def primary_alone(config: Config, result: SweepResult) -> tuple[SweepResult, Headline]:
+    """The primary without the model: all its trades of full size, in the same test ranges.
+
+    A trade lasts until its stop, its take-profit, its limit, or the end of its side; costs, risk
+    and account are the strategy's.
+    """
+    assert config.model.primary is not None
+    bars, trading, preset = result.bars, config.trading, config.preset
+    sides = primary_sides(config.model.primary, bars)
+    made = result.predictions.split >= 0
+    proba = np.where(made[:, :, None], np.eye(3)[sides + STAY], np.nan)
+    sure = replace(result.predictions, proba=proba, quantiles=None, nonconformity=None, members=())
+    rule = RuleConfig(threshold=0.5, short=config.rule.short)  # what is certain stakes all
+    lists = SweepConfig(
+        threshold=(0.5,),
+        risk=(trading.risk,),
+        stop_multiple=(initial_multiple(config.sweep.stop_multiple),),
+        take_profit_multiple=(initial_multiple(config.sweep.take_profit_multiple),),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewTradesWarning)
+        warnings.simplefilter("ignore", StillPriceWarning)
+        rules = confidence_rules(sure, bars, rule, trading=trading)
+        swept = sweep_rules(bars, sure, rules, trading, lists)
+    return swept, headline_of(swept, replace(preset, initial=0.5))
 
 
 def retrain_nulls(
@@ -255,11 +295,11 @@ def trial_keys(config: Config, *, prior: str | None = None) -> tuple[str, str]:
     for key in ("risk", "max_open_risk", "init_cash"):
         del shape["trading"][key]
     del shape["sweep"]["risk"]
-    for section in ("features", "labels", "model", "rule"):
-        reference = shape[section].get("file")
+    for section, key in OWN_CODE:
+        reference = shape[section].get(key)
         if reference is not None:
             path = Path(reference.rpartition(":")[0]).expanduser()
-            shape[section]["file"] = [reference.rpartition(":")[2], path.read_text("utf-8")]
+            shape[section][key] = [reference.rpartition(":")[2], path.read_text("utf-8")]
     run_key = sha256_json(shape)
     del shape["sweep"], shape["selection"]
     for key in _OWN_OF_RULES:

@@ -60,7 +60,7 @@ class OwnLabels:
 
     def _classes(self, given: Any, bars: Bars) -> np.ndarray:
         """The classes as `Labels` have them, int8 (T, N)."""
-        table = self._table(given, bars, "the classes")
+        table = table_of(self.reference, given, bars, "the classes")
         if table.dtype == object:
             table = pd.DataFrame(table).replace(_WORDS).to_numpy()
         try:
@@ -103,7 +103,7 @@ class OwnLabels:
 
     def _ends(self, given: Any, values_TN: np.ndarray, bars: Bars) -> np.ndarray:
         """The ends that were given, int64 (T, N), and `horizon` bars on where there are none."""
-        table = self._table(given, bars, "the ends")
+        table = table_of(self.reference, given, bars, "the ends")
         try:
             ends_TN = table.astype(np.float64)
         except (TypeError, ValueError):
@@ -133,22 +133,23 @@ class OwnLabels:
                 f"{int(ahead[late].max())}"
             )
 
-    def _table(self, given: Any, bars: Bars, what: str) -> np.ndarray:
-        """What was given as an array (T, N)."""
-        if isinstance(given, pd.Series | pd.DataFrame) and not given.index.equals(bars.index):
-            raise self._error(f"{what} have another index than the bars")
-        if isinstance(given, pd.DataFrame) and tuple(given.columns) != bars.symbols:
-            raise self._error(f"{what} have the columns {list(given.columns)}, not the symbols")
-        table = np.asarray(given)
-        table = table[:, None] if table.ndim == 1 else table
-        if table.shape != bars.close.shape:
-            raise self._error(
-                f"{what} have the shape {table.shape}; give {bars.close.shape}, (bars, symbols)"
-            )
-        return table
-
     def _error(self, what: str) -> UserCodeError:
         return UserCodeError(f"{self.reference}: {what}")
+
+
+def table_of(reference: str, given: Any, bars: Bars, what: str) -> np.ndarray:
+    """What a user's function gave for each bar and symbol, as an array (T, N)."""
+    table, said = np.asarray(given), ""
+    table = table[:, None] if table.ndim == 1 else table
+    if isinstance(given, pd.Series | pd.DataFrame) and not given.index.equals(bars.index):
+        said = "have another index than the bars"
+    elif isinstance(given, pd.DataFrame) and tuple(given.columns) != bars.symbols:
+        said = f"have the columns {list(given.columns)}, not the symbols"
+    elif table.shape != bars.close.shape:
+        said = f"have the shape {table.shape}; give {bars.close.shape}, (bars, symbols)"
+    if said:
+        raise UserCodeError(f"{reference}: {what} {said}")
+    return table
 
 
 def refuse_foresight(own: OwnLabels, bars: Bars, labels: Labels) -> None:

@@ -25,6 +25,7 @@ from convnext_vbt.learning.labels import Labels, labels_for
 from convnext_vbt.learning.models import kind_of
 from convnext_vbt.learning.models.own.trial import tell, try_own
 from convnext_vbt.learning.models.protocol import ModelKind
+from convnext_vbt.learning.primary import with_sides
 from convnext_vbt.learning.splits import Splits
 from convnext_vbt.learning.walkforward import (
     SplitDone,
@@ -40,6 +41,7 @@ from convnext_vbt.predictions.slopes import confidence_quantiles, conformal_scor
 from convnext_vbt.runs.bars import check_account
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.own_labels import OwnLabels, refuse_foresight
+from convnext_vbt.runs.own_primary import primary_sides, refuse_early
 from convnext_vbt.trading.expectation import Exit
 from convnext_vbt.trading.rules import confidence_rules, parse_threshold, refuse_untradable
 from convnext_vbt.trading.signals import Rules, Signals
@@ -108,6 +110,7 @@ def run_stages(config: Config, *, jobs: int | None = None, device: str = "auto")
 
 def audit_stages(config: Config) -> AuditStages:
     """The stages with training taken apart, every one of them what a run itself goes through."""
+    own_features = config.features.file is not None or config.model.primary is not None
     return AuditStages(
         features=partial(make_features, config),
         labels=partial(make_labels, config),
@@ -118,7 +121,7 @@ def audit_stages(config: Config) -> AuditStages:
         parts=partial(_parts, kind_of(config.model.kind)),
         as_split=_as_split,
         rule=None if config.rule.file is None else partial(_rule, config.rule.file),
-        features_afresh=None if config.features.file is None else partial(_features_afresh, config),
+        features_afresh=partial(_features_afresh, config) if own_features else None,
         rule_afresh=None if config.rule.file is None else partial(_rule_afresh, config.rule.file),
     )
 
@@ -180,7 +183,15 @@ def _as_split(fitted: FittedSplit, split: Split, learned: bool) -> FittedSplit:
 
 
 def make_features(config: Config, bars: Bars) -> Features:
-    """The features of `[features]`, of the bars and, unless told not to, of their mirror image."""
+    """The features of `[features]`, of the bars and, unless told not to, of their mirror image.
+
+    Beside them stand the primary's sides, where there is one.
+    """
+    features, primary = _features(config, bars), config.model.primary
+    return features if primary is None else with_sides(features, primary_sides(primary, bars))
+
+
+def _features(config: Config, bars: Bars) -> Features:
     section = config.features
 
     def made_of(view: Bars) -> Features:
@@ -215,7 +226,12 @@ def make_features(config: Config, bars: Bars) -> Features:
 
 
 def make_labels(config: Config, bars: Bars) -> Labels:
-    """The labels of `[labels]`."""
+    """The labels of `[labels]`; of bars at which the primary has a side, where there is one."""
+    labels, primary = _labels(config, bars), config.model.primary
+    return labels if primary is None else labels.beside(primary_sides(primary, bars))
+
+
+def _labels(config: Config, bars: Bars) -> Labels:
     section = config.labels
     if section.file is not None:
         return OwnLabels(reference=section.file, horizon=section.horizon)(bars)
@@ -309,6 +325,11 @@ def check_rule(config: Config) -> None:
     rule, initial, lists = config.rule, config.selection.initial, config.sweep
     if config.labels.file is not None:
         _refuse_unpriced(config)
+    if config.model.primary is not None and rule_exit(config) == "edge":
+        raise ConfigError(
+            'model.primary: with rule.exit = "edge" a trade would outlast the side that it was '
+            'taken for; set rule.exit = "bracket"'
+        )
     if rule.file is not None:
         load_function(rule.file)
         return
@@ -355,11 +376,12 @@ def prepare(config: Config, bars: Bars) -> Prepared:
     """
     check_rule(config)
     check_account(config, bars)
-    labels = make_labels(config, bars)
+    if config.model.primary is not None:
+        refuse_early(config.model.primary, bars)
     if config.labels.file is not None:
         own = OwnLabels(reference=config.labels.file, horizon=config.labels.horizon)
-        refuse_foresight(own, bars, labels)
-    prepared = _prepared(config, bars, labels)
+        refuse_foresight(own, bars, _labels(config, bars))
+    prepared = prepare_again(config, bars)
     check_sweep_of(config, bars, made_up(config, bars, prepared.splits))
     if config.model.file is not None:
         names = prepared.features.names
@@ -369,11 +391,7 @@ def prepare(config: Config, bars: Bars) -> Prepared:
 
 def prepare_again(config: Config, bars: Bars) -> Prepared:
     """The same of what `prepare` has found to be right."""
-    return _prepared(config, bars, make_labels(config, bars))
-
-
-def _prepared(config: Config, bars: Bars, labels: Labels) -> Prepared:
-    features = make_features(config, bars)
+    labels, features = make_labels(config, bars), make_features(config, bars)
     kind = kind_of(config.model.kind)
     kind.check(config.model, config.training, features.names)
     splits = config.splits.split(labels)

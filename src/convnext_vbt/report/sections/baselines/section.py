@@ -45,6 +45,7 @@ def baseline_context(baselines: Comparison) -> dict[str, Any]:
         "baseline_sentences": baselines.sentences,
         "baseline_base": names[baselines.base] if baselines.base else "",
         "has_base_rates": "majority" in rows,
+        "has_primary": "primary" in rows,
     }
 
 
