@@ -10,13 +10,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from convnext_vbt.errors import InputError
+from convnext_vbt.learning.combinations import inside, path_parts
 from convnext_vbt.learning.features import compute_features
 from convnext_vbt.learning.fitting import fit_split
 from convnext_vbt.learning.labels import NO_LABEL, Labels, labels_for
 from convnext_vbt.learning.outcomes import predict_test
 from convnext_vbt.learning.segments import scale
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
-from convnext_vbt.learning.splits import WalkForward, inside, path_parts
+from convnext_vbt.learning.splits import WalkForward
 from convnext_vbt.learning.walkforward import walk_forward, walk_paths
 from convnext_vbt.predictions import Target
 from tests.examples import examples

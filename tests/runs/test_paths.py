@@ -10,7 +10,8 @@ import pytest
 from convnext_vbt.runs import run as pipeline
 from convnext_vbt.runs.bars import read_bars
 from convnext_vbt.runs.config import load_config
-from convnext_vbt.runs.evidence import trade_paths, trial_keys
+from convnext_vbt.runs.evidence import trial_keys
+from convnext_vbt.runs.paths import trade_paths
 from convnext_vbt.runs.plan import plan
 from convnext_vbt.runs.strategy import make_sweep, predicted_paths, prepare
 from tests.strategies import write_tiny

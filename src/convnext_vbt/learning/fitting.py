@@ -13,6 +13,7 @@ import torch
 
 from convnext_vbt.errors import InputError
 from convnext_vbt.learning.calibration import OutOfFold, label_bars
+from convnext_vbt.learning.combinations import inside, learned_ranges
 from convnext_vbt.learning.devices import resolve_device
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.folds import fold_rows
@@ -24,7 +25,6 @@ from convnext_vbt.learning.models.protocol import FitTask, Learned, Predictor
 from convnext_vbt.learning.primary import as_long, sides_of, taken
 from convnext_vbt.learning.segments import Series, pack, present_rows, scale, without_values
 from convnext_vbt.learning.settings import ModelConfig, TrainingConfig
-from convnext_vbt.learning.splits import inside, learned_ranges
 from convnext_vbt.predictions import CLASSES, Split, SplitFit
 from convnext_vbt.predictions.slopes import apply
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from convnext_vbt.errors import InputError
+from convnext_vbt.learning.combinations import inside, purged_end
 from convnext_vbt.learning.heldout import HeldOut
 from convnext_vbt.learning.labels import NO_LABEL, Labels
-from convnext_vbt.learning.splits import inside, purged_end
 from convnext_vbt.predictions import CLASSES, Range, Split
 
 

@@ -16,11 +16,11 @@ from convnext_vbt.learning.calibration import (
     calibrated_fit,
     said_in_test,
 )
+from convnext_vbt.learning.combinations import path_parts, tested_ranges
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.fitting import FittedSplit, log_proba_range
 from convnext_vbt.learning.labels import NO_LABEL, Labels
 from convnext_vbt.learning.primary import taken
-from convnext_vbt.learning.splits import path_parts, tested_ranges
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import CLASSES, Predictions, Range, Split, SplitFit, Target
 from convnext_vbt.predictions.slopes import apply, confidence_quantiles, conformal_scores

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from convnext_vbt.errors import InputError
+from convnext_vbt.learning.combinations import inside
 from convnext_vbt.learning.devices import send
 from convnext_vbt.learning.features import Features
 from convnext_vbt.learning.network import Cache, ConvNeXt1d
-from convnext_vbt.learning.splits import inside
 from convnext_vbt.predictions import Range
 
 CLIP = 5.0  # standard deviations; beyond them a feature tells no more

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from convnext_vbt.errors import InputError
+from convnext_vbt.learning.combinations import Combination, inside, purged_end
 from convnext_vbt.learning.labels import NO_LABEL, Labels
 from convnext_vbt.learning.spans import Span, Timeline, duration
 from convnext_vbt.predictions import Range, Split
@@ -22,48 +23,6 @@ from convnext_vbt.predictions import Range, Split
 Kind = Literal["walk_forward", "cpcv"]
 MOST_COMBINATIONS = 1_000
 """Each is a model to train."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Combination(Split):
-    """A split whose test is some groups of bars, wherever they lie, and whose training the others.
-
-    `train` and `test` reach from the first bar to the last of each, so they overlap.
-    """
-
-    learned: tuple[Range, ...]
-    """What is left of the other groups after the purge, in order of time."""
-    tested: tuple[Range, ...]
-    """The groups that are held out, in order of time."""
-
-
-def learned_ranges(split: Split) -> tuple[Range, ...]:
-    """The ranges of bars that a split learns from."""
-    return split.learned if isinstance(split, Combination) else (split.train,)
-
-
-def tested_ranges(split: Split) -> tuple[Range, ...]:
-    """The ranges of bars that a split predicts."""
-    return split.tested if isinstance(split, Combination) else (split.test,)
-
-
-def inside(bars: np.ndarray, ranges: Sequence[Range]) -> np.ndarray:
-    """Which of some bars lie in one of the ranges, bool of the same shape."""
-    found = np.zeros(np.shape(bars), dtype=bool)
-    for start, stop in ranges:
-        found |= (bars >= start) & (bars < stop)
-    return found
-
-
-def purged_end(reach_T: np.ndarray, start: int, stop: int, embargo: int) -> int:
-    """Where [start, stop) ends for training when what is held out begins with `stop`.
-
-    Before the first row whose label reaches it: the whole tail goes, for dropping only the rows
-    that resolve late would bias the classes. `embargo` bars go beyond that.
-    """
-    late = np.flatnonzero(reach_T[start:stop] >= stop)
-    last = start + int(late[0]) if len(late) else stop
-    return max(start, last - embargo)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,21 +246,6 @@ class Splits(Sequence[Split]):
 
         pairs = [(rows(s.train), rows(s.test)) for s in self]
         return [(train, test) for train, test in pairs if len(test)]
-
-
-def path_parts(splits: Sequence[Split]) -> list[list[tuple[int, Range]]]:
-    """Which split predicts which bars of each path: (place in `splits`, range), in order of time.
-
-    Every group is tested by equally many combinations; path j takes the j-th of each group's
-    (Lopez de Prado 2018, figure 12.2). So there are C(N, k) k / N paths, each of them over all
-    bars, and no prediction is in two of them.
-    """
-    places: dict[Range, list[int]] = {}
-    for place, split in enumerate(splits):
-        for tested in tested_ranges(split):
-            places.setdefault(tested, []).append(place)
-    by_time = sorted(places.items())
-    return [[(own[j], bars) for bars, own in by_time] for j in range(len(by_time[0][1]))]
 
 
 def _check_length(value: int | str, key: str) -> None:

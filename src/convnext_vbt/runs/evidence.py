@@ -30,32 +30,25 @@ from convnext_vbt.evidence.ledger import (
 )
 from convnext_vbt.evidence.nulls import draw_nulls
 from convnext_vbt.evidence.nulls.null import Case, Null
-from convnext_vbt.evidence.paths import Paths, rule_text, trade_path
 from convnext_vbt.evidence.prior import prior_notes
-from convnext_vbt.evidence.selection import initial_columns, initial_multiple
+from convnext_vbt.evidence.selection import initial_multiple
 from convnext_vbt.evidence.verdict import assess
 from convnext_vbt.learning.models import kind_of
 from convnext_vbt.learning.models.prior_file import load_prior
 from convnext_vbt.learning.settings import ModelConfig
-from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import STAY
 from convnext_vbt.runs.config import LATER_KEYS, OWN_CODE, Config
-from convnext_vbt.runs.directory import read_manifest, sibling_splits, update_manifest
+from convnext_vbt.runs.directory import read_manifest, update_manifest
 from convnext_vbt.runs.own_primary import primary_sides
+from convnext_vbt.runs.paths import trade_paths
 from convnext_vbt.runs.strategy import (
     make_labels,
-    make_rules,
     make_sweep,
-    predicted_paths,
     prepare,
-    prepare_again,
-    rule_exit,
     run_stages,
-    swept_lists,
     walk,
 )
 from convnext_vbt.storage import plain, sha256_json
-from convnext_vbt.trading.expectation import rule_brackets
 from convnext_vbt.trading.rules import RuleConfig, confidence_rules
 from convnext_vbt.trading.sweep import SweepConfig, SweepResult, sweep_rules
 
@@ -98,45 +91,6 @@ def gather_evidence(
         sharpe_by_seed=sharpe_by_seed(config, result),
         notes=prior_notes(config.data.source, prior and prior["families"]),
         paths=trade_paths(directory, config, result.bars, jobs=jobs, device=device),
-    )
-
-
-def trade_paths(
-    directory: Path,
-    config: Config,
-    bars: Bars,
-    *,
-    jobs: int | None = None,
-    device: str = "auto",
-) -> Paths | None:
-    """The paths through combinatorial splits, each traded by the preset's first rule alone.
-
-    None where there are no such splits. What is not in `splits/` is trained.
-    """
-    if config.splits.kind != "cpcv":
-        return None
-    lists, preset = swept_lists(config), config.preset
-    multiples = (lists.stop_multiple, lists.take_profit_multiple)
-    stop, take_profit = map(initial_multiple, multiples)
-    traded = []
-    for predictions in predicted_paths(
-        config,
-        prepare_again(config, bars),
-        directory=directory / "splits",
-        siblings=sibling_splits(directory),
-        jobs=jobs,
-        device=device,
-    ):
-        rules = make_rules(config, bars, predictions)
-        brackets = rule_brackets(bars, predictions, config.trading, exits=rule_exit(config))
-        own = rules.take(initial_columns(rules, preset.initial))
-        scaled = brackets.scaled(stop=stop, take_profit=take_profit)
-        traded.append(trade_path(bars, predictions, own, scaled, config.trading))
-    return Paths(
-        groups=config.splits.groups,
-        held_out=config.splits.held_out,
-        rule=rule_text(own),
-        paths=tuple(traded),
     )
 
 
