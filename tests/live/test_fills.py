@@ -12,6 +12,7 @@ from convnext_vbt.live.fills import read_fills, real_account
 from convnext_vbt.live.journal import open_journal
 from convnext_vbt.live.reconcile import reconcile, summary, summary_lines
 from convnext_vbt.live.running import live_session
+from convnext_vbt.live.transfers import read_transfers
 from convnext_vbt.live.walk import Order
 from convnext_vbt.trading.brackets import fixed_brackets
 from convnext_vbt.trading.inputs import SimulationConfig
@@ -280,3 +281,35 @@ def test_a_future_fill_is_refused_by_the_sessions_own_clock(finished, tmp_path, 
     )  # fmt: skip
     with pytest.raises(DataError, match=r"lies after 2022-02-15 20:00 UTC"):
         next(closes)
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (None, "fills 1 and 3 are alike in all: give each an id, or leave out the copy"),
+        (("7", "8", "7"), None),
+        (("7", "7", "9"), "fills 1 and 2 have the id 7 and differ; an id is of one fill"),
+    ],
+)
+def test_rows_that_may_be_one_fill_or_two_are_refused(tmp_path, ids, said):
+    rows = ["2025-01-02T03:04:05Z,btc,buy,0.5,100,0", "2025-01-02T03:04:06Z,btc,buy,0.5,100,0"]
+    rows.append(rows[0])
+    head = "time,symbol,side,units,price,fee"
+    if ids:
+        head, rows = f"{head},id", [f"{row},{one}" for row, one in zip(rows, ids, strict=True)]
+    path = tmp_path / "fills.csv"
+    path.write_text("\n".join([head, *rows]))
+    now = pd.Timestamp("2025-02-01", tz="UTC")
+    if said is None:
+        assert len(read_fills(path, ["btc"], now)) == 2  # the first one is told of twice
+    else:
+        with pytest.raises(DataError, match=said):
+            read_fills(path, ["btc"], now)
+
+
+def test_transfers_that_may_be_one_or_two_are_refused(tmp_path):
+    path = tmp_path / "fills.csv"
+    row = "2025-01-02T03:04:05Z,,deposit,50,"
+    path.write_text("\n".join(["time,symbol,side,units,price", row, row]))
+    with pytest.raises(DataError, match="fills 1 and 2 are alike in all"):
+        read_transfers(path, pd.Timestamp("2025-02-01", tz="UTC"))

@@ -10,10 +10,10 @@ from __future__ import annotations
 import ast
 import json
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -86,16 +86,57 @@ def read_fills(
 
     Raises `DataError` for what cannot be one, by its number.
     """
-    found = []
-    for number, record in enumerate(read_records(path), start=1):
-        if side_of(record) in MONEY:
-            continue
+    rows = [
+        (number, record)
+        for number, record in enumerate(read_records(path), start=1)
+        if side_of(record) not in MONEY
+    ]
+    found = made_of(path, rows, lambda record: _fill(record, symbols, now, inverse))
+    return sorted(found, key=lambda fill: (fill.time, fill.key))
+
+
+class Keyed(Protocol):
+    """What is booked once."""
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others."""
+
+
+Told = TypeVar("Told", bound=Keyed)
+
+
+def made_of(
+    path: Path,
+    rows: Iterable[tuple[int, Mapping[str, Any]]],
+    make: Callable[[Mapping[str, Any]], Told],
+) -> list[Told]:
+    """What `make` reads in these numbered rows; one that is told of twice by its id is one.
+
+    Raises `DataError` by the row's number for what cannot be read, and for two rows that are alike
+    in all and have no id, which may be two partial fills or one that was copied.
+    """
+    found: dict[str, tuple[int, Told]] = {}
+    for number, record in rows:
         try:
-            found.append(_fill(record, symbols, now, inverse))
+            one = make(record)
         except (KeyError, TypeError, ValueError, SyntaxError) as error:
             said = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
             raise DataError(f"{path}, fill {number}: {said}") from error
-    return sorted(found, key=lambda fill: (fill.time, fill.key))
+        before, same = found.setdefault(one.key, (number, one))
+        if before == number:
+            continue
+        if not record.get("id"):
+            raise DataError(
+                f"{path}, fills {before} and {number} are alike in all: give each an id, or leave "
+                "out the copy"
+            )
+        if one != same:
+            raise DataError(
+                f"{path}, fills {before} and {number} have the id {record['id']} and differ; an id "
+                "is of one fill"
+            )
+    return [one for _, one in found.values()]
 
 
 def real_account(

@@ -197,7 +197,7 @@ def sentences_of(found: Review) -> list[str]:
         real, grown = real_equity(found)[-1], real_growth(found)[-1]
         said.append(
             f"The real account has {money_text(real)}, {grown - 1.0:+.2%}, after "
-            f"{len(found.fills):,} fills."
+            f"{len(found.fills):,} fill{'s' * (len(found.fills) != 1)}."
         )
     return said
 

@@ -6,7 +6,7 @@ Dimensions: T closes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,15 @@ import pandas as pd
 
 from convnext_vbt.errors import DataError, InputError
 from convnext_vbt.live.clock import when
-from convnext_vbt.live.fills import MONEY, fee_of, positive, read_records, read_time, side_of
+from convnext_vbt.live.fills import (
+    MONEY,
+    fee_of,
+    made_of,
+    positive,
+    read_records,
+    read_time,
+    side_of,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +40,12 @@ class Transfer:
 
 def read_transfers(path: Path, now: pd.Timestamp) -> list[Transfer]:
     """The deposits and withdrawals of a file of fills. Raises `DataError` for what is none."""
-    found = []
-    for number, record in enumerate(read_records(path), start=1):
-        if side_of(record) not in MONEY:
-            continue
-        try:
-            found.append(_transfer(record, now))
-        except (KeyError, TypeError, ValueError, SyntaxError) as error:
-            said = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-            raise DataError(f"{path}, fill {number}: {said}") from error
+    rows = [
+        (number, record)
+        for number, record in enumerate(read_records(path), start=1)
+        if side_of(record) in MONEY
+    ]
+    found = made_of(path, rows, lambda record: _transfer(record, now))
     return sorted(found, key=lambda one: (one.time, one.key))
 
 
@@ -75,7 +80,7 @@ def growth(equity_T: np.ndarray, flows_T: np.ndarray, begun: float) -> np.ndarra
     return grown
 
 
-def _transfer(record: dict[str, Any], now: pd.Timestamp) -> Transfer:
+def _transfer(record: Mapping[str, Any], now: pd.Timestamp) -> Transfer:
     side = side_of(record)
     time = read_time(record.get("time") or record["timestamp"])
     if time > now:

@@ -10,16 +10,27 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
+from convnext_vbt.errors import ConfigError
 from convnext_vbt.trading.instruments import DEFAULT, Instrument
 
 SECTION = "instruments"
 NONE = "none"
+KEYS = tuple(field.name for field in fields(Instrument))
 
 
 def over_default(tables: Any) -> Any:
-    """Each symbol's table over the default one; anything but tables is left to be refused."""
+    """Each symbol's table over the default one; anything but tables is left to be refused.
+
+    Raises `ConfigError` for keys of an instrument that stand in no symbol's table.
+    """
     if not isinstance(tables, dict):
         return tables
+    loose = [key for key in KEYS if key in tables and not isinstance(tables[key], dict)]
+    if loose:
+        raise ConfigError(
+            f"[{SECTION}] {', '.join(loose)}: a key belongs to a symbol; write [{SECTION}.default] "
+            f'for all of them, or [{SECTION}."BTC/USDT"]'
+        )
     base = tables.get(DEFAULT, {})
     if not isinstance(base, dict):
         return tables
@@ -58,9 +69,6 @@ def hashed(instruments: Mapping[str, Instrument]) -> dict[str, dict[str, Any]]:
 def table_name(symbol: str) -> str:
     """The heading of a symbol's table, as TOML has it: [instruments."BTC/USDT"]."""
     return f"[{SECTION}.{symbol if symbol == DEFAULT else json.dumps(symbol, ensure_ascii=False)}]"
-
-
-KEYS = tuple(field.name for field in fields(Instrument))
 
 
 def _without_none(table: dict[str, Any]) -> dict[str, Any]:
