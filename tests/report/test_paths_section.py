@@ -21,6 +21,10 @@ def test_points_rise_and_keep_their_numbers():
     assert list(points.customdata) == [3, 1, 4]
     assert list(figure.layout.yaxis.ticktext) == ["3", "1", "4"]
     assert figure.layout.yaxis.showticklabels
+    low, high = figure.layout.xaxis.range
+    assert low < -1.0 < 2.0 < high
+    low, high = path_figure(np.array([5.0, 6.0]), 9.0).layout.xaxis.range
+    assert low < 0 < 9.0 < high  # how far from 0, and from the headline
     assert (figure.layout.shapes[0].x0, figure.layout.shapes[0].x1) == (1.25, 1.25)
 
 

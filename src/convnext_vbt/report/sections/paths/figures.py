@@ -45,6 +45,8 @@ def path_figure(sharpes_P: np.ndarray, headline: float) -> go.Figure:
             xanchor="right" if right else "left",
             text="headline", showarrow=False, font={"size": 12, "color": INK},
         )  # fmt: skip
+    shown = [0.0, *sharpes_P[order], *([headline] if math.isfinite(headline) else [])]
+    room = 0.05 * (max(shown) - min(shown) or 1.0)
     axis = {"gridcolor": GRID, "fixedrange": True}
     return lay_out(
         out,
@@ -56,6 +58,7 @@ def path_figure(sharpes_P: np.ndarray, headline: float) -> go.Figure:
             "title": {"text": "Sharpe ratio, annualised", "standoff": 6},
             "zeroline": True,
             "zerolinecolor": MUTED,
+            "range": [min(shown) - room, max(shown) + room],
         },
         yaxis=axis
         | {
