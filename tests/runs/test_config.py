@@ -225,6 +225,10 @@ def test_the_name_defaults_to_the_files(tmp_path):
         ("name = '../evil'", r"must be a plain folder name"),
         ("[data]\nstart = 2021-01-01", r"write dates in quotes"),
         ("[trading.instruments.A]\ntick = 1", r"\[trading\] has no instruments; .* of their own"),
+        (
+            "[instruments]\ntick = 1\nlot = 2",
+            r"\[instruments\] tick, lot: a key belongs to a symbol; ",
+        ),
         ("[instruments.A]\ntikc = 1", r'\[instruments."A"\] unknown key "tikc". .* "tick"'),
         ("[instruments.default]\nlot = 0", r"\[instruments.default\] lot must be positive"),
         ("[instruments.A]\nlot = 'x'", r'\[instruments."A"\] lot = \'x\': input should be a'),
