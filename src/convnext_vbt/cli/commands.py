@@ -124,10 +124,23 @@ def check(
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
-    """Look at bars: how a file is read, what had to be changed, gaps, label balance."""
-    from convnext_vbt.runs.check import check_bars
+    """Look at bars: how a file is read, what had to be changed, gaps, label balance.
+
+    Of a file of predictions: what they were learned from.
+    """
+    from convnext_vbt.predictions.file import is_predictions
+    from convnext_vbt.runs.check import check_bars, check_predictions
 
     with exit_codes():
+        if is_predictions(Path(data)):
+            found = check_predictions(Path(data))
+            told = (
+                f"{', '.join(found['symbols'])}: {found['predictions']:,} predictions from "
+                f"{found['first']} to {found['last']}, {found['splits']} splits\n  "
+                f"{found['learned_from']}"
+            )
+            typer.echo(json.dumps(found) if as_json else told)
+            return
         facts = check_bars(data, strict=strict, timezone=timezone, stamp=stamp)
         if as_json:
             typer.echo(json.dumps(facts))

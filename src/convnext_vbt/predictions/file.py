@@ -105,6 +105,14 @@ def read(path: Path) -> list[Fields]:
     return found
 
 
+def is_predictions(path: Path) -> bool:
+    """Whether a file is one that `write` wrote, going by its header alone."""
+    try:
+        return HEADER in (pq.read_schema(path).metadata or {})
+    except DAMAGE:
+        return False
+
+
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from convnext_vbt.market.bars import Bars, step_text
 from convnext_vbt.market.frozen import find_frozen
 from convnext_vbt.market.gaps import closed_weekdays, find_gaps, odd_days, short_sessions
 from convnext_vbt.market.spikes import find_leaps, find_spikes
-from convnext_vbt.predictions import CLASSES, Target
+from convnext_vbt.predictions import CLASSES, Predictions, Target
 from convnext_vbt.runs.bars import read_report
 from convnext_vbt.runs.config import Config, DataSection
 from convnext_vbt.storage import (
@@ -43,6 +44,38 @@ def _prior_lacks(bars: Bars) -> list[str]:
         warnings.simplefilter("ignore")  # of features that are left out: that is the question
         there = possible_features(bars)
     return [name for name in load_prior(ModelConfig().prior).features if name not in there]
+
+
+def check_predictions(path: Path) -> dict[str, Any]:
+    """What is to be known of a predictions file: how much is predicted, and learned from what."""
+    preds = Predictions.load(path)
+    made = np.flatnonzero((preds.split >= 0).any(axis=1))
+    first, last = (f"{preds.index[bar]:%Y-%m-%d %H:%M}" for bar in (made[0], made[-1]))
+    facts: dict[str, Any] = {
+        "symbols": list(preds.symbols),
+        "predictions": int((preds.split >= 0).sum()),
+        "first": first,
+        "last": last,
+        "splits": len(preds.splits),
+        "learned_later": [s.number + 1 for s in preds.splits if s.learned_later],
+        "untold": [s.number + 1 for s in preds.splits if not s.tells_train],
+    }
+    return facts | {"learned_from": learned_from(facts)}
+
+
+def learned_from(facts: dict[str, Any]) -> str:
+    """Whether predictions are walk-forward, in words; splits are counted from 1."""
+    if facts["learned_later"]:
+        numbers = ", ".join(map(str, facts["learned_later"]))
+        return (
+            f"not walk-forward: learned from bars of the test range or after it: splits {numbers}; "
+            "the verdict is no PASS"
+        )
+    if facts["untold"]:
+        return "not shown to be walk-forward: fold numbers do not tell what was learned from"
+    if not facts["splits"]:
+        return "without splits: what was learned from is not told, and one fixed rule is traded"
+    return "walk-forward: every split learned from bars before its test range"
 
 
 def check_bars(
