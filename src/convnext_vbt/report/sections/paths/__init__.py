@@ -1,1 +1,1 @@
-"""The section `costs`."""
+"""The section `paths`."""
