@@ -17,9 +17,10 @@ from convnext_vbt.evidence.audit import alone
 from convnext_vbt.learning import calibration, outcomes
 from convnext_vbt.learning.models import boosting
 from convnext_vbt.market.sources import load_bars
+from convnext_vbt.runs.audited import audit_stages, audit_strategy
 from convnext_vbt.runs.config import parse_config
 from convnext_vbt.runs.run import walk_forward
-from convnext_vbt.runs.strategy import audit_stages, audit_strategy, make_features, run_stages
+from convnext_vbt.runs.strategy import make_features, run_stages
 from convnext_vbt.user_code import files_opened, load_function
 from tests.strategies import TINY, write_tiny
 

@@ -14,10 +14,11 @@ from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.market.sources import load_bars
 from convnext_vbt.predictions import Target
 from convnext_vbt.runs import run as pipeline
+from convnext_vbt.runs.audited import audit_strategy
 from convnext_vbt.runs.config import Config, LabelsSection, load_config, parse_config
 from convnext_vbt.runs.evidence import trial_keys
 from convnext_vbt.runs.own_labels import OwnLabels, refuse_foresight
-from convnext_vbt.runs.strategy import audit_strategy, check_rule, make_labels, prepare
+from convnext_vbt.runs.strategy import check_rule, make_labels, prepare
 from tests.evidence.markets import make_bars
 from tests.strategies import write_tiny
 

@@ -13,9 +13,10 @@ from convnext_vbt.evidence.audit import alone
 from convnext_vbt.live.trained import difference_from_backtest, open_trained, predict_now
 from convnext_vbt.market.sources import load_bars
 from convnext_vbt.runs import run as pipeline
+from convnext_vbt.runs.audited import audit_strategy
 from convnext_vbt.runs.config import load_config, load_written, parse_config
 from convnext_vbt.runs.evidence import trial_keys
-from convnext_vbt.runs.strategy import audit_strategy, prepare, walk
+from convnext_vbt.runs.strategy import prepare, walk
 from tests.strategies import write_tiny
 
 BAYES = "from sklearn.naive_bayes import GaussianNB\n\ndef make():\n    return GaussianNB()\n"

@@ -13,21 +13,16 @@ import convnext_vbt as cv
 from convnext_vbt.errors import ConfigError, DataError, UserCodeError
 from convnext_vbt.evidence.accounts import Account, daily_returns
 from convnext_vbt.evidence.measures import sharpe
-from convnext_vbt.learning.calibration import apply
 from convnext_vbt.learning.walkforward import fit_alone
 from convnext_vbt.live.trained import open_trained, predict_now
+from convnext_vbt.predictions.slopes import apply
 from convnext_vbt.runs import run as pipeline
+from convnext_vbt.runs.audited import audit_strategy
 from convnext_vbt.runs.bars import read_bars
 from convnext_vbt.runs.config import Config, load_config, load_written
 from convnext_vbt.runs.evidence import trial_keys
 from convnext_vbt.runs.own_primary import primary_sides, refuse_early
-from convnext_vbt.runs.strategy import (
-    audit_strategy,
-    check_rule,
-    make_labels,
-    predicted_paths,
-    prepare,
-)
+from convnext_vbt.runs.strategy import check_rule, make_labels, predicted_paths, prepare
 from convnext_vbt.trading.brackets import target_brackets
 from convnext_vbt.trading.simulation import simulate_signals
 from tests.evidence.markets import make_bars

@@ -5,11 +5,11 @@ import pytest
 
 from convnext_vbt.errors import ConvnextVbtError
 from convnext_vbt.market.simulated import simulated_bars
+from convnext_vbt.runs import audited
 from convnext_vbt.runs import run as pipeline
-from convnext_vbt.runs import strategy
+from convnext_vbt.runs.audited import audit_strategy
 from convnext_vbt.runs.config import load_config
 from convnext_vbt.runs.plan import plan
-from convnext_vbt.runs.strategy import audit_strategy
 from tests.strategies import write_tiny
 
 RULES = """
@@ -97,7 +97,7 @@ def test_it_is_refused_before_training_and_before_any_folder(
 ):
     monkeypatch.chdir(home)
     monkeypatch.setattr(pipeline, "walk", None)  # which training would call
-    monkeypatch.setattr(strategy, "audit", None)
+    monkeypatch.setattr(audited, "audit", None)
 
     def loaded():
         return load_config(home / "tiny.toml", overrides)
@@ -119,7 +119,7 @@ def test_it_is_refused_before_training_and_before_any_folder(
 )
 def test_an_audit_refuses_the_same_of_rule_and_account(home, monkeypatch, overrides, message):
     monkeypatch.chdir(home)
-    monkeypatch.setattr(strategy, "audit", None)
+    monkeypatch.setattr(audited, "audit", None)
     bars = simulated_bars(seed=5, bars=1200)
     with pytest.raises(ConvnextVbtError, match=message):
         audit_strategy(load_config(home / "tiny.toml", overrides), bars)

@@ -389,8 +389,8 @@ def audit(
         from convnext_vbt.runs.config import load_config
 
         config = load_config(strategy, overrides or [])
+        from convnext_vbt.runs.audited import audit_strategy
         from convnext_vbt.runs.bars import read_bars
-        from convnext_vbt.runs.strategy import audit_strategy
 
         typer.echo("auditing: every split is trained twice ...", err=True)
         found = audit_strategy(config, read_bars(config), jobs=jobs)

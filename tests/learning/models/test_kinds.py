@@ -19,8 +19,9 @@ from convnext_vbt.learning.segments import pack
 from convnext_vbt.learning.settings import ModelConfig
 from convnext_vbt.learning.splitcache import read_split
 from convnext_vbt.market.sources import load_bars
+from convnext_vbt.runs.audited import audit_strategy
 from convnext_vbt.runs.config import parse_config
-from convnext_vbt.runs.strategy import audit_strategy, make_features, prepare, walk
+from convnext_vbt.runs.strategy import make_features, prepare, walk
 from tests.learning.test_training import MODEL, SPLIT, TRAINING, N, T, market
 from tests.strategies import TINY
 
