@@ -103,6 +103,9 @@ def test_a_headline_and_a_run_say_the_same_of_the_same_account(run):
     assert rows(run)["report"] == str(run.report)
     undefined = replace(head, sharpe=np.nan, sharpe_low=np.nan, trades=0)
     assert "n/a a year, 90 % CI n/a to" in repr(undefined)
+    assert repr(head).startswith("Headline, chosen without hindsight, net of costs")
+    fixed = replace(head, selection=replace(head.selection, how="fixed"))
+    assert repr(fixed).startswith("Headline, one fixed rule, chosen by you, net of costs")
 
 
 def test_a_verdict_counts_what_is_met_and_names_what_is_not(run):

@@ -102,5 +102,9 @@ class AssumedTargetWarning(UserWarning):
     """Predictions that name no target are traded within the brackets of the default one."""
 
 
+class LaterTrainingWarning(UserWarning):
+    """Predictions learned from bars of their own test range or after it: no walk-forward."""
+
+
 class StillPriceWarning(UserWarning):
     """A symbol that never moved has no barrier, so that it is not traded."""

@@ -1,10 +1,13 @@
 import math
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 
+from convnext_vbt.errors import LaterTrainingWarning
 from convnext_vbt.evidence import measures, stats
 from convnext_vbt.evidence.accounts import Account, daily_returns
 from convnext_vbt.evidence.headline import _splits, headline
@@ -36,6 +39,17 @@ def test_with_one_rule_the_headline_is_that_cells_metrics(bars):
     assert found.kurtosis == pytest.approx(scipy_stats.kurtosis(returns, fisher=False), rel=1e-6)
     assert found.sharpe_low < found.sharpe < found.sharpe_high
     assert found.risk == result.reference_risk
+
+
+def test_a_headline_of_k_folds_warns_that_it_is_no_walk_forward(bars):
+    preds = make_predictions(bars)
+    later = tuple(replace(split, train=(0, len(bars))) for split in preds.splits[:2])
+    folds = replace(preds, splits=(*later, *preds.splits[2:]))
+    with pytest.warns(LaterTrainingWarning, match="2 of 6 splits learned from bars of their test"):
+        headline(make_sweep(bars, folds, threshold=["q0.60"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LaterTrainingWarning)
+        headline(make_sweep(bars, preds, threshold=["q0.60"]))
 
 
 def test_it_is_deflated_by_the_number_of_trials(bars):

@@ -109,6 +109,8 @@ def test_own_walk_forward_splits_and_their_sklearn_form_are_taken():
         ([(PAIRS[0][0], [PAIRS[0][1], PAIRS[1][1]])], "split 1: the test range is 2 ranges"),
         ("kfold", "'kfold' is not understood; give"),
         (7, "splits is a int; give"),
+        (KFold, r"splits is the class KFold; give one of it, made with \(\)"),
+        (pd.DataFrame({"A": FOLDS}), "splits is a DataFrame; of fold numbers give one column"),
         ([], "splits is empty; give"),
         ([(1, 2, 3)], r"split 1 is a tuple and no \(train, test\) pair"),
         ([((0, 10), (10, 10))], r"split 1: the test range \[10, 10\) is empty"),

@@ -290,6 +290,7 @@ def test_probabilities_without_target_or_splits_render():
     made = make_predictions(bars)
     preds = Predictions.from_frames(prob_up=made.prob_up, prob_down=made.prob_down)
     text = quick_render(sweep(bars, preds, threshold=0.5, stop=0.02))
+    assert "<title>Backtest: " in text
     assert "came without splits" in text
     assert "no target" in text
     assert "One fixed rule, chosen by you." in text
@@ -297,6 +298,16 @@ def test_probabilities_without_target_or_splits_render():
     for claim in ("chosen walk-forward", "No hindsight", "Nested selection", "nested selection"):
         assert claim not in text, claim
     assert "is\ntaken on trust" in text or "is taken on trust" in text
+
+
+def test_only_what_learned_from_earlier_bars_alone_is_headed_a_walk_forward(page):
+    assert "<title>Walk-forward backtest: " in page.text
+    bars = make_bars(bars=1_500)
+    made = make_predictions(bars)
+    for train in ((0, 1_500), (0, 0)):  # learned from later bars, and nobody says from which
+        splits = tuple(replace(split, train=train) for split in made.splits)
+        res = sweep(bars, replace(made, splits=splits), threshold=["q0.60", "q0.90"])
+        assert "<title>Backtest: " in quick_render(res)
 
 
 def test_a_panel_and_a_rule_of_ones_own_render():

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
+from convnext_vbt.errors import LaterTrainingWarning
 from convnext_vbt.evidence import measures
 from convnext_vbt.evidence.accounts import daily_returns
 from convnext_vbt.evidence.cells import Cells
-from convnext_vbt.evidence.selection import USUAL, Preset, Selection, nested_selection
+from convnext_vbt.evidence.selection import USUAL, How, Preset, Selection, nested_selection
 from convnext_vbt.summary import Summary, number
 from convnext_vbt.trading.sweep import SweepResult
+
+_HOW: Mapping[How, str] = {
+    "nested": "chosen without hindsight",
+    "initial": "the initial rule throughout",
+    "fixed": "one fixed rule, chosen by you",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +68,7 @@ class Headline:
 
     def _summary(self) -> Summary:
         rows = headline_rows({field.name: getattr(self, field.name) for field in fields(self)})
-        return Summary("Headline, chosen without hindsight, net of costs", rows)
+        return Summary(f"Headline, {_HOW[self.selection.how]}, net of costs", rows)
 
     @property
     def variance(self) -> float:
@@ -95,7 +103,18 @@ def headline(
 
     `initial`, `risk` and `seed` as in `Preset`. `num_trials` is how many distinct strategies have
     been tried on this data, this one included. Several symbols share the account.
+
+    Warns, with `LaterTrainingWarning`, where training looked at later bars: rules are chosen
+    without hindsight then, but predictions are not made without it.
     """
+    later = sum(split.learned_later for split in res.predictions.splits)
+    if later:
+        warnings.warn(
+            f"not walk-forward: {later} of {len(res.predictions.splits)} splits learned from bars "
+            "of their test range or after it, so nobody could have earned this",
+            LaterTrainingWarning,
+            stacklevel=2,
+        )
     return headline_of(res, Preset(initial=initial, risk=risk, seed=seed), num_trials=num_trials)
 
 

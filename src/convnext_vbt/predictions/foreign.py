@@ -89,6 +89,10 @@ def _parts(given: Any, frame: pd.DataFrame) -> list[Any]:
     """Splits, pairs, or pairs made of fold numbers."""
     if isinstance(given, str) or given is None:
         raise InputTypeError(f"splits = {given!r} is not understood; {FORMS}")
+    if isinstance(given, type):
+        raise InputTypeError(f"splits is the class {given.__name__}; give one of it, made with ()")
+    if isinstance(given, pd.DataFrame):
+        raise InputTypeError(f"splits is a DataFrame; of fold numbers give one column, {FORMS}")
     if isinstance(given, pd.Series):
         if not given.index.equals(frame.index):
             raise InputError("fold numbers must have the index of prob_up; use splits.reindex")

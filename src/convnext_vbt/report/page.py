@@ -108,7 +108,7 @@ def render_evidence(
     res, pool = evidence.result, Pool()
     inputs = Inputs(evidence=evidence, provenance=provenance, caveats=caveats)
     series = [{"row": row, **_account(v, pool)} for row, v in evidence.cells.views.items()]
-    title = title or f"Walk-forward backtest: {_symbols(res)}, {step_text(res.bars.step)}"
+    title = title or f"{_kind(evidence)}: {_symbols(res)}, {step_text(res.bars.step)}"
     return _page(inputs, pool, series, title=title)
 
 
@@ -226,13 +226,24 @@ def _symbols(res: SweepResult) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{len(names)} symbols"
 
 
+def _is_walk_forward(evidence: Evidence) -> bool:
+    """Whether there are splits, and each is known to have learned from earlier bars alone."""
+    found = evidence.concerns
+    return bool(evidence.result.predictions.splits) and not (
+        found.later_splits or found.untold_splits
+    )
+
+
+def _kind(evidence: Evidence) -> str:
+    return "Walk-forward backtest" if _is_walk_forward(evidence) else "Backtest"
+
+
 def _subtitle(evidence: Evidence) -> str:
     res = evidence.result
     start, stop = res.window
     index = res.bars.index[start:stop]
     splits = len(res.predictions.splits)
-    later = evidence.concerns.later_splits or evidence.concerns.untold_splits
-    kind = "" if later else "walk-forward "
+    kind = "walk-forward " if _is_walk_forward(evidence) else ""
     count = f" · {splits} {kind}split{'s' * (splits != 1)}" if splits else ""
     number = evidence.concerns.num_cells
     cells = f"{number:,} cell{'s' * (number != 1)}"

@@ -201,6 +201,8 @@ def test_options_that_do_not_fit_are_refused():
         cv.judge(noise(), benchmark=noise()["r0"].drop(pd.Timestamp("2022-01-05")))
     with pytest.raises(TypeError, match="must be a Series"):
         cv.judge(noise(), benchmark=0.0)
+    with pytest.raises(ValueError, match=r"benchmark: no value is negative .* look like prices"):
+        cv.judge(noise(), benchmark=100 * (1 + noise()["r0"]).cumprod())
 
 
 def test_portfolios_that_cannot_be_judged_are_refused():

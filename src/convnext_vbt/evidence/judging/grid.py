@@ -179,13 +179,17 @@ def _check_returns(frame: pd.DataFrame, daily: np.ndarray, days: pd.DatetimeInde
         raise InputError(
             f"a return of {daily.min():g} loses more than everything; give fractions, not percents"
         )
-    if daily.min() >= 0 and daily.mean() > 0.5:
-        raise InputError(
-            f"no value is negative and their mean is {daily.mean():g}: these look like prices or "
-            "equity; give returns, as .pct_change() makes them"
-        )
+    _refuse_prices(daily, "")
     if not (np.ptp(daily, axis=0) > 1e-12).any():
         raise InputError("no column's returns vary: there is nothing to judge")
+
+
+def _refuse_prices(daily: np.ndarray, whose: str) -> None:
+    if daily.min() >= 0 and daily.mean() > 0.5:
+        raise InputError(
+            f"{whose}no value is negative and their mean is {daily.mean():g}: these look like "
+            "prices or equity; give returns, as .pct_change() makes them"
+        )
 
 
 def _check_length(days: pd.DatetimeIndex) -> None:
@@ -207,6 +211,7 @@ def _aligned(benchmark: pd.Series, days: pd.DatetimeIndex) -> np.ndarray:
     found = np.where(at[:, None] < 0, 0.0, daily[at])
     if not np.isfinite(found).all():
         raise InputError("the benchmark has returns that are not finite; write 0 or drop them")
+    _refuse_prices(found, "benchmark: ")
     return found
 
 
