@@ -48,8 +48,10 @@ def results(run):
     bars, preds = run.result.bars, run.predictions
     assessment = assess(run.result, draws=20)
     signals = run.result.signals
+    labels = cv.barrier_labels(bars, horizon=preds.target.horizon)
     return [
-        bars, preds, signals, run.result, assessment.headline, assessment.verdict, assessment, run,
+        bars, preds, labels, signals, run.result, assessment.headline, assessment.verdict,
+        assessment, run, cv.open_run(run.directory),
     ]  # fmt: skip
 
 
@@ -88,6 +90,18 @@ def test_what_is_said_is_what_pandas_finds(run):
     assert said["Sharpe ratio"].startswith(f"{sharpe.median():.2f} a year in the median cell, ")
     assert f", {sharpe.min():.2f} to {sharpe.max():.2f}," in said["Sharpe ratio"]
     assert said["gained"] == f"{(result.metrics['total_return'] > 0).sum()} of 4 cells"
+
+
+def test_an_opened_run_says_what_the_run_said_and_labels_are_counted(run):
+    assert repr(cv.open_run(run.directory)) == repr(run)
+    labels = cv.barrier_labels(run.result.bars, horizon=6)
+    shares = pd.Series(labels.values.ravel()).replace(-1, np.nan).value_counts(normalize=True)
+    assert rows(labels)["shares"] == (
+        f"UP {shares[2]:.0%} · STAY {shares[1]:.0%} · DOWN {shares[0]:.0%}"
+    )
+    assert rows(labels)["labelled"].startswith(
+        f"{(labels.values >= 0).sum():,} of {len(labels.values):,} bars"
+    )
 
 
 def test_a_headline_and_a_run_say_the_same_of_the_same_account(run):

@@ -18,6 +18,7 @@ from convnext_vbt.learning.symbols import each_symbol, fields_at, present_rows
 from convnext_vbt.market.bars import Bars
 from convnext_vbt.market.volatility import ewma_volatility
 from convnext_vbt.predictions import DOWN, STAY, UP, Target
+from convnext_vbt.summary import Summary, span
 
 NO_LABEL = -1
 BLOCK = 1024  # bars labelled at once: what they need stays in the cache
@@ -62,6 +63,23 @@ class Labels:
             )
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "end", end)
+
+    def __repr__(self) -> str:
+        return str(self._summary())
+
+    def _repr_html_(self) -> str:
+        return self._summary().html()
+
+    def _summary(self) -> Summary:
+        there = self.values[self.values != NO_LABEL]
+        shares = np.bincount(there, minlength=3) / max(1, len(there))
+        bars, symbols = self.values.shape
+        rows = (
+            ("labelled", f"{len(there):,} of {bars:,} bars x {symbols} symbol(s)"),
+            ("shares", f"UP {shares[UP]:.0%} · STAY {shares[STAY]:.0%} · DOWN {shares[DOWN]:.0%}"),
+            ("from, to", span(self.opens)),
+        )
+        return Summary("Labels", rows)
 
     def within(self, ranges: Sequence[tuple[int, int]]) -> Labels:
         """The same labels without those of bars outside the half-open ranges."""

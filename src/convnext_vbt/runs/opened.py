@@ -15,7 +15,9 @@ from convnext_vbt.predictions import Predictions
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.directory import read_metrics
 from convnext_vbt.runs.run import open_run as read_run
+from convnext_vbt.runs.run import run_summary
 from convnext_vbt.runs.strategy import make_sweep
+from convnext_vbt.summary import Summary
 from convnext_vbt.trading.sweep import SweepResult
 
 
@@ -29,6 +31,15 @@ class OpenedRun:
     directory: Path
     metrics: dict[str, Any]
     """metrics.json: every figure of the page."""
+
+    def __repr__(self) -> str:
+        return str(self._summary())
+
+    def _repr_html_(self) -> str:
+        return self._summary().html()
+
+    def _summary(self) -> Summary:
+        return run_summary(self.directory, self.metrics, self.report)
 
     @property
     def report(self) -> Path:

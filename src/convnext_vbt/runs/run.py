@@ -61,6 +61,12 @@ from convnext_vbt.user_code import code_sha256
 logger = logging.getLogger("convnext_vbt")
 
 
+def run_summary(directory: Path, metrics: Mapping[str, Any], report: Path) -> Summary:
+    """What a prompt says of a finished run: its verdict, its headline, where its page is."""
+    title = f"{directory.name}: {metrics['verdict']['word']}"
+    return Summary(title, (*headline_rows(metrics["headline"]), ("report", str(report))))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Run:
     """A finished run and where it lies."""
@@ -78,9 +84,7 @@ class Run:
         return self._summary().html()
 
     def _summary(self) -> Summary:
-        title = f"{self.directory.name}: {self.metrics['verdict']['word']}"
-        rows = (*headline_rows(self.metrics["headline"]), ("report", str(self.report)))
-        return Summary(title, rows)
+        return run_summary(self.directory, self.metrics, self.report)
 
     @property
     def report(self) -> Path:

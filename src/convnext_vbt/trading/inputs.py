@@ -358,7 +358,7 @@ def check_stops(
         raise InputError(
             f"{found.sum()} entries have no stop (first at {bars.index[row]}), and sizing by risk "
             "divides by the loss at the stop; give stop=0.03 or the like, or use "
-            "size_type='notional'"
+            "size_type='notional', or enter nothing (NaN) before the volatility is known"
         )
 
 
