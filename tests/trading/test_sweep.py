@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import vectorbt as vbt  # noqa: F401  (registers the accessors)
 
-from convnext_vbt.errors import AssumedTargetWarning, InputError, StillPriceWarning
+from convnext_vbt.errors import AssumedTargetWarning, InputError, InputTypeError, StillPriceWarning
 from convnext_vbt.market.bars import FIELDS
 from convnext_vbt.predictions import Predictions, Target
 from convnext_vbt.trading import cells
@@ -470,6 +470,16 @@ def test_a_symbol_that_never_moved_is_named_and_not_traded_and_ends_no_sweep():
     signals = confidence_signals(PANEL_PREDS, bars, threshold=0.4)
     with pytest.raises(InputError, match="entries have no stop"):
         simulate_signals(bars, signals, own)
+
+
+def test_bars_and_predictions_that_changed_places_are_told():
+    preds = random_predictions(BARS, seed=1)
+    with pytest.raises(InputTypeError, match=r"bars must be Bars, got Predictions; .*sweep\(bars,"):
+        sweep(preds, BARS)
+    with pytest.raises(InputTypeError, match=r"preds must be Predictions, got DataFrame"):
+        sweep(BARS, preds.prob_up)
+    with pytest.raises(InputTypeError, match=r"it is confidence_signals\(preds, bars\)"):
+        confidence_signals(BARS, preds, threshold=0.5)
 
 
 def test_predictions_from_elsewhere_are_swept_by_default():

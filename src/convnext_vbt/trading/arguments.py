@@ -8,7 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from convnext_vbt.errors import InputError
+from convnext_vbt.errors import InputError, InputTypeError
+from convnext_vbt.market.bars import Bars
+from convnext_vbt.predictions import Predictions
+
+
+def check_kinds(function: str, bars: Any, preds: Any) -> None:
+    """Raise `InputTypeError` for bars that are none and predictions that are none, as if swapped.
+
+    `function` says how it is called.
+    """
+    for name, value, kind in (("bars", bars, Bars), ("preds", preds, Predictions)):
+        if not isinstance(value, kind):
+            raise InputTypeError(
+                f"{name} must be {kind.__name__}, got {type(value).__name__}; it is {function}"
+            )
 
 
 def check_number(name: str, value: Any) -> None:

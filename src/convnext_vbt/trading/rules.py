@@ -21,6 +21,7 @@ from convnext_vbt.predictions import DOWN, UP, Predictions
 from convnext_vbt.trading.arguments import (
     as_list,
     as_numbers,
+    check_kinds,
     check_number,
     is_list,
     is_number,
@@ -271,6 +272,7 @@ def confidence_signals(
     Raises `ValueError` for a threshold, hysteresis, floor, min_edge or full_edge out of range, for
     predictions that do not belong to these bars, and for those without a target where it is needed.
     """
+    check_kinds("confidence_signals(preds, bars)", bars, preds)
     rule = RuleConfig(
         hysteresis=as_numbers("hysteresis", hysteresis)[0], short=short,
         short_threshold=short_threshold, floor=floor, full=full, abstain=abstain,

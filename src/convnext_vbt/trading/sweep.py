@@ -29,7 +29,7 @@ from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions, Target
 from convnext_vbt.summary import Summary, listed, number, span
 from convnext_vbt.trading import kernel
-from convnext_vbt.trading.arguments import as_list, as_numbers, check_number, is_list
+from convnext_vbt.trading.arguments import as_list, as_numbers, check_kinds, check_number, is_list
 from convnext_vbt.trading.brackets import Brackets
 from convnext_vbt.trading.cells import Cells, walk_grid
 from convnext_vbt.trading.expectation import Exit, rule_brackets
@@ -317,6 +317,7 @@ def sweep(
 
     Raises `ValueError` for inputs out of range or not of these bars.
     """
+    check_kinds("sweep(bars, preds)", bars, preds)
     lists = SweepConfig(
         risk=tuple(as_numbers("risk", risk)),
         stop_multiple=tuple(as_numbers("stop_multiple", stop_multiple)),
