@@ -14,7 +14,11 @@ FOLDER = ROOT / "docs" / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 SAID = {
     "quickstart": ["Predictions of SIM/USDT", "Sweep of 12 cells", "Headline, chosen", "Win Rate"],
-    "own-model": ["Writing ", "Predictions of SIM/USDT", "Headline, chosen without hindsight"],
+    "own-model": [
+        "Writing ",
+        "Predictions of SIM/USDT",
+        "Headline, each split by a rule chosen by the splits before it",
+    ],
     "judge": ["Judgement(INCONCLUSIVE", "Judgement(PASS", "Trades: not known from returns alone"],
 }
 """What is shown, in this order."""

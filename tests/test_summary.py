@@ -117,7 +117,9 @@ def test_a_headline_and_a_run_say_the_same_of_the_same_account(run):
     assert rows(run)["report"] == str(run.report)
     undefined = replace(head, sharpe=np.nan, sharpe_low=np.nan, trades=0)
     assert "n/a a year, 90 % CI n/a to" in repr(undefined)
-    assert repr(head).startswith("Headline, chosen without hindsight, net of costs")
+    assert repr(head).startswith(
+        "Headline, each split by a rule chosen by the splits before it, net of"
+    )
     fixed = replace(head, selection=replace(head.selection, how="fixed"))
     assert repr(fixed).startswith("Headline, one fixed rule, chosen by you, net of costs")
 

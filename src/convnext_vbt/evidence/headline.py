@@ -18,7 +18,7 @@ from convnext_vbt.summary import Summary, number
 from convnext_vbt.trading.sweep import SweepResult
 
 _HOW: Mapping[How, str] = {
-    "nested": "chosen without hindsight",
+    "nested": "each split by a rule chosen by the splits before it",
     "initial": "the initial rule throughout",
     "fixed": "one fixed rule, chosen by you",
 }

@@ -355,7 +355,7 @@ def _with_defaults(document: dict[str, Any], origin: str) -> dict[str, Any]:
         )
     if name not in document:
         return document
-    return document | {name: instrument_tables.over_default(document[name])}
+    return document | {name: instrument_tables.over_default(document[name], origin)}
 
 
 def parse_values(text: str, *, name: str) -> list[float | str]:

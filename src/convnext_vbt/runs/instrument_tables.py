@@ -18,18 +18,18 @@ NONE = "none"
 KEYS = tuple(field.name for field in fields(Instrument))
 
 
-def over_default(tables: Any) -> Any:
+def over_default(tables: Any, origin: str) -> Any:
     """Each symbol's table over the default one; anything but tables is left to be refused.
 
-    Raises `ConfigError` for keys of an instrument that stand in no symbol's table.
+    Raises `ConfigError`, naming `origin`, for keys of an instrument in no symbol's table.
     """
     if not isinstance(tables, dict):
         return tables
     loose = [key for key in KEYS if key in tables and not isinstance(tables[key], dict)]
     if loose:
         raise ConfigError(
-            f"[{SECTION}] {', '.join(loose)}: a key belongs to a symbol; write [{SECTION}.default] "
-            f'for all of them, or [{SECTION}."BTC/USDT"]'
+            f"{origin}: [{SECTION}] {', '.join(loose)}: a key belongs to a symbol; write "
+            f'[{SECTION}.default] for all of them, or [{SECTION}."BTC/USDT"]'
         )
     base = tables.get(DEFAULT, {})
     if not isinstance(base, dict):
