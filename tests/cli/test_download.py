@@ -59,6 +59,7 @@ def test_it_prints_bars_span_holes_and_folder(exchange, store):
         '[instruments."BTC/USDT"]',
         "taker = 0.001",
         "maker = 0.001",
+        'currency = "USDT"',
     ]
     assert re.findall(r"^ *(\d+) %  ([\d,]+) new, up to 2024-", result.stderr, re.MULTILINE) == [
         ("40", "100"),
@@ -78,7 +79,7 @@ def test_json_quiet_and_another_folder(exchange, tmp_path):
     assert facts["source"] == SOURCE
     assert facts["last"] == "2024-01-11T09:00:00+00:00"
     assert facts["folder"].startswith(str(other))
-    assert facts["instrument"] == {"taker": 0.001, "maker": 0.001}
+    assert facts["instrument"] == {"taker": 0.001, "maker": 0.001, "currency": "USDT"}
     assert not exchange.cache.exists()
 
 

@@ -12,6 +12,8 @@ SPOT = {
     "symbol": "BTC/USDT",
     "contractSize": None,
     "inverse": None,
+    "quote": "USDT",
+    "settle": None,
     "taker": 0.001,
     "maker": "0.0008",
     "percentage": True,
@@ -43,7 +45,8 @@ def test_the_modes_are_ccxts():
 )
 def test_steps_are_read_by_the_exchanges_mode(mode, precision, price, steps):
     told = contract_terms(SPOT | {"precision": precision}, mode, price=price)
-    assert told == steps | {"min_notional": 5.0, "taker": 0.001, "maker": 0.0008}
+    said = {"min_notional": 5.0, "taker": 0.001, "maker": 0.0008, "currency": "USDT"}
+    assert told == steps | said
     Instrument(**told)
 
 
@@ -57,8 +60,9 @@ def test_a_linear_contract_stands_for_its_units():
 
 def test_an_inverse_contract_is_worth_money():
     swap = SPOT | {"contractSize": 100.0, "inverse": True, "precision": {"amount": 2.0}}
-    told = contract_terms(swap, TICKS, price=42_000.0)
-    assert told == {"lot": 200.0, "inverse": True, "taker": 0.001, "maker": 0.0008}
+    told = contract_terms(swap | {"quote": "USD", "settle": "BTC"}, TICKS, price=42_000.0)
+    fees = {"taker": 0.001, "maker": 0.0008}
+    assert told == {"lot": 200.0, "inverse": True, "currency": "BTC"} | fees
     Instrument(**told)
 
 
@@ -78,7 +82,8 @@ class Telling(Habitual):
 def test_a_download_keeps_the_terms_and_no_strategy_follows_them_unasked(tmp_path, monkeypatch):
     monkeypatch.setenv("CONVNEXT_VBT_CACHE", str(tmp_path))
     done = download_bars(Telling(Habits(), [True] * 30), "BTC/USDT", "1h")
-    terms = {"tick": 0.01, "lot": 1e-05, "min_notional": 5.0, "taker": 0.001, "maker": 0.0008}
+    terms = {"tick": 0.01, "lot": 1e-05, "min_notional": 5.0, "taker": 0.001, "maker": 0.0008,
+             "currency": "USDT"}  # fmt: skip
     assert done.instrument == done.to_dict()["instrument"] == terms
     kept = done.store.terms
     assert kept.parent == done.store.folder

@@ -19,7 +19,7 @@ DECIMAL_PLACES, SIGNIFICANT_DIGITS, TICK_SIZE = 2, 3, 4
 
 def contract_terms(
     market: Mapping[str, Any], precision_mode: int, *, price: float
-) -> dict[str, float | bool]:
+) -> dict[str, float | bool | str]:
     """The keys of an instrument that ccxt's market tells, `price` being the newest one.
 
     Exchanges that count significant digits of the price have no tick of their own: it is that at
@@ -33,7 +33,7 @@ def contract_terms(
         lot *= size or 1.0
     limits = (market.get("limits") or {}).get("cost") or {}
     of_quote = market.get("percentage") is not False  # else fees are in money, not shares of it
-    told: dict[str, float | bool | None] = {
+    told: dict[str, float | bool | str | None] = {
         "tick": _step(precision.get("price"), precision_mode, price),
         "lot": lot,
         "min_notional": None if inverse else _number(limits.get("min")) or None,
@@ -41,11 +41,12 @@ def contract_terms(
         "inverse": inverse or None,
         "taker": _number(market.get("taker")) if of_quote else None,
         "maker": _number(market.get("maker")) if of_quote else None,
+        "currency": market.get("settle") or market.get("quote"),
     }
     return {key: value for key, value in told.items() if value is not None}
 
 
-def terms_text(symbol: str, terms: Mapping[str, float | bool]) -> str:
+def terms_text(symbol: str, terms: Mapping[str, float | bool | str]) -> str:
     """The table of a strategy file that says so."""
     return tomli_w.dumps({SECTION: {symbol: dict(terms)}}).strip()
 

@@ -117,7 +117,7 @@ class Download:
     """Where the exchange's longer candles begin, if it keeps these alone of the time before."""
     kept: Kept | None
     """Set where the exchange has no more than its newest bars."""
-    instrument: dict[str, float | bool]
+    instrument: dict[str, float | bool | str]
     """What the exchange says of the contract: keys of a strategy's [instruments], which follow it
     only once they are there."""
 
@@ -444,7 +444,7 @@ def _result(
     )
 
 
-def _keep_terms(work: _Work) -> dict[str, float | bool]:
+def _keep_terms(work: _Work) -> dict[str, float | bool | str]:
     """What the exchange says of the contract now, which is also written beside the bars."""
     newest = max(work.parts, key=lambda part: part.index[-1])
     exchange, price = work.feed.exchange, float(newest["close"].iloc[-1])
