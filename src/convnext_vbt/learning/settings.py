@@ -64,6 +64,11 @@ class ModelConfig:
                 f'model.kind = "{self.kind}" and model.file = {self.file!r} do not go together: '
                 "give the one or the other"
             )
+        if self.file is None and (self.input, self.window) != ("last", 64):
+            raise InputError(
+                f"model.input = {self.input!r} and model.window = {self.window} are of a model of "
+                "your own; give model.file too, or leave them out"
+            )
         _check("model.input", self.input, self.input in ("last", "window"), '"last" or "window"')
         _check("model.window", self.window, self.window >= 2, "at least 2")
         if self.size is not None and self.size not in SIZES:

@@ -376,3 +376,10 @@ def test_the_key_has_the_file_and_the_packages_that_it_imports(own):
     assert versions == {"scikit-learn": version("scikit-learn"), "torch": version("torch")}
     with pytest.raises(UserCodeError, match="no such file"):
         reads(ModelConfig(file="nothing.py:make"))
+
+
+@pytest.mark.parametrize("given", [{"input": "window"}, {"window": 32}])
+def test_what_an_own_model_reads_is_refused_without_one(given):
+    with pytest.raises(InputError, match=r"are of a model of your own; give model\.file too"):
+        ModelConfig(**given)
+    ModelConfig(file="mine.py:make", **given)
