@@ -13,7 +13,12 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 SAID = {
-    "quickstart": ["Predictions of SIM/USDT", "Sweep of 12 cells", "Headline, chosen", "Win Rate"],
+    "quickstart": [
+        "Predictions of SIM/USDT",
+        "Sweep of 12 cells",
+        "Headline, each split",
+        "Win Rate",
+    ],
     "own-model": [
         "Writing ",
         "Predictions of SIM/USDT",

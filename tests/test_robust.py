@@ -40,13 +40,15 @@ def run_tiny(home, out, *more):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("robust")
+    """A folder with the strategy file."""
+    folder = tmp_path_factory.mktemp("robust")
+    write_tiny(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
 def whole(home, tiny):
     """A finished run that nothing happened to."""
-    write_tiny(home)
     shutil.copytree(tiny.directory.parent, home / "whole")
     return next((home / "whole").glob("tiny-*"))
 

@@ -239,10 +239,7 @@ def test_a_day_with_one_trade(browser, tmp_path):
     with Visit(browser, write_report(res, tmp_path / "day.html").as_uri()) as visit:
         total = format_number(res.metrics["total_return"].iloc[0], "percent")
         said = visit.page.text_content("#verdict .sentence").replace("\u00a0", " ")
-        assert (
-            said
-            == "Thresholds were chosen walk-forward. Each trade risks up to 1 % of the account."
-        )
+        assert said == "One fixed rule, chosen by you. Each trade risks up to 1 % of the account."
         first = visit.page.text_content("#verdict .tiles dl >> nth=0")
         assert f"Net return{total}in 1 day, too few for a CAGR" in "".join(first.split("  "))
         assert "CAGR, net" not in first
