@@ -25,6 +25,7 @@ from convnext_vbt.live.shadow import orders_of
 from convnext_vbt.live.transfers import Transfer, by_close, growth
 from convnext_vbt.live.walk import Order
 from convnext_vbt.market.bars import Bars
+from convnext_vbt.market.simulated import are_simulated
 from convnext_vbt.report.live_page import Line, LiveView, Marks, Price, Table, write_live_page
 from convnext_vbt.runs.directory import read_config
 from convnext_vbt.runs.run import open_run
@@ -162,7 +163,7 @@ def view_of(found: Review) -> LiveView:
         totals=totals,
         matches=matches,
         closes=found.closes,
-        is_simulated=all(name.startswith("SIM/") for name in found.bars.symbols),
+        is_simulated=are_simulated(found.bars.symbols),
     )
 
 

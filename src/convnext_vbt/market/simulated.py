@@ -17,6 +17,8 @@ volatility. Every hour is walked minute by minute, so open, high, low and close 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from numba import njit
@@ -40,6 +42,11 @@ DRIFT = 0.22
 """Drift per bar of regime +1 at `edge=1`, in standard deviations of that bar."""
 FOOTPRINT = 0.45
 """What regime +1 adds to the log volume of a bar that rises far; falls lose as much."""
+
+
+def are_simulated(symbols: Iterable[str]) -> bool:
+    """Whether any of these symbols is a simulated one, by its name."""
+    return any(name.startswith("SIM/") for name in symbols)
 
 
 def simulated_bars(

@@ -12,6 +12,7 @@ import numpy as np
 
 from convnext_vbt import __version__
 from convnext_vbt.evidence.comparison import Contender, Row, RunComparison
+from convnext_vbt.market.simulated import are_simulated
 from convnext_vbt.report import layout, payload
 from convnext_vbt.report.document import render_document
 from convnext_vbt.report.formats import (
@@ -65,9 +66,7 @@ def render_comparison(found: RunComparison) -> str:
             f"{format_day(found.last)}"
         ),
         unequal=found.unequal,
-        simulated=all(
-            name.startswith("SIM/") for one in found.contenders for name in one.result.bars.symbols
-        ),
+        simulated=all(are_simulated(one.result.bars.symbols) for one in found.contenders),
         runs=[_run(one) for one in found.contenders],
         sentences=found.sentences,
         settings=[

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from convnext_vbt.evidence.cells import Grid
 from convnext_vbt.evidence.gathering import Evidence
 from convnext_vbt.evidence.verdict import Assessment
+from convnext_vbt.market.simulated import are_simulated
 from convnext_vbt.report.grid import cell_name
 from convnext_vbt.trading.sweep import SweepResult
 
@@ -60,6 +61,4 @@ class Inputs:
 
 def is_simulated(res: SweepResult, source: str) -> bool:
     """Whether the bars come from the simulated market."""
-    return source.startswith("simulated") or any(
-        name.startswith("SIM/") for name in res.bars.symbols
-    )
+    return source.startswith("simulated") or are_simulated(res.bars.symbols)

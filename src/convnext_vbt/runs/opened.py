@@ -6,7 +6,6 @@ import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from convnext_vbt.errors import FewTradesWarning, StillPriceWarning
 from convnext_vbt.evidence.headline import Headline, deflated, headline_of
@@ -14,37 +13,18 @@ from convnext_vbt.market.bars import Bars
 from convnext_vbt.predictions import Predictions
 from convnext_vbt.runs.config import Config
 from convnext_vbt.runs.directory import read_metrics
+from convnext_vbt.runs.run import Finished
 from convnext_vbt.runs.run import open_run as read_run
-from convnext_vbt.runs.run import run_summary
 from convnext_vbt.runs.strategy import make_sweep
-from convnext_vbt.summary import Summary
 from convnext_vbt.trading.sweep import SweepResult
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class OpenedRun:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class OpenedRun(Finished):
     """A finished run; each attribute is read or computed when it is first asked for, then kept.
 
     Only `metrics` and `report` do without the bars that the run was made from.
     """
-
-    directory: Path
-    metrics: dict[str, Any]
-    """metrics.json: every figure of the page."""
-
-    def __repr__(self) -> str:
-        return str(self._summary())
-
-    def _repr_html_(self) -> str:
-        return self._summary().html()
-
-    def _summary(self) -> Summary:
-        return run_summary(self.directory, self.metrics, self.report)
-
-    @property
-    def report(self) -> Path:
-        """The HTML page."""
-        return self.directory / "report.html"
 
     @property
     def config(self) -> Config:

@@ -67,15 +67,13 @@ def run_summary(directory: Path, metrics: Mapping[str, Any], report: Path) -> Su
     return Summary(title, (*headline_rows(metrics["headline"]), ("report", str(report))))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Run:
-    """A finished run and where it lies."""
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Finished:
+    """A run's directory and figures, as it is shown."""
 
     directory: Path
-    config: Config
-    predictions: Predictions
-    result: SweepResult
     metrics: dict[str, Any]
+    """metrics.json: every figure of the page."""
 
     def __repr__(self) -> str:
         return str(self._summary())
@@ -90,6 +88,15 @@ class Run:
     def report(self) -> Path:
         """The HTML page."""
         return self.directory / "report.html"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Run(Finished):
+    """A finished run and where it lies."""
+
+    config: Config
+    predictions: Predictions
+    result: SweepResult
 
     @property
     def times(self) -> str:

@@ -20,6 +20,7 @@ from convnext_vbt.evidence.when.exposure import Exposure, Rolling
 from convnext_vbt.evidence.when.periods import crises, extremes, years
 from convnext_vbt.evidence.when.regimes import by_clock, by_regime, regimes_of_days
 from convnext_vbt.evidence.when.sides import Rhythm, by_exit, by_side, rhythm
+from convnext_vbt.market.simulated import are_simulated
 from convnext_vbt.trading.sweep import SweepResult
 
 UNITS = {
@@ -99,7 +100,7 @@ def when_of(res: SweepResult, selection: Selection, hold: Account) -> When:
         reason="" if len(trades) else NEVER_TRADED,
         years=years(account, hold, year),
         extremes=extremes(account),
-        crises=dated[:0] if _are_simulated(res.bars.symbols) else dated,
+        crises=dated[:0] if are_simulated(res.bars.symbols) else dated,
         sides=by_side(trades, is_short, index, bars_held(account, bars)),
         exits=by_exit(trades, is_short),
         rhythm=rhythm(trades, entry_day, len(days)),
@@ -122,8 +123,3 @@ def when_of(res: SweepResult, selection: Selection, hold: Account) -> When:
             }
         ),
     )
-
-
-def _are_simulated(symbols: tuple[str, ...]) -> bool:
-    """A simulated market's dates are those of no crisis."""
-    return any(name.startswith("SIM/") for name in symbols)
